@@ -1,0 +1,60 @@
+# Needs python3 (3.11 or newer, with its venv module) and make; the rest goes into .venv.
+# Another Python: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint types docs notebooks bench clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: $(VENV)/with-test ## make a small archive and its TimeSync project in demo/
+	$(BIN)/timesync-xr sample demo
+	$(BIN)/timesync-xr extract demo/plots.csv --source demo/items.json \
+	  --mirror s3://usgs-landsat-ard=demo --out demo/project
+	@echo
+	@echo 'Look at the chips in' demo/project/prj_*/tc 'and at the table demo/project/ledger/plots.csv'
+
+test: $(VENV)/with-test ## run the tests
+	$(BIN)/pytest
+
+lint: $(VENV)/with-dev ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/with-dev $(VENV)/with-test ## check types
+	$(BIN)/mypy
+
+docs: $(VENV)/with-docs ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
+
+notebooks: $(VENV)/with-notebooks ## run every notebook; cells tagged skip-execution are left out
+	@set -e; for notebook in $(wildcard notebooks/*.ipynb); do \
+	  $(BIN)/jupyter execute "$$notebook"; done
+
+bench: $(VENV)/with-test ## measure the speed
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the other targets made, but for .venv
+	rm -rf demo build dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# One stamp for each extra of pyproject.toml; make runs pip again where pyproject.toml is newer.
+$(VENV)/with-%: pyproject.toml $(VENV)/made
+	@echo 'Installing timesync_xr with its "$*" extra into $(VENV); the first time takes a minute.'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'timesync_xr needs Python 3.11 or newer; $(PYTHON) is' \
+	    "$$($(PYTHON) --version 2>&1 || true)." \
+	    'Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo 'The venv module of $(PYTHON) is not complete.' \
+	    'On Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@

@@ -1,0 +1,736 @@
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import rustac
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timesync_xr import stac_api
+from timesync_xr.catalog import (
+    DatetimeRange,
+    fetch_items,
+    parse_datetime,
+    read_items,
+    search_items,
+    write_items,
+)
+from timesync_xr.errors import AccessError, CatalogError, InputError
+from timesync_xr.grid import REGIONS
+from timesync_xr.landsat import BANDS
+from timesync_xr.stac_api import Patience, PatientIO, without_secrets
+
+CU = REGIONS["CU"]
+CONFORMS = [f"https://api.stacspec.org/v1.0.0/item-search{part}" for part in ("", "#query")]
+QUICK = Patience(tries=4, backoff=0.001, longest_wait=0.05, timeout=0.5, deadline=0.3)
+
+
+def make_item(tile: tuple[int, int], date: str) -> dict[str, Any]:
+    (h, v), (left, top) = tile, CU.corner(tile)
+    name = f"LC08_CU_{h:03d}{v:03d}_{date[:10].replace('-', '')}_20230101_02_SR"
+    ring = [[-120, 36], [-119, 36], [-119, 37], [-120, 36]]
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "collection": "landsat-c2ard-sr",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [-120, 36, -119, 37],
+        "links": [],
+        "properties": {
+            "datetime": date,
+            "landsat:grid_horizontal": f"{h:02d}",
+            "landsat:grid_vertical": f"{v:02d}",
+            "landsat:grid_region": "CU",
+            "landsat:scene_count": 1,
+            "eo:cloud_cover": 12.5,
+            "proj:epsg": None,
+            "proj:shape": [5000, 5000],
+            "proj:transform": [30, 0, left, 0, -30, top],
+            "proj:wkt2": CU.wkt,
+        },
+        "assets": {band: {"href": f"s3://bucket/{name}_{band}.TIF"} for band in BANDS},
+    }
+
+
+ARCHIVE = [
+    make_item(tile, f"{year}-06-0{day}T18:28:07.{year}{day}01Z")
+    for tile in [(3, 9), (4, 9)]
+    for year in range(2000, 2023)
+    for day in (1, 9)
+]
+
+
+@dataclass
+class Api:
+    """A STAC API on loopback that can misbehave."""
+
+    items: list[dict[str, Any]] = field(default_factory=lambda: list(ARCHIVE))
+    conforms: Any = field(default_factory=lambda: list(CONFORMS))
+    paging: str = "token"
+    query: bool = True
+    dates: bool = True
+    count: Callable[[int], int | None] = lambda matched: matched
+    fault: Callable[[Handler, int], bool] = lambda handler, number: False
+    change: Callable[[dict[str, Any]], Any] = lambda page: page
+    page_size: int = 7
+    bodies: list[Any] = field(default_factory=list)
+    requests: int = 0
+    url: str = ""
+
+    def landing(self) -> Any:
+        return {
+            "type": "Catalog",
+            "stac_version": "1.0.0",
+            "id": "api",
+            "description": "an API",
+            "conformsTo": self.conforms,
+            "links": [
+                {"rel": "self", "href": self.url},
+                {"rel": "root", "href": self.url},
+                {"rel": "search", "href": f"{self.url}/search", "type": "application/geo+json"},
+            ],
+        }
+
+    def matches(self, item: dict[str, Any], body: dict[str, Any]) -> bool:
+        properties = item["properties"]
+        wanted = body.get("query", {}) if self.query else {}
+        start, _, end = body.get("datetime", "../..").partition("/")
+        time = pd.Timestamp(properties["datetime"])
+        early = self.dates and start != ".." and time < pd.Timestamp(start)
+        late = self.dates and end != ".." and time > pd.Timestamp(end)
+        return not (early or late) and all(
+            properties.get(name) == test["eq"] for name, test in wanted.items()
+        )
+
+    def search(self, body: dict[str, Any], page: int) -> Any:
+        self.bodies.append(body)
+        found = [item for item in self.items if self.matches(item, body)]
+        size = min(body["limit"], self.page_size)
+        shown = found[page * size :][:size]
+        links: list[dict[str, Any]] = []
+        if shown and self.paging == "token":  # as Element 84's server: the last page is empty
+            next_body = {**body, "token": str(page + 1)}
+            links = [{"rel": "next", "href": f"{self.url}/search", "method": "POST",
+                      "body": next_body}]  # fmt: skip
+        elif len(found) > (page + 1) * size and self.paging == "merge":
+            links = [{"rel": "next", "href": "search", "method": "post", "merge": True,
+                      "body": {"page": page + 2}}]  # fmt: skip
+        elif len(found) > (page + 1) * size and self.paging == "get":
+            links = [
+                {
+                    "rel": "next",
+                    "href": f"{self.url}/search?page={page + 2}&of={self.bodies.index(body)}",
+                }
+            ]
+        answer: dict[str, Any] = {
+            "type": "FeatureCollection",
+            "features": shown,
+            "links": links,
+        }
+        if (matched := self.count(len(found))) is not None:
+            answer |= {"numberMatched": matched} if self.paging == "token" else {
+                "context": {"matched": matched, "returned": len(shown)}
+            }  # fmt: skip
+        return self.change(answer)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    api: Api
+
+    def do_GET(self) -> None:
+        self.answer({})
+
+    def do_POST(self) -> None:
+        self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def answer(self, body: dict[str, Any]) -> None:
+        api = self.api
+        api.requests += 1
+        if api.fault(self, api.requests):
+            return
+        path, _, asked = self.path.partition("?")
+        if not path.startswith("/stac/search"):
+            self.send_json(api.landing())
+        elif asked:
+            page, of = (int(part.partition("=")[2]) for part in asked.split("&"))
+            self.send_json(api.search(api.bodies[of], page - 1))
+        else:
+            page = int(body.pop("token", 0)) or int(body.pop("page", 1)) - 1
+            self.send_json(api.search(body, page))
+
+    def send_json(self, value: Any) -> None:
+        self.send_bytes(gzip.compress(json.dumps(value).encode()), ("Content-Encoding", "gzip"))
+
+    def send_bytes(self, body: bytes, *headers: tuple[str, str], length: int | None = None) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for header in headers:
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def send_status(self, status: int, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for header in (("Content-Length", "0"), *headers):
+            self.send_header(*header)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    api = Api()
+    handler = type("ApiHandler", (Handler,), {"api": api})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        api.url = f"http://127.0.0.1:{server.server_port}/stac"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        monkeypatch.setattr(stac_api, "Patience", lambda: QUICK)
+        yield api
+        server.shutdown()
+        thread.join()
+
+
+def search(api: Api, *tiles: tuple[int, int], **options: Any) -> pd.DataFrame:
+    return search_items(tiles or [(3, 9)], source=api.url, **options)
+
+
+def faults(*numbers: int) -> Callable[[Handler, int], bool]:
+    """Answer 503 to the requests of these numbers."""
+
+    def fault(handler: Handler, number: int) -> bool:
+        if number in numbers:
+            handler.send_status(503)
+        return number in numbers
+
+    return fault
+
+
+# The same archive, the same table
+
+
+@pytest.mark.parametrize("archive", ["mosaic", "real"])
+def test_the_golden_archives_by_json_parquet_and_api(
+    shared: Path, tmp_path: Path, api: Api, archive: str
+) -> None:
+    source = shared / "golden" / archive / "items.json"
+    items = read_items(source)
+    tiles = [(3, 9), (4, 9), (3, 10), (4, 10)]
+    expected = search_items(tiles, source=source)
+    assert len(expected) == len(items)
+    assert (expected["refused"] == "").all()
+    write_items(items, tmp_path / "items.parquet")
+    write_items(items, tmp_path / "items.json")
+    (tmp_path / "items.ndjson").write_text("\n".join(map(json.dumps, reversed(items))) + "\n")
+    (tmp_path / "list.json").write_text(json.dumps(items[::-1]), encoding="utf-8-sig")
+    api.items = items
+    sources: list[Any] = [tmp_path / f"items.{kind}" for kind in ("parquet", "json", "ndjson")]
+    for other in [*sources, tmp_path / "list.json", api.url]:
+        pd.testing.assert_frame_equal(search_items(tiles, source=other), expected)
+        for tile in tiles[:2]:
+            part = expected[(expected["h"] == tile[0]) & (expected["v"] == tile[1])]
+            pd.testing.assert_frame_equal(
+                search_items([tile], source=other), part.reset_index(drop=True)
+            )
+
+
+@pytest.mark.parametrize("paging", ["token", "merge", "get"])
+@pytest.mark.parametrize("datetime", [None, "2004/2011-06-01", "../2003", "2020-06", "2020-06-09"])
+def test_an_api_and_a_file_select_the_same(
+    api: Api, tmp_path: Path, paging: str, datetime: str | None
+) -> None:
+    api.paging = paging
+    write_items(api.items, tmp_path / "items.json")
+    found = search(api, (4, 9), (3, 9), datetime=datetime)
+    expected = search_items([(3, 9), (4, 9)], source=tmp_path / "items.json", datetime=datetime)
+    pd.testing.assert_frame_equal(found, expected)
+    counts = {None: 92, "2004/2011-06-01": 30, "../2003": 16, "2020-06": 4, "2020-06-09": 2}
+    assert len(found) == counts[datetime]
+    assert (found["refused"] == "").all()
+
+
+def test_what_an_api_is_asked(api: Api) -> None:
+    search(api, (4, 9), datetime="2004/2011-06-01")
+    assert api.bodies[0] == {
+        "collections": ["landsat-c2ard-sr"],
+        "limit": 200,
+        "datetime": "2004-01-01T00:00:00.000000Z/2011-06-01T23:59:59.999999Z",
+        "query": {
+            "landsat:grid_horizontal": {"eq": "04"},
+            "landsat:grid_vertical": {"eq": "09"},
+            "landsat:grid_region": {"eq": "CU"},
+        },
+    }
+
+
+def test_no_tiles_need_no_request(api: Api) -> None:
+    assert len(search_items([], source=api.url)) == 0
+    assert api.requests == 0
+    assert len(search(api, (0, 0))) == 0
+
+
+def test_items_are_kept_for_later(api: Api, tmp_path: Path) -> None:
+    write_items(fetch_items([(3, 9)], source=api.url), tmp_path / "h03v09.parquet")
+    kept = search_items([(3, 9)], source=tmp_path / "h03v09.parquet")
+    pd.testing.assert_frame_equal(kept, search(api))
+
+
+# An API that misbehaves
+
+
+def test_unasked_items_are_refused_rows(api: Api) -> None:
+    api.query = api.dates = False
+    found = search(api, (3, 9), datetime="2010")
+    good = found["refused"] == ""
+    assert len(found) == len(ARCHIVE)
+    assert found[good]["date"].str.startswith("2010").all()
+    assert good.sum() == 2
+    assert found["refused"].str.startswith("not asked for: tile h04v09").sum() == 46
+    assert found["refused"].str.startswith("not asked for: date").sum() == 44
+
+
+@pytest.mark.parametrize("paging", ["token", "merge"])
+@pytest.mark.parametrize("shift", [-1, 1, 100])
+def test_a_wrong_count_is_an_error(api: Api, paging: str, shift: int) -> None:
+    api.paging, api.count = paging, lambda matched: matched + shift
+    with pytest.raises(CatalogError, match=f"counted {46 + shift} items but sent 46"):
+        search(api)
+
+
+def test_an_empty_answer_with_a_count_is_an_error(api: Api) -> None:
+    api.change = lambda page: {**page, "features": []}
+    with pytest.raises(CatalogError, match="h03v09: the STAC API counted 46 items but sent 0"):
+        search(api)
+
+
+def test_items_that_come_again_do_not_make_up_for_others(api: Api) -> None:
+    api.change = lambda page: {**page, "features": page["features"][:1] * len(page["features"])}
+    with pytest.raises(CatalogError, match=r"sent 46, 7 of them different"):
+        search(api)
+
+
+def test_a_count_that_was_wrong_for_a_moment(api: Api) -> None:
+    counts = iter([45, 45])
+    api.count = lambda matched: next(counts, matched)
+    assert len(search(api)) == 46
+
+
+def test_an_api_that_does_not_count(api: Api) -> None:
+    api.count = lambda matched: None
+    assert len(search(api)) == 46
+
+
+@pytest.mark.parametrize("conforms", [[], CONFORMS[:1], None, 5, [5]])
+def test_an_api_without_the_query_extension(api: Api, conforms: object) -> None:
+    api.conforms = conforms
+    with pytest.raises(CatalogError, match=r"lacks the query extension|not a STAC API"):
+        search(api)
+    assert not api.bodies
+
+
+def test_an_api_without_conformance(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = {k: v for k, v in api.landing().items() if k != "conformsTo"}
+    monkeypatch.setattr(Api, "landing", lambda _: landing)
+    with pytest.raises(CatalogError, match="lacks the query extension"):
+        search(api)
+
+
+@pytest.mark.parametrize("landing", [{}, [], 5, {"type": "Feature"}, {"type": "Catalog"}])
+def test_what_is_no_stac_api(api: Api, monkeypatch: pytest.MonkeyPatch, landing: object) -> None:
+    monkeypatch.setattr(Api, "landing", lambda _: landing)
+    with pytest.raises(CatalogError):
+        search(api)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [[], 5, {}, {"features": None}, {"features": {}}, {"features": [5, None], "numberMatched": 7}],
+)
+def test_answers_that_are_no_item_collection(api: Api, page: object) -> None:
+    api.change = lambda _: page
+    with pytest.raises(CatalogError):
+        search(api)
+
+
+@pytest.mark.parametrize("links", [None, 5, [5], [{"rel": "next"}], [{"rel": "next", "href": 0}]])
+def test_odd_links_end_the_pages(api: Api, links: object) -> None:
+    api.page_size = 100
+    api.change = lambda page: {**page, "links": links}
+    assert len(search(api)) == 46
+
+
+def test_features_that_are_no_items_are_refused_rows(api: Api) -> None:
+    api.items, api.count = [], lambda matched: None
+    api.change = lambda page: {**page, "features": [5, None, {}]}
+    assert search(api)["refused"].str.contains("id").sum() == 3
+
+
+def test_pages_that_lead_in_a_circle(api: Api) -> None:
+    link = {"rel": "next", "href": f"{api.url}/search", "method": "POST", "body": {"limit": 1}}
+    api.change = lambda page: {**page, "links": [link]}
+    with pytest.raises(CatalogError, match="circle"):
+        search(api)
+
+
+def test_an_empty_page_is_the_last(api: Api) -> None:
+    def lead_on(page: dict[str, Any]) -> dict[str, Any]:
+        body = {"limit": 200, "token": str(len(api.bodies)), "query": api.bodies[0]["query"]}
+        link = {"rel": "next", "href": f"{api.url}/search", "method": "POST", "body": body}
+        return {**page, "links": [link]}
+
+    api.change = lead_on
+    assert len(search(api)) == 46
+    assert len(api.bodies) == 8  # seven pages of items, and one without
+
+
+def test_pages_without_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stac_api, "MOST_ITEMS", 50)
+    api.query = False
+    with pytest.raises(CatalogError, match="does not search by tile"):
+        search(api)
+
+
+# Faults on the way
+
+
+def test_faults_that_pass_are_waited_out(api: Api) -> None:
+    expected = search(api)
+    api.requests = 0
+    api.fault = faults(*range(1, 40, 3), 2)
+    pd.testing.assert_frame_equal(search(api), expected)
+    assert api.requests > 12
+
+
+def cut(handler: Handler) -> None:
+    handler.send_bytes(b'{"type": ', length=1000)
+    handler.close_connection = True
+
+
+def reset(handler: Handler) -> None:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+
+
+def half_json(handler: Handler) -> None:
+    handler.send_bytes(b'{"type": "Feature')
+
+
+def bad_gzip(handler: Handler) -> None:
+    handler.send_bytes(b"no gzip", ("Content-Encoding", "gzip"))
+
+
+def stall(handler: Handler) -> None:
+    handler.send_bytes(b"{", length=1000)
+    handler.wfile.flush()
+    time.sleep(0.7)
+    handler.close_connection = True
+
+
+def trickle(handler: Handler) -> None:
+    handler.send_bytes(b"", length=1000)
+    for _ in range(40):
+        try:
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+        except OSError:  # the client has given up
+            break
+        time.sleep(0.02)
+    handler.close_connection = True
+
+
+def status(number: int, *headers: tuple[str, str]) -> Callable[[Handler], None]:
+    return lambda handler: handler.send_status(number, *headers)
+
+
+passing = {
+    **{send.__name__: send for send in (cut, reset, half_json, bad_gzip, stall, trickle)},
+    **{str(number): status(number) for number in (429, 500, 502, 503, 504)},
+    **{f"503 {wait}": status(503, ("Retry-After", wait)) for wait in ("1", "soon", "-1")},
+}
+
+
+def always(send: Callable[[Handler], None], after: int = 0) -> Callable[[Handler, int], bool]:
+    def fault(handler: Handler, request: int) -> bool:
+        if request > after:
+            send(handler)
+        return request > after
+
+    return fault
+
+
+def once(number: int, send: Callable[[Handler], None]) -> Callable[[Handler, int], bool]:
+    def fault(handler: Handler, request: int) -> bool:
+        if request == number:
+            try:
+                send(handler)
+            except OSError:  # the client has given up
+                handler.close_connection = True
+        return request == number
+
+    return fault
+
+
+@pytest.mark.parametrize("send", passing.values(), ids=passing)
+def test_every_passing_fault(api: Api, send: Callable[[Handler], None]) -> None:
+    api.fault = once(3, send)
+    assert len(search(api)) == 46
+    api.requests, api.fault = 0, once(1, send)
+    assert len(search(api)) == 46
+
+
+def test_a_fault_that_stays(api: Api) -> None:
+    api.fault = always(status(500), after=1)
+    with pytest.raises(CatalogError, match=r"/stac/search: status 500, 4 times\. Run again later"):
+        search(api)
+    assert api.requests == 5
+
+
+@pytest.mark.parametrize("number", [401, 403])
+def test_no_access(api: Api, number: int) -> None:
+    api.fault = always(status(number))
+    with pytest.raises(AccessError, match=f"status {number}.*credentials"):
+        search(api)
+    assert api.requests == 1
+
+
+def test_nothing_there(api: Api) -> None:
+    api.fault = always(status(404))
+    with pytest.raises(CatalogError, match="status 404"):
+        search(api)
+    with pytest.raises(AccessError, match="Check the address and the network"):
+        search_items([(3, 9)], source="http://127.0.0.1:1/stac")
+
+
+def test_a_search_that_is_moved(api: Api) -> None:
+    moved = ("Location", "http://u:pw@127.0.0.1/new?key=secret")
+    api.fault = always(status(301, moved), after=1)
+    with pytest.raises(CatalogError, match=r"moved to http://127\.0\.0\.1/new\. ") as caught:
+        search(api)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_answer_without_end(api: Api) -> None:
+    io = PatientIO(Patience(tries=1, max_bytes=1000))
+    with pytest.raises(CatalogError, match="larger than"):
+        io.request(f"{api.url}/search", "POST", None, {"limit": 200})
+
+
+def test_an_answer_that_trickles(api: Api) -> None:
+    api.fault = always(trickle)
+    with pytest.raises(CatalogError, match=r"the answer took over 0\.1 s"):
+        PatientIO(Patience(tries=1, deadline=0.1)).request(api.url)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7), ("999999", 60), ("-3", 1), ("x", 1)])
+def test_a_server_that_asks_to_wait(
+    api: Api, monkeypatch: pytest.MonkeyPatch, asked: str, waited: float
+) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr("time.sleep", naps.append)
+    api.fault = once(1, status(503, ("Retry-After", asked)))
+    PatientIO(Patience()).request(api.url)
+    assert naps[0] == pytest.approx(waited, abs=0.5)
+
+
+def test_secrets_stay_secret(api: Api) -> None:
+    password, token = "pa" + "55", "t0" + "ken"  # apart, for a traceback shows source lines
+    api.fault = always(status(500))
+    for host in (api.url.removeprefix("http://"), "127.0.0.1:1/"):
+        with pytest.raises((CatalogError, AccessError)) as caught:
+            search_items([(3, 9)], source=f"http://user:{password}@{host}?token={token}")
+        told = "".join(traceback.format_exception(caught.value))
+        assert host.rstrip("/") in told
+        assert password not in told
+        assert token not in told
+    assert without_secrets("https://u:p@host:1/a/b?c=d#e") == "https://host:1/a/b"
+    assert "pa55" not in without_secrets("http://[pa55")
+
+
+def test_recorded_answers_of_landsatlook(
+    shared: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = pytest.importorskip("yaml")
+    path = shared / "real" / "stac" / "recorded_http" / "landsatlook_stac-server_2022-03-03.yml"
+    root, _, answer = (
+        json.loads(exchange["response"]["body"]["string"])
+        for exchange in yaml.safe_load(path.read_text())["interactions"]
+    )
+    for link in root["links"]:
+        link["href"] = link["href"].replace("https://landsatlook.usgs.gov/stac-server", api.url)
+    monkeypatch.setattr(Api, "landing", lambda _: root)
+    api.change = lambda _: answer
+    found = search(api)
+    assert found["item_id"].tolist() == ["LC08_L2SP_047027_20201204_20210313_02_T1_SR"]
+    assert found["refused"].str.startswith("not asked for: collection 'landsat-c2l2-sr'").all()
+
+
+# Files
+
+
+def test_a_file_that_holds_more(tmp_path: Path) -> None:
+    others = [{**ARCHIVE[0], "collection": "landsat-c2ard-st"}, {"id": "LC08_x"}, 5]
+    (tmp_path / "items.json").write_text(json.dumps({"features": [*ARCHIVE, *others]}))
+    found = search_items([(3, 9)], source=tmp_path / "items.json", datetime="2005")
+    assert (found["refused"] == "").tolist() == [True, True, False, False]
+
+
+def test_a_file_that_changes(tmp_path: Path) -> None:
+    path = tmp_path / "items.json"
+    for count in (3, 2):
+        write_items(ARCHIVE[:count], path)
+        assert len(search_items([(3, 9)], source=path)) == count
+
+
+def test_a_table_is_the_callers_own(tmp_path: Path) -> None:
+    write_items(ARCHIVE, tmp_path / "items.json")
+    search_items([(3, 9)], source=tmp_path / "items.json")["refused"] = "spoilt"
+    assert (search_items([(3, 9)], source=tmp_path / "items.json")["refused"] == "").all()
+
+
+@pytest.mark.parametrize("name", ["one.json", "with space.json", "100%25.json"])
+def test_one_item_is_a_file_too(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(json.dumps(ARCHIVE[0]))
+    assert len(search_items([(3, 9)], source=tmp_path / name)) == 1
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "with space.parquet", "100%25 #1?.parquet"])
+def test_geoparquet_keeps_the_date_as_written(tmp_path: Path, name: str) -> None:
+    write_items(ARCHIVE, tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    dates = [item["properties"]["datetime"] for item in read_items(tmp_path / name)]
+    assert dates == [item["properties"]["datetime"] for item in ARCHIVE]
+
+
+def test_geoparquet_of_others(tmp_path: Path) -> None:
+    rustac.write_sync(str(tmp_path / "items.parquet"), ARCHIVE)
+    found = search_items([(3, 9)], source=tmp_path / "items.parquet")
+    assert (found["refused"] == "").all()
+    assert found["time"].dt.floor("s").iloc[0] == pd.Timestamp("2000-06-01T18:28:07")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"{}", "no STAC items"),
+        (b'{"features": 5}', "no STAC items"),
+        (b"5", "no STAC items"),
+        (b"PAR1 and no more", "not stac-geoparquet"),
+        (b'[{"collection": "landsat-c2l2-sr"}]', "none of its 1 items is of the collection"),
+        (b"[5]", "none of its 1 items is of the collection"),
+    ],
+)
+def test_files_that_are_no_items(tmp_path: Path, text: Any, message: str) -> None:
+    (tmp_path / "items").write_bytes(text)
+    with pytest.raises(CatalogError, match=message):
+        search_items([(3, 9)], source=tmp_path / "items")
+
+
+@pytest.mark.parametrize("items", [[], [{"id": "LC09_x"}], [{**ARCHIVE[0], "geometry": None}]])
+def test_what_geoparquet_can_not_hold(tmp_path: Path, items: list[Any]) -> None:
+    with pytest.raises(CatalogError, match="can't be kept as geoparquet"):
+        write_items(items, tmp_path / "items.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match="can't be written"):
+        write_items(ARCHIVE, tmp_path / "none" / "items.json")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("none.json", "no file of items at"), ("s3://key:pw@bucket/items.json", r"from s3://\.\.\.:")],
+)
+def test_sources_that_are_not_there(source: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        search_items([(3, 9)], source=source)
+    with pytest.raises(InputError):
+        fetch_items([(3, 9)], source=source)
+
+
+@pytest.mark.parametrize("tile", [(33, 0), (0, 22), (-1, 5)])
+def test_a_tile_that_is_none(tile: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="there is no tile"):
+        search_items([tile], source="none.json")
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        (None, "1982-01-01", None),
+        ("2009/2011", "2009-01-01", "2011-12-31T23:59:59.999999999"),
+        ("2009-02/2012-02", "2009-02-01", "2012-02-29T23:59:59.999999999"),
+        ("2009-08-29/..", "2009-08-29", None),
+        ("/2009-08-29", None, "2009-08-29T23:59:59.999999999"),
+        ("../..", None, None),
+        (" 2009 / 2009 ", "2009-01-01", "2009-12-31T23:59:59.999999999"),
+        ("2009", "2009-01-01", "2009-12-31T23:59:59.999999999"),
+        ("2009-08-29T18:20:00.1234567Z", *["2009-08-29T18:20:00.1234567"] * 2),
+        ("2009-08-29T18:20:00-01:00/2010", "2009-08-29T19:20:00", "2010-12-31T23:59:59.999999999"),
+    ],
+)
+def test_parse_datetime(text: Any, start: str | None, end: str | None) -> None:
+    found = parse_datetime(text)
+    assert found == DatetimeRange(
+        *(None if t is None else np.datetime64(t, "ns") for t in (start, end))
+    )
+    assert parse_datetime(found) is found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "..", "now", "2009/2008", "2009/2010/2011", "2009-13", "2009-02-30", "09"),
+        *("1e3/2010", "2009-1-1", "99999", "2009-08-29T18:20:00Z/2009-08-29T18:19:59Z"),
+        *("\u0968\u0966\u0966\u096f", "2009\n\n/x"),
+    ],
+)
+def test_what_is_no_datetime(text: Any) -> None:
+    with pytest.raises(InputError, match="datetime"):
+        parse_datetime(text)
+
+
+@given(st.dates(pd.Timestamp("1972-01-01").date(), pd.Timestamp("2199-12-31").date()))
+def test_a_day_is_the_same_whatever_says_it(day: date) -> None:
+    found = parse_datetime(str(day))
+    assert found == parse_datetime(f"{day}/{day}")
+    assert found.start == np.datetime64(day, "ns")
+    assert found.end == np.datetime64(f"{day}T23:59:59.999999999", "ns")
+    assert parse_datetime(str(found)).start == found.start
+    assert found.holds(np.datetime64(f"{day}T23:59:59.9999999"))
+    assert not found.holds(np.datetime64(day) + 1)
+
+
+@given(st.text(max_size=30) | st.text("0123456789-/:TZ.+", max_size=30))
+def test_any_text_is_a_range_or_a_clean_error(text: Any) -> None:
+    try:
+        found = parse_datetime(text)
+    except InputError:
+        return
+    assert found.start is None or found.end is None or found.start <= found.end

@@ -1,0 +1,357 @@
+"""The main job on small archives: every case in which the reference goes wrong, and all faults."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.archive import Archive
+from tests.strategies import CLEAR
+from timesync_xr import Summary, choose_platforms, extract, read_account, read_ledger
+from timesync_xr.errors import InputError, PlotListError, ProjectError
+from timesync_xr.grid import REGIONS
+
+CU = REGIONS["CU"]
+INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
+CORNER = CU.center(4 * 5000, 10 * 5000)
+CLOUD = 22280
+NOON = "T18:30:00.1234567Z"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "archive")
+
+
+@pytest.fixture
+def run(archive: Archive, tmp_path: Path) -> Callable[..., Summary]:
+    """Run the job over the archive with a plot in the middle of h03v09."""
+
+    def call(*plots: str, **options: object) -> Summary:
+        lines = plots or (f"1211,7,{INSIDE[0]},{INSIDE[1]}",)
+        path = tmp_path / "plots.csv"
+        path.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
+        settings = {"chip_size": (9, 9), "progress": False, "mirror": archive.mirror}
+        out = options.pop("out", tmp_path / "out")
+        return extract(path, out, source=str(archive.write_items()), **(settings | options))  # type: ignore[arg-type]
+
+    return call
+
+
+def rows(tmp_path: Path, pattern: str = "prj_1211/7_spectral*.csv") -> pd.DataFrame:
+    """All CSV rows of a plot."""
+    parts = [pd.read_csv(p, dtype=str) for p in sorted((tmp_path / "out").glob(pattern))]
+    return pd.concat(parts, ignore_index=True)
+
+
+def outcomes(tmp_path: Path) -> dict[str, str]:
+    account = read_account(str(tmp_path / "out"), "1211", "7")
+    return dict(zip(account["sensor"] + " " + account["day"], account["outcome"], strict=True))
+
+
+def chip(tmp_path: Path, day: str, composite: str = "b743") -> np.ndarray:
+    stamp = pd.Timestamp(day)
+    name = f"plot_7_{stamp.year}_{stamp.dayofyear:03d}.png"
+    return np.asarray(Image.open(tmp_path / f"out/prj_1211/{composite}/plot_7/{name}"))
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "taken", "why"),
+    [
+        ((12000, CLOUD), (9001, CLEAR), "LE07", "usable at the plot comes first"),
+        ((12000, CLEAR), (9000, CLEAR), "LC09", "else the newer platform"),
+        ((12000, 1), (9001, CLOUD), "LE07", "the other is fill at the plot"),
+    ],
+)
+def test_two_platforms_on_one_day(
+    archive: Archive,
+    run: Callable[..., Summary],
+    tmp_path: Path,
+    new: tuple[int, int],
+    old: tuple[int, int],
+    taken: str,
+    why: str,
+) -> None:
+    """One is taken whole and the other recorded; the reference adds them (21000 here)."""
+    for sensor, (value, qa) in (("LC09", new), ("LE07", old)):
+        values = dict.fromkeys(("blue", "green", "red", "nir08", "swir16", "swir22"), value)
+        archive.add(sensor, f"2022-06-01{NOON}", values=values | {"qa_pixel": qa})
+    run()
+    (row,) = rows(tmp_path).to_dict("records")
+    value = new[0] if taken == "LC09" else old[0]
+    assert (row["sensor"], row["blue"]) == (taken, str(int(value * 0.275 - 2000))), why
+    other = ({"LC09", "LE07"} - {taken}).pop()
+    assert outcomes(tmp_path)[f"{taken} 2022-06-01"] == "written"
+    assert outcomes(tmp_path)[f"{other} 2022-06-01"] in ("other platform", "fill at plot")
+
+
+def test_fewer_fill_pixels_win_among_equally_clear() -> None:
+    from tests.strategies import cube_of
+
+    cube = cube_of(np.full((3, 7, 5, 5), 10000, dtype=np.uint16))
+    cube = cube.assign_coords(
+        time=np.array(["2022-06-01T17", "2022-06-01T18", "2022-06-02T18"], "datetime64[ns]"),
+        sensor=("time", ["LE07", "LC09", "LC09"]),
+    )
+    cube[:, 6] = CLEAR
+    cube[1, 3, 0, :2] = 0
+    cube[0, 2, 0, 0] = 0
+    for kind in (cube, cube.chunk(time=1)):
+        assert choose_platforms(kind).tolist() == [True, False, True]
+
+
+def test_reprocessed_duplicate_is_not_added_and_is_reported(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for processed, value in (("20200801", 9000), ("20210504", 12000), ("20201231", 10000)):
+        values = {"blue": value, "qa_pixel": CLEAR}
+        archive.add("LC08", f"2020-07-01{NOON}", processed=processed, values=values)
+    summary = run()
+    assert rows(tmp_path)["blue"].tolist() == ["1300"]
+    assert "processed again later: 2" in str(summary)
+    account = read_account(str(tmp_path / "out"), "1211", "7")
+    left = account.loc[account["outcome"] == "superseded", "item_ids"]
+    assert sorted(i.split("_")[4] for i in left) == ["20200801", "20201231"]
+
+
+def test_hv_and_date_are_those_of_the_plots_tile(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for second, tile in enumerate(((3, 9), (4, 10), (4, 9), (3, 10))):
+        archive.add("LC08", f"2020-07-01T18:30:0{second}.5Z", tile)
+    run(f"1211,7,{CORNER[0]},{CORNER[1]}")
+    (row,) = rows(tmp_path).to_dict("records")
+    assert (row["hv"], row["date"]) == ("0410", "2020-07-01T18:30:01.5Z")
+
+
+def test_end_of_time_is_open(archive: Archive, run: Callable[..., Summary], tmp_path: Path) -> None:
+    for day in ("1983-05-05", "2022-12-31", "2023-01-01", "2026-06-01"):
+        archive.add("LC08", f"{day}{NOON}")
+    run()
+    assert rows(tmp_path)["year"].tolist() == ["1983", "2022", "2023", "2026"]
+
+
+@pytest.mark.parametrize(("region", "tile"), [("HI", (2, 1)), ("AK", (13, 6))])
+def test_other_regions(tmp_path: Path, region: str, tile: tuple[int, int]) -> None:
+    archive = Archive(tmp_path / "archive", region)
+    archive.add("LC08", f"2020-07-01{NOON}", tile)
+    grid = archive.region
+    x, y = grid.center(tile[0] * 5000 + 2500, tile[1] * 5000 + 2500)
+    path = tmp_path / "plots.csv"
+    path.write_text(f"project_id,plot_id,x,y\np,1,{x},{y}\n")
+    extract(path, tmp_path / "out", source=str(archive.write_items()), mirror=archive.mirror,
+            region=region, chip_size=(3, 3), progress=False)  # fmt: skip
+    (row,) = rows(tmp_path, "prj_p/*.csv").to_dict("records")
+    expected = archive.read("LC08", "2020-07-01", tile, "blue", 2500, 2500, 1, 1).item()
+    assert row["blue"] == str(int(expected * 0.275 - 2000))
+    assert row["hv"] == f"{tile[0]:02d}{tile[1]:02d}"
+
+
+def test_text_ids_and_one_plot_id_in_two_projects(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    x, y = INSIDE
+    run(f"A,north-1,{x},{y}", f"B,north-1,{x + 300},{y}")
+    run(f"A,north-1,{x},{y}", f"B,north-1,{x + 300},{y}")
+    a, b = (rows(tmp_path, f"prj_{p}/north-1_*.csv") for p in "AB")
+    assert len(a) == len(b) == 1
+    assert a["blue"].item() != b["blue"].item()
+    assert len(read_ledger(str(tmp_path / "out"))) == 2
+
+
+def test_a_band_that_is_missing_is_a_failure_not_a_chip(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}", without="green")
+    archive.add("LC08", f"2020-07-17{NOON}")
+    summary = run()
+    assert not summary.complete
+    assert rows(tmp_path)["doy"].tolist() == ["199"]
+    (row,) = read_ledger(str(tmp_path / "out")).to_dict("records")
+    assert (row["status"], row["failed"], row["written"]) == ("incomplete", 1, 1)
+    assert "LC08_CU_003009_20200701_20210504_02_SR green" in row["failures"]
+    assert "LC08_CU_003009_20200701_20210504_02_SR green" in str(summary)
+
+
+def test_a_repaired_asset_is_made_up_for_and_nothing_else_is_read(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for day in ("2020-07-01", "2020-07-17"):
+        archive.add("LC08", f"{day}{NOON}")
+    broken = next(archive.folder.rglob("*20200717*SR_B1.TIF"))
+    content = broken.read_bytes()
+    broken.write_bytes(content[:700])
+    assert not run().complete
+    broken.write_bytes(content)
+    for other in archive.folder.rglob("*20200701*.TIF"):
+        other.unlink()
+    summary = run()
+    assert summary.complete
+    assert rows(tmp_path)["doy"].tolist() == ["183", "199"]
+    assert run().already == 1
+
+
+def test_where_one_of_two_platforms_fails_the_day_waits(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    """Taking the other would hide for ever that the better one was never looked at."""
+    archive.add("LC09", f"2022-06-01{NOON}", without="red")
+    archive.add("LE07", f"2022-06-01{NOON}")
+    archive.add("LE07", f"2022-06-09{NOON}", without="qa_pixel")
+    archive.add("LC08", f"2022-06-09{NOON}")
+    run()
+    assert set(outcomes(tmp_path).values()) == {"failed"}
+    assert len(outcomes(tmp_path)) == 4
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_fill_at_the_plot_is_rejected_and_told(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LE07", f"2010-07-01{NOON}", values={"qa_pixel": 1})
+    archive.add("LE07", f"2010-07-17{NOON}")
+    summary = run()
+    assert "1 rejected because the plot pixel is fill" in str(summary)
+    assert read_ledger(str(tmp_path / "out"))["rejected_days"].tolist() == ["2010-07-01"]
+    assert rows(tmp_path)["doy"].tolist() == ["198"]
+
+
+def test_items_off_their_tile_are_refused_by_name(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    item = archive.add("LC08", f"2020-07-01{NOON}")
+    item["properties"]["proj:transform"][2] += 15
+    archive.add("LC08", f"2020-07-17{NOON}")
+    summary = run()
+    assert item["id"] in str(summary)
+    assert outcomes(tmp_path) == {"LC08 2020-07-17": "written", "LC08 2020-07-01": "refused"}
+
+
+def test_all_wrong_lines_are_told_before_anything_is_made(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    x, y = INSIDE
+    with pytest.raises(PlotListError) as error:
+        run(f"p,1,{x},{y}", f"p,1,{x},{y}", f"p,../x,{x},{y}", "p,3,nan,0", "p,4,99999999,0")
+    assert [n for n in "3456" if f"line {n}" in str(error.value)] == list("3456")
+    assert not (tmp_path / "out").exists()
+
+
+def test_off_centre_plots_are_told_once(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    x, y = INSIDE
+    summary = run(f"1211,7,{x + 9},{y - 12}", f"1211,8,{x + 0.5},{y}")
+    (line,) = [t for t in str(summary).splitlines() if "off the centre" in t]
+    assert "1, up to 15.0 m (7)" in line
+    alone = run(f"1211,7,{x},{y}", out=tmp_path / "exact")
+    assert alone.off_centre.empty
+    first, second = (next((tmp_path / o).rglob("7_*.csv")).read_text() for o in ("out", "exact"))
+    assert first == second
+
+
+def test_products_are_made_as_asked_and_added_later(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    run(products=("csv",))
+    assert not list((tmp_path / "out").rglob("*.png"))
+    assert run(products=("csv",)).already == 1
+    assert run(products=("png", "csv")).already == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+    assert run(products=("png",)).already == 1
+
+
+def test_a_longer_time_adds_to_a_project(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for year in (2019, 2020, 2021):
+        archive.add("LC08", f"{year}-07-01{NOON}")
+    run(datetime="../2020")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")}
+    run(datetime="1982/..")
+    assert rows(tmp_path)["year"].tolist() == ["2019", "2020", "2021"]
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_other_settings_and_moved_plots_are_refused(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    run()
+    with pytest.raises(ProjectError, match="chip_size"):
+        run(chip_size=(11, 11))
+    with pytest.raises(ProjectError, match="plot 7 of project 1211 was made at"):
+        run(f"1211,7,{INSIDE[0] + 30},{INSIDE[1]}")
+
+
+def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    from filelock import FileLock
+
+    archive.add("LC08", f"2020-07-01{NOON}")
+    lock = tmp_path / "out/ledger/lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock), pytest.raises(ProjectError, match="another run is at work"):
+        run()
+    assert run().complete
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"products": ("jpg",)}, "'jpg'.*png, csv"),
+        ({"products": ()}, "png, csv"),
+        ({"workers": 0}, "1 or more"),
+        ({"chip_size": (0, 9)}, "0 x 9 pixels"),
+        ({"region": "EU"}, "CU, AK, HI"),
+        ({"datetime": "2020/2010"}, "ends before it starts"),
+        ({"mirror": "nonsense"}, "OLD=NEW"),
+    ],
+)
+def test_wrong_options_say_what_is_right(
+    archive: Archive,
+    run: Callable[..., Summary],
+    tmp_path: Path,
+    options: dict[str, object],
+    message: str,
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    with pytest.raises(InputError, match=message):
+        run(**options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_project_ends_like_an_uninterrupted_one(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    """Whatever subset of files a killed run left behind."""
+    for day in range(1, 6):
+        archive.add("LC08", f"2020-07-0{day}{NOON}")
+    archive.add("LE07", f"2020-07-02{NOON}")
+    run()
+    whole = {p.relative_to(tmp_path / "out"): p.read_bytes() for p in files(tmp_path / "out")}
+    random = np.random.default_rng(3)
+    for _ in range(10):
+        for path in files(tmp_path / "out"):
+            if random.random() < 0.4:
+                path.unlink()
+        shutil.rmtree(tmp_path / "out/ledger")
+        (tmp_path / "out/ledger/tmp").mkdir(parents=True)
+        (tmp_path / "out/ledger/tmp/1-1").write_bytes(b"half")
+        run()
+        again = {p.relative_to(tmp_path / "out"): p.read_bytes() for p in files(tmp_path / "out")}
+        assert again == whole
+
+
+def files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]

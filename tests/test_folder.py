@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+
+from timesync_xr.errors import AccessError, InputError
+from timesync_xr.folder import Folder
+
+
+def test_what_is_written_is_read_and_listed(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "project")
+    assert folder.names("a/b") == set()
+    folder.write("a/b/c.txt", b"1")
+    folder.write("a/b/c.txt", b"22")
+    folder.write("a/b/d.txt", b"")
+    assert folder.read("a/b/c.txt") == b"22"
+    assert folder.names("a/b") == {"c.txt", "d.txt"}
+    assert (tmp_path / "project/a/b/c.txt").read_bytes() == b"22"
+    folder.remove("a/b/d.txt")
+    folder.remove("a/b/d.txt")
+    assert folder.names("a/b") == {"c.txt"}
+    with pytest.raises(FileNotFoundError):
+        folder.read("a/b/d.txt")
+
+
+def test_a_reader_never_sees_part_of_a_file(tmp_path: Path) -> None:
+    """One thread writes files of equal bytes, another reads: it finds whole ones only."""
+    folder = Folder(tmp_path)
+    folder.write("f", b"0" * 500_000)
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(100):
+            folder.write("f", bytes([n]) * 500_000)
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen = set()
+    while not done.is_set():
+        data = folder.read("f")
+        assert len(data) == 500_000
+        assert len(set(data)) == 1
+        seen.add(data[0])
+    thread.join()
+    assert seen
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/x", "", "a\0b"])
+def test_no_path_leaves_the_folder(tmp_path: Path, path: str) -> None:
+    with pytest.raises(InputError, match="leads out of the project folder"):
+        Folder(tmp_path / "project").write(path, b"")
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_can_not_be_written_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(AccessError, match=r"file.*can't be written: .*Check the disk"):
+        Folder(tmp_path / "file").write("a", b"")
+
+
+def test_leftovers_are_cleared_and_writing_goes_on(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write("a", b"1")
+    leftover = tmp_path / "ledger/tmp/1-1"
+    leftover.write_bytes(b"half")
+    folder.clear_temporary()
+    assert not leftover.exists()
+    folder.write("a", b"2")
+    assert folder.read("a") == b"2"
+
+
+def test_it_pickles(tmp_path: Path) -> None:
+    folder = pickle.loads(pickle.dumps(Folder(tmp_path)))
+    folder.write("a", b"1")
+    assert (tmp_path / "a").read_bytes() == b"1"

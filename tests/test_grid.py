@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyproj
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.transform import Affine
+
+from timesync_xr.errors import InputError
+from timesync_xr.grid import REGIONS, ChipGrid, Region, get_region
+
+CU = REGIONS["CU"]
+regions = st.sampled_from(list(REGIONS.values()))
+
+
+def test_tile_corners_are_those_of_real_items(shared: Path) -> None:
+    real = json.loads(
+        (shared / "real/stac/landsatlook_ard_grid/ard_grid_item_properties.json").read_text()
+    )
+    assert real
+    for properties in (entry["properties"] for entry in real):
+        tile = (
+            int(properties["landsat:grid_horizontal"]),
+            int(properties["landsat:grid_vertical"]),
+        )
+        transform = properties["proj:transform"]
+        assert CU.corner(tile) == (transform[2], transform[5])
+
+
+def test_crs_is_the_one_of_the_items(shared: Path) -> None:
+    items = json.loads((shared / "golden/real/items.json").read_text())["features"]
+    wkt = items[0]["properties"]["proj:wkt2"]
+    assert pyproj.CRS.from_wkt(CU.wkt).equals(pyproj.CRS.from_wkt(wkt))
+
+
+@pytest.mark.parametrize(
+    ("name", "lon", "lat", "x", "y"),
+    [("CU", -96, 23, 0, 0), ("AK", -154, 50, 0, 0), ("HI", -157, 3, 0, 0)],
+)
+def test_projection_has_its_origin_where_the_tables_say(
+    name: str, lon: float, lat: float, x: float, y: float
+) -> None:
+    transform = pyproj.Transformer.from_crs("OGC:CRS84", REGIONS[name].wkt, always_xy=True)
+    assert transform.transform(lon, lat) == pytest.approx((x, y), abs=1e-6)
+
+
+def test_honolulu_and_fairbanks_lie_in_their_regions() -> None:
+    for name, lon, lat in (("HI", -157.86, 21.31), ("AK", -147.72, 64.84), ("CU", -104.99, 39.74)):
+        transform = pyproj.Transformer.from_crs("OGC:CRS84", REGIONS[name].wkt, always_xy=True)
+        region = REGIONS[name]
+        assert region.has_pixel(*region.pixel(*transform.transform(lon, lat)))
+
+
+@given(
+    regions,
+    st.integers(0, 20000),
+    st.integers(0, 14000),
+    st.floats(-15, 14.999),
+    st.floats(-14.999, 15),
+)
+def test_a_pixel_holds_all_points_around_its_centre(
+    region: Region, col: int, row: int, dx: float, dy: float
+) -> None:
+    x, y = region.center(col, row)
+    assert region.pixel(x + dx, y + dy) == (col, row)
+
+
+def test_a_pixel_owns_its_left_and_upper_edge() -> None:
+    x, y = CU.center(100, 200)
+    assert CU.pixel(x - 15, y + 15) == (100, 200)
+    assert CU.pixel(x + 15, y) == (101, 200)
+    assert CU.pixel(x, y - 15) == (100, 201)
+
+
+@given(
+    regions,
+    st.integers(0, 14999),
+    st.integers(0, 14999),
+    st.integers(1, 400),
+    st.integers(1, 400),
+)
+def test_chip_agrees_with_an_affine_transform(
+    region: Region, col: int, row: int, width: int, height: int
+) -> None:
+    grid = ChipGrid(region, col, row, width, height)
+    left, bottom, right, top = grid.bounds
+    assert (right - left, top - bottom) == (30 * width, 30 * height)
+    transform = Affine(30, 0, left, 0, -30, top)
+    i, j = grid.plot_index
+    assert (grid.x[j], grid.y[i]) == transform @ (j + 0.5, i + 0.5) == region.center(col, row)
+    assert (len(grid.x), len(grid.y)) == (width, height)
+
+
+@given(st.integers(0, 32), st.integers(0, 21), st.integers(1, 127).map(lambda n: 2 * n + 1))
+def test_corner_of_four_tiles_touches_all_that_exist(h: int, v: int, size: int) -> None:
+    grid = ChipGrid(CU, h * 5000, v * 5000, size, size)
+    expected = {(h + i, v + j) for i in (-1, 0) for j in (-1, 0)} & {
+        (a, b) for a in range(33) for b in range(22)
+    }
+    assert set(grid.tiles) == expected
+    assert grid.tiles[0] == grid.plot_tile == (h, v)
+
+
+def test_odd_chip_is_the_middle_of_a_larger_one() -> None:
+    large, small = ChipGrid(CU, 7000, 7000, 255, 255), ChipGrid(CU, 7000, 7000, 99, 99)
+    assert (large.x[78:177] == small.x).all()
+    assert (large.y[78:177] == small.y).all()
+
+
+def test_even_size_has_the_plot_past_the_middle() -> None:
+    assert ChipGrid(CU, 7000, 7000, 254, 2).plot_index == (1, 127)
+
+
+@pytest.mark.parametrize("size", [(0, 255), (255, -1), (5001, 255)])
+def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="pixels can't be made"):
+        ChipGrid(CU, 7000, 7000, *size)
+
+
+def test_unknown_region_names_the_choices() -> None:
+    with pytest.raises(InputError, match="CU, AK, HI"):
+        get_region("EU")

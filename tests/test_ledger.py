@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timesync_xr import read_account, read_ledger
+from timesync_xr.account import COLUMNS, OUTCOMES
+from timesync_xr.errors import ProjectError
+from timesync_xr.folder import Folder
+from timesync_xr.ledger import Ledger, failures_of, ledger_row
+from timesync_xr.plots import Plot
+
+
+def account_of(*outcomes: str) -> pd.DataFrame:
+    """An account with these outcomes, one a day."""
+    rows = [
+        {"day": f"2001-01-{n % 28 + 1:02d}", "sensor": "LE07", "outcome": outcome}
+        for n, outcome in enumerate(outcomes)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
+
+
+def row_of(plot: Plot, *outcomes: str) -> dict[str, Any]:
+    return ledger_row(plot, account_of(*outcomes), "1982-01-01/..", "png,csv")
+
+
+def test_a_row_counts_what_became_of_the_observations() -> None:
+    account = account_of("written", "fill at plot", "failed", "superseded", "written", "refused")
+    account.loc[2, ["asset", "cause", "remedy"]] = ["item2 red", "not found", "Look for it"]
+    row = ledger_row(Plot("p", "1", 15.0, -15.0), account, "1982-01-01/..", "csv")
+    counts = {k: int(row[k]) for k in ("observations", "written", "fill_at_plot", "failed")}
+    assert counts == {"observations": 4, "written": 2, "fill_at_plot": 1, "failed": 1}
+    assert (row["status"], row["rejected_days"]) == ("incomplete", "2001-01-02")
+    (failure,) = failures_of(row)
+    assert (failure["day"], failure["asset"]) == ("2001-01-03", "item2 red")
+    assert (failure["cause"], failure["remedy"]) == ("not found", "Look for it")
+
+
+@given(st.lists(st.sampled_from(OUTCOMES)))
+def test_nothing_is_lost_in_the_counts(outcomes: list[str]) -> None:
+    row = row_of(Plot("p", "1", 0, 0), *outcomes)
+    of_observations = ["written", "fill_at_plot", "other_platform", "failed"]
+    assert sum(int(row[k]) for k in of_observations) == row["observations"]
+    assert row["observations"] + row["superseded_items"] + row["refused_items"] == len(outcomes)
+    assert (row["status"] == "complete") == ("failed" not in outcomes)
+
+
+def test_it_is_a_table_for_pandas_and_keeps_ids_as_text(tmp_path: Path) -> None:
+    ledger = Ledger(Folder(tmp_path))
+    plot = Plot("0012", "007", 15.0, 45.0)
+    ledger.record(plot, row_of(plot, "written", "fill at plot"), account_of("written"))
+    ledger.close()
+    for table in (
+        read_ledger(str(tmp_path)),
+        pd.read_csv(tmp_path / "ledger/plots.csv", dtype=str),
+    ):
+        assert table.loc[0, "project_id"] == "0012"
+        assert table.loc[0, "plot_id"] == "007"
+        assert table.loc[0, "status"] == "complete"
+    account = read_account(str(tmp_path), "0012", "007")
+    assert account["outcome"].tolist() == ["written"]
+
+
+@pytest.mark.parametrize("plots", [1, 5, 100])
+def test_every_row_can_be_read_as_soon_as_it_is_recorded(tmp_path: Path, plots: int) -> None:
+    """Also by another process, and by the next run after this one was killed."""
+    ledger = Ledger(Folder(tmp_path))
+    for n in range(plots):
+        plot = Plot("p", str(n), 0.0, 0.0)
+        ledger.record(plot, row_of(plot, "failed"), account_of("failed"))
+        assert len(read_ledger(str(tmp_path))) == n + 1
+    for n in range(0, plots, 3):
+        plot = Plot("p", str(n), 0.0, 0.0)
+        ledger.record(plot, row_of(plot, "written"), account_of("written"))
+    assert read_ledger(str(tmp_path))["written"].sum() == len(range(0, plots, 3))
+    killed = Ledger(Folder(tmp_path)).table()
+    pd.testing.assert_frame_equal(
+        killed.sort_values("plot_id", ignore_index=True).astype(str),
+        ledger.table().sort_values("plot_id", ignore_index=True).astype(str),
+    )
+    assert not list((tmp_path / "ledger/recent").iterdir())
+
+
+def test_a_kill_between_table_and_clean_up_changes_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(Folder(tmp_path))
+    plot = Plot("p", "1", 0.0, 0.0)
+    for outcome in ("failed", "written"):
+        ledger.record(plot, row_of(plot, outcome), account_of(outcome))
+    table = (tmp_path / "ledger/plots.csv").read_bytes()
+    recent = tmp_path / "ledger/recent"
+    for number, outcome in ((1, "failed"), (2, "written")):
+        row = pd.DataFrame([row_of(plot, outcome)])
+        row.to_csv(recent / f"{number:08d}.csv", index=False, lineterminator="\n")
+    assert read_ledger(str(tmp_path))["status"].tolist() == ["complete"]
+    Ledger(Folder(tmp_path))
+    assert (tmp_path / "ledger/plots.csv").read_bytes() == table
+
+
+def test_keeping_the_ledger_costs_the_same_per_plot(tmp_path: Path) -> None:
+    """Bytes written per plot do not grow with the number of plots more than its logarithm."""
+
+    class Counting(Folder):
+        written = 0
+
+        def write(self, path: str, data: bytes) -> None:
+            self.written += len(data)
+
+    def per_plot(count: int) -> float:
+        ledger = Ledger(Counting(tmp_path))
+        for n in range(count):
+            plot = Plot("p", str(n), 0.0, 0.0)
+            ledger.record(plot, row_of(plot, "written"), account_of("written"))
+        return ledger.folder.written / count  # type: ignore[attr-defined,no-any-return]
+
+    assert per_plot(1000) < 3 * per_plot(100)
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    Ledger(Folder(tmp_path)).check_settings({"chip_size": [255, 255]})
+    Ledger(Folder(tmp_path)).check_settings({"chip_size": [255, 255]})
+    with pytest.raises(ProjectError, match=r"chip_size \[255, 255\], not \[99, 99\]"):
+        Ledger(Folder(tmp_path)).check_settings({"chip_size": [99, 99]})

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+from timesync_xr import contract_qa, has_bit, is_fill, to_collection1
+from timesync_xr.landsat import QABit
+
+ALL = np.arange(2**16, dtype=np.uint16)
+
+
+def test_known_values_of_the_contract() -> None:
+    dn = np.array([0, 18639, 65535, 7273, 43636], dtype=np.uint16)
+    assert to_collection1(dn).tolist() == [-2000, 3125, 16022, 0, 9999]
+    assert to_collection1(dn).dtype == np.int16
+
+
+def test_every_number_is_the_decimal_value_cut_off() -> None:
+    """Exact decimal arithmetic; float64 may fall one short where the true value is whole."""
+    exact = [(Decimal(int(n)) * Decimal("0.275") - 2000) for n in ALL]
+    cut = np.array([int(v.to_integral_value(ROUND_DOWN)) for v in exact])
+    whole = np.array([v == v.to_integral_value() for v in exact])
+    made = to_collection1(ALL).astype(int)
+    assert (made[~whole] == cut[~whole]).all()
+    assert (np.abs(made[whole] - cut[whole]) <= 1).all()
+
+
+def test_every_number_is_the_formula_of_the_contract() -> None:
+    formula = ((ALL.astype(float) * 0.0000275 - 0.2) * 10000).astype(np.int16)
+    assert (to_collection1(ALL) == formula).all()
+
+
+def test_qa_against_bits_written_out() -> None:
+    text = [f"{n:016b}" for n in ALL]
+    fill = np.array([t[15] == "1" for t in text])
+    clear_or_water = np.array([t[9] == "1" or t[8] == "1" for t in text])
+    assert (is_fill(ALL) == fill).all()
+    assert (contract_qa(ALL) == np.where(~fill & clear_or_water, 0, 1)).all()
+    assert (has_bit(ALL, QABit.SNOW) == np.array([t[10] == "1" for t in text])).all()
+
+
+@pytest.mark.parametrize(
+    ("qa", "flag"), [(21824, 0), (21952, 0), (22280, 1), (23888, 0), (1, 1), (0, 1)]
+)
+def test_qa_of_the_contract_on_common_values(qa: int, flag: int) -> None:
+    """Clear, water, cloud, cloud shadow (which counts as clear here), fill, nothing."""
+    assert contract_qa(np.array([qa], dtype=np.uint16)).tolist() == [flag]
+
+
+@pytest.mark.parametrize("function", [to_collection1, is_fill, contract_qa])
+def test_lazy_in_lazy_out_with_the_same_values(function: Any) -> None:
+    eager = xr.DataArray(ALL.reshape(256, 256), dims=("y", "x"), attrs={"a": 1})
+    lazy = eager.chunk(y=100)
+    assert isinstance(function(lazy).data, da.Array)
+    xr.testing.assert_identical(function(lazy).compute(), function(eager))
+    assert function(eager).dtype == function(lazy).dtype

@@ -1,0 +1,213 @@
+"""Which addresses of assets may be read, and where they really lie.
+
+An asset's address comes from a catalog, so it is not trusted: `Access.resolve` applies the user's
+mirrors and lets through only ``s3://`` and ``https://`` addresses and files below a folder that
+the user named.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NoReturn
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from .errors import InputError, ReadError
+
+_SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_ENCODED: Final = ("http", "https", "file")
+"""Schemes whose addresses are percent-encoded."""
+
+_ALLOW: Final = "If you trust this address, allow it with --mirror OLD=NEW"
+
+
+Mirrors = str | Sequence[str | tuple[str, str]]
+"""``"OLD=NEW"`` texts or (OLD, NEW) pairs: what starts with OLD is read from NEW instead."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How assets are reached: mirrors, the folder of the items, options of S3, retries.
+
+    Plain values that pickle; it holds no secret. Credentials are looked up where they are needed.
+    """
+
+    mirrors: tuple[tuple[str, str], ...] = ()
+    """Pairs (OLD, NEW): an address that starts with OLD is read from NEW instead. NEW is a folder,
+    or an ``s3://``, ``https://`` or ``http://`` address. The longest OLD that fits wins."""
+    folder: str | None = None
+    """Folder of the items file: relative addresses start here, and files below it may be read."""
+    profile: str | None = None
+    """Profile of the AWS configuration files that holds the credentials; needs boto3."""
+    region: str = "us-west-2"
+    """AWS region of the bucket."""
+    endpoint: str | None = None
+    """Address of an S3 service other than AWS."""
+    requester_pays: bool = True
+    """Agree to pay for requests and traffic, as the bucket of USGS demands."""
+    unsigned: bool = False
+    """Read public buckets without credentials."""
+    max_retries: int = 8
+    """Tries after the first one of a request that fails for a passing reason."""
+    retry_seconds: float = 120.0
+    """No further try is made this long after the first one."""
+    timeout_seconds: float = 30.0
+    """A request that takes longer than this, or is silent for half of it, counts as failed."""
+
+    def __post_init__(self) -> None:
+        for old, new in self.mirrors:
+            scheme = scheme_of(new)
+            if not old or not new or scheme not in ("", "s3", "http", "https"):
+                raise InputError(
+                    f"the mirror {clean(old)}={clean(new)} can't be used: give OLD=NEW, where NEW "
+                    "is a folder or an s3://, https:// or http:// address"
+                )
+
+    def resolve(self, href: str) -> str:
+        """The address to read for an asset's href: an absolute path, or ``scheme://...``.
+
+        The path of the address is not percent-encoded. Raises `ReadError` for an address that
+        must not be read. Looks at the file system for links, but requests nothing.
+        """
+        if any(ord(c) < 32 for c in href) or ".." in re.split(r"[/\\]", unquote(href)):
+            _refuse(href, "it holds '..' or control characters")
+        mirror = self._mirror(href)
+        if mirror is not None:
+            old, new = mirror
+            rest = href[len(old) :].lstrip("/")
+            rest = unquote(rest) if scheme_of(href) in _ENCODED else rest
+            return self._inside(href, new, rest)
+        return self._direct(href)
+
+    def _mirror(self, href: str) -> tuple[str, str] | None:
+        fitting = [pair for pair in self.mirrors if _starts_with(href, pair[0])]
+        return max(fitting, key=lambda pair: len(pair[0]), default=None)
+
+    def _inside(self, href: str, new: str, rest: str) -> str:
+        """The address of ``rest`` below the right side of a mirror."""
+        if scheme_of(new):
+            return f"{new.rstrip('/')}/{rest}"
+        real = _real_below(os.path.join(new, rest), new)
+        if real is None:
+            _refuse(href, "it leads out of the mirror's folder")
+        return real
+
+    def _direct(self, href: str) -> str:
+        """The address of an href that no mirror leads elsewhere."""
+        scheme = scheme_of(href)
+        if scheme in ("s3", "https", "http"):
+            return self._direct_remote(href, scheme)
+        if scheme == "file":
+            parts = _split(href)
+            if parts.netloc not in ("", "localhost"):
+                _refuse(href, "it is a file of another machine")
+            return self._direct_file(href, unquote(parts.path))
+        if scheme or href.startswith("/vsi"):
+            _refuse(href, "only s3://, https:// and files of the archive are read")
+        return self._direct_file(href, href)
+
+    def _direct_remote(self, href: str, scheme: str) -> str:
+        parts = _split(href)
+        trusted = any(_starts_with(href, new) for _, new in self.mirrors)
+        if "@" in parts.netloc or (scheme != "s3" and (parts.query or parts.fragment)):
+            _refuse(href, "it carries credentials or a query")
+        if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", parts.netloc, re.ASCII):
+            _refuse(href, "it names no host or bucket")
+        if not trusted and scheme == "http":
+            _refuse(href, "http:// is not protected")
+        if not trusted and scheme == "https" and _is_local_host(parts.hostname or ""):
+            _refuse(href, "it leads into the local network")
+        return href if scheme == "s3" else f"{scheme}://{parts.netloc}{unquote(parts.path)}"
+
+    def _direct_file(self, href: str, path: str) -> str:
+        roots = [new for _, new in self.mirrors if not scheme_of(new)]
+        if self.folder is not None:
+            roots.insert(0, self.folder)
+            path = os.path.join(self.folder, path)
+        if not os.path.isabs(path) and self.folder is None:
+            _refuse(href, "it is relative, and the items come from no folder")
+        real = next((real for root in roots if (real := _real_below(path, root))), None)
+        if real is None:
+            _refuse(href, "only files below the items' folder or a mirror are read")
+        return real
+
+
+def access_for(source: object, mirror: Mirrors = ()) -> Access:
+    """The access for items of a source, with the default options of S3.
+
+    ``source`` is what `search_items` takes, or any other object; if it names a file of this
+    machine, files below its folder may be read. Raises `InputError` for a mirror of a wrong form.
+    """
+    texts = [mirror] if isinstance(mirror, str) else mirror
+    folder = None
+    if isinstance(source, str | os.PathLike) and os.path.isfile(source):
+        folder = os.path.dirname(os.path.abspath(source))
+    return Access(tuple(_mirror_pair(text) for text in texts), folder)
+
+
+def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
+    old, _, new = mirror.partition("=") if isinstance(mirror, str) else (mirror[0], "", mirror[1])
+    return old, str(new)
+
+
+def clean(text: str) -> str:
+    """An address without user name, password, query and fragment: fit for messages and logs."""
+    text = re.sub(r"://[^/@\s]*@", "://", text)
+    return "".join(c if c.isprintable() else "?" for c in re.split(r"[?#]", text, maxsplit=1)[0])
+
+
+def scheme_of(address: str) -> str:
+    """Scheme of an address in lower case, "" for a path."""
+    found = _SCHEME.match(address)
+    return found[1].lower() if found else ""
+
+
+def is_file(address: str) -> bool:
+    """Whether an address that `Access.resolve` gave is a file of this machine."""
+    return address.startswith("/")
+
+
+def _starts_with(href: str, old: str) -> bool:
+    """Whether an address is or lies below another, by whole components."""
+    return href == old or href.startswith(old.rstrip("/") + "/")
+
+
+def _split(href: str) -> SplitResult:
+    try:
+        return urlsplit(href)
+    except ValueError:
+        _refuse(href, "it is malformed")
+
+
+def _refuse(href: str, why: str) -> NoReturn:
+    raise ReadError(clean(href), f"this address is refused: {why}", _ALLOW)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _real_below(path: str, root: str) -> str | None:
+    """The real path of a file, links followed; None if it does not lie below the folder."""
+    folder, name = os.path.split(os.path.abspath(path))
+    real = os.path.join(_real_folder(folder), name)
+    if os.path.islink(real):
+        real = os.path.realpath(real)
+    inside = real.startswith(_real_folder(os.path.abspath(root)).rstrip("/") + "/")
+    return real if inside else None
+
+
+def _is_local_host(host: str) -> bool:
+    """Whether a host name says by itself that it is this machine or a private network."""
+    if host.rstrip(".").endswith(("localhost", ".local", ".internal")):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        last = host.rstrip(".").rpartition(".")[2]  # a number here is an old form of an IP address
+        return "." not in host or last.isdigit() or last.startswith("0x")

@@ -1,0 +1,139 @@
+"""Blocks of a TIFF without input or output: window -> byte ranges; bytes -> pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .tiff import (
+    COMPRESSIONS,
+    LERC,
+    MAX_POSITION,
+    Block,
+    Buffer,
+    TiffError,
+    TiffHeader,
+    UInt16Array,
+    Window,
+)
+
+
+def find_blocks(header: TiffHeader, window: Window) -> list[Block]:
+    """The blocks that a window touches, by rows. The window must lie inside the image."""
+    bw, bh = header.block_width, header.block_height
+    across = -(-header.width // bw)
+    rows = range(window.row // bh, (window.row + window.height - 1) // bh + 1)
+    cols = range(window.col // bw, (window.col + window.width - 1) // bw + 1)
+    return [_find_block(header, row * across + col) for row in rows for col in cols]
+
+
+def _find_block(header: TiffHeader, index: int) -> Block:
+    start, count = int(header.offsets[index]), int(header.counts[index])
+    if count == 0:
+        return Block(index, 0, 0)
+    limit = 4 * header.block_width * header.block_height + 65536
+    if not 8 <= start < MAX_POSITION or count > limit:
+        raise TiffError(f"its block {index} can't have {count} bytes at byte {start}")
+    return Block(index, start, start + count)
+
+
+def read_blocks(header: TiffHeader, window: Window, data: Mapping[int, Buffer]) -> UInt16Array:
+    """The pixels of a window, a uint16 array of shape (height, width).
+
+    ``data`` holds the compressed bytes of every block that `find_blocks` names and that is not
+    sparse, by the block's number. Raises `TiffError` for a block that does not decode to its size.
+    """
+    out: UInt16Array = np.empty((window.height, window.width), np.uint16)
+    for index, inside, target in _cuts(header, window):
+        if index in data:
+            out[target] = _decode_rows(header, index, data[index], inside[0])[:, inside[1]]
+        else:
+            out[target] = header.fill
+    return out
+
+
+_Cut = tuple[slice, slice]
+
+
+def _cuts(header: TiffHeader, window: Window) -> Iterator[tuple[int, _Cut, _Cut]]:
+    """Block index, the part of the block inside the window, and its place in the window."""
+    across = -(-header.width // header.block_width)
+    for row, inside_y, target_y in _cut(window.row, window.height, header.block_height):
+        for col, inside_x, target_x in _cut(window.col, window.width, header.block_width):
+            yield row * across + col, (inside_y, inside_x), (target_y, target_x)
+
+
+def _cut(first: int, length: int, step: int) -> Iterator[tuple[int, slice, slice]]:
+    """Cuts an interval at multiples of ``step``: number of the part, slice in it, slice of all."""
+    for i in range(first // step, (first + length - 1) // step + 1):
+        start, stop = max(first, i * step), min(first + length, (i + 1) * step)
+        yield i, slice(start - i * step, stop - i * step), slice(start - first, stop - first)
+
+
+def _decode_rows(header: TiffHeader, index: int, data: Buffer, rows: slice) -> UInt16Array:
+    """Some rows of a block, whole width, in native byte order."""
+    width, height = header.block_width, header.block_height
+    if not header.tiled:
+        height = min(height, header.height - index * height)
+    try:
+        raw = _decoder(header.compression, header.lerc_extra)(data, height, width)
+    except Exception as error:
+        name = COMPRESSIONS[header.compression]
+        raise TiffError(f"its block {index} is damaged: {name} data do not decode") from error
+    if len(raw) != 2 * height * width:
+        raise TiffError(f"its block {index} holds {len(raw)} bytes instead of {2 * height * width}")
+    block = np.frombuffer(raw, header.byte_order + "u2").reshape(height, width)[rows]
+    native: UInt16Array = block.astype(np.uint16, copy=False)
+    if header.predictor == 2:
+        _undo_differences(native)
+    return native
+
+
+def _undo_differences(rows: UInt16Array) -> None:
+    """Sums up along each row, in place."""
+    from imagecodecs import delta_decode
+
+    delta_decode(rows, axis=-1, out=rows)
+
+
+_Decoder = Callable[[Any, int, int], Any]
+
+
+@cache
+def _decoder(compression: int, lerc_extra: int) -> _Decoder:
+    """The function (data, rows, columns) -> decoded bytes, at most one more than fits the block.
+
+    One more, so that too many are noticed; no more, so that no data can blow up memory.
+    """
+    import imagecodecs
+
+    if compression == 1:
+        return lambda data, _height, _width: data
+    if compression == LERC:
+        return _lerc_decoder({0: None, 1: 8, 2: 50000}[lerc_extra])
+    decode: Any = {
+        5: imagecodecs.lzw_decode,
+        8: imagecodecs.deflate_decode,
+        32773: imagecodecs.packbits_decode,
+        32946: imagecodecs.deflate_decode,
+        34925: imagecodecs.lzma_decode,
+        50000: imagecodecs.zstd_decode,
+    }[compression]
+    return lambda data, height, width: decode(data, out=np.empty(2 * height * width + 1, np.uint8))
+
+
+def _lerc_decoder(around: int | None) -> _Decoder:
+    """The decoder of LERC data, which may be compressed once more by the codec ``around``."""
+    from imagecodecs import lerc_decode
+
+    def decode(data: Any, height: int, width: int) -> Any:
+        if around is not None:
+            bound = 2 * height + 512  # LERC data may be somewhat larger than the pixels
+            data = memoryview(_decoder(around, 0)(data, bound, width))
+        pixels = lerc_decode(data, out=np.empty((height, width), np.uint16))
+        return np.asarray(pixels).reshape(-1).view(np.uint8)
+
+    return decode

@@ -1,0 +1,173 @@
+"""What interpreters see: tasseled cap, stretches, and RGB chips with fill black.
+
+The kernels work on plain arrays with the bands first; the public functions apply them along the
+``band`` dimension of a DataArray, over all times at once, lazily where the cube is lazy. Bands are
+found by name, so their order in the cube does not matter and a missing one is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from .errors import InputError
+from .landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAP_CRIST, Composite
+from .radiometry import collection1_table
+
+COMPONENTS = tuple(TASSELED_CAP_CRIST)
+"""Tasseled-cap components in order: brightness, greenness, wetness."""
+
+_EXACT = 10_000
+"""Coefficients have four decimals: times this they are whole numbers, and sums are exact."""
+
+
+def tasseled_cap(values: xr.DataArray) -> xr.DataArray:
+    """Brightness, greenness and wetness of surface reflectance, in the units of ``values``.
+
+    ``values`` has a dimension ``band`` that holds the six bands of `SR_BANDS`, in any order and
+    among others; typically `to_collection1` of a cube. The result (float64, lazy in, lazy out) has
+    ``component`` in place of ``band``. Whole numbers are summed exactly. `InputError` for a
+    missing band. Source: Crist (1985), see `timesync_xr.landsat.TASSELED_CAP_CRIST`.
+    """
+    components: xr.DataArray = xr.apply_ufunc(
+        _tasseled_cap_last,
+        select_bands(values, SR_BANDS),
+        input_core_dims=[["band"]],
+        output_core_dims=[["component"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"output_sizes": {"component": 3}, "allow_rechunk": True},
+    )
+    return components.assign_coords(component=list(COMPONENTS))
+
+
+def stretch(values: Any, low: float, high: float) -> Any:
+    """Linear stretch of ``low..high`` to 0..255, clipped, truncated to uint8.
+
+    Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out.
+    """
+    return ((255 / (high - low)) * (values - low)).clip(0, 255).astype(np.uint8)
+
+
+def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArray:
+    """A composite of raw digital numbers as 8-bit RGB chips, fill black.
+
+    ``cube`` holds uint16 digital numbers with dims ``(..., band, y, x)``; the result is uint8 with
+    dims ``(..., y, x, rgb)``, ready for ``plot.imshow``; lazy in, lazy out. ``composite`` is the
+    name of one of `timesync_xr.landsat.COMPOSITES` (tc, b743, b432) or a `Composite`. A pixel that
+    is fill in any of the six surface reflectance bands is black. `InputError` for an unknown name
+    or a missing band.
+    """
+    chosen = get_composite(composite)
+    rgb: xr.DataArray = xr.apply_ufunc(
+        lambda dn: _over_leading(_rgb_kernel(chosen), dn, tail=(*dn.shape[-2:], 3)),
+        select_bands(cube, SR_BANDS),
+        input_core_dims=[["band", "y", "x"]],
+        output_core_dims=[["y", "x", "rgb"]],
+        dask="parallelized",
+        output_dtypes=[np.uint8],
+        dask_gufunc_kwargs={"output_sizes": {"rgb": 3}},
+        keep_attrs=False,
+    )
+    return rgb.assign_coords(rgb=["r", "g", "b"])
+
+
+def get_composite(composite: str | Composite) -> Composite:
+    """The composite of this name; `InputError` names the choices for any other."""
+    if isinstance(composite, Composite):
+        return composite
+    try:
+        return COMPOSITES[composite]
+    except KeyError:
+        raise InputError(
+            f"there is no composite {composite!r}: choose one of {', '.join(COMPOSITES)}"
+        ) from None
+
+
+def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
+    """These bands of an array, in this order; `InputError` names those that are missing."""
+    if "band" not in values.dims or "band" not in values.coords:
+        raise InputError(f"the array has no named bands (dims {values.dims}): give it a `band`")
+    names = [str(name) for name in values["band"].values]
+    missing = [band for band in bands if band not in names]
+    if missing:
+        raise InputError(f"the array lacks {', '.join(missing)}: its bands are {', '.join(names)}")
+    return values if names == list(bands) else values.isel(band=[names.index(b) for b in bands])
+
+
+def tasseled_cap_kernel(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Tasseled cap of an array (6, ...) in the order of `SR_BANDS`; returns (3, ...)."""
+    coefficients = np.array(list(TASSELED_CAP_CRIST.values()))
+    if np.issubdtype(values.dtype, np.integer):
+        whole = np.rint(coefficients * _EXACT).astype(np.int32)
+        return _weighted_sums(values.astype(np.int32, copy=False), whole) / _EXACT
+    return _weighted_sums(values.astype(np.float64, copy=False), coefficients)
+
+
+def _weighted_sums(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    sums: npt.NDArray[Any] = np.multiply.outer(weights[:, 0], values[0])
+    product = np.empty_like(values[0])
+    for total, row in zip(sums, weights, strict=True):
+        for band, weight in zip(values[1:], row[1:], strict=True):
+            np.add(total, np.multiply(band, weight, out=product), out=total)
+    return sums
+
+
+def _tasseled_cap_last(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.moveaxis(tasseled_cap_kernel(np.moveaxis(values, -1, 0)), 0, -1)
+
+
+def _rgb_kernel(composite: Composite) -> Any:
+    """A function (6, y, x) uint16 -> (y, x, 3) uint8 for this composite."""
+    if set(composite.channels) <= set(COMPONENTS):
+        return lambda dn: _blacken(_tasseled_cap_bytes(dn, composite), dn)
+    if set(composite.channels) <= set(SR_BANDS):
+        return lambda dn: _blacken(_band_bytes(dn, composite), dn)
+    raise InputError(
+        f"composite {composite.name!r} has channels {composite.channels}: take all three from "
+        f"{', '.join(SR_BANDS)} or all three from {', '.join(COMPONENTS)}"
+    )
+
+
+def _tasseled_cap_bytes(dn: npt.NDArray[np.uint16], composite: Composite) -> Any:
+    components = tasseled_cap_kernel(_collection1_int32().take(dn))
+    channels = [components[COMPONENTS.index(name)] for name in composite.channels]
+    pairs = zip(channels, composite.limits, strict=True)
+    return np.stack([stretch(values, *limits) for values, limits in pairs], axis=-1)
+
+
+def _band_bytes(dn: npt.NDArray[np.uint16], composite: Composite) -> Any:
+    channels = [dn[SR_BANDS.index(name)] for name in composite.channels]
+    pairs = zip(channels, composite.limits, strict=True)
+    return np.stack([_byte_table(*limits).take(values) for values, limits in pairs], axis=-1)
+
+
+@cache
+def _byte_table(low: float, high: float) -> npt.NDArray[np.uint8]:
+    """Stretched byte of each of the 65,536 digital numbers."""
+    table: npt.NDArray[np.uint8] = stretch(collection1_table().astype(np.float64), low, high)
+    return table
+
+
+@cache
+def _collection1_int32() -> npt.NDArray[np.int32]:
+    return collection1_table().astype(np.int32)
+
+
+def _blacken(rgb: npt.NDArray[np.uint8], dn: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    rgb[(dn == FILL).any(axis=0)] = 0
+    return rgb
+
+
+def _over_leading(kernel: Any, values: npt.NDArray[Any], tail: tuple[int, ...]) -> Any:
+    """Apply a kernel to the last three dimensions, one leading index after the other."""
+    leading = values.shape[:-3]
+    out = np.empty(leading + tail, dtype=np.uint8)
+    for index in np.ndindex(leading):
+        out[index] = kernel(values[index])
+    return out

@@ -1,0 +1,247 @@
+"""One plot: from its items to the files of the contract, and an account of every observation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from .access import Access
+from .account import (
+    FILL_AT_PLOT,
+    OTHER_PLATFORM,
+    PIXELS,
+    WRITTEN,
+    Rows,
+    is_open,
+    note_failure,
+    read_kept_account,
+    start_account,
+    take_over,
+    with_items_left_out,
+)
+from .composites import composite_rgb, select_bands
+from .cube import build_cube
+from .errors import ReadError
+from .export import chip_path, csv_files, png_bytes, spectra_path
+from .folder import Folder
+from .grid import ChipGrid, get_region
+from .landsat import BANDS, COMPOSITES, FILL, PLATFORM_AGE, QA_BAND, SR_BANDS
+from .observations import Plan, plan_observations
+from .plots import Plot
+from .radiometry import contract_qa, is_clear, is_fill
+from .spectra import plot_pixel, spectral_table
+
+PRODUCTS: Final = ("png", "csv")
+"""What can be made of an observation."""
+
+_BATCH = 16
+"""Observations that are read, rendered and written together."""
+
+_PIXELS_BATCH = 256
+"""Observations whose plot pixel is looked at together."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made of every plot of a run."""
+
+    region: str
+    """Name of the ARD grid: CU, AK or HI."""
+    chip_size: tuple[int, int]
+    """Width and height in pixels."""
+    products: tuple[str, ...]
+    """Some of `PRODUCTS`."""
+    access: Access
+    """How assets are reached."""
+
+    def __post_init__(self) -> None:
+        ChipGrid(get_region(self.region), 0, 0, *self.chip_size)
+
+    def chip(self, plot: Plot) -> ChipGrid:
+        """The pixels of a plot's chip."""
+        return ChipGrid.around(get_region(self.region), plot.x, plot.y, self.chip_size)
+
+    def paths(self, plot: Plot, day: str) -> list[str]:
+        """Files of a day, the CSV last: a day that has it has all."""
+        stamp = pd.Timestamp(day)
+        when = plot.plot_id, stamp.year, stamp.dayofyear
+        paths = []
+        if "png" in self.products:
+            paths += [chip_path(plot.project_id, composite, *when) for composite in COMPOSITES]
+        if "csv" in self.products:
+            paths.append(spectra_path(plot.project_id, *when))
+        return paths
+
+
+def extract_plot(
+    plot: Plot,
+    items: pd.DataFrame,
+    request: Request,
+    folder: Folder,
+    advance: Callable[[int], None],
+) -> pd.DataFrame:
+    """Write all files of a plot that are not there yet; return the account of the plot.
+
+    ``items`` is a table of `search_items` that holds the tiles of the chip. ``advance`` is told
+    how many more observations are done. The account (see `timesync_xr.account`) does not depend
+    on what was there before. An asset that can't be read makes its day failed, all other days are
+    still written. `AccessError` where nothing can be read or written at all.
+    """
+    plan = plan_observations(items, request.chip(plot))
+    account = start_account(plan)
+    kept = read_kept_account(folder, plot.project_id, plot.plot_id)
+
+    def is_there(days: list[str]) -> set[str]:
+        paths = {day: request.paths(plot, day) for day in days}
+        there = folder.present([path for of_day in paths.values() for path in of_day])
+        return {day for day, of_day in paths.items() if there.issuperset(of_day)}
+
+    take_over(account, kept, is_there)
+    _reject_fill(account, plan, request)
+    advance(int((~is_open(account)).sum()))
+    for count in _export(account, plan, plot, request, folder):
+        advance(count)
+    _remove_stale(account, kept, plot, request, folder)
+    return with_items_left_out(account, plan, items)
+
+
+def _reject_fill(account: pd.DataFrame, plan: Plan, request: Request) -> None:
+    """Settle the observations whose plot pixel is fill; reads one block of one asset of each."""
+    rows = np.flatnonzero(is_open(account))
+    pixels = plan.select(is_open(account)).at_plot_pixel()
+    for part in pixels.chunks(_PIXELS_BATCH):
+        for where, cube in _computed(pixels, part, request.access, (QA_BAND,)):
+            if isinstance(cube, ReadError):
+                note_failure(account, rows[where], cube)
+            else:
+                qa = cube.to_numpy().ravel()
+                fill = rows[where][is_fill(qa)]
+                account.loc[fill, "outcome"] = FILL_AT_PLOT
+                account.loc[fill, "qa_pixel"] = qa[is_fill(qa)].astype(str)
+
+
+def _export(
+    account: pd.DataFrame, plan: Plan, plot: Plot, request: Request, folder: Folder
+) -> Iterator[int]:
+    """Read, render and write all observations that are open; yield how many at a time."""
+    rows = np.flatnonzero(is_open(account))
+    todo = plan.select(is_open(account))
+
+    def export(part: slice) -> list[tuple[Rows, pd.DataFrame | ReadError]]:
+        return [
+            (
+                rows[where],
+                made if isinstance(made, ReadError) else write_chips(made, plot, request, folder),
+            )
+            for where, made in _computed(todo, part, request.access, BANDS)
+        ]
+
+    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as threads:
+        try:
+            for parts in threads.map(export, todo.chunks(_BATCH)):
+                for where, made in parts:
+                    if isinstance(made, ReadError):
+                        note_failure(account, where, made)
+                    else:
+                        account.loc[where, list(made.columns)] = made.to_numpy()
+                    yield len(where)
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def _computed(
+    plan: Plan, part: slice, access: Access, bands: tuple[str, ...]
+) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
+    """Part of a plan as a cube in memory; day by day where an asset can't be read.
+
+    Yields the rows of ``plan.observations`` with their cube, or with the error of a day.
+    """
+    inside = np.zeros(len(plan.observations), dtype=bool)
+    inside[part] = True
+    smaller = plan.select(inside)
+    try:
+        yield part, build_cube(smaller, access, bands).compute(scheduler="synchronous")
+    except ReadError as error:
+        days = [slice(part.start + d.start, part.start + d.stop) for d in smaller.chunks(1)]
+        if len(days) == 1:
+            yield part, error
+            return
+        for day in days:
+            yield from _computed(plan, day, access, bands)
+
+
+def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder) -> pd.DataFrame:
+    """Write the files of a cube in memory; return what became of each of its observations.
+
+    The table has a row per step of the cube and the columns outcome and those of
+    `timesync_xr.account.PIXELS`.
+    """
+    table = spectral_table(cube, plot.project_id, plot.plot_id)
+    chosen = table.loc[choose_platforms(cube.isel(time=table.index))]
+    made = _measured(cube).assign(outcome=FILL_AT_PLOT)
+    made.loc[table.index, "outcome"] = OTHER_PLATFORM
+    made.loc[chosen.index, "outcome"] = WRITTEN
+    taken = cube.isel(time=chosen.index)
+    names = COMPOSITES if "png" in request.products else {}
+    chips = [composite_rgb(taken, name).to_numpy() for name in names]
+    lines = csv_files(chosen) if "csv" in request.products else []
+    days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
+    for position, day in enumerate(days):
+        contents = [png_bytes(chip[position]) for chip in chips]
+        contents += lines[position : position + 1]
+        for path, data in zip(request.paths(plot, day), contents, strict=True):
+            folder.write(path, data)
+    return made
+
+
+def _measured(cube: xr.DataArray) -> pd.DataFrame:
+    """The columns `PIXELS` of the account of each observation, as text."""
+    qa = cube.sel(band=QA_BAND)
+    shares = [_is_fill_pixel(cube).mean(("y", "x")), is_clear(qa).mean(("y", "x"))]
+    texts = [[f"{share:.4f}" for share in part.to_numpy()] for part in shares]
+    return pd.DataFrame(
+        dict(zip(PIXELS, [plot_pixel(qa).to_numpy().astype(str), *texts], strict=True))
+    )
+
+
+def _is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
+    """Where a chip is black: fill in any of the surface reflectance bands."""
+    return (select_bands(cube, SR_BANDS) == FILL).any("band")
+
+
+def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
+    """Which observation of each day gets the files, where two platforms saw the plot.
+
+    ``cube`` holds observations whose plot pixel is not fill. Usable at the plot (`contract_qa`)
+    comes first, then fewer fill pixels in the chip, then the newer platform. Returns a bool for
+    each step along ``time``, one of each day True; a lazy cube is computed where days are double.
+    """
+    ranks = pd.DataFrame({"day": cube["time"].to_numpy().astype("datetime64[D]")})
+    if not ranks["day"].duplicated().any():
+        return np.ones(len(ranks), dtype=bool)
+    age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
+    ranks["unusable"] = contract_qa(plot_pixel(cube).sel(band=QA_BAND)).to_numpy()
+    ranks["fill"] = _is_fill_pixel(cube).sum(("y", "x")).to_numpy()
+    ranks["age"] = -np.array(age)
+    best = ranks.sort_values(["day", "unusable", "fill", "age"]).drop_duplicates("day").index
+    return np.isin(np.arange(len(ranks)), best)
+
+
+def _remove_stale(
+    account: pd.DataFrame, kept: pd.DataFrame, plot: Plot, request: Request, folder: Folder
+) -> None:
+    """Remove the files of days that were written once and, after new items came, no longer are."""
+    settled = account.groupby("day")["outcome"].agg(set)
+    for day in kept.loc[kept["outcome"] == WRITTEN, "day"]:
+        if day in settled.index and settled[day] <= {FILL_AT_PLOT, OTHER_PLATFORM}:
+            for path in request.paths(plot, day):
+                folder.remove(path)

@@ -1,0 +1,173 @@
+"""The ARD grid in whole pixels: regions, tiles, and the chip around a plot.
+
+Coordinates are Albers metres of the region. Columns count eastwards and rows southwards from the
+region's upper left corner, in pixels of 30 m; all arithmetic on them is exact integer arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .landsat import PIXEL, TILE_SIZE
+
+Tile = tuple[int, int]
+"""An ARD tile as (h, v)."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """One of the three grids of Landsat U.S. ARD (Collection 2)."""
+
+    name: str
+    """Name in item ids and STAC properties: CU, AK or HI."""
+    left: int
+    """x of the grid's left edge in metres."""
+    top: int
+    """y of the grid's upper edge in metres."""
+    tiles_across: int
+    """Number of tiles from west to east (h)."""
+    tiles_down: int
+    """Number of tiles from north to south (v)."""
+    parallels: tuple[float, float]
+    """Standard parallels of the Albers projection in degrees."""
+    origin: tuple[float, float]
+    """Latitude and longitude of the projection's origin in degrees."""
+
+    @cached_property
+    def wkt(self) -> str:
+        """The coordinate reference system: Albers equal area on WGS 84. It has no EPSG code."""
+        return (
+            'PROJCS["AEA WGS84",GEOGCS["WGS 84",DATUM["WGS_1984",'
+            'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],'
+            'AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0,AUTHORITY["EPSG","8901"]],'
+            'UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]],'
+            'AUTHORITY["EPSG","4326"]],PROJECTION["Albers_Conic_Equal_Area"],'
+            f'PARAMETER["latitude_of_center",{self.origin[0]:g}],'
+            f'PARAMETER["longitude_of_center",{self.origin[1]:g}],'
+            f'PARAMETER["standard_parallel_1",{self.parallels[0]:g}],'
+            f'PARAMETER["standard_parallel_2",{self.parallels[1]:g}],'
+            'PARAMETER["false_easting",0],PARAMETER["false_northing",0],'
+            'UNIT["metre",1,AUTHORITY["EPSG","9001"]],'
+            'AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+        )
+
+    def corner(self, tile: Tile) -> tuple[int, int]:
+        """Upper left corner (x, y) of a tile in metres."""
+        h, v = tile
+        return self.left + h * TILE_SIZE * PIXEL, self.top - v * TILE_SIZE * PIXEL
+
+    def has_tile(self, tile: Tile) -> bool:
+        """Whether the grid holds this tile."""
+        h, v = tile
+        return 0 <= h < self.tiles_across and 0 <= v < self.tiles_down
+
+    def pixel(self, x: float, y: float) -> tuple[int, int]:
+        """Column and row of the pixel that holds a point.
+
+        A pixel owns its left and its upper edge. The point may lie outside the grid.
+        """
+        return math.floor((x - self.left) / PIXEL), math.floor((self.top - y) / PIXEL)
+
+    def has_pixel(self, col: int, row: int) -> bool:
+        """Whether the pixel lies in the grid."""
+        return self.has_tile((col // TILE_SIZE, row // TILE_SIZE))
+
+    def center(self, col: int, row: int) -> tuple[float, float]:
+        """Centre (x, y) of a pixel in metres; whole numbers on this grid."""
+        return self.left + col * PIXEL + PIXEL / 2, self.top - row * PIXEL - PIXEL / 2
+
+
+REGIONS: Final = {
+    r.name: r
+    for r in (
+        Region("CU", -2565585, 3314805, 33, 22, (29.5, 45.5), (23, -96)),
+        Region("AK", -2201715, 2474325, 26, 14, (55, 65), (50, -154)),
+        Region("HI", -444345, 2168895, 5, 3, (8, 18), (3, -157)),
+    )
+}
+"""Grids of Landsat Collection 2 U.S. ARD: the conterminous states, Alaska and Hawaii."""
+
+
+def get_region(name: str) -> Region:
+    """The region of this name (CU, AK or HI); `InputError` for any other."""
+    try:
+        return REGIONS[name]
+    except KeyError:
+        raise InputError(
+            f"there is no region {name!r}: choose one of {', '.join(REGIONS)}"
+        ) from None
+
+
+@dataclass(frozen=True)
+class ChipGrid:
+    """The pixels of a chip: a window of the region's grid around the plot's pixel.
+
+    The plot pixel has index ``width // 2`` from the left and ``height // 2`` from the top, both
+    counted from 0: the middle of an odd size, the first pixel past the middle of an even one.
+    """
+
+    region: Region
+    """Grid that the pixels belong to."""
+    plot_col: int
+    """Column of the plot pixel in the region's grid."""
+    plot_row: int
+    """Row of the plot pixel in the region's grid."""
+    width: int = 255
+    """Pixels from west to east."""
+    height: int = 255
+    """Pixels from north to south."""
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= TILE_SIZE and 1 <= self.height <= TILE_SIZE):
+            raise InputError(
+                f"a chip of {self.width} x {self.height} pixels can't be made: "
+                f"choose a width and a height from 1 to {TILE_SIZE}"
+            )
+
+    @classmethod
+    def around(cls, region: Region, x: float, y: float, size: tuple[int, int]) -> ChipGrid:
+        """The chip of ``size`` (width, height) around the pixel that holds the point (x, y)."""
+        return cls(region, *region.pixel(x, y), *size)
+
+    @property
+    def plot_index(self) -> tuple[int, int]:
+        """Index (row, column) of the plot pixel in a chip array."""
+        return self.height // 2, self.width // 2
+
+    @property
+    def plot_tile(self) -> Tile:
+        """Tile (h, v) that holds the plot pixel."""
+        return self.plot_col // TILE_SIZE, self.plot_row // TILE_SIZE
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Outer edges (left, bottom, right, top) in metres."""
+        left = self.region.left + (self.plot_col - self.width // 2) * PIXEL
+        top = self.region.top - (self.plot_row - self.height // 2) * PIXEL
+        return left, top - self.height * PIXEL, left + self.width * PIXEL, top
+
+    @property
+    def x(self) -> npt.NDArray[np.float64]:
+        """Pixel centres from west to east in metres, ``width`` values."""
+        return self.bounds[0] + PIXEL / 2 + PIXEL * np.arange(self.width, dtype=np.float64)
+
+    @property
+    def y(self) -> npt.NDArray[np.float64]:
+        """Pixel centres from north to south in metres, ``height`` values, descending."""
+        return self.bounds[3] - PIXEL / 2 - PIXEL * np.arange(self.height, dtype=np.float64)
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """Tiles (h, v) of the region that the chip touches, the plot's own tile first."""
+        first_col, first_row = self.plot_col - self.width // 2, self.plot_row - self.height // 2
+        hs = range(first_col // TILE_SIZE, (first_col + self.width - 1) // TILE_SIZE + 1)
+        vs = range(first_row // TILE_SIZE, (first_row + self.height - 1) // TILE_SIZE + 1)
+        touched = [(h, v) for h in hs for v in vs if self.region.has_tile((h, v))]
+        return tuple(sorted(touched, key=lambda tile: tile != self.plot_tile))

@@ -1,0 +1,90 @@
+"""Progress of a run: a bar in a terminal or a notebook, plain lines in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_LOG_SECONDS = 30
+"""How often a log file gets a line."""
+
+
+class Progress:
+    """Counts plots and observations, and tells whoever shows them."""
+
+    def __init__(self, plots: int, already: int) -> None:
+        self.plots, self.already = plots, already
+        self.done, self.incomplete, self.observations = already, 0, 0
+        self.changed: Callable[[], None] = lambda: None
+
+    def advance(self, observations: int) -> None:
+        """Some more observations are done."""
+        self.observations += observations
+        self.changed()
+
+    def plot_done(self, *, complete: bool) -> None:
+        """A plot is done."""
+        self.done += 1
+        self.incomplete += not complete
+        self.changed()
+
+    @property
+    def note(self) -> str:
+        """The counts beside the plots."""
+        failed = f", {self.incomplete} plots incomplete" if self.incomplete else ""
+        return f"{self.observations} observations{failed}"
+
+
+@contextmanager
+def show_progress(plots: int, already: int, wanted: bool) -> Iterator[Progress]:
+    """The progress of a run, shown on standard error in the way that suits where that goes."""
+    progress = Progress(plots, already)
+    if not wanted:
+        yield progress
+    elif sys.stderr.isatty() or "ipykernel" in sys.modules:
+        with _bar(progress):
+            yield progress
+    else:
+        with _log(progress):
+            yield progress
+
+
+@contextmanager
+def _bar(progress: Progress) -> Iterator[None]:
+    """A bar over plots: in a terminal, or as a widget in a notebook."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=progress.plots, initial=progress.already, unit="plot") as bar:
+
+        def show() -> None:
+            bar.set_postfix_str(progress.note, refresh=False)
+            bar.update(progress.done - bar.n)
+
+        progress.changed = show
+        yield
+
+
+@contextmanager
+def _log(progress: Progress) -> Iterator[None]:
+    """A line now and then, and one at the end."""
+    start = shown = time.monotonic()
+
+    def line() -> None:
+        before = f" ({progress.already} before)" if progress.already else ""
+        text = f"{progress.done}/{progress.plots} plots{before}, {progress.note}"
+        sys.stderr.write(f"{text}, {time.monotonic() - start:.0f} s\n")
+        sys.stderr.flush()
+
+    def show() -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= _LOG_SECONDS:
+            shown = time.monotonic()
+            line()
+
+    progress.changed = show
+    try:
+        yield
+    finally:
+        line()

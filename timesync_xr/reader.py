@@ -1,0 +1,346 @@
+"""Pixels of one asset: header and block caches, a pool of threads, and the reader of stackstac.
+
+`read_window` reads native pixels by integer arithmetic: nothing is warped, and a file that does
+not sit exactly on its tile is refused. All state (caches, threads) belongs to one process and is
+made when first used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from . import tiff
+from .access import Access, clean, is_file
+from .blocks import find_blocks, read_blocks
+from .errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
+from .landsat import FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
+from .storage import read_ranges
+from .tiff import TiffError, TiffHeader, UInt16Array, Window
+
+THREADS: Final = "TIMESYNC_XR_THREADS"
+"""Environment variable: requests of one process at the same time, 64 if unset."""
+
+HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
+"""Environment variable: megabytes of headers that a process keeps, 192 if unset."""
+
+BLOCK_CACHE: Final = "TIMESYNC_XR_BLOCK_CACHE"
+"""Environment variable: megabytes of compressed blocks that a process keeps, 256 if unset."""
+
+_REPLACE: Final = "Replace the file by a whole copy of the original"
+_ROUNDS: Final = 3
+"""Further reads that a header may take: its directory, its long values, and one to spare."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One band of one STAC item: a raster of a whole ARD tile."""
+
+    item_id: str
+    """Id of the STAC item."""
+    band: str
+    """Name of the band, one of `landsat.BANDS`."""
+    href: str | None
+    """Address as the catalog gives it; None where the item lacks the band."""
+    left: int
+    """Left edge of the tile in metres."""
+    top: int
+    """Upper edge of the tile in metres."""
+
+    def __str__(self) -> str:
+        return f"{self.item_id} {self.band}"
+
+    @property
+    def fill(self) -> int:
+        """Value of pixels outside the tile: 1 for QA_PIXEL, else 0."""
+        return QA_FILL if self.band == QA_BAND else FILL
+
+
+def read_window(
+    asset: Asset, left: int, top: int, width: int, height: int, access: Access
+) -> UInt16Array:
+    """The pixels of a window of an asset: uint16, shape (height, width), y descending.
+
+    ``left`` and ``top`` are the outer edges of the window in metres, ``width`` and ``height`` are
+    pixels of 30 m. Pixels outside the tile are `Asset.fill`; sparse blocks inside are what GDAL
+    makes of them. Headers and compressed blocks are kept for the next window. Raises `ReadError`
+    (`MissingAssetError`, `CorruptAssetError`, `TransientReadError`), which names the asset, or
+    `AccessError`.
+    """
+    window = _window(asset, left, top, width, height)
+    return _decode(asset, window, _load(asset, window, access), access)
+
+
+def _window(asset: Asset, left: int, top: int, width: int, height: int) -> Window:
+    """A window in pixels of the asset's tile; it may reach out of the tile."""
+    return Window(_pixels(left - asset.left), _pixels(asset.top - top), width, height)
+
+
+def _pixels(metres: int) -> int:
+    count, rest = divmod(metres, PIXEL)
+    if rest:
+        raise InputError(f"the window is {rest} m off the pixels of the tile: use a ChipGrid")
+    return int(count)
+
+
+def _inside(window: Window) -> Window | None:
+    """The part of a window that lies in the tile."""
+    c0, r0 = max(window.col, 0), max(window.row, 0)
+    c1, r1 = min(window.col + window.width, TILE_SIZE), min(window.row + window.height, TILE_SIZE)
+    return Window(c0, r0, c1 - c0, r1 - r0) if c0 < c1 and r0 < r1 else None
+
+
+_Loaded = tuple[TiffHeader, dict[int, bytes]]
+"""The header of an asset and the compressed blocks that a window touches."""
+
+
+def _load(asset: Asset, window: Window, access: Access) -> _Loaded | None:
+    """Fetches what a window needs; None if it lies outside the tile, which needs nothing."""
+    inside = _inside(window)
+    if inside is None:
+        return None
+    if asset.href is None:
+        raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
+    with _errors_named(asset, access):
+        return _fetch(access.resolve(asset.href), asset, inside, access)
+
+
+def _decode(asset: Asset, window: Window, loaded: _Loaded | None, access: Access) -> UInt16Array:
+    """The pixels of a window from what `_load` fetched for it."""
+    inside = _inside(window)
+    shape = (window.height, window.width)
+    if inside is None or loaded is None:
+        return np.full(shape, asset.fill, np.uint16)
+    with _errors_named(asset, access):
+        pixels = read_blocks(loaded[0], inside, loaded[1])
+    if pixels.shape == shape:
+        return pixels
+    out: UInt16Array = np.full(shape, asset.fill, np.uint16)
+    y, x = inside.row - window.row, inside.col - window.col
+    out[y : y + inside.height, x : x + inside.width] = pixels
+    return out
+
+
+@contextmanager
+def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
+    """Puts the asset's name into errors; forgets what was read of a damaged file."""
+    href = asset.href or ""
+    try:
+        yield
+    except TiffError as error:
+        _forget(access.resolve(href), access)
+        raise CorruptAssetError(str(asset), f"{clean(href)}: {error}", _REPLACE) from error
+    except ReadError as error:
+        if isinstance(error, CorruptAssetError):
+            _forget(access.resolve(href), access)
+        where = f"{error.asset}: {error.cause}"
+        raise type(error)(str(asset), where, error.remedy) from error
+    except AccessError as error:
+        raise AccessError(f"{asset}: {error}") from error
+
+
+def _fetch(address: str, asset: Asset, window: Window, access: Access) -> _Loaded:
+    """Header and compressed blocks of a window. One thread at a time asks for one address."""
+    state = _state()
+    key = (access.endpoint, address)
+    with state.lock(address):
+        header = state.headers.get(key)
+        if header is None:
+            header = _fetch_header(address, access)
+            state.headers.put(key, header, header.nbytes)
+        _check_grid(header, asset)
+        return header, _fetch_blocks(state, address, find_blocks(header, window), access)
+
+
+def _fetch_header(address: str, access: Access) -> TiffHeader:
+    ranges: Iterable[tuple[int, int]] = [(0, tiff.FIRST_READ)]
+    pieces: list[tuple[int, bytes]] = []
+    for _ in range(1 + _ROUNDS):
+        found = read_ranges(address, list(ranges), access, allow_short=True)
+        pieces += [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
+        try:
+            return tiff.parse_header(pieces)
+        except tiff.NeedMore as more:
+            ranges = more.ranges
+    raise TiffError("it is cut off: its header ends early")
+
+
+def _check_grid(header: TiffHeader, asset: Asset) -> None:
+    found = (header.transform, header.width, header.height)
+    if found != ((asset.left, asset.top, PIXEL, -PIXEL), TILE_SIZE, TILE_SIZE):
+        raise TiffError(
+            f"it is another grid than its tile: {header.width} x {header.height} pixels, "
+            f"(left, top, width, height) {header.transform} instead of "
+            f"{TILE_SIZE} x {TILE_SIZE}, {(asset.left, asset.top, PIXEL, -PIXEL)}"
+        )
+
+
+def _fetch_blocks(
+    state: _State, address: str, blocks: list[tiff.Block], access: Access
+) -> dict[int, bytes]:
+    keep = not is_file(address)  # the system itself keeps the files that were read last
+    found: dict[int, bytes] = {}
+    missing: list[tiff.Block] = []
+    for block in blocks:
+        data = state.blocks.get((access.endpoint, address, block.number)) if keep else None
+        if data is not None:
+            found[block.number] = data
+        elif block.stop > block.start:
+            missing.append(block)
+    if missing:
+        fetched = read_ranges(address, [(b.start, b.stop) for b in missing], access)
+        for block, data in zip(missing, fetched, strict=True):
+            found[block.number] = data
+            if keep:
+                state.blocks.put((access.endpoint, address, block.number), data, len(data) + 200)
+    return found
+
+
+def _forget(address: str, access: Access) -> None:
+    """Drops what is kept of a damaged file, so that a repaired one is read anew."""
+    state = _state()
+    state.headers.drop((access.endpoint, address))
+    state.blocks.drop((access.endpoint, address))
+
+
+T = TypeVar("T")
+
+
+class _Cache(Generic[T]):
+    """The values used last, up to a number of bytes. Safe for threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size = limit, 0
+        self._values: OrderedDict[tuple[Any, ...], tuple[T, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[Any, ...]) -> T | None:
+        with self._lock:
+            found = self._values.get(key)
+            if found is None:
+                return None
+            self._values.move_to_end(key)
+            return found[0]
+
+    def put(self, key: tuple[Any, ...], value: T, size: int) -> None:
+        with self._lock:
+            self._remove(key)
+            self._values[key] = (value, size)
+            self._size += size
+            while self._size > self._limit:
+                self._remove(next(iter(self._values)))
+
+    def drop(self, start: tuple[Any, ...]) -> None:
+        """Removes all values whose key starts so."""
+        with self._lock:
+            for key in [key for key in self._values if key[: len(start)] == start]:
+                self._remove(key)
+
+    def _remove(self, key: tuple[Any, ...]) -> None:
+        found = self._values.pop(key, None)
+        self._size -= found[1] if found else 0
+
+
+class _State:
+    """Caches, locks and threads of one process."""
+
+    def __init__(self) -> None:
+        self.headers = _Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20)
+        self.blocks = _Cache[bytes](_setting(BLOCK_CACHE, 256) * 2**20)
+        self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
+        self._locks = [threading.Lock() for _ in range(1024)]
+
+    def lock(self, address: str) -> threading.Lock:
+        """A lock for an address; few other addresses share it."""
+        return self._locks[hash(address) % len(self._locks)]
+
+
+def _state() -> _State:
+    return _state_of(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _state_of(_process: int) -> _State:
+    return _State()
+
+
+def _setting(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if text and not text.isdecimal():
+        raise InputError(f"the environment variable {name} is {text!r}: give a whole number")
+    return int(text) if text else default
+
+
+def reset() -> None:
+    """Forgets all headers and blocks and cancels the reads that have not begun.
+
+    For a file that was replaced during the process, and for an early end. Later reads start anew.
+    """
+    if _state_of.cache_info().currsize:
+        _state().pool.shutdown(wait=False, cancel_futures=True)
+        _state_of.cache_clear()
+
+
+class _Spec(Protocol):
+    """What the reader uses of stackstac's ``RasterSpec``."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+
+class NativeReader:
+    """Reads an asset for stackstac on the pixels of the chip, without warping.
+
+    stackstac makes the readers of a whole chunk before it reads the first. So each starts to fetch
+    in the background when it is made, and the waiting times of all requests overlap; `read` only
+    decodes. Files wait for nothing: they are read in `read`. Bind ``access`` with
+    `functools.partial`.
+    """
+
+    def __init__(self, *, url: Asset, spec: _Spec, access: Access, **_unused: object) -> None:
+        """``url`` is the asset, ``spec`` the chip; stackstac's settings for GDAL do not apply."""
+        left, _, _, top = (round(edge) for edge in spec.bounds)
+        height, width = spec.shape
+        self._asset, self._access = url, access
+        self._window = _window(url, left, top, width, height)
+        self._future = self._prefetch()
+
+    def _prefetch(self) -> Future[_Loaded | None] | None:
+        """Starts to fetch from a remote address."""
+        try:
+            if self._asset.href is None or is_file(self._access.resolve(self._asset.href)):
+                return None
+        except ReadError:
+            return None  # `read` raises it
+        return _state().pool.submit(_load, self._asset, self._window, self._access)
+
+    def read(self, window: Any, **_unused: object) -> UInt16Array:
+        """Pixels of a ``rasterio.windows.Window`` of the chip, uint16 of shape (height, width)."""
+        if self._future is None:
+            loaded = _load(self._asset, self._window, self._access)
+        else:
+            loaded = self._future.result()
+        chip = _decode(self._asset, self._window, loaded, self._access)
+        part: UInt16Array = chip[window.toslices()]
+        return part
+
+    def close(self) -> None:
+        """Nothing is open between reads."""
+
+    def __getstate__(self) -> tuple[Asset, Window, Access]:
+        return self._asset, self._window, self._access
+
+    def __setstate__(self, state: tuple[Asset, Window, Access]) -> None:
+        self._asset, self._window, self._access = state
+        self._future = None

@@ -1,0 +1,120 @@
+"""What a satellite sees of the valley on a pass: clouds, shadows, gaps, edges and QA_PIXEL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..landsat import FILL, OFFSET, QA_FILL, SCALE, QABit
+from .scene import BEFORE, SIZE, Floats, Mask, Valley, ground, noise, ramp
+
+CLOUD: Final = (0.62, 0.63, 0.64, 0.68, 0.50, 0.40)
+"""Reflectance of a dense cloud in the six bands."""
+SHADE: Final = (0.72, 0.62, 0.55, 0.45, 0.40, 0.40)
+"""What is left of the light in a cloud's shadow."""
+STEPS: Final = (512, 192, 512, 768, 640, 640)
+"""Distance of neighbouring digital numbers in each band: few of them make small files."""
+VALID: Final = (7273, 43636)
+"""Least and greatest valid digital number: reflectance 0 and 1."""
+SLC_FAILURE: Final = date(2003, 5, 31)
+"""Since this day Landsat 7 has gaps between its scans."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One platform over the valley on one day."""
+
+    sensor: str
+    """LT04, LT05, LE07, LC08 or LC09."""
+    day: date
+    """Date of acquisition."""
+    clouds: float = 0
+    """Share of the valley under clouds."""
+    cirrus: bool = False
+    """Whether thin high clouds drift over the valley."""
+    snow: float = 0
+    """How much of the ground lies under snow, 0 to 1."""
+    edge: float | None = None
+    """Where the swath ends, in pixels east of the tile corner; the land west of it is not seen."""
+
+
+def observe(valley: Valley, flight: Pass, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+    """What the pass records: digital numbers (7, y, x) as uint16, the last one is QA_PIXEL."""
+    light, snow = ground(valley, flight.day, flight.snow)
+    light *= 1 + 0.025 * rng.standard_normal((6, 1, 1))
+    opacity, shadow = _clouds(rng, flight.clouds)
+    light *= 1 - shadow * (1 - np.array(SHADE))[:, None, None]
+    light += opacity * (np.array(CLOUD)[:, None, None] - light)
+    veil = np.round(4 * ramp(noise(rng, 3.8), 0.2, 2)) / 4 * flight.cirrus
+    light += 0.05 * veil
+    unseen = _unseen(flight, rng)
+    numbers = np.where(unseen, FILL, _digital_numbers(light, rng))
+    flags = _quality(flight, valley.water, opacity > 0.2, shadow > 0.5, snow, veil > 0.3)
+    return np.concatenate([numbers, np.where(unseen, QA_FILL, flags)[None]]).astype(np.uint16)
+
+
+def _digital_numbers(light: Floats, rng: np.random.Generator) -> Floats:
+    """Reflectance (band, y, x) to Collection 2 digital numbers, as far apart as `STEPS` say.
+
+    The steps begin elsewhere on each pass and in each band, so that the years differ. Along a
+    row a number stays until it is a whole step off: long runs make small files.
+    """
+    steps = np.array(STEPS)[:, None, None]
+    start = rng.integers(0, steps)
+    exact = ((light - OFFSET) / SCALE - start) / steps
+    kept: Floats = np.round(exact)
+    for x in range(1, SIZE):
+        off = np.abs(exact[..., x] - kept[..., x - 1]) > 1
+        kept[..., x] = np.where(off, kept[..., x], kept[..., x - 1])
+    return np.asarray(np.clip(kept * steps + start, *VALID), np.float64)
+
+
+def _clouds(rng: np.random.Generator, share: float) -> tuple[Floats, Floats]:
+    """How opaque the clouds are and how deep their shadows, each 0 to 1."""
+    heaps = noise(rng, 3.4)
+    base = np.quantile(heaps, 1 - share) if share else np.inf
+    opacity = np.round(ramp(heaps, base, base + 0.7) * 8) / 8 if share else np.zeros_like(heaps)
+    shadow = np.minimum(1, 3 * np.roll(opacity, (-13, -9), (0, 1)))
+    return opacity, np.round(2 * shadow) / 2
+
+
+def _unseen(flight: Pass, rng: np.random.Generator) -> Mask:
+    """Where the pass has no data: beyond the swath, and in the gaps of Landsat 7."""
+    v, u = np.mgrid[-BEFORE : SIZE - BEFORE, -BEFORE : SIZE - BEFORE]
+    unseen = np.zeros((SIZE, SIZE), np.bool_)
+    if flight.edge is not None:
+        unseen |= u + 0.21 * v < flight.edge
+    if flight.sensor == "LE07" and flight.day > SLC_FAILURE:
+        width = 4.5 + 6 * (u + BEFORE) / SIZE
+        unseen |= (v + 0.2 * u + rng.integers(33)) % 33 < width
+    return unseen
+
+
+def _quality(
+    flight: Pass, water: Mask, cloud: Mask, shadow: Mask, snow: Mask, cirrus: Mask
+) -> npt.NDArray[np.int64]:
+    """QA_PIXEL of seen pixels: flags in bits 0 to 7, confidences (1 low, 3 high) above."""
+    dilated = cloud.copy()
+    for axis, step in ((0, 2), (0, -2), (1, 2), (1, -2)):
+        dilated |= np.roll(dilated, step, axis)
+    dilated &= ~cloud
+    shadow, snow = shadow & ~cloud, snow & ~cloud
+    has_cirrus_band = flight.sensor in ("LC08", "LC09")
+    cirrus = cirrus & has_cirrus_band
+    flags = {
+        QABit.DILATED_CLOUD: dilated,
+        QABit.CIRRUS: cirrus,
+        QABit.CLOUD: cloud,
+        QABit.CLOUD_SHADOW: shadow,
+        QABit.SNOW: snow,
+        QABit.CLEAR: ~(cloud | dilated),
+        QABit.WATER: water & ~cloud & ~snow,
+    }
+    value = sum(mask.astype(np.int64) << bit for bit, mask in flags.items())
+    for bit, sure in ((8, cloud), (10, shadow), (12, snow)):
+        value = value + (np.where(sure, 3, 1) << bit)
+    return np.asarray(value + has_cirrus_band * (np.where(cirrus, 3, 1) << 14), np.int64)

@@ -1,0 +1,54 @@
+"""The plot pixel's series as a table, in the words of the TimeSync contract."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+
+from .composites import select_bands
+from .landsat import BANDS, CSV_BANDS, QA_BAND, SR_BANDS
+from .radiometry import contract_qa, is_fill, to_collection1
+
+CSV_COLUMNS = (
+    "sensor",
+    "project_id",
+    "plot_id",
+    "hv",
+    "year",
+    "doy",
+    *CSV_BANDS,
+    "qa",
+    "date",
+)
+"""Header of the contract's CSV."""
+
+
+def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
+    """The plot pixel of a cube: index ``size // 2`` along y and x. Lazy in, lazy out."""
+    return cube.isel(y=cube.sizes["y"] // 2, x=cube.sizes["x"] // 2)
+
+
+def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.DataFrame:
+    """The contract's table of a plot: a row per observation whose plot pixel is not fill.
+
+    ``cube`` is a cube of `chips_for_plot` (or a part of it in time, or its `plot_pixel`); a lazy
+    one is computed. The index holds each row's position along ``time``. Columns `CSV_COLUMNS`:
+    values in the Collection 1 range as integers, ``hv`` as four digits, ``qa`` 0 or 1 by
+    `contract_qa`, ``date`` verbatim from the STAC item.
+    """
+    pixel = select_bands(plot_pixel(cube) if "y" in cube.dims else cube, BANDS)
+    dn = pixel.transpose("time", "band").compute()
+    qa = dn.sel(band=QA_BAND).variable
+    values = to_collection1(dn.sel(band=list(SR_BANDS)).to_numpy())
+    time = pd.DatetimeIndex(dn["time"].to_numpy())
+    table = pd.DataFrame(values, columns=list(CSV_BANDS)).assign(
+        sensor=dn["sensor"].to_numpy(),
+        project_id=project_id,
+        plot_id=plot_id,
+        hv=dn["hv"].to_numpy(),
+        year=time.year.to_numpy(),
+        doy=time.dayofyear.to_numpy(),
+        qa=contract_qa(qa.to_numpy()),
+        date=dn["date"].to_numpy(),
+    )
+    return table.loc[~is_fill(qa.to_numpy()), list(CSV_COLUMNS)]
