@@ -5,19 +5,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types docs notebooks bench clean
+.PHONY: help demo test lint types docs notebooks bench bench-scale fuzz clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: $(VENV)/with-test ## make a small archive and its TimeSync project in demo/
 	$(BIN)/timesync-xr sample demo
 	$(BIN)/timesync-xr extract demo/plots.csv --source demo/items.json \
 	  --mirror s3://usgs-landsat-ard=demo --out demo/project
+	$(BIN)/timesync-xr browse demo/project
 	@echo
-	@echo 'Look at the chips in' demo/project/prj_*/tc 'and at the table demo/project/ledger/plots.csv'
+	@echo 'Open demo/project/browse/index.html in a browser. The files of TimeSync are in' \
+	  demo/project/prj_*, 'what was done in demo/project/ledger/plots.csv'
 
 test: $(VENV)/with-test ## run the tests
 	$(BIN)/pytest
@@ -38,6 +40,12 @@ notebooks: $(VENV)/with-notebooks ## run every notebook; cells tagged skip-execu
 
 bench: $(VENV)/with-test ## measure the speed
 	$(BIN)/python -m benchmarks
+
+bench-scale: $(VENV)/with-test ## simulate a project of 27,000 plots on a cluster
+	$(BIN)/python -m benchmarks.scale
+
+fuzz: $(VENV)/with-test ## try damaged TIFFs, some 20,000
+	$(BIN)/python -m tests.fuzz
 
 clean: ## remove what the other targets made, but for .venv
 	rm -rf demo build dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,21 @@
-"""Fixtures that several test files use."""
+"""Fixtures that several test files use, and the rule that no test leaves the machine."""
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from timesync_xr import extract, make_sample
+from timesync_xr.sample import SamplePaths
+
+settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
+settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -15,3 +26,52 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the reference data are not here: {SHARED} does not exist")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> SamplePaths:
+    """The sample archive."""
+    return make_sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="session")
+def sample_project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of all plots of the sample archive. It is shared: copy it to change it."""
+    project = tmp_path_factory.mktemp("project")
+    mirror = f"s3://usgs-landsat-ard={sample.folder}"
+    extract(sample.plots, project, source=str(sample.items), mirror=mirror, progress=False)
+    return project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stay_on_this_machine() -> Iterator[None]:
+    """Refuse connections to anything but loopback: tests need no network, and must use none."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = "127.0.0.1" if address[0] == "localhost" else address[0]
+            if not ipaddress.ip_address(host).is_loopback:
+                raise OSError(f"a test may not connect to {host}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+@pytest.fixture(scope="session")
+def golden_projects(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A project of each golden archive, by its name. They are shared: copy one to change it."""
+    projects = {}
+    for name in ("real", "mosaic"):
+        archive, projects[name] = shared / "golden" / name, tmp_path_factory.mktemp(name)
+        extract(
+            archive / "plots.csv",
+            projects[name],
+            source=str(archive / "items.json"),
+            mirror=f"s3://usgs-landsat-ard={archive}",
+            products=("png", "csv"),
+            progress=False,
+        )
+    return projects

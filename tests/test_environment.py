@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-CONDA_NAMES = {"build": "python-build"}
+CONDA_NAMES = {"build": "python-build", "isal": "python-isal"}
 """Packages that conda-forge calls otherwise than Python does."""
 
 

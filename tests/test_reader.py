@@ -310,18 +310,19 @@ def test_nobody_answers(archive: Path) -> None:
 
 
 def test_cache_keeps_what_was_used_last_within_its_limit() -> None:
-    cache = reader._Cache[str](10)
+    cache = reader._Cache[str](10, len)
     for key in "abc":
-        cache.put((key,), key, 4)
-    assert (cache.get(("a",)), cache.get(("b",)), cache.get(("c",))) == (None, "b", "c")
+        cache.put((key,), 4 * key)
+    b, c, d = "bbbb", "cccc", "dddd"
+    assert (cache.get(("a",)), cache.get(("b",)), cache.get(("c",))) == (None, b, c)
     cache.get(("b",))
-    cache.put(("d",), "d", 4)
-    assert (cache.get(("b",)), cache.get(("c",)), cache.get(("d",))) == ("b", None, "d")
-    cache.put(("d",), "D", 6)
-    assert (cache.get(("b",)), cache.get(("d",))) == ("b", "D")
-    cache.put(("e",), "e", 11)
+    cache.put(("d",), d)
+    assert (cache.get(("b",)), cache.get(("c",)), cache.get(("d",))) == (b, None, d)
+    cache.put(("d",), "DDDDDD")
+    assert (cache.get(("b",)), cache.get(("d",))) == (b, "DDDDDD")
+    cache.put(("e",), 11 * "e")
     assert cache.get(("e",)) is None
-    cache.put(("x", 1), "x", 1)
+    cache.put(("x", 1), "x")
     cache.drop(("x",))
     assert cache.get(("x", 1)) is None
     assert cache._size == 0

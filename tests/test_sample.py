@@ -33,11 +33,6 @@ IN_ORBIT = {
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> SamplePaths:
-    return make_sample(tmp_path_factory.mktemp("sample"))
-
-
-@pytest.fixture(scope="session")
 def items(sample: SamplePaths) -> list[Item]:
     features: list[Item] = json.loads(sample.items.read_text())["features"]
     return features

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timesync_xr import storage
+from timesync_xr import service
 from timesync_xr.access import Access, access_for, clean
 from timesync_xr.errors import (
     AccessError,
@@ -476,11 +476,11 @@ def test_no_network(address: str) -> None:
 def test_forked_process_is_told_instead_of_hanging(server: Served) -> None:
     read_ranges(f"{server.url}/x", [(0, 1)], Access())
     try:
-        storage._after_fork()
+        service._after_fork()
         with pytest.raises(AccessError, match=r"forked.*'spawn'"):
             read_ranges(f"{server.url}/x", [(0, 1)], Access())
     finally:
-        storage._forked.clear()
+        service._forked.clear()
 
 
 # S3
@@ -493,7 +493,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    storage._s3_store.cache_clear()
+    service._store.cache_clear()
 
 
 def test_s3_request_is_signed_and_pays(server: Served, keys: None) -> None:

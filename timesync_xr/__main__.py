@@ -1,5 +1,5 @@
 """``python -m timesync_xr`` is the command ``timesync-xr``."""
 
-from .cli import main
+from .cli import run
 
-main(prog_name="timesync-xr")
+run()

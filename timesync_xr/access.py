@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -19,14 +19,26 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from .errors import InputError, ReadError
 
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\0-\x1f]")
 _ENCODED: Final = ("http", "https", "file")
 """Schemes whose addresses are percent-encoded."""
 
 _ALLOW: Final = "If you trust this address, allow it with --mirror OLD=NEW"
 
 
+RETRY_SECONDS: Final = "TIMESYNC_XR_RETRY_SECONDS"
+"""Environment variable: seconds for which failing requests are repeated, 120 if unset."""
+
 Mirrors = str | Sequence[str | tuple[str, str]]
 """``"OLD=NEW"`` texts or (OLD, NEW) pairs: what starts with OLD is read from NEW instead."""
+
+
+def retry_seconds() -> float:
+    """Seconds for which a request that fails for a passing reason is repeated."""
+    text = os.environ.get(RETRY_SECONDS, "120")
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise InputError(f"the environment variable {RETRY_SECONDS} is {text!r}: give seconds")
+    return float(text)
 
 
 @dataclass(frozen=True)
@@ -53,10 +65,12 @@ class Access:
     """Read public buckets without credentials."""
     max_retries: int = 8
     """Tries after the first one of a request that fails for a passing reason."""
-    retry_seconds: float = 120.0
+    retry_seconds: float = field(default_factory=retry_seconds)
     """No further try is made this long after the first one."""
     timeout_seconds: float = 30.0
     """A request that takes longer than this, or is silent for half of it, counts as failed."""
+    keep_blocks: bool = False
+    """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
 
     def __post_init__(self) -> None:
         for old, new in self.mirrors:
@@ -73,7 +87,7 @@ class Access:
         The path of the address is not percent-encoded. Raises `ReadError` for an address that
         must not be read. Looks at the file system for links, but requests nothing.
         """
-        if any(ord(c) < 32 for c in href) or ".." in re.split(r"[/\\]", unquote(href)):
+        if _CONTROL.search(href) or ".." in re.split(r"[/\\]", unquote(href)):
             _refuse(href, "it holds '..' or control characters")
         mirror = self._mirror(href)
         if mirror is not None:
@@ -136,8 +150,8 @@ class Access:
         return real
 
 
-def access_for(source: object, mirror: Mirrors = ()) -> Access:
-    """The access for items of a source, with the default options of S3.
+def access_for(source: object, mirror: Mirrors = (), access: Access | None = None) -> Access:
+    """The access for items of a source, with the options of ``access`` for S3 and retries.
 
     ``source`` is what `search_items` takes, or any other object; if it names a file of this
     machine, files below its folder may be read. Raises `InputError` for a mirror of a wrong form.
@@ -146,7 +160,8 @@ def access_for(source: object, mirror: Mirrors = ()) -> Access:
     folder = None
     if isinstance(source, str | os.PathLike) and os.path.isfile(source):
         folder = os.path.dirname(os.path.abspath(source))
-    return Access(tuple(_mirror_pair(text) for text in texts), folder)
+    mirrors = tuple(_mirror_pair(text) for text in texts)
+    return replace(access or Access(), mirrors=mirrors, folder=folder)
 
 
 def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:

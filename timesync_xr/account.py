@@ -14,23 +14,36 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .access import Access
 from .errors import ReadError
-from .folder import Folder
+from .filters import NOT_CLEAR, Filters
+from .folder import OUT_ACCESS, Folder, open_folder
 from .observations import Plan
+from .radiometry import is_clear, is_fill
 
 WRITTEN: Final = "written"
 FILL_AT_PLOT: Final = "fill at plot"
 OTHER_PLATFORM: Final = "other platform"
+FILTERED: Final = "filtered"
 FAILED: Final = "failed"
 SUPERSEDED: Final = "superseded"
 REFUSED: Final = "refused"
 
-OUTCOMES: Final = (WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FAILED, SUPERSEDED, REFUSED)
+OUTCOMES: Final = (
+    WRITTEN,
+    FILL_AT_PLOT,
+    OTHER_PLATFORM,
+    FILTERED,
+    FAILED,
+    SUPERSEDED,
+    REFUSED,
+)
 """What can become of an observation, or of an item that is part of none.
 
 written: its files are there. fill at plot: the plot pixel holds no data. other platform: two saw
-the plot on that day and the other was taken. failed: an asset can't be read. superseded: an item
-whose tile and date was processed again later. refused: an item that must not be read.
+the plot on that day and the other was taken. filtered: the user asked to leave it out, see
+`timesync_xr.filters.Filters`. failed: an asset can't be read. superseded: an item whose tile and
+date was processed again later. refused: an item that must not be read.
 """
 
 METADATA: Final = (
@@ -53,7 +66,7 @@ reflectance band, and that are clear by `timesync_xr.radiometry.is_clear`.
 """
 
 WHY: Final = ("asset", "cause", "remedy")
-"""Columns that tell why an observation failed (a `ReadError`) or an item was left out."""
+"""Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was."""
 
 COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY)
 """Columns of an account."""
@@ -62,19 +75,36 @@ Rows = npt.NDArray[np.int64]
 """Rows of an account."""
 
 
-def start_account(plan: Plan) -> pd.DataFrame:
-    """The account of a plan, before anything was read: the outcome is still empty.
+def start_account(plan: Plan, filters: Filters) -> pd.DataFrame:
+    """The account of a plan, before anything was read: the outcome is empty where that is needed.
 
-    An observation that lacks the plot's own tile is fill at the plot, which needs no reading.
+    An observation that lacks the plot's own tile is fill at the plot; what metadata rule out is
+    filtered.
     """
-    empty = dict.fromkeys((*PIXELS, *WHY), "")
-    outcome = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
-    return plan.observations[list(METADATA)].assign(outcome=outcome, **empty)[list(COLUMNS)]
+    account = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY), ""))
+    account["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
+    causes = filters.causes(plan.observations)
+    ruled_out = is_open(account) & (causes != "")
+    account.loc[ruled_out, "outcome"] = FILTERED
+    account.loc[ruled_out, "cause"] = causes[ruled_out]
+    return account[list(COLUMNS)]
 
 
 def is_open(account: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which rows have no outcome yet."""
     return (account["outcome"] == "").to_numpy()
+
+
+def note_plot_pixel(
+    account: pd.DataFrame, rows: Rows, qa: npt.NDArray[np.uint16], filters: Filters
+) -> None:
+    """Settle those rows whose QA_PIXEL at the plot says fill, or not clear where that matters."""
+    fill = is_fill(qa)
+    unclear = ~is_clear(qa) & ~fill if filters.clear_only else np.zeros_like(fill)
+    account.loc[rows[fill], "outcome"] = FILL_AT_PLOT
+    account.loc[rows[unclear], ["outcome", "cause"]] = [FILTERED, NOT_CLEAR]
+    settled = fill | unclear
+    account.loc[rows[settled], "qa_pixel"] = qa[settled].astype(str)
 
 
 def note_failure(account: pd.DataFrame, rows: Rows, error: ReadError) -> None:
@@ -89,22 +119,30 @@ def note_failure(account: pd.DataFrame, rows: Rows, error: ReadError) -> None:
 
 
 def take_over(
-    account: pd.DataFrame, kept: pd.DataFrame, is_there: Callable[[list[str]], set[str]]
+    account: pd.DataFrame,
+    kept: pd.DataFrame,
+    filters: Filters,
+    is_there: Callable[[list[str]], set[str]],
 ) -> None:
     """Settle the days that were settled before and whose observations are the same as then.
 
-    ``is_there`` tells of which of some days all files are there: without them a day that was
-    written is made again.
+    What was read of an observation then tells whether ``filters`` leave it out now. ``is_there``
+    tells of which of some days all files are there: without them a day that was written is made
+    again.
     """
     key = ["day", "sensor", "item_ids"]
-    before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM])]
+    before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
     same = account[key].merge(before, on=key, how="left").fillna("")
-    written = same.loc[same["outcome"] == WRITTEN, "day"].unique().tolist()
-    changed = {*account["day"][same["outcome"] == ""], *(set(written) - is_there(written))}
+    known = np.flatnonzero(is_open(account) & (same["qa_pixel"] != ""))
+    note_plot_pixel(account, known, same["qa_pixel"].iloc[known].to_numpy(np.uint16), filters)
+    open_ = is_open(account)
+    taken = same["outcome"].where(open_ & (same["outcome"] != FILTERED), "")
+    written = account.loc[taken == WRITTEN, "day"].unique().tolist()
+    changed = {*account["day"][open_ & (taken == "")], *(set(written) - is_there(written))}
     changed |= set(kept["day"][kept["outcome"] == WRITTEN]) - set(written)
-    settled = ~account["day"].isin(changed)
+    settled = np.flatnonzero(open_ & ~account["day"].isin(changed))
     columns = ["outcome", *PIXELS]
-    account.loc[settled, columns] = same.loc[settled.to_numpy(), columns].to_numpy()
+    account.loc[settled, columns] = same.loc[settled, columns].to_numpy()
 
 
 def with_items_left_out(account: pd.DataFrame, plan: Plan, items: pd.DataFrame) -> pd.DataFrame:
@@ -132,6 +170,12 @@ def account_path(project_id: str, plot_id: str) -> str:
     return f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
 
 
+def write_account(folder: Folder, project_id: str, plot_id: str, account: pd.DataFrame) -> None:
+    """Keep the account of a plot."""
+    data = account.to_csv(index=False, lineterminator="\n").encode()
+    folder.write(account_path(project_id, plot_id), data)
+
+
 def read_kept_account(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
     """The account that was kept of a plot, all text; an empty one where there is none."""
     try:
@@ -141,15 +185,22 @@ def read_kept_account(folder: Folder, project_id: str, plot_id: str) -> pd.DataF
     return pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
 
 
-def read_account(project: str, project_id: str, plot_id: str) -> pd.DataFrame:
+def read_account(
+    project: str, project_id: str, plot_id: str, access: Access = OUT_ACCESS
+) -> pd.DataFrame:
     """What became of every observation of a plot: `COLUMNS`, numbers where there are some.
 
     Text columns are never missing; ``scene_count``, ``cloud_cover``, ``qa_pixel`` and the shares
     are numbers or missing. See `OUTCOMES` for ``outcome``. Empty where the plot has no account.
     """
-    account = read_kept_account(Folder(project), project_id, plot_id)
+    return with_numbers(read_kept_account(open_folder(project, access), project_id, plot_id))
+
+
+def with_numbers(kept: pd.DataFrame) -> pd.DataFrame:
+    """A kept account with numbers in place of text; see `read_account`."""
+    account = kept.copy()
     numbers = ["cloud_cover", "fill_share", "clear_share"]
-    account[numbers] = account[numbers].apply(pd.to_numeric)
+    account[numbers] = account[numbers].apply(pd.to_numeric).astype(float)
     counts = ["scene_count", "qa_pixel"]
     account[counts] = account[counts].apply(pd.to_numeric).astype("Int64")
     return account

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .access import Mirrors, access_for
-from .account import REFUSED, SUPERSEDED
-from .catalog import DatetimeRange, parse_datetime, search_items
-from .errors import InputError, ProjectError
-from .extraction import PRODUCTS, Request, extract_plot
-from .folder import Folder
-from .grid import Tile, get_region
+from .access import Access, Mirrors, access_for, clean
+from .account import REFUSED, SUPERSEDED, write_account
+from .catalog import DatetimeRange, parse_datetime
+from .errors import InputError, ProjectError, ReadError
+from .extraction import PRODUCTS, Request, extract_plot, set_aside
+from .filters import ALL, Filters
+from .folder import OUT_ACCESS, Folder, open_folder
+from .grid import get_region
 from .ledger import COLUMNS, COMPLETE, Ledger, ledger_row
+from .neighbours import with_neighbours
+from .order import PlotQueue
+from .outage import Outage
 from .plots import Plot, read_plots
 from .progress import Progress, show_progress
+from .spelling import did_you_mean
 from .summary import Summary
+from .tile_items import Search, TileItems, TileTable, read_items_of
 
-Account = tuple[Plot, pd.DataFrame]
-"""A plot and what became of each of its observations."""
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @dataclass(frozen=True)
@@ -31,14 +39,25 @@ class _Job:
 
     request: Request
     """What to make of every plot."""
-    source: str
-    """Where items come from."""
     period: DatetimeRange
     """Which dates."""
+    crowded: frozenset[Plot] = frozenset()
+    """Plots that share blocks with another: what is fetched for them is kept on disk."""
+
+    def of(self, plot: Plot) -> _Job:
+        """The job for one plot."""
+        if plot not in self.crowded:
+            return replace(self, crowded=frozenset())
+        access = replace(self.request.access, keep_blocks=True)
+        return replace(self, request=replace(self.request, access=access), crowded=frozenset())
 
     @property
     def products(self) -> str:
         return ",".join(self.request.products)
+
+    @property
+    def filters(self) -> str:
+        return str(self.request.filters)
 
     def is_done(self, ledger: Ledger, plot: Plot) -> bool:
         """Whether the ledger says that all that is asked for is there."""
@@ -51,9 +70,14 @@ class _Job:
                 f"y {row['y']}, the list has it at {plot.x}, {plot.y}: give it another id, or use "
                 "another --out folder"
             )
-        asked = row["datetime"] == str(self.period)
+        asked = (row["datetime"], row["filters"]) == (str(self.period), self.filters)
         made = set(row["products"].split(","))
         return bool(row["status"] == COMPLETE and asked and made >= set(self.request.products))
+
+    def has_other_filters(self, ledger: Ledger, plot: Plot) -> bool:
+        """Whether the plot was made before, by other filters."""
+        row = ledger.rows.get((plot.project_id, plot.plot_id))
+        return row is not None and row["filters"] != self.filters
 
 
 def extract(
@@ -65,9 +89,14 @@ def extract(
     region: str = "CU",
     datetime: str | None = None,
     chip_size: tuple[int, int] = (255, 255),
-    products: Sequence[str] = PRODUCTS,
+    products: Sequence[str] = ("png", "csv"),
+    filters: Filters = ALL,
     workers: int = 1,
+    client: Client | None = None,
+    refresh: bool = False,
     progress: bool = True,
+    access: Access | None = None,
+    out_access: Access = OUT_ACCESS,
 ) -> Summary:
     """Make a TimeSync project: the chips and spectra of all plots of a list.
 
@@ -76,16 +105,29 @@ def extract(
     plots
         A plot list (CSV) or what `read_plots` made of one.
     out
-        The project folder. Plots that its ledger knows to be complete are skipped, files that are
-        there are not made again, so that a run that was stopped is taken up by the same call.
+        The project folder, or an address in a bucket (``s3://bucket/prefix``). Plots that its
+        ledger knows to be complete are skipped, files that are there are not made again, so that
+        a run that was stopped is taken up by the same call.
     source, mirror, region, datetime, chip_size
         As in `chips_for_plot`.
     products
-        Some of ``png`` and ``csv``.
+        Some of ``png``, ``csv`` and ``zarr``.
+    filters
+        Which observations to leave out. The project ends as one made with these filters from the
+        start: files of what other filters let through are removed.
     workers
         Processes that work at the same time; 1 works in this process, with threads.
+    client
+        A client of a dask cluster whose workers do the plots, in place of ``workers``. They read
+        and write the project themselves, so that it must be reachable from all of them.
+    refresh
+        Search all tiles again, and look for new items of the plots that are complete, too. Without
+        it the items are taken that the project keeps of earlier searches.
     progress
         Whether to show the progress on standard error.
+    access, out_access
+        Profile, endpoint, region and retries of S3 for the archive, and for ``out``; the mirrors
+        and the folder of ``access`` come from ``mirror`` and ``source``.
 
     Returns
     -------
@@ -103,38 +145,71 @@ def extract(
         The search failed, or nothing can be read or written at all; run again to go on.
     """
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
-    access = access_for(source, mirror)
-    request = Request(get_region(region).name, chip_size, _products(products), access)
-    job = _Job(request, source, parse_datetime(datetime))
-    if workers < 1:
-        raise InputError(f"{workers} workers can't work: give 1 or more")
-    folder = Folder(out)
-    with _locked(folder):
+    access = access_for(source, mirror, access)
+    request = Request(
+        get_region(region).name, chip_size, _products(products), access, filters, clean(source)
+    )
+    job = _Job(request, parse_datetime(datetime))
+    cluster = _cluster(workers, client)
+    folder = open_folder(out, out_access)
+    with folder.lock():
         folder.clear_temporary()
         ledger = Ledger(folder)
         ledger.check_settings({"region": region, "chip_size": list(chip_size)})
-        todo = [plot for plot in _plots(table) if not job.is_done(ledger, plot)]
+        todo = [plot for plot in _plots(table) if not job.is_done(ledger, plot) or refresh]
+        ledger.reopen(plot for plot in todo if job.has_other_filters(ledger, plot))
+        items = TileItems(folder, Search(source, region, job.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
-            rows, left_out = _run(todo, job, folder, ledger, workers, bar)
+            rows, left_out = _run(todo, job, items, cluster, ledger, bar)
     return Summary(str(out), table, rows, left_out)
 
 
+@dataclass(frozen=True)
+class _Done:
+    """What a worker tells of a plot; the account itself stays in the project."""
+
+    plot: Plot
+    """The plot."""
+    row: dict[str, Any]
+    """Its row of the ledger."""
+    left_out: list[tuple[str, str, str]]
+    """Items that were not read: item_id, outcome and cause."""
+    observations: int
+    """Number of observations that were settled."""
+
+
+def _cluster(workers: int, client: Client | None) -> AbstractContextManager[Client | None]:
+    """The cluster to work on; none for a single process."""
+    if workers < 1:
+        raise InputError(f"{workers} workers can't work: give 1 or more")
+    if client is not None or workers == 1:
+        return nullcontext(client)
+    from .cluster import local_cluster
+
+    return local_cluster(workers)
+
+
 def _run(
-    todo: list[Plot], job: _Job, folder: Folder, ledger: Ledger, workers: int, bar: Progress
+    todo: list[Plot],
+    job: _Job,
+    items: TileItems,
+    cluster: AbstractContextManager[Client | None],
+    ledger: Ledger,
+    bar: Progress,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Work on the plots; return their rows of the ledger, and the items that were left out."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     left_out: dict[str, tuple[str, str]] = {}
+    outage = Outage()
     try:
-        for plot, account in _accounts(todo, job, folder, workers, bar):
-            row = ledger_row(plot, account, str(job.period), job.products)
-            ledger.record(plot, row, account)
-            rows.append(row)
-            unread = account[account["outcome"].isin([REFUSED, SUPERSEDED])]
-            for item_id, outcome, cause in unread[["item_ids", "outcome", "cause"]].to_numpy():
-                left_out[item_id] = (outcome, cause)
-            bar.plot_done(complete=row["status"] == COMPLETE)
+        for done in _work(todo, job, items, cluster, ledger.folder, bar):
+            ledger.record(done.plot, done.row)
+            rows.append(done.row)
+            left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
+            bar.plot_done(complete=done.row["status"] == COMPLETE)
+            outage.see(done.row)
     finally:
+        items.close()
         ledger.close()
     return (
         pd.DataFrame(rows, columns=list(COLUMNS)),
@@ -145,67 +220,82 @@ def _run(
     )
 
 
-def _accounts(
-    todo: list[Plot], job: _Job, folder: Folder, workers: int, bar: Progress
-) -> Iterator[Account]:
-    """The accounts of all plots as they are done, by this process or by several."""
-    items = _Items(job, sorted({tile for plot in todo for tile in job.request.chip(plot).tiles}))
-    if workers > 1:
-        yield from _accounts_of_processes(todo, job, items, folder, workers, bar)
+def _work(
+    todo: list[Plot],
+    job: _Job,
+    items: TileItems,
+    cluster: AbstractContextManager[Client | None],
+    folder: Folder,
+    bar: Progress,
+) -> Iterator[_Done]:
+    """Do all plots, by this process or by those of a cluster."""
+    job = replace(job, crowded=frozenset(with_neighbours(todo, job.request.chip)))
+    queue = PlotQueue(todo, lambda plot: job.request.chip(plot).plot_tile)
+    items.begin(tile for plot in queue for tile in job.request.chip(plot).tiles)
+    if not todo:
         return
-    for plot in todo:
-        yield plot, extract_plot(plot, items.of(plot), job.request, folder, bar.advance)
+    with cluster as client:
+        if client is not None:
+            yield from _work_on(client, queue, job, items, folder, bar)
+            return
+        while queue:
+            plot = queue.next("")
+            tables = items.of(job.request.chip(plot).tiles)
+            yield _make_plot(plot, job.of(plot), tables, folder, bar.advance)
 
 
-def _accounts_of_processes(
-    todo: list[Plot], job: _Job, items: _Items, folder: Folder, workers: int, bar: Progress
-) -> Iterator[Account]:
-    from distributed import Client, as_completed
+def _work_on(
+    client: Client, queue: PlotQueue, job: _Job, items: TileItems, folder: Folder, bar: Progress
+) -> Iterator[_Done]:
+    """Do all plots on a cluster."""
+    from .cluster import about, work_through
 
-    waiting = iter(todo)
-    with Client(n_workers=workers, threads_per_worker=1, dashboard_address=None) as client:
-        running = as_completed(with_results=True)
+    def task(plot: Plot) -> Callable[[], _Done]:
+        tables = items.of(job.request.chip(plot).tiles)
+        return partial(_make_plot, plot, job.of(plot), tables, folder)
 
-        def submit() -> None:
-            for plot in waiting:
-                table = items.of(plot)
-                future = client.submit(_work, plot, table, job.request, folder, pure=False)
-                running.add(future)
-                return
-
-        for _ in range(2 * workers):
-            submit()
-        for _, (plot, account) in running:
-            bar.advance(len(account))
-            submit()
-            yield plot, account
+    bar.tell(about(client))
+    for plot, result in work_through(client, queue, task):
+        if isinstance(result, _Done):
+            done = result
+        else:
+            done = _give_up(plot, job, items.of(job.request.chip(plot).tiles), folder)
+        bar.advance(done.observations)
+        yield done
 
 
-def _work(plot: Plot, items: pd.DataFrame, request: Request, folder: Folder) -> Account:
-    return plot, extract_plot(plot, items, request, folder, advance=lambda _: None)
+def _make_plot(
+    plot: Plot,
+    job: _Job,
+    tables: Sequence[TileTable],
+    folder: Folder,
+    advance: Callable[[int], None] = lambda _: None,
+) -> _Done:
+    """Make a plot and keep its account; runs on any worker."""
+    account = extract_plot(plot, read_items_of(tables), job.request, folder, advance)
+    return _keep(plot, job, account, folder)
 
 
-class _Items:
-    """Items of tiles, searched when they are first needed."""
+def _give_up(plot: Plot, job: _Job, tables: Sequence[TileTable], folder: Folder) -> _Done:
+    """Set a plot aside whose workers died again and again."""
+    why = ReadError(
+        f"plot {plot.plot_id}",
+        "the workers that had it died, again and again",
+        "Look into their logs, give them more memory, or take this plot with one worker",
+    )
+    return _keep(plot, job, set_aside(plot, read_items_of(tables), job.request, why), folder)
 
-    def __init__(self, job: _Job, tiles: list[Tile]) -> None:
-        self._job, self._tiles = job, tiles
-        self._found: dict[Tile, pd.DataFrame] = {}
 
-    def of(self, plot: Plot) -> pd.DataFrame:
-        """The items of the tiles that a plot's chip touches."""
-        tiles = self._job.request.chip(plot).tiles
-        return pd.concat([self._of_tile(tile) for tile in tiles], ignore_index=True)
-
-    def _of_tile(self, tile: Tile) -> pd.DataFrame:
-        if tile not in self._found:
-            self._found[tile] = search_items(
-                [tile],
-                source=self._job.source,
-                region=self._job.request.region,
-                datetime=self._job.period,
-            )
-        return self._found[tile]
+def _keep(plot: Plot, job: _Job, account: pd.DataFrame, folder: Folder) -> _Done:
+    """Keep an account in the project, before the ledger gets its row."""
+    write_account(folder, plot.project_id, plot.plot_id, account)
+    unread = account.loc[account["outcome"].isin([REFUSED, SUPERSEDED])]
+    return _Done(
+        plot,
+        ledger_row(plot, account, str(job.period), job.products, job.filters),
+        list(unread[["item_ids", "outcome", "cause"]].itertuples(index=False, name=None)),
+        len(account) - len(unread),
+    )
 
 
 def _plots(table: pd.DataFrame) -> list[Plot]:
@@ -217,23 +307,7 @@ def _products(products: Sequence[str]) -> tuple[str, ...]:
     unknown = [p for p in products if p not in PRODUCTS]
     if unknown or not products:
         raise InputError(
-            f"there is no product {', '.join(map(repr, unknown)) or 'to make'}: "
-            f"choose from {', '.join(PRODUCTS)}"
+            f"there is no product {', '.join(map(repr, unknown)) or 'to make'}"
+            f"{did_you_mean(''.join(unknown[:1]), PRODUCTS)}: choose from {', '.join(PRODUCTS)}"
         )
     return tuple(p for p in PRODUCTS if p in products)
-
-
-@contextmanager
-def _locked(folder: Folder) -> Iterator[None]:
-    """Keep other runs out of the project; a dead run's lock is no lock."""
-    from filelock import FileLock, Timeout
-
-    path = folder.root / "ledger" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=0):
-            yield
-    except Timeout:
-        raise ProjectError(
-            f"another run is at work on {folder.root}: wait for it, or stop it"
-        ) from None

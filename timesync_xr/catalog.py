@@ -19,10 +19,19 @@ import pandas as pd
 
 from .errors import AccessError, CatalogError, InputError
 from .grid import Tile, get_region
-from .items import COLLECTION, NOT_ASKED, DatetimeRange, Query, items_table, parse_time
+from .items import (
+    COLLECTION,
+    NOT_ASKED,
+    DatetimeRange,
+    Query,
+    in_period,
+    items_table,
+    parse_time,
+)
 
 __all__ = [
-    "DatetimeRange", "fetch_items", "parse_datetime", "read_items", "search_items", "write_items",
+    "DatetimeRange", "fetch_items", "parse_datetime", "read_items", "search_items",
+    "search_with_items", "write_items",
 ]  # fmt: skip
 
 LANDSATLOOK: Final = "https://landsatlook.usgs.gov/stac-server"
@@ -70,10 +79,22 @@ def search_items(
     AccessError
         The API can't be reached or refuses access.
     """
+    return search_with_items(tiles, source=source, region=region, datetime=datetime)[1]
+
+
+def search_with_items(
+    tiles: Iterable[Tile],
+    *,
+    source: str | os.PathLike[str],
+    region: str,
+    datetime: str | DatetimeRange | None,
+) -> tuple[list[Any], pd.DataFrame]:
+    """The items that an API sent (none of a file) and their table; see `search_items`."""
     query = _query(tiles, region, datetime)
     if (url := _api_url(source)) is None:
-        return _search_file(Path(source), query)
-    return items_table(_search_api(url, query), query)
+        return [], _search_file(Path(source), query)
+    items = _search_api(url, query)
+    return items, items_table(items, query)
 
 
 def fetch_items(
@@ -185,10 +206,7 @@ def _search_file(path: Path, query: Query) -> pd.DataFrame:
     tile = table["h"] * 1000 + table["v"]
     of_others = (table["h"] >= 0) & (table["v"] >= 0)
     of_others &= ~tile.isin([h * 1000 + v for h, v in query.tiles or ()])
-    start, end = query.period.start, query.period.end
-    early = table["time"] < (start if start is not None else pd.Timestamp.min)
-    late = table["time"] > (end if end is not None else pd.Timestamp.max)
-    return table[~(of_others | early | late)].reset_index(drop=True)
+    return in_period(table[~of_others], query.period)
 
 
 @lru_cache(maxsize=4)

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
+import traceback
+from functools import partial
 from importlib import import_module
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 import click
 
 from . import __version__
+from .config_file import read_config
 from .errors import InputError, TimesyncError
+from .spelling import did_you_mean
 
 COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
 """Exit codes: all is well, something is missing or failed, wrong usage or input, Ctrl-C."""
 
-COMMANDS: Final = ("extract", "sample")
+COMMANDS: Final = (
+    "plan",
+    "extract",
+    "render",
+    "verify",
+    "combine",
+    "observations",
+    "annual",
+    "window",
+    "export",
+    "packets",
+    "browse",
+    "sheet",
+    "sample",
+)
 """Names of the commands, each a function in the module of its name in `timesync_xr.commands`."""
+
+
+def _command(name: str) -> click.Command:
+    command: click.Command = getattr(import_module(f".commands.{name}", __package__), name)
+    return command
 
 
 class _Program(click.Group):
@@ -26,19 +53,25 @@ class _Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(
-            import_module(f".commands.{cmd_name}", __package__), cmd_name
-        )
-        return command
+        return _command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for; a misspelt one is met by the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"There is no command {args[0]!r}{near}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of ours is one message and an exit code, no traceback."""
         try:
             return super().invoke(ctx)
         except TimesyncError as error:
-            click.echo(f"timesync-xr: {error}", err=True)
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            click.echo(f"{click.style('timesync-xr:', fg='red')} {error}", err=True)
             ctx.exit(USAGE if isinstance(error, InputError) else INCOMPLETE)
         except KeyboardInterrupt:
             click.echo(
@@ -48,9 +81,24 @@ class _Program(click.Group):
             ctx.exit(STOPPED)
 
 
+def is_quiet() -> bool:
+    """Whether the user wants to hear of trouble only."""
+    return bool(click.get_current_context().find_root().params["quiet"])
+
+
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-q", "--quiet", is_flag=True, help="No progress; tell only what is wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Also tell requests, and what libraries log.")
+@click.option(
+    "--config",
+    metavar="FILE.toml",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Take options from a file: a table for each command. What stands on the line wins.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of errors.")
 @click.version_option(__version__, prog_name="timesync-xr")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context, /, config: Path | None, *, verbose: bool, **_: bool) -> None:
     """Turn Landsat archives into what TimeSync needs.
 
     \b
@@ -58,4 +106,32 @@ def main() -> None:
       timesync-xr sample demo
       timesync-xr extract demo/plots.csv --out demo/project \\
           --source demo/items.json --mirror s3://usgs-landsat-ard=demo
+      timesync-xr browse demo/project
+
+    \b
+    Options that come back from day to day can stand in a file:
+      timesync-xr --config timesync.toml extract plots.csv
     """
+    if "NO_COLOR" in os.environ:
+        ctx.color = False
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    if config is not None:
+        ctx.default_map = read_config(config, {name: partial(_command, name) for name in COMMANDS})
+
+
+def run() -> NoReturn:
+    """The program: runs a command and ends the process with its exit code, at once.
+
+    The interpreter's own end would wait for the requests that are still under way, for minutes
+    where a server is silent, and can crash in the threads of obstore.
+    """
+    code = COMPLETE
+    try:
+        main(prog_name="timesync-xr")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else INCOMPLETE
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -16,26 +16,32 @@ import numpy.typing as npt
 import xarray as xr
 
 from .errors import InputError
-from .landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAP_CRIST, Composite
+from .landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS, Composite
 from .radiometry import collection1_table
+from .spelling import did_you_mean
 
 COMPONENTS = tuple(TASSELED_CAP_CRIST)
 """Tasseled-cap components in order: brightness, greenness, wetness."""
+
+CRIST = np.array(list(TASSELED_CAP_CRIST.values()))
+"""Coefficients of `TASSELED_CAP_CRIST` as an array (component, band)."""
 
 _EXACT = 10_000
 """Coefficients have four decimals: times this they are whole numbers, and sums are exact."""
 
 
-def tasseled_cap(values: xr.DataArray) -> xr.DataArray:
+def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
     """Brightness, greenness and wetness of surface reflectance, in the units of ``values``.
 
     ``values`` has a dimension ``band`` that holds the six bands of `SR_BANDS`, in any order and
     among others; typically `to_collection1` of a cube. The result (float64, lazy in, lazy out) has
-    ``component`` in place of ``band``. Whole numbers are summed exactly. `InputError` for a
-    missing band. Source: Crist (1985), see `timesync_xr.landsat.TASSELED_CAP_CRIST`.
+    ``component`` in place of ``band``. Whole numbers are summed exactly. ``coefficients`` is the
+    name of one of `timesync_xr.landsat.TASSELED_CAPS`, where the sources are; Crist (1985) is what
+    TimeSync uses for every sensor. `InputError` for an unknown name or a missing band.
     """
+    weights = _tasseled_cap_weights(coefficients)
     components: xr.DataArray = xr.apply_ufunc(
-        _tasseled_cap_last,
+        lambda v: _tasseled_cap_last(v, weights),
         select_bands(values, SR_BANDS),
         input_core_dims=[["band"]],
         output_core_dims=[["component"]],
@@ -85,7 +91,8 @@ def get_composite(composite: str | Composite) -> Composite:
         return COMPOSITES[composite]
     except KeyError:
         raise InputError(
-            f"there is no composite {composite!r}: choose one of {', '.join(COMPOSITES)}"
+            f"there is no composite {composite!r}{did_you_mean(composite, COMPOSITES)}: "
+            f"choose one of {', '.join(COMPOSITES)}"
         ) from None
 
 
@@ -97,16 +104,39 @@ def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     missing = [band for band in bands if band not in names]
     if missing:
         raise InputError(f"the array lacks {', '.join(missing)}: its bands are {', '.join(names)}")
-    return values if names == list(bands) else values.isel(band=[names.index(b) for b in bands])
+    start, stop = names.index(bands[0]), names.index(bands[0]) + len(bands)
+    if names[start:stop] == list(bands):
+        return values.isel(band=slice(start, stop))
+    return values.isel(band=[names.index(b) for b in bands])
 
 
-def tasseled_cap_kernel(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _tasseled_cap_weights(name: str) -> npt.NDArray[np.float64]:
+    """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
+    try:
+        return np.array(list(TASSELED_CAPS[name].values()))
+    except KeyError:
+        raise InputError(
+            f"there are no tasseled-cap coefficients {name!r}: "
+            f"choose one of {', '.join(TASSELED_CAPS)}"
+        ) from None
+
+
+def tasseled_cap_kernel(
+    values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64] = CRIST
+) -> npt.NDArray[np.float64]:
     """Tasseled cap of an array (6, ...) in the order of `SR_BANDS`; returns (3, ...)."""
-    coefficients = np.array(list(TASSELED_CAP_CRIST.values()))
     if np.issubdtype(values.dtype, np.integer):
         whole = np.rint(coefficients * _EXACT).astype(np.int32)
         return _weighted_sums(values.astype(np.int32, copy=False), whole) / _EXACT
     return _weighted_sums(values.astype(np.float64, copy=False), coefficients)
+
+
+def _tasseled_cap_last(
+    values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Tasseled cap of an array (..., 6), of one pixel too; returns (..., 3)."""
+    first = np.moveaxis(values, -1, 0)[..., np.newaxis]
+    return np.moveaxis(tasseled_cap_kernel(first, coefficients)[..., 0], 0, -1)
 
 
 def _weighted_sums(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -116,10 +146,6 @@ def _weighted_sums(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.N
         for band, weight in zip(values[1:], row[1:], strict=True):
             np.add(total, np.multiply(band, weight, out=product), out=total)
     return sums
-
-
-def _tasseled_cap_last(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    return np.moveaxis(tasseled_cap_kernel(np.moveaxis(values, -1, 0)), 0, -1)
 
 
 def _rgb_kernel(composite: Composite) -> Any:
@@ -160,7 +186,9 @@ def _collection1_int32() -> npt.NDArray[np.int32]:
 
 
 def _blacken(rgb: npt.NDArray[np.uint8], dn: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    rgb[(dn == FILL).any(axis=0)] = 0
+    fill = (dn == FILL).any(axis=0)
+    if fill.any():
+        rgb[fill] = 0
     return rgb
 
 

@@ -8,7 +8,7 @@ of ARD lies on the native grid and nothing is to be guessed, snapped or warped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import xarray as xr
 from .access import Access, Mirrors, access_for
 from .catalog import search_items
 from .grid import ChipGrid, get_region
-from .landsat import BANDS, FILL, PIXEL, QA_BAND, TILE_SIZE
+from .landsat import BANDS, FILL, OFFSET, PIXEL, QA_BAND, SCALE, TILE_SIZE
 from .observations import Plan, merge_records, plan_observations
 from .plots import PlotLike, plot_from
 from .reader import Asset, NativeReader
@@ -106,6 +106,8 @@ def build_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.D
         name="digital_number",
         attrs={
             "long_name": "Landsat Collection 2 U.S. ARD digital number",
+            "units": "1",
+            "reflectance": f"{SCALE:.7f} x digital number {OFFSET:+g}; {FILL} is fill",
             "region": grid.region.name,
         },
     )
@@ -179,8 +181,13 @@ def _merge_block(records: Any, starts: Any, qa: int) -> Any:
 
 def _with_crs(cube: xr.DataArray, grid: ChipGrid) -> xr.DataArray:
     """Name the CRS as rioxarray does, but so that it also survives Zarr as a coordinate."""
+    located = cube.assign_coords(spatial_ref=_spatial_ref(grid.region.wkt))
+    return located.assign_attrs(grid_mapping="spatial_ref")
+
+
+@cache
+def _spatial_ref(wkt: str) -> xr.DataArray:
     import rioxarray  # noqa: F401 - registers the .rio accessor
 
-    located: xr.DataArray = cube.rio.write_crs(grid.region.wkt)
-    located.attrs["grid_mapping"] = located.encoding.pop("grid_mapping")
-    return located
+    coordinate: xr.DataArray = xr.DataArray(0).rio.write_crs(wkt)["spatial_ref"]
+    return coordinate

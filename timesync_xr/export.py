@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from .errors import InputError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_LEVEL = 1
-"""Deflate level of PNGs: fast, and within a few per cent of the size of higher levels."""
+"""Level of ISA-L's deflate for PNGs, which goes to 3; the others are hardly smaller."""
 
 
 def chip_path(project_id: str, composite: str, plot_id: str, year: int, doy: int) -> str:
@@ -41,7 +40,7 @@ def png_bytes(rgb: npt.NDArray[np.uint8]) -> bytes:
     Rows are filtered by PNG's "up" filter, the difference to the row above, which suits chips and
     is one array operation. Source: PNG specification (third edition), clauses 5, 9 and 11.
     """
-    from imagecodecs import deflate_encode
+    from isal import isal_zlib
 
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise InputError(
@@ -55,14 +54,17 @@ def png_bytes(rgb: npt.NDArray[np.uint8]) -> bytes:
     rows[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = deflate_encode(rows.data, level=PNG_LEVEL, raw=False)
-    chunks = ((b"IHDR", header), (b"IDAT", bytes(data)), (b"IEND", b""))
-    return PNG_SIGNATURE + b"".join(_png_chunk(kind, data) for kind, data in chunks)
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(data, zlib.crc32(kind))
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+    chunks = (
+        (b"IHDR", header),
+        (b"IDAT", isal_zlib.compress(rows, level=PNG_LEVEL)),
+        (b"IEND", b""),
+    )
+    checks = [isal_zlib.crc32(data, isal_zlib.crc32(kind)) for kind, data in chunks]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+        for (kind, data), check in zip(chunks, checks, strict=True)
+    ]
+    return PNG_SIGNATURE + b"".join(parts)
 
 
 def write_png(rgb: xr.DataArray | npt.NDArray[np.uint8], path: str | Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ import xarray as xr
 
 from .access import Access
 from .account import (
+    FAILED,
     FILL_AT_PLOT,
     OTHER_PLATFORM,
     PIXELS,
@@ -22,28 +25,46 @@ from .account import (
     Rows,
     is_open,
     note_failure,
+    note_plot_pixel,
     read_kept_account,
     start_account,
     take_over,
     with_items_left_out,
+    write_account,
 )
-from .composites import composite_rgb, select_bands
+from .composites import select_bands
 from .cube import build_cube
+from .cubes import (
+    CubeBuilder,
+    cube_attributes,
+    found_in,
+    is_in_cube,
+    kept_cube,
+    put_cube,
+    settle_cube,
+)
 from .errors import ReadError
 from .export import chip_path, csv_files, png_bytes, spectra_path
+from .filters import Filters
 from .folder import Folder
 from .grid import ChipGrid, get_region
-from .landsat import BANDS, COMPOSITES, FILL, PLATFORM_AGE, QA_BAND, SR_BANDS
+from .landsat import BANDS, COMPOSITES, FILL, PLATFORM_AGE, QA_BAND, SR_BANDS, Composite
 from .observations import Plan, plan_observations
 from .plots import Plot
-from .radiometry import contract_qa, is_clear, is_fill
+from .radiometry import contract_qa, is_clear
 from .spectra import plot_pixel, spectral_table
+from .styles import draw
 
-PRODUCTS: Final = ("png", "csv")
+PRODUCTS: Final = ("png", "csv", "zarr")
 """What can be made of an observation."""
 
 _BATCH = 16
 """Observations that are read, rendered and written together."""
+
+_THREADS = min(8, 2 * (os.cpu_count() or 1))
+"""Batches of a plot that are worked on at the same time."""
+
+Made = TypeVar("Made")
 
 _PIXELS_BATCH = 256
 """Observations whose plot pixel is looked at together."""
@@ -61,6 +82,12 @@ class Request:
     """Some of `PRODUCTS`."""
     access: Access
     """How assets are reached."""
+    filters: Filters
+    """Which observations to leave out."""
+    source: str = ""
+    """Where items come from, without secrets; kept with cubes."""
+    composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
+    """What chips are made of."""
 
     def __post_init__(self) -> None:
         ChipGrid(get_region(self.region), 0, 0, *self.chip_size)
@@ -75,7 +102,7 @@ class Request:
         when = plot.plot_id, stamp.year, stamp.dayofyear
         paths = []
         if "png" in self.products:
-            paths += [chip_path(plot.project_id, composite, *when) for composite in COMPOSITES]
+            paths += [chip_path(plot.project_id, c.name, *when) for c in self.composites]
         if "csv" in self.products:
             paths.append(spectra_path(plot.project_id, *when))
         return paths
@@ -96,7 +123,7 @@ def extract_plot(
     still written. `AccessError` where nothing can be read or written at all.
     """
     plan = plan_observations(items, request.chip(plot))
-    account = start_account(plan)
+    account = start_account(plan, request.filters)
     kept = read_kept_account(folder, plot.project_id, plot.plot_id)
 
     def is_there(days: list[str]) -> set[str]:
@@ -104,17 +131,32 @@ def extract_plot(
         there = folder.present([path for of_day in paths.values() for path in of_day])
         return {day for day, of_day in paths.items() if there.issuperset(of_day)}
 
-    take_over(account, kept, is_there)
-    _reject_fill(account, plan, request)
+    take_over(account, kept, request.filters, is_there)
+    _withdraw(account, kept, plot, request, folder)
+    _reject(account, plan, request)
     advance(int((~is_open(account)).sum()))
-    for count in _export(account, plan, plot, request, folder):
-        advance(count)
-    _remove_stale(account, kept, plot, request, folder)
+    if "zarr" in request.products:
+        for count in _export_with_cube(account, plan, plot, request, folder):
+            advance(count)
+    else:
+        for count in _export(account, is_open(account), plan, plot, request, folder):
+            advance(count)
     return with_items_left_out(account, plan, items)
 
 
-def _reject_fill(account: pd.DataFrame, plan: Plan, request: Request) -> None:
-    """Settle the observations whose plot pixel is fill; reads one block of one asset of each."""
+def set_aside(plot: Plot, items: pd.DataFrame, request: Request, why: ReadError) -> pd.DataFrame:
+    """The account of a plot that can't be made at all: whatever would be read has failed."""
+    plan = plan_observations(items, request.chip(plot))
+    account = start_account(plan, request.filters)
+    note_failure(account, np.flatnonzero(is_open(account)), why)
+    return with_items_left_out(account, plan, items)
+
+
+def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
+    """Settle the observations whose plot pixel is fill or not wanted.
+
+    Reads one block of one asset of each.
+    """
     rows = np.flatnonzero(is_open(account))
     pixels = plan.select(is_open(account)).at_plot_pixel()
     for part in pixels.chunks(_PIXELS_BATCH):
@@ -122,40 +164,85 @@ def _reject_fill(account: pd.DataFrame, plan: Plan, request: Request) -> None:
             if isinstance(cube, ReadError):
                 note_failure(account, rows[where], cube)
             else:
-                qa = cube.to_numpy().ravel()
-                fill = rows[where][is_fill(qa)]
-                account.loc[fill, "outcome"] = FILL_AT_PLOT
-                account.loc[fill, "qa_pixel"] = qa[is_fill(qa)].astype(str)
+                note_plot_pixel(account, rows[where], cube.to_numpy().ravel(), request.filters)
+
+
+def _export_with_cube(
+    account: pd.DataFrame, plan: Plan, plot: Plot, request: Request, folder: Folder
+) -> Iterator[int]:
+    """As `_export`, and put the plot's cube in place; what it held before is not read again."""
+    with kept_cube(folder, plot) as kept, folder.scratch() as scratch:
+        found = found_in(kept, account[is_in_cube(account)])
+        todo = is_open(account)
+        todo |= is_in_cube(account) & ~np.isin(np.arange(len(account)), list(found))
+        if kept is not None and not todo.any() and list(found.values()) == [*range(len(kept))]:
+            if not (account["outcome"] == FAILED).any():
+                settle_cube(folder, plot)
+            return
+        builder = CubeBuilder(scratch / "cube", plan.grid, kept, found)
+        yield from _export(account, todo, plan, plot, request, folder, builder.add)
+        builder.finish(plan.observations, cube_attributes(plot, request.source))
+        whole = not (account["outcome"] == FAILED).any()
+        put_cube(folder, plot, scratch / "cube", whole=whole)
 
 
 def _export(
-    account: pd.DataFrame, plan: Plan, plot: Plot, request: Request, folder: Folder
+    account: pd.DataFrame,
+    chosen: npt.NDArray[np.bool_],
+    plan: Plan,
+    plot: Plot,
+    request: Request,
+    folder: Folder,
+    keep: Callable[[Rows, npt.NDArray[np.uint16]], None] | None = None,
 ) -> Iterator[int]:
-    """Read, render and write all observations that are open; yield how many at a time."""
-    rows = np.flatnonzero(is_open(account))
-    todo = plan.select(is_open(account))
+    """Read, render and write the chosen observations; yield how many at a time.
 
-    def export(part: slice) -> list[tuple[Rows, pd.DataFrame | ReadError]]:
-        return [
-            (
-                rows[where],
-                made if isinstance(made, ReadError) else write_chips(made, plot, request, folder),
-            )
-            for where, made in _computed(todo, part, request.access, BANDS)
-        ]
+    ``keep`` gets the pixels of those whose plot pixel is not fill, in order of time.
+    """
+    rows = np.flatnonzero(chosen)
+    todo = plan.select(chosen)
 
-    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as threads:
-        try:
-            for parts in threads.map(export, todo.chunks(_BATCH)):
-                for where, made in parts:
-                    if isinstance(made, ReadError):
-                        note_failure(account, where, made)
-                    else:
-                        account.loc[where, list(made.columns)] = made.to_numpy()
-                    yield len(where)
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
+    stopped = threading.Event()
+
+    def export(part: slice) -> list[tuple[Rows, xr.DataArray | ReadError, pd.DataFrame | None]]:
+        parts: list[tuple[Rows, xr.DataArray | ReadError, pd.DataFrame | None]] = []
+        for where, made in _computed(todo, part, request.access, BANDS):
+            if stopped.is_set():  # the run has ended: write no more
+                break
+            told = None
+            if not isinstance(made, ReadError):
+                told = write_chips(made, plot, request, folder)
+            parts.append((rows[where], made, told))
+        return parts
+
+    threads = ThreadPoolExecutor(_THREADS)
+    try:
+        for parts in _in_turn(threads, export, todo.chunks(_BATCH)):
+            for where, made, told in parts:
+                if isinstance(made, ReadError):
+                    note_failure(account, where, made)
+                elif told is not None:
+                    account.loc[where, list(told.columns)] = told.to_numpy()
+                    if keep is not None:
+                        seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
+                        keep(where[seen], made.to_numpy()[seen])
+                yield len(where)
+    finally:
+        stopped.set()
+        threads.shutdown(wait=False, cancel_futures=True)  # a read may wait for minutes
+
+
+def _in_turn(
+    threads: ThreadPoolExecutor, work: Callable[[slice], Made], parts: Iterable[slice]
+) -> Iterator[Made]:
+    """Results in the order of the parts; few are begun ahead, so that few wait in memory."""
+    running: deque[Future[Made]] = deque()
+    for part in parts:
+        running.append(threads.submit(work, part))
+        if len(running) > _THREADS:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 def _computed(
@@ -186,13 +273,13 @@ def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder
     `timesync_xr.account.PIXELS`.
     """
     table = spectral_table(cube, plot.project_id, plot.plot_id)
-    chosen = table.loc[choose_platforms(cube.isel(time=table.index))]
+    chosen = table.loc[choose_platforms(_at(cube, table.index))]
     made = _measured(cube).assign(outcome=FILL_AT_PLOT)
     made.loc[table.index, "outcome"] = OTHER_PLATFORM
     made.loc[chosen.index, "outcome"] = WRITTEN
-    taken = cube.isel(time=chosen.index)
-    names = COMPOSITES if "png" in request.products else {}
-    chips = [composite_rgb(taken, name).to_numpy() for name in names]
+    taken = _at(cube, chosen.index)
+    drawn = request.composites if "png" in request.products else ()
+    chips = [draw(taken, composite).to_numpy() for composite in drawn]
     lines = csv_files(chosen) if "csv" in request.products else []
     days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
     for position, day in enumerate(days):
@@ -201,6 +288,11 @@ def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder
         for path, data in zip(request.paths(plot, day), contents, strict=True):
             folder.write(path, data)
     return made
+
+
+def _at(cube: xr.DataArray, steps: pd.Index) -> xr.DataArray:
+    """Some steps of a cube in time order; the cube itself, not a copy, where it is all of them."""
+    return cube if len(steps) == cube.sizes["time"] else cube.isel(time=steps)
 
 
 def _measured(cube: xr.DataArray) -> pd.DataFrame:
@@ -236,12 +328,20 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     return np.isin(np.arange(len(ranks)), best)
 
 
-def _remove_stale(
+def _withdraw(
     account: pd.DataFrame, kept: pd.DataFrame, plot: Plot, request: Request, folder: Folder
 ) -> None:
-    """Remove the files of days that were written once and, after new items came, no longer are."""
-    settled = account.groupby("day")["outcome"].agg(set)
-    for day in kept.loc[kept["outcome"] == WRITTEN, "day"]:
-        if day in settled.index and settled[day] <= {FILL_AT_PLOT, OTHER_PLATFORM}:
-            for path in request.paths(plot, day):
+    """Remove the files of days that were written and now are to be made anew, or not at all.
+
+    The kept account forgets these days before any of their files is made, so that a run that is
+    stopped in between leaves none whose content it vouches for wrongly.
+    """
+    before, now = (set(t.loc[t["outcome"] == WRITTEN, "day"]) for t in (kept, account))
+    days = (before - now) & set(account["day"])
+    if days:
+        everything = replace(request, products=PRODUCTS)
+        for day in sorted(days):
+            for path in everything.paths(plot, day):
                 folder.remove(path)
+        known = kept[~kept["day"].isin(days)]
+        write_account(folder, plot.project_id, plot.plot_id, known)

@@ -1,48 +1,95 @@
 """The project folder: where files are put in place whole or not at all.
 
-Paths are relative to the folder, with ``/`` between their parts.
+Paths are relative to the folder, with ``/`` between their parts. `open_folder` opens one on disk
+or, as `timesync_xr.remote.RemoteFolder`, in a bucket.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
-from .errors import AccessError, InputError
+from .access import Access, scheme_of
+from .errors import AccessError, InputError, ProjectError
 
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
 step. What a killed run leaves there is removed by the next."""
+
+LOCK = "ledger/lock"
+"""The file that a run holds while it writes."""
+
+OUT_ACCESS = Access(requester_pays=False)
+"""How a project folder is reached if nothing else is said."""
+
+
+def open_folder(out: str | Path, access: Access = OUT_ACCESS) -> Folder:
+    """The project folder at a path, or at an address like ``s3://bucket/prefix``.
+
+    ``access`` holds the profile, the endpoint and the region of a bucket. Nothing is requested.
+    ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
+    other scheme.
+    """
+    if not (scheme := scheme_of(str(out))):
+        return Folder(out)
+    if scheme not in ("s3", "gs", "az"):
+        raise InputError(
+            f"a project can't be kept at {scheme}://: give a folder or s3://bucket/..."
+        )
+    from .remote import RemoteFolder
+
+    return RemoteFolder(str(out), access)
 
 
 class Folder:
     """A project folder on disk."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self._serial = itertools.count()
+        self.root = str(root)
         self._made: set[Path] = set()
 
-    def __reduce__(self) -> tuple[type[Folder], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[Folder], tuple[object, ...]]:
         return Folder, (self.root,)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs out of the project; a dead run's lock is no lock.
+
+        `ProjectError` where another run is at work, `AccessError` where nothing can be written.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self._path(LOCK)
+        held = FileLock(path, timeout=0)
+        try:
+            self._make(path.parent)
+            held.acquire()
+        except Timeout:
+            raise ProjectError(
+                f"another run is at work on {self.root}: wait for it, or stop it"
+            ) from None
+        except OSError as error:
+            raise _no_writing(path, error) from error
+        try:
+            yield
+        finally:
+            held.release()
 
     def write(self, path: str, data: bytes) -> None:
         """Put a file in place: it appears under its name with all its bytes, or not at all."""
         target, temporary = self._path(path), self._path(_TEMPORARY)
-        part = temporary / f"{os.getpid()}-{next(self._serial)}"
+        part = temporary / uuid4().hex  # many machines may share the folder
         try:
             self._make(temporary)
             self._make(target.parent)
             part.write_bytes(data)
             part.replace(target)
         except OSError as error:
-            raise AccessError(
-                f"{target} can't be written: {error.strerror}. Check the disk's space and your "
-                "rights to the folder, then run the same command again"
-            ) from error
+            raise _no_writing(target, error) from error
 
     def read(self, path: str) -> bytes:
         """The bytes of a file; ``FileNotFoundError`` where there is none."""
@@ -63,6 +110,38 @@ class Folder:
         """Remove a file if it is there."""
         self._path(path).unlink(missing_ok=True)
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder of this machine, from which `place` moves trees."""
+        path = self._path(_TEMPORARY) / uuid4().hex
+        try:
+            path.mkdir(parents=True)
+            yield path
+        except OSError as error:
+            raise _no_writing(path, error) from error
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def tree(self, path: str, mark: str) -> Iterator[Path | None]:
+        """A tree of files as a folder of this machine, to read; None if its ``mark`` is absent."""
+        yield self._path(path) if self._path(f"{path}/{mark}").is_file() else None
+
+    def place(self, tree: Path, path: str, mark: str) -> None:
+        """Put a tree from `scratch` in place of what is there: with its ``mark`` it is whole."""
+        target = self._path(path)
+        self.remove_tree(path, mark)
+        try:
+            self._make(target.parent)
+            tree.replace(target)
+        except OSError as error:
+            raise _no_writing(target, error) from error
+
+    def remove_tree(self, path: str, mark: str) -> None:
+        """Remove a tree, its ``mark`` first."""
+        self.remove(f"{path}/{mark}")
+        shutil.rmtree(self._path(path), ignore_errors=True)
+
     def clear_temporary(self) -> None:
         """Remove what a killed run left half-written."""
         shutil.rmtree(self._path(_TEMPORARY), ignore_errors=True)
@@ -74,7 +153,19 @@ class Folder:
             self._made.add(folder)
 
     def _path(self, path: str) -> Path:
-        parts = PurePosixPath(path).parts
-        if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
-            raise InputError(f"{path!r} leads out of the project folder: use plain ids")
-        return self.root.joinpath(*parts)
+        return Path(self.root, *inner_parts(path))
+
+
+def inner_parts(path: str) -> tuple[str, ...]:
+    """Parts of a path below the project folder; `InputError` for one that leads out of it."""
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
+        raise InputError(f"{path!r} leads out of the project folder: use plain ids")
+    return parts
+
+
+def _no_writing(path: Path, error: OSError) -> AccessError:
+    return AccessError(
+        f"{path} can't be written: {error.strerror}. Check the disk's space and your rights to "
+        "the folder, then run the same command again"
+    )

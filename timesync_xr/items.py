@@ -104,13 +104,25 @@ def items_table(items: Iterable[object], query: Query) -> pd.DataFrame:
     """
     rows = [item_row(item, query) for item in items]
     rows.sort(key=_rank)
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_DTYPES)
+    table = with_dtypes(pd.DataFrame(rows, columns=list(COLUMNS)))
     good = table[table["refused"] == ""]
     table = table.drop(good.index[good.duplicated()]).reset_index(drop=True)
     good = table[table["refused"] == ""]
     again = good.index[good.duplicated("item_id")]
     table.loc[again, "refused"] = "another item has the same id and is read instead"
     return table
+
+
+def with_dtypes(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of these columns with the types of the item table."""
+    return table.astype(_DTYPES)
+
+
+def in_period(table: pd.DataFrame, period: DatetimeRange) -> pd.DataFrame:
+    """The rows of an item table that lie in a span of time, or whose time is unknown."""
+    early = table["time"] < (period.start if period.start is not None else pd.Timestamp.min)
+    late = table["time"] > (period.end if period.end is not None else pd.Timestamp.max)
+    return table[~(early | late)].reset_index(drop=True)
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -16,23 +16,24 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from .access import Access
 from .account import (
     FAILED,
     FILL_AT_PLOT,
+    FILTERED,
     OTHER_PLATFORM,
     REFUSED,
     SUPERSEDED,
     WHY,
     WRITTEN,
-    account_path,
 )
 from .errors import ProjectError
-from .folder import Folder
+from .folder import OUT_ACCESS, Folder, open_folder
 from .plots import Plot
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
@@ -48,6 +49,7 @@ COLUMNS = (
     "written",
     "fill_at_plot",
     "other_platform",
+    "filtered",
     "failed",
     "superseded_items",
     "refused_items",
@@ -55,13 +57,14 @@ COLUMNS = (
     "failures",
     "datetime",
     "products",
+    "filters",
 )
 """Columns of the table of plots.
 
-``observations`` counts all of the plot, the next four what became of them; then items left out.
+``observations`` counts all of the plot, the next five what became of them; then items left out.
 ``rejected_days`` are the days whose plot pixel is fill, blank between; ``failures`` is a JSON list
-of what failed, with day, sensor, asset, cause and remedy; ``datetime`` and ``products`` are what
-was asked for.
+of what failed, with day, sensor, asset, cause and remedy; ``datetime``, ``products`` and
+``filters`` are what was asked for.
 """
 
 _TABLE = "ledger/plots.csv"
@@ -69,7 +72,9 @@ _RECENT = "ledger/recent"
 _SETTINGS = "ledger/project.json"
 
 
-def ledger_row(plot: Plot, account: pd.DataFrame, datetime: str, products: str) -> dict[str, Any]:
+def ledger_row(
+    plot: Plot, account: pd.DataFrame, datetime: str, products: str, filters: str
+) -> dict[str, Any]:
     """The row of a plot from its account."""
     count = account["outcome"].value_counts()
     failed = account[account["outcome"] == FAILED]
@@ -84,6 +89,7 @@ def ledger_row(plot: Plot, account: pd.DataFrame, datetime: str, products: str) 
         "written": count.get(WRITTEN, 0),
         "fill_at_plot": count.get(FILL_AT_PLOT, 0),
         "other_platform": count.get(OTHER_PLATFORM, 0),
+        "filtered": count.get(FILTERED, 0),
         "failed": len(failed),
         "superseded_items": count.get(SUPERSEDED, 0),
         "refused_items": count.get(REFUSED, 0),
@@ -91,6 +97,7 @@ def ledger_row(plot: Plot, account: pd.DataFrame, datetime: str, products: str) 
         "failures": failed[["day", "sensor", *WHY]].to_json(orient="records"),
         "datetime": datetime,
         "products": products,
+        "filters": filters,
     }
 
 
@@ -123,14 +130,25 @@ class Ledger:
                     f"not {value}: use the same, or another --out folder"
                 )
 
-    def record(self, plot: Plot, row: dict[str, Any], account: pd.DataFrame) -> None:
-        """Keep the row and the account of a plot; both are on disk when this returns."""
-        self.folder.write(account_path(plot.project_id, plot.plot_id), _csv(account))
+    def record(self, plot: Plot, row: dict[str, Any]) -> None:
+        """Keep the row of a plot, whose account is there; it is on disk when this returns."""
         self.rows[plot.project_id, plot.plot_id] = row
         self._recent += 1
         self.folder.write(f"{_RECENT}/{self._recent:08d}.csv", _csv(_table([row])))
-        if (self._recent - self._written) * 16 >= len(self.rows):
+        if (self._recent - self._written) * 4 >= len(self.rows):
             self._compact()
+
+    def reopen(self, plots: Iterable[Plot]) -> None:
+        """Take plots for incomplete until they are recorded again; on disk when this returns.
+
+        A run with other filters takes files away: stopped halfway, it must not leave plots that
+        count as complete by the filters of before.
+        """
+        keys = [(plot.project_id, plot.plot_id) for plot in plots]
+        for key in keys:
+            self.rows[key] = self.rows[key] | {"status": INCOMPLETE}
+        if keys:
+            self.folder.write(_TABLE, _csv(self.table()))
 
     def table(self) -> pd.DataFrame:
         """The table of plots, with `COLUMNS`."""
@@ -154,9 +172,12 @@ class Ledger:
             self.folder.remove(f"{_RECENT}/{name}")
 
 
-def read_ledger(project: str) -> pd.DataFrame:
-    """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text."""
-    return _table(_rows(Folder(project)))
+def read_ledger(project: str, access: Access = OUT_ACCESS) -> pd.DataFrame:
+    """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text.
+
+    ``project`` is a folder or an address like ``s3://bucket/prefix``, reached by ``access``.
+    """
+    return _table(_rows(open_folder(project, access)))
 
 
 def _rows(folder: Folder) -> list[dict[str, Any]]:
@@ -169,8 +190,8 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
             data = folder.read(name)
         except FileNotFoundError:
             continue
-        text = {"project_id": str, "plot_id": str, "rejected_days": str, "products": str}
-        table = pd.read_csv(io.BytesIO(data), dtype=text, keep_default_na=False)
+        text = ("project_id", "plot_id", "rejected_days", "products", "filters")
+        table = pd.read_csv(io.BytesIO(data), dtype=dict.fromkeys(text, str), keep_default_na=False)
         newest |= {(r["project_id"], r["plot_id"]): r for r in table.to_dict("records")}
     return list(newest.values())
 

@@ -92,7 +92,8 @@ def plan_observations(items: pd.DataFrame, grid: ChipGrid) -> Plan:
     )
     records = records.merge(observations[["day", "sensor", "observation"]], on=["day", "sensor"])
     records = records.sort_values("observation", kind="stable").reset_index(drop=True)
-    observations["item_ids"] = records.groupby("observation")["item_id"].agg(" ".join).to_list()
+    ids = records.groupby("observation")["item_id"].agg(" ".join)
+    observations["item_ids"] = ids.to_numpy(dtype=object)  # object also where there is none
     columns = ["time", "date", "day", "sensor", "hv", "item_id", "item_ids", "at_plot"]
     columns += ["processed", "scene_count", "cloud_cover"]
     return Plan(grid, records, observations[columns].reset_index(drop=True), superseded)

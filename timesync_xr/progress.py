@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 _LOG_SECONDS = 30
 """How often a log file gets a line."""
@@ -18,6 +19,8 @@ class Progress:
         self.plots, self.already = plots, already
         self.done, self.incomplete, self.observations = already, 0, 0
         self.changed: Callable[[], None] = lambda: None
+        self.tell: Callable[[str], None] = lambda _: None
+        self._start = time.monotonic()
 
     def advance(self, observations: int) -> None:
         """Some more observations are done."""
@@ -29,6 +32,15 @@ class Progress:
         self.done += 1
         self.incomplete += not complete
         self.changed()
+
+    @property
+    def pace(self) -> str:
+        """Plots per hour so far, and the time left at this rate; "" before the first plot."""
+        made, seconds = self.done - self.already, time.monotonic() - self._start
+        if not made:
+            return ""
+        left = timedelta(seconds=round((self.plots - self.done) * seconds / made))
+        return f", {3600 * made / seconds:.0f} plots/h, {left} left"
 
     @property
     def note(self) -> str:
@@ -62,7 +74,7 @@ def _bar(progress: Progress) -> Iterator[None]:
             bar.set_postfix_str(progress.note, refresh=False)
             bar.update(progress.done - bar.n)
 
-        progress.changed = show
+        progress.changed, progress.tell = show, lambda text: bar.write(text, sys.stderr)
         yield
 
 
@@ -73,8 +85,11 @@ def _log(progress: Progress) -> Iterator[None]:
 
     def line() -> None:
         before = f" ({progress.already} before)" if progress.already else ""
-        text = f"{progress.done}/{progress.plots} plots{before}, {progress.note}"
-        sys.stderr.write(f"{text}, {time.monotonic() - start:.0f} s\n")
+        text = f"{progress.done}/{progress.plots} plots{before}, {progress.note}{progress.pace}"
+        tell(f"{text}, {time.monotonic() - start:.0f} s")
+
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
     def show() -> None:
@@ -83,7 +98,7 @@ def _log(progress: Progress) -> Iterator[None]:
             shown = time.monotonic()
             line()
 
-    progress.changed = show
+    progress.changed, progress.tell = show, tell
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ element, and is lazy where its input is lazy.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,8 +15,10 @@ import xarray as xr
 
 from .landsat import (
     COLLECTION1_SCALE,
+    GRADES,
     OFFSET,
     QA_CONFIDENCE,
+    QA_FLAGS,
     QA_MEDIUM,
     SCALE,
     QABit,
@@ -73,15 +75,59 @@ def is_clear(qa: Array) -> Array:
     return _elementwise(_clear_table().take, qa, np.bool_)
 
 
+def qa_flags(qa: xr.DataArray) -> xr.Dataset:
+    """All that QA_PIXEL says, by name: any shape, lazy in, lazy out.
+
+    Flags (bool) fill, dilated_cloud, cirrus, cloud, cloud_shadow, snow, clear, water; confidences
+    (uint8: 0 none, 1 low, 2 medium, 3 high) cloud_confidence, cloud_shadow_confidence,
+    snow_confidence, cirrus_confidence. ``clear`` is bit 6, which only excludes cloud and dilated
+    cloud: see `is_clear`. Source: as `timesync_xr.landsat.QABit`.
+    """
+    flags = {name: has_bit(qa, bit) for name, bit in QA_FLAGS.items()}
+    confidences = {
+        f"{name}_confidence": _elementwise(partial(_two_bits, shift), qa, np.uint8)
+        for name, shift in QA_CONFIDENCE.items()
+    }
+    return xr.Dataset({name: part.drop_attrs() for name, part in (flags | confidences).items()})
+
+
+def qa_grade(qa: Array) -> Array:
+    """TimeSync v4's graded class of QA_PIXEL: uint8, any shape, lazy in, lazy out.
+
+    0 clear, 1 water, 2 snow, 3 shadow, 4 cloud (also dilated cloud and cirrus), 9 no data. Where
+    several hold, the highest is taken. A confidence of medium or high counts like the flag, so
+    that a grade of 0 or 1 is the same as `is_clear`.
+    """
+    return _elementwise(_grade_table().take, qa, np.uint8)
+
+
+@cache
+def _grade_table() -> npt.NDArray[np.uint8]:
+    """The graded class of each of the 65,536 values of QA_PIXEL."""
+    qa = np.arange(2**16)
+    flag = {name: (qa >> bit & 1).astype(bool) for name, bit in QA_FLAGS.items()}
+    sure = {name: _two_bits(shift, qa) >= QA_MEDIUM for name, shift in QA_CONFIDENCE.items()}
+    holds = {
+        "water": flag["water"],
+        "snow": flag["snow"] | sure["snow"],
+        "shadow": flag["cloud_shadow"] | sure["cloud_shadow"],
+        "cloud": np.any([flag["cloud"], flag["dilated_cloud"], flag["cirrus"]], axis=0)
+        | sure["cloud"]
+        | sure["cirrus"],
+        "no data": flag["fill"],
+    }
+    grades = [where * GRADES[name] for name, where in holds.items()]
+    return np.max(grades, axis=0).astype(np.uint8)  # type: ignore[no-any-return]
+
+
 @cache
 def _clear_table() -> npt.NDArray[np.bool_]:
     """Whether each of the 65,536 values of QA_PIXEL is clear."""
-    qa = np.arange(2**16)
-    unclear = (QABit.FILL, QABit.DILATED_CLOUD, QABit.CIRRUS, QABit.CLOUD, QABit.CLOUD_SHADOW)
-    flagged = (qa & sum(1 << bit for bit in (*unclear, QABit.SNOW))) != 0
-    confident = [(qa >> shift) & 3 >= QA_MEDIUM for shift in QA_CONFIDENCE.values()]
-    clear: npt.NDArray[np.bool_] = ~np.any([flagged, *confident], axis=0)
-    return clear
+    return _grade_table() <= GRADES["water"]
+
+
+def _two_bits(shift: int, qa: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return ((qa >> shift) & 3).astype(np.uint8)
 
 
 def has_bit(qa: Array, bit: int) -> Array:

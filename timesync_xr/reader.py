@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from .access import Access, clean, is_file
 from .blocks import find_blocks, read_blocks
 from .errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
 from .landsat import FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
+from .spool import Spool
 from .storage import read_ranges
 from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
@@ -35,6 +36,12 @@ HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
 
 BLOCK_CACHE: Final = "TIMESYNC_XR_BLOCK_CACHE"
 """Environment variable: megabytes of compressed blocks that a process keeps, 256 if unset."""
+
+SPOOL: Final = "TIMESYNC_XR_SPOOL"
+"""Environment variable: megabytes of disk for blocks that a plot nearby needs too, 8192 if unset.
+
+At most a quarter of what is free there is taken, in the folder for temporary files (TMPDIR).
+"""
 
 _REPLACE: Final = "Replace the file by a whole copy of the original"
 _ROUNDS: Final = 3
@@ -156,7 +163,7 @@ def _fetch(address: str, asset: Asset, window: Window, access: Access) -> _Loade
         header = state.headers.get(key)
         if header is None:
             header = _fetch_header(address, access)
-            state.headers.put(key, header, header.nbytes)
+            state.headers.put(key, header)
         _check_grid(header, asset)
         return header, _fetch_blocks(state, address, find_blocks(header, window), access)
 
@@ -187,11 +194,12 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
 def _fetch_blocks(
     state: _State, address: str, blocks: list[tiff.Block], access: Access
 ) -> dict[int, bytes]:
+    kept = state.spool if access.keep_blocks else state.blocks
     keep = not is_file(address)  # the system itself keeps the files that were read last
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
     for block in blocks:
-        data = state.blocks.get((access.endpoint, address, block.number)) if keep else None
+        data = kept.get((access.endpoint, address, block.number)) if keep else None
         if data is not None:
             found[block.number] = data
         elif block.stop > block.start:
@@ -201,7 +209,7 @@ def _fetch_blocks(
         for block, data in zip(missing, fetched, strict=True):
             found[block.number] = data
             if keep:
-                state.blocks.put((access.endpoint, address, block.number), data, len(data) + 200)
+                kept.put((access.endpoint, address, block.number), data)
     return found
 
 
@@ -210,6 +218,7 @@ def _forget(address: str, access: Access) -> None:
     state = _state()
     state.headers.drop((access.endpoint, address))
     state.blocks.drop((access.endpoint, address))
+    state.spool.drop((access.endpoint, address))
 
 
 T = TypeVar("T")
@@ -218,8 +227,8 @@ T = TypeVar("T")
 class _Cache(Generic[T]):
     """The values used last, up to a number of bytes. Safe for threads."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._size = limit, 0
+    def __init__(self, limit: int, size_of: Callable[[T], int]) -> None:
+        self._limit, self._size, self._size_of = limit, 0, size_of
         self._values: OrderedDict[tuple[Any, ...], tuple[T, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -231,7 +240,8 @@ class _Cache(Generic[T]):
             self._values.move_to_end(key)
             return found[0]
 
-    def put(self, key: tuple[Any, ...], value: T, size: int) -> None:
+    def put(self, key: tuple[Any, ...], value: T) -> None:
+        size = self._size_of(value)
         with self._lock:
             self._remove(key)
             self._values[key] = (value, size)
@@ -250,12 +260,21 @@ class _Cache(Generic[T]):
         self._size -= found[1] if found else 0
 
 
+def _header_size(header: TiffHeader) -> int:
+    return header.nbytes
+
+
+def _block_size(block: bytes) -> int:
+    return len(block) + 200  # with its key
+
+
 class _State:
     """Caches, locks and threads of one process."""
 
     def __init__(self) -> None:
-        self.headers = _Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20)
-        self.blocks = _Cache[bytes](_setting(BLOCK_CACHE, 256) * 2**20)
+        self.headers = _Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        self.blocks = _Cache[bytes](_setting(BLOCK_CACHE, 256) * 2**20, _block_size)
+        self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
         self._locks = [threading.Lock() for _ in range(1024)]
 

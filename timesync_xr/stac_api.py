@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -62,11 +63,15 @@ class _Api:
     """Way to it."""
 
 
+_opening = threading.Lock()
+"""Held where warnings are silenced, which works for the whole process."""
+
+
 def _open(url: str) -> _Api:
     """The API at an address, once it is known to have the query extension."""
     io = PatientIO()
     try:
-        with warnings.catch_warnings():
+        with _opening, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is missing is an error here, or has a default
             client = Client.open(url, stac_io=io)
             able = client.conforms_to("ITEM_SEARCH") and client.conforms_to("QUERY")

@@ -65,6 +65,7 @@ class Summary:
                 f"{total['observations']:.0f} observations: {total['written']:.0f} written, "
                 f"{total['fill_at_plot']:.0f} rejected because the plot pixel is fill, "
                 f"{total['other_platform']:.0f} left to another platform of the same day, "
+                f"{total['filtered']:.0f} filtered, "
                 f"{total['failed']:.0f} failed"
             )
 

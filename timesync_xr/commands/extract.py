@@ -8,12 +8,20 @@ from typing import Any
 
 import click
 
-from ..cli import COMPLETE, INCOMPLETE
+from ..cli import COMPLETE, INCOMPLETE, is_quiet
+from .cluster_options import chosen_cluster, cluster_options
+from .filter_options import filter_options
+from .s3_options import out_s3_options, s3_options
 
 
 @click.command()
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--out", required=True, metavar="PROJECT_DIR", help="Project folder to make.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="PROJECT_DIR",
+    help="Project folder to make, or an address in a bucket: s3://bucket/prefix.",
+)
 @click.option(
     "--source",
     default="landsatlook",
@@ -53,12 +61,26 @@ from ..cli import COMPLETE, INCOMPLETE
     "--products",
     default="png,csv",
     show_default=True,
-    help="What to make: png (three composites), csv (spectra), or both.",
+    help="What to make: png (three composites), csv (spectra), zarr (the cube); with commas.",
 )
+@filter_options
+@s3_options
+@out_s3_options
+@cluster_options
 @click.option(
-    "--workers", type=int, default=1, show_default=True, help="Processes that work at a time."
+    "--refresh",
+    is_flag=True,
+    help="Search for items again, and add to complete plots what is new. Without it the items are "
+    "taken that PROJECT_DIR keeps of earlier searches.",
 )
-def extract(plots: Path, products: str, **options: Any) -> None:
+def extract(
+    plots: Path,
+    products: str,
+    scheduler: str | None,
+    scheduler_file: str | None,
+    workers: int,
+    **options: Any,
+) -> None:
     """Make a TimeSync project of the plots in PLOTS (CSV).
 
     PLOTS has the columns project_id, plot_id and either x, y (Albers metres of the region) or
@@ -73,9 +95,15 @@ def extract(plots: Path, products: str, **options: Any) -> None:
       timesync-xr extract plots.csv --out project --datetime 2020/..
       timesync-xr extract plots.csv --out project \\
           --source items.json --mirror s3://usgs-landsat-ard=/data/ard
+      timesync-xr extract plots.csv --out s3://bucket/project --profile lab --out-profile lab
+      timesync-xr extract plots.csv --out s3://bucket/project --scheduler tcp://10.0.0.7:8786
+      timesync-xr extract plots.csv --out project --season 06-01/09-30 --no-slc-off
     """
     from ..batch import extract as run
 
-    summary = run(plots, products=tuple(products.split(",")), **options)
-    click.echo(summary)
+    options["progress"] = not is_quiet()
+    with chosen_cluster(scheduler, scheduler_file, workers) as cluster:
+        summary = run(plots, products=tuple(products.split(",")), **cluster, **options)
+    if not (is_quiet() and summary.complete):
+        click.echo(summary)
     sys.exit(COMPLETE if summary.complete else INCOMPLETE)

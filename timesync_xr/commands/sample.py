@@ -13,6 +13,10 @@ def sample(folder: Path) -> None:
     """Write a small archive of made-up scenes to FOLDER, to try things on.
 
     It holds COGs in the layout of the real archive, items.json and plots.csv.
+
+    \b
+    Example:
+      timesync-xr sample demo
     """
     from ..sample import make_sample
 

@@ -1,0 +1,1 @@
+"""How fast timesync_xr is, beside its peers and what the machine allows: ``make bench``."""

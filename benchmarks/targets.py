@@ -1,0 +1,112 @@
+"""The targets, each with what was measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from timesync_xr.tiff import FIRST_READ
+
+from .measure import Figures
+
+ASSETS = 7
+CORES = 2
+
+
+@dataclass(frozen=True)
+class Target:
+    """A line of the table of targets."""
+
+    what: str
+    """What is measured."""
+    target: str
+    """What it should be."""
+    measured: str
+    """What it is."""
+    met: bool | None
+    """Whether it is met; None where it could not be measured."""
+
+
+def at_most(what: str, limit: float, value: float | None, unit: str = "x") -> Target:
+    """A target that is an upper limit."""
+    if value is None:
+        return Target(what, f"<= {limit:g} {unit}", "left out", None)
+    return Target(what, f"<= {limit:g} {unit}", f"{value:.3g} {unit}", value <= limit)
+
+
+def speed_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
+    """Targets that set one program against another."""
+
+    def ratio(of: str, to: str, kind: str = "cpu") -> float | None:
+        if of not in found or to not in found:
+            return None
+        return float(getattr(found[of], kind) / getattr(found[to], kind))
+
+    yield at_most("whole job, local, cold: CPU / reference", 0.1, ratio("cold", "reference"))
+    yield at_most(
+        "whole job, 30 ms: wall / reference", 0.025, ratio("cold 30 ms", "reference 30 ms", "wall")
+    )
+    yield at_most("cube: CPU / odc-stac", 0.2, ratio("cube", "odc-stac"))
+    yield at_most("cube: CPU / stackstac", 1 / 30, ratio("cube", "stackstac"))
+    yield at_most("whole job, local, cold: CPU / floor", 1.5, ratio("cold", "floor"))
+    yield at_most("whole job, local, headers known: CPU / floor", 1.5, ratio("known", "floor"))
+    if "cold 30 ms" in found:
+        limit = found["floor"].cpu / CORES
+        wall = found["known 30 ms"].wall
+        yield at_most("whole job, 30 ms, headers known: wall / limit", 1.5, wall / limit)
+
+
+def request_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
+    """Targets that count requests; they hold on every machine."""
+    cold, known = found["cold 30 ms"], found["known 30 ms"]
+    yield at_most("requests per asset, cold", 3, _most_per_asset(cold), "")
+    yield at_most("requests per asset, headers known", 2, _most_per_asset(known), "")
+    yield at_most("requests that are not GET", 0, _not_get(cold) + _not_get(known), "")
+    yield at_most("second plot in a tile: header requests", 0, _headers(known), "")
+    needed = found["floor"].others["bytes"] + ASSETS * FIRST_READ
+    yield at_most("bytes / (blocks + headers)", 1.1, cold.bytes / needed)
+    fill = found["fill 30 ms"]
+    blocks = len(fill.requests) - _headers(fill)
+    yield at_most("fill at the plot: blocks per observation", 1, blocks / fill.observations, "")
+    assets = len({path for _, path, _, _ in fill.requests})
+    yield at_most("fill at the plot: assets per observation", 1, assets / fill.observations, "")
+    yield at_most("neighbour plots: ranges fetched twice", 0, _twice(found["neighbours 30 ms"]), "")
+
+
+def _most_per_asset(figures: Figures) -> int:
+    return max(Counter(path for _, path, _, _ in figures.requests).values())
+
+
+def _not_get(figures: Figures) -> int:
+    return sum(method != "GET" for method, *_ in figures.requests)
+
+
+def _headers(figures: Figures) -> int:
+    return sum(start == 0 for _, _, start, _ in figures.requests)
+
+
+def _twice(figures: Figures) -> int:
+    """Requests that ask for bytes asked for before."""
+    seen: dict[str, list[tuple[int, int]]] = {}
+    double = 0
+    for _, path, start, stop in figures.requests:
+        of_path = seen.setdefault(path, [])
+        double += any(
+            start < other_stop and other_start < stop for other_start, other_stop in of_path
+        )
+        of_path.append((start, stop))
+    return double
+
+
+def scale_targets(found: Mapping[str, Figures], few: int, many: int) -> Iterator[Target]:
+    """Targets about long series."""
+    graph = found["graph"].others
+    yield at_most("chips_for_plot of 1,500 items", 1, graph["seconds"], "s")
+    yield at_most("its graph", 500, graph["keys"], "keys")
+    yield at_most("files that it opens", 0, graph["files"], "")
+    a, b = found[f"{few} observations"], found[f"{many} observations"]
+    yield at_most(f"peak memory, {few} observations", 1000, a.memory, "MB")
+    yield at_most(f"peak memory, {many} observations", 1000, b.memory, "MB")
+    yield at_most(f"peak memory, {many} / {few}", 1.1, b.memory / a.memory)
+    yield at_most(f"CPU per observation, {many} / {few}", 1.1, b.cpu / a.cpu)

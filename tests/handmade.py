@@ -1,0 +1,74 @@
+"""Projects written by hand: ledger, accounts and CSVs, without an extraction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from timesync_xr.account import COLUMNS as ACCOUNT
+from timesync_xr.ledger import COLUMNS as LEDGER
+
+HEADER = "sensor,project_id,plot_id,hv,year,doy,blue,green,red,nir,swir1,swir2,qa,date\n"
+
+
+class Observation(NamedTuple):
+    """One that was written."""
+
+    project_id: str
+    plot_id: str
+    day: str
+    values: str = "100,200,300,400,500,600,0"
+    sensor: str = "LC08"
+
+    @property
+    def stamp(self) -> pd.Timestamp:
+        return pd.Timestamp(self.day)
+
+    @property
+    def date(self) -> str:
+        return f"{self.day}T18:30:00.1234567Z"
+
+    @property
+    def line(self) -> str:
+        """Its row, for ids that need no quotes."""
+        when = f"{self.stamp.year},{self.stamp.dayofyear}"
+        ids = f"{self.sensor},{self.project_id},{self.plot_id}"
+        return f"{ids},0309,{when},{self.values},{self.date}\n"
+
+    @property
+    def path(self) -> str:
+        when = f"{self.stamp.year}_{self.stamp.dayofyear:03d}"
+        return f"prj_{self.project_id}/{self.plot_id}_spectral_files_set_{when}.csv"
+
+
+def write_project(
+    folder: Path, observations: Sequence[Observation], *, incomplete: Sequence[str] = ()
+) -> Path:
+    """Write a project that holds these observations and whose product is csv alone."""
+    plots = list(dict.fromkeys((o.project_id, o.plot_id) for o in observations))
+    rows = []
+    for project_id, plot_id in plots:
+        of_plot = [o for o in observations if (o.project_id, o.plot_id) == (project_id, plot_id)]
+        account = pd.DataFrame(
+            [(o.date, o.day, o.sensor, "0309", "written") for o in of_plot],
+            columns=["date", "day", "sensor", "hv", "outcome"],
+        )
+        path = folder / f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        account.reindex(columns=list(ACCOUNT), fill_value="").to_csv(path, index=False)
+        for observation in of_plot:
+            place = folder / observation.path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes((HEADER + observation.line).encode())
+        status = "incomplete" if plot_id in incomplete else "complete"
+        rows.append((project_id, plot_id, -2061000.0, 1920000.0, status, "csv", len(of_plot), 0))
+    columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
+    ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value="")
+    ledger.to_csv(folder / "ledger/plots.csv", index=False)
+    settings = {"region": "CU", "chip_size": [255, 255]}
+    (folder / "ledger/project.json").write_text(json.dumps(settings))
+    return folder

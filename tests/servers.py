@@ -1,0 +1,100 @@
+"""Servers on loopback for tests: files by ranges over HTTP, and a small STAC API."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+PAGE = 5
+"""Items that the API gives at once, so that there are several pages."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def reply(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _serving(handler: type[_Handler]) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def file_server(folder: Path) -> Iterator[int]:
+    """Serve the files of a folder by ranges; gives the port."""
+
+    class Handler(_Handler):
+        def do_GET(self) -> None:
+            path = folder / unquote(self.path.partition("?")[0]).lstrip("/")
+            if not path.is_file():
+                self.reply(404, b"")
+                return
+            body = path.read_bytes()
+            asked = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
+            start, stop = (int(asked[1]), int(asked[2]) + 1) if asked else (0, len(body))
+            part = body[start:stop]
+            told = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
+            self.reply(206, part, ("Content-Range", told))
+
+        do_HEAD = do_GET  # noqa: N815 - as http.server wants it
+
+    with _serving(Handler) as port:
+        yield port
+
+
+@contextmanager
+def stac_server(items: list[dict[str, Any]]) -> Iterator[int]:
+    """A STAC API with the query extension and pages by token; gives the port."""
+
+    class Handler(_Handler):
+        def do_GET(self) -> None:
+            url = f"http://{self.headers['host']}"
+            conforms = [f"https://api.stacspec.org/v1.0.0/item-search{p}" for p in ("", "#query")]
+            links = [{"rel": "self", "href": url}, {"rel": "root", "href": url},
+                     {"rel": "search", "href": f"{url}/search",
+                      "type": "application/geo+json"}]  # fmt: skip
+            root = {"type": "Catalog", "stac_version": "1.0.0", "id": "api", "description": "",
+                    "conformsTo": conforms, "links": links}  # fmt: skip
+            self.reply(200, json.dumps(root).encode(), ("Content-Type", "application/json"))
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            wanted = {name: test["eq"] for name, test in body["query"].items()}
+            found = [i for i in items if wanted.items() <= i["properties"].items()]
+            first = int(body.get("token", 0))
+            links = [{"rel": "next", "href": f"http://{self.headers['host']}/search",
+                      "method": "POST", "body": {**body, "token": str(first + PAGE)}}]  # fmt: skip
+            page = {"type": "FeatureCollection", "features": found[first : first + PAGE],
+                    "links": links if first + PAGE < len(found) else [],
+                    "numberMatched": len(found)}  # fmt: skip
+            self.reply(200, json.dumps(page).encode(), ("Content-Type", "application/json"))
+
+    with _serving(Handler) as port:
+        yield port

@@ -1,0 +1,112 @@
+"""A real STAC API on loopback: PostgreSQL with PostGIS and pgstac, served by stac-fastapi."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.services.s3 import free_ports
+
+COLLECTION = {
+    "type": "Collection", "id": "landsat-c2ard-sr", "stac_version": "1.0.0", "license": "other",
+    "description": "Landsat Collection 2 U.S. ARD surface reflectance", "links": [],
+    "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]},
+               "temporal": {"interval": [["1982-01-01T00:00:00Z", None]]}},
+}  # fmt: skip
+
+
+def _bin() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.fail("there is no PostgreSQL: apt-get install postgresql postgresql-postgis")
+    return found[-1].parent
+
+
+def _as_postgres(*command: str) -> None:
+    """PostgreSQL refuses to run as root, so its own user does."""
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*user, *command], capture_output=True, stdin=subprocess.DEVNULL, cwd="/", check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+
+
+@contextmanager
+def stac_api(items: list[dict[str, Any]]) -> Iterator[str]:
+    """An API that holds some items; gives its address.
+
+    Its files lie beside pytest's folders, which are closed to the user of PostgreSQL.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="timesync-pgstac-"))
+    folder.chmod(0o755)
+    database = free_ports(2)
+    port = database + 1
+    data = folder / "data"
+    data.mkdir()
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(data, user.pw_uid, user.pw_gid)
+    _as_postgres(f"{_bin()}/initdb", "-D", str(data), "-A", "trust", "-U", "postgres")
+    options = f"-p {database} -k {data} -c listen_addresses=127.0.0.1 -c fsync=off"
+    control = f"{_bin()}/pg_ctl"
+    _as_postgres(control, "-D", str(data), "-w", "-o", options, "-l", str(data / "log"), "start")
+    try:
+        environment = {
+            **os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(database), "PGUSER": "postgres",
+            "PGPASSWORD": "none", "PGDATABASE": "postgres", "USE_API_HYDRATE": "false",
+            "ENABLE_TRANSACTIONS_EXTENSIONS": "false",
+        }  # fmt: skip
+        _load(folder, items, environment)
+        with _serving(port, environment, folder):
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        _as_postgres(control, "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def _load(folder: Path, items: list[dict[str, Any]], environment: dict[str, str]) -> None:
+    (folder / "collection.json").write_text(json.dumps(COLLECTION))
+    (folder / "items.ndjson").write_text("\n".join(json.dumps(item) for item in items))
+    pypgstac = str(Path(sys.executable).with_name("pypgstac"))
+    for command in (["migrate"], ["load", "collections", str(folder / "collection.json")],
+                    ["load", "items", str(folder / "items.ndjson")]):  # fmt: skip
+        done = subprocess.run(
+            [pypgstac, *command], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+
+@contextmanager
+def _serving(port: int, environment: dict[str, str], folder: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "uvicorn", "--factory", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--log-level", "warning"]
+    command.append("stac_fastapi.pgstac.app:create_app")
+    with (folder / "api.log").open("w") as log:
+        api = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            assert api.poll() is None, (folder / "api.log").read_text()[-3000:]
+            try:
+                requests.get(f"http://127.0.0.1:{port}/", timeout=5).raise_for_status()
+                break
+            except requests.RequestException:
+                time.sleep(0.1)
+        else:
+            raise AssertionError((folder / "api.log").read_text()[-3000:])
+        yield
+    finally:
+        api.kill()
+        api.wait()

@@ -1,0 +1,55 @@
+"""Filters, observations, annual choice and windows of a project in a bucket are those on disk."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from click.testing import CliRunner
+
+from tests.services.s3 import S3
+from timesync_xr import Filters, annual_of_project, extract, observation_table
+from timesync_xr.cli import main
+from timesync_xr.windows import write_windows
+
+
+def test_a_project_in_a_bucket_is_like_one_on_disk(
+    s3: S3, bucket: str, shared: Path, tmp_path: Path
+) -> None:
+    archive = shared / "golden/mosaic"
+    address, here, access = f"s3://{bucket}/a/project", tmp_path / "project", s3.access()
+    settings = {"source": str(archive / "items.json"), "chip_size": (9, 9), "progress": False}
+    settings |= {"mirror": f"s3://usgs-landsat-ard={archive}", "products": ("png", "csv", "zarr")}
+    plots, filters = archive / "plots.csv", Filters(slc_off=False, clear_only=True)
+    extract(plots, address, out_access=access, **settings)  # type: ignore[arg-type]
+    extract(plots, address, out_access=access, filters=filters, **settings)  # type: ignore[arg-type]
+    extract(plots, here, filters=filters, **settings)  # type: ignore[arg-type]
+    files = {
+        str(path.relative_to(here)): path.read_bytes()
+        for path in here.rglob("*")
+        if path.is_file() and "prj_" in path.parts[len(here.parts)]
+    }
+    assert s3.contents(bucket, "a/project/prj_") == {
+        name.removeprefix("prj_"): data for name, data in files.items()
+    }
+
+    table = observation_table(here)
+    assert {"written", "filtered"} <= set(table["outcome"])
+    pd.testing.assert_frame_equal(observation_table(address, access=access), table)
+    chosen = annual_of_project(here)
+    pd.testing.assert_frame_equal(annual_of_project(address, access=access), chosen)
+    rows = write_windows(address, f"s3://{bucket}/b/window.csv", access=access)
+    assert rows == write_windows(here, tmp_path / "window.csv") > 0
+    made = s3.contents(bucket, "b/")["window.csv"]
+    assert made == (tmp_path / "window.csv").read_bytes()
+
+    s3_options = ["--out-endpoint", s3.url]
+    result = CliRunner().invoke(main, ["annual", address, *s3_options])
+    assert result.exit_code == 0, result.output
+    assert len(pd.read_csv(io.StringIO(result.stdout))) == len(chosen)
+    out = ["--out", f"s3://{bucket}/b/observations.parquet"]
+    result = CliRunner().invoke(main, ["observations", address, *out, *s3_options])
+    assert result.exit_code == 0, result.output
+    data = s3.contents(bucket, "b/")["observations.parquet"]
+    assert len(pd.read_parquet(io.BytesIO(data))) == len(table)

@@ -1,0 +1,148 @@
+"""The site of a project: what its data say, held against the project's own tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from timesync_xr.account import read_account
+from timesync_xr.browse import browse
+from timesync_xr.browse.records import INDEX_COLUMNS
+from timesync_xr.errors import ProjectError
+from timesync_xr.ledger import read_ledger
+
+
+def data_of(path: Path) -> dict[str, Any]:
+    """The values that a script hands to its page."""
+    function, _, rest = path.read_text().partition("(")
+    assert function in {"timesync.receiveIndex", "timesync.receivePlot"}
+    data: dict[str, Any] = json.loads(rest.removesuffix(");\n"))
+    return data
+
+
+@pytest.fixture(scope="module")
+def site(sample_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of the sample project, outside of it."""
+    return Path(browse(sample_project, tmp_path_factory.mktemp("site")).out)
+
+
+def test_list_holds_every_plot_of_the_ledger(site: Path, sample_project: Path) -> None:
+    listed = data_of(site / "data/plots.js")
+    table = pd.DataFrame(listed["plots"], columns=list(INDEX_COLUMNS))
+    ledger = read_ledger(str(sample_project))
+    keys = ["project_id", "plot_id", "x", "y", "status", "observations", "written"]
+    assert sorted(map(tuple, table.iloc[:, :7].to_numpy().tolist())) == sorted(
+        map(tuple, ledger[keys].to_numpy().tolist())
+    )
+
+
+def test_list_tells_of_the_fire(site: Path) -> None:
+    """Plot 2 of the sample is forest that burnt in July 1996."""
+    listed = data_of(site / "data/plots.js")
+    rows = [dict(zip(INDEX_COLUMNS, values, strict=True)) for values in listed["plots"]]
+    (burnt,) = [row for row in rows if row["plot"] == "2"]
+    assert burnt["fall_year"] == 1996
+    assert burnt["fall"] < -0.5
+    assert all(0.5 < row["clear"] <= 1 for row in rows)
+
+
+def test_plot_holds_every_observation_with_the_values_of_its_csv(
+    site: Path, sample_project: Path
+) -> None:
+    record = data_of(site / "data/prj_1001/plot_2.js")
+    rows = pd.DataFrame(record["observations"])
+    account = read_account(str(sample_project), "1001", "2")
+    assert rows["day"].tolist() == account.loc[account["outcome"] == "written", "day"].tolist()
+    assert len(record["rest"]) == (account["outcome"] != "written").sum()
+    for row in rows.iloc[::10].to_dict("records"):
+        day = pd.Timestamp(row["day"])
+        name = f"2_spectral_files_set_{day.year}_{day.dayofyear:03d}.csv"
+        csv = pd.read_csv(sample_project / "prj_1001" / name).iloc[0]
+        for column in ("sensor", "date", "blue", "green", "red", "nir", "swir1", "swir2", "qa"):
+            assert row[column] == csv[column]
+        nbr = (csv["nir"] - csv["swir2"]) / (csv["nir"] + csv["swir2"])
+        assert row["nbr"] == pytest.approx(nbr, abs=1e-4)
+
+
+def test_annual_choice_is_one_a_year(site: Path) -> None:
+    record = data_of(site / "data/prj_1001/plot_2.js")
+    years = [record["observations"]["day"][position][:4] for position in record["annual"]]
+    assert years == sorted(set(years))
+    assert set(years) == {day[:4] for day in record["observations"]["day"]}
+
+
+def test_outside_the_project_chips_are_hard_links(site: Path, sample_project: Path) -> None:
+    chip = "prj_1001/tc/plot_2/plot_2_1996_222.png"
+    assert os.path.samefile(site / chip, sample_project / chip)
+    assert data_of(site / "data/plots.js")["chips"] == ""
+    assert len(list(site.glob("prj_*/*/*/*.png"))) == len(
+        list(sample_project.glob("prj_*/*/*/*.png"))
+    )
+
+
+def test_chips_are_copied_where_links_are_refused(
+    sample_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("another disk")
+
+    monkeypatch.setattr(os, "link", refuse)
+    browse(sample_project, tmp_path)
+    chip = "prj_1001/tc/plot_2/plot_2_1996_222.png"
+    assert (tmp_path / chip).read_bytes() == (sample_project / chip).read_bytes()
+    assert not os.path.samefile(tmp_path / chip, sample_project / chip)
+
+
+@pytest.mark.parametrize(("out", "way"), [("", "../"), ("looks/at/it", "../../../")])
+def test_inside_the_project_its_own_chips_are_shown(
+    sample_project: Path, tmp_path: Path, out: str, way: str
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(sample_project, project, copy_function=os.link)
+    site = browse(project, project / out if out else "")
+    assert data_of(Path(site.out) / "data/plots.js")["chips"] == way
+    assert not list(Path(site.out).rglob("*.png"))
+    assert (Path(site.out) / way / "prj_1001/tc").is_dir()
+    assert "together" in str(site)
+
+
+def test_made_again_it_is_the_same(site: Path, sample_project: Path) -> None:
+    before = {path: path.read_bytes() for path in site.rglob("*.js")}
+    browse(sample_project, site)
+    assert {path: path.read_bytes() for path in site.rglob("*.js")} == before
+
+
+def test_what_is_missing_is_left_out(sample_project: Path, tmp_path: Path) -> None:
+    """Neither a chip nor a CSV that is gone stops the site."""
+    project = tmp_path / "project"
+    shutil.copytree(sample_project, project, copy_function=os.link)
+    (project / "prj_1001/tc/plot_2/plot_2_1996_222.png").unlink()
+    (project / "prj_1001/2_spectral_files_set_1996_222.csv").unlink()
+    site = Path(browse(project, tmp_path / "site").out)
+    record = data_of(site / "data/prj_1001/plot_2.js")
+    at = record["observations"]["day"].index("1996-08-09")
+    assert record["observations"]["blue"][at] is None
+    assert record["observations"]["nbr"][at] is None
+    assert at not in record["annual"]
+
+
+def test_a_folder_without_ledger_is_no_project(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="ledger"):
+        browse(tmp_path, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    for path in [*site.glob("*.html"), *site.glob("assets/*")]:
+        text = path.read_text()
+        assert not any(
+            word in text for word in ("https:", "//cdn", "@import", "fetch(", "innerHTML")
+        )
+        if path.suffix == ".html":
+            assert "http" not in text

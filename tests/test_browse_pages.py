@@ -1,0 +1,305 @@
+"""The pages of a site in a real browser: clicks, keys, no errors in its console.
+
+Chromium and its driver are Debian's packages chromium and chromium-driver.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from timesync_xr.browse import browse
+
+pytestmark = pytest.mark.services
+selenium = pytest.importorskip("selenium", reason="needs the test extra")
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+NASTY = """a&b'%41#c;?<img src=x onerror=document.title="broken">"""
+"""An id that would break a page which takes ids for HTML or for parts of an address."""
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Chrome]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("no browser here: apt-get install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = program
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1400,900"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = Chrome(options=options, service=ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
+def site(sample_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(browse(sample_project, tmp_path_factory.mktemp("site")).out)
+
+
+def console(chrome: Chrome) -> list[str]:
+    """What the console got since it was asked last."""
+    log: Any = chrome
+    return [entry["message"] for entry in log.get_log("browser")]
+
+
+Open = Callable[[str], Chrome]
+
+
+@pytest.fixture
+def open_page(chrome: Chrome, site: Path) -> Iterator[Open]:
+    """Opens a page of the site from disk; at the end the console must hold nothing."""
+
+    def load(address: str) -> Chrome:
+        chrome.get("about:blank")
+        chrome.get(f"{site.as_uri()}/{address}")
+        return chrome
+
+    console(chrome)
+    yield load
+    assert console(chrome) == []
+
+
+def texts(chrome: Chrome, selector: str) -> list[str]:
+    return [node.text for node in chrome.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def press(chrome: Chrome, *keys: str) -> None:
+    for key in keys:
+        chrome.switch_to.active_element.send_keys(key)
+
+
+def chosen(chrome: Chrome) -> str:
+    """Day of the selected observation, as the detail says; the chip and the address must agree."""
+    day = texts(chrome, "#detail-title")[0][:10]
+    labels = [
+        node.get_attribute("aria-label") or ""
+        for node in chrome.find_elements(By.CSS_SELECTOR, '#chips [aria-selected="true"]')
+    ]
+    assert [label[:10] for label in labels] == [day]
+    assert f"day={day}" in chrome.current_url
+    return day
+
+
+def all_images_shown(chrome: Chrome) -> bool:
+    script = """return [...document.images].filter((image) => {
+        const box = image.getBoundingClientRect();
+        return box.bottom > 0 && box.top < innerHeight;
+    }).every((image) => image.complete && image.naturalWidth === 255)"""
+    return bool(chrome.execute_script(script))
+
+
+def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
+    chrome = open_page("index.html")
+    assert texts(chrome, "#plots tbody a") == ["1", "2", "3", "4", "5", "river-bank"]
+    press(chrome, "/", "valley")
+    assert texts(chrome, "#plots tbody a") == ["river-bank"]
+    chrome.find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    WebDriverWait(chrome, 5).until(lambda c: len(texts(c, "#plots tbody tr")) == 6)
+    Select(chrome.find_element(By.ID, "status")).select_by_value("complete")
+    assert len(texts(chrome, "#plots tbody tr")) == 6
+    falls = chrome.find_elements(By.CSS_SELECTOR, "#plots th button")[-1]
+    falls.click()
+    falls.click()
+    assert texts(chrome, "#plots tbody a")[0] == "2"
+    heads = chrome.find_elements(By.CSS_SELECTOR, "#plots th")
+    assert heads[-1].get_attribute("aria-sort") == "ascending"
+    least = chrome.find_element(By.ID, "least")
+    least.send_keys("1000")
+    assert texts(chrome, "#plots tbody tr") == []
+    least.clear()
+    least.send_keys("1")
+    chrome.find_element(By.LINK_TEXT, "2").click()
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 2, project 1001")
+
+
+def test_map_leads_to_a_plot(open_page: Open) -> None:
+    chrome = open_page("index.html")
+    place = chrome.execute_script(
+        """const path = document.querySelector("#map path.complete").getAttribute("d");
+        const [x, y] = path.match(/^M(\\S+) (\\S+)a/).slice(1).map(Number);
+        const box = document.querySelector("#map svg").getBoundingClientRect();
+        return [box.left + (x + 4.5) * box.width / 600, box.top + y * box.width / 600]"""
+    )
+    mouse(chrome, "mouseMoved", *place)
+    assert texts(chrome, "#map .tip")[0].startswith("plot 1, project 1001")
+    mouse(chrome, "mousePressed", *place)
+    mouse(chrome, "mouseReleased", *place)
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 1, project 1001")
+
+
+def mouse(chrome: Chrome, kind: str, x: float, y: float) -> None:
+    event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+    if kind == "mouseMoved":
+        event |= {"button": "none"}
+    chrome.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+
+
+def test_keys_lead_through_the_chips(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    WebDriverWait(chrome, 5).until(all_images_shown)
+    assert chosen(chrome) == "1984-08-08"
+    press(chrome, Keys.ARROW_RIGHT)
+    assert chosen(chrome) == "1985-08-03"
+    press(chrome, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    assert chosen(chrome).startswith("1987")
+    press(chrome, Keys.ARROW_UP, Keys.ARROW_LEFT)
+    assert chosen(chrome).startswith("1985")
+    press(chrome, Keys.END)
+    assert chosen(chrome).startswith("2025")
+    press(chrome, Keys.HOME)
+    assert chosen(chrome).startswith("1984")
+
+
+def test_keys_choose_composite_zoom_box_and_help(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    for key, composite in (("2", "b743"), ("3", "b432"), ("1", "tc")):
+        press(chrome, key)
+        source = chrome.find_element(By.CSS_SELECTOR, "#chips img").get_attribute("src") or ""
+        assert f"/{composite}/" in source
+        assert f"composite={composite}" in chrome.current_url
+        assert (
+            texts(chrome, "#composites label")[["tc", "b743", "b432"].index(composite)] == composite
+        )
+    mark = chrome.find_element(By.CSS_SELECTOR, "#chips .mark")
+    before = mark.size["width"]
+    press(chrome, "+", "+")
+    assert mark.size["width"] == pytest.approx(4 * before, abs=2)
+    press(chrome, "b")
+    assert not mark.is_displayed()
+    press(chrome, "?")
+    assert chrome.find_element(By.ID, "help").is_displayed()
+    press(chrome, Keys.ESCAPE)
+    assert not chrome.find_element(By.ID, "help").is_displayed()
+
+
+def test_dot_leads_to_chip_and_chip_to_dot(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    dot = chrome.execute_script(
+        """const path = document.querySelector("#charts path.point.annual").getAttribute("d");
+        const [x, y] = path.split("M")[13].match(/^(\\S+) (\\S+?)a/).slice(1).map(Number);
+        const box = document.querySelector("#charts svg").getBoundingClientRect();
+        return [box.left + x + 4.5, box.top + y]"""
+    )
+    mouse(chrome, "mouseMoved", *dot)
+    tip = texts(chrome, "#charts .tip")[0]
+    hovered = chrome.find_element(By.CSS_SELECTOR, "#chips .chip.hover")
+    assert (hovered.get_attribute("aria-label") or "")[:10] == tip[:10]
+    mouse(chrome, "mousePressed", *dot)
+    mouse(chrome, "mouseReleased", *dot)
+    assert chosen(chrome) == tip[:10]
+    before = chrome.find_element(By.CSS_SELECTOR, "#charts path.chosen").get_attribute("transform")
+    chrome.find_elements(By.CSS_SELECTOR, "#chips .chip")[0].click()
+    assert chosen(chrome) == "1984-08-08"
+    after = chrome.find_element(By.CSS_SELECTOR, "#charts path.chosen").get_attribute("transform")
+    assert after != before
+
+
+def test_all_observations_of_a_year(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    Select(chrome.find_element(By.ID, "view")).select_by_value("1995")
+    assert {text[:4] for text in texts(chrome, "#chips .chip b")} == {"1995"}
+    assert len(texts(chrome, "#chips .chip")) == 4
+    assert chosen(chrome).startswith("1995")
+    chrome.find_elements(By.CSS_SELECTOR, "#chips .chip")[0].click()
+    press(chrome, "a")
+    assert len(texts(chrome, "#chips .chip")) == 38
+    Select(chrome.find_element(By.ID, "view")).select_by_value("all")
+    assert len(texts(chrome, "#chips .chip")) == 52
+
+
+def test_cloudy_observations_can_be_hidden(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=3&view=all")
+    every = len(texts(chrome, "#chips .chip"))
+    crosses = "#charts path.point.cloudy"
+    assert chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")
+    press(chrome, "c")
+    assert len(texts(chrome, "#chips .chip")) < every
+
+
+def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2&measures=ndvi,swir2")
+    assert texts(chrome, "#charts .name") == [
+        "Normalized difference vegetation index",
+        "swir2, surface reflectance x 10,000",
+    ]
+    chrome.find_element(By.CSS_SELECTOR, '#measures input[value="nbr"]').click()
+    assert len(texts(chrome, "#charts svg")) == 3
+    assert "nbr" in chrome.current_url
+    labels = [
+        node.get_attribute("aria-label") or ""
+        for node in chrome.find_elements(By.CSS_SELECTOR, "#charts svg")
+    ]
+    assert labels[0].startswith("Normalized burn ratio, 1984 to 2026: 52 observations")
+
+
+def test_next_plot_and_unknown_plot(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=5")
+    press(chrome, "n")
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot river-bank, project valley")
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    chrome = open_page("plot.html#project=1001&plot=none")
+    assert "no plot none of project 1001" in texts(chrome, "#problem")[0]
+
+
+def test_ids_are_text_never_html(chrome: Chrome, site: Path, tmp_path: Path) -> None:
+    """Such an id can't get into a project; were it to, it would be shown as it stands."""
+    shutil.copytree(site, tmp_path / "site", symlinks=True)
+    index = tmp_path / "site/data/plots.js"
+    index.write_text(index.read_text().replace('"river-bank"', json.dumps(NASTY)))
+    chrome.get("about:blank")
+    chrome.get((tmp_path / "site/index.html").as_uri())
+    assert NASTY in texts(chrome, "#plots tbody a")
+    assert chrome.find_elements(By.CSS_SELECTOR, "#plots img, #map img") == []
+    chrome.find_element(By.LINK_TEXT, NASTY).click()
+    WebDriverWait(chrome, 5).until(lambda c: c.find_element(By.ID, "problem").is_displayed())
+    assert NASTY in texts(chrome, "#problem")[0]
+    console(chrome)  # it holds that the plot's data are not there
+
+
+def test_allowed_but_odd_ids_lead_to_their_chips(
+    chrome: Chrome, site: Path, tmp_path: Path
+) -> None:
+    odd = "a&b'%41#c; ü"
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy)
+    for path in [copy / "data/plots.js", copy / "data/prj_valley/plot_river-bank.js"]:
+        path.write_text(path.read_text().replace('"river-bank"', json.dumps(odd)))
+    (copy / "data/prj_valley/plot_river-bank.js").rename(copy / f"data/prj_valley/plot_{odd}.js")
+    for folder in copy.glob("prj_valley/*/plot_river-bank"):
+        for chip in folder.iterdir():
+            chip.rename(chip.with_name(chip.name.replace("river-bank", odd)))
+        folder.rename(folder.with_name(f"plot_{odd}"))
+    chrome.get("about:blank")
+    chrome.get((copy / "index.html").as_uri())
+    chrome.find_element(By.LINK_TEXT, odd).click()
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 5).until(all_images_shown)
+    assert console(chrome) == []
+
+
+@pytest.mark.parametrize("width", [360, 900, 2400])
+@pytest.mark.parametrize("page", ["index.html", "plot.html#project=1001&plot=2"])
+def test_nothing_is_wider_than_the_window(open_page: Open, width: int, page: str) -> None:
+    chrome = open_page("index.html")
+    metrics: dict[str, Any] = {
+        "width": width,
+        "height": 800,
+        "deviceScaleFactor": 1,
+        "mobile": False,
+    }
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        open_page(page)
+        assert chrome.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

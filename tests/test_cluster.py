@@ -1,0 +1,233 @@
+"""A real scheduler and real workers: whatever happens to them, the project ends the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.archive import Archive
+from timesync_xr import extract, read_ledger
+from timesync_xr.cluster import Settings
+from timesync_xr.grid import REGIONS
+
+pytestmark = pytest.mark.services
+PLOTS = 24
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Two tiles side by side with a few dates, and a list of plots in both and between."""
+    archive = Archive(tmp_path_factory.mktemp("archive"))
+    for day in range(1, 7):
+        for tile in ((3, 9), (4, 9)):
+            archive.add("LC08", f"2020-07-0{day}T18:30:00.1234567Z", tile)
+    archive.write_items()
+    places = [(4 * 5000 + 40 * (n - PLOTS // 2), 9 * 5000 + 100) for n in range(PLOTS)]
+    lines = [f"p,{n},{x},{y}" for n, p in enumerate(places) for x, y in [REGIONS["CU"].center(*p)]]
+    (archive.folder / "plots.csv").write_text("\n".join(["project_id,plot_id,x,y", *lines]))
+    return archive
+
+
+@pytest.fixture(scope="module")
+def expected(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The project as one process makes it."""
+    out = tmp_path_factory.mktemp("one")
+    extract(archive.folder / "plots.csv", out, source=str(archive.folder / "items.json"),
+            mirror=archive.mirror, progress=False)  # fmt: skip
+    return contents(out)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """All files; the ledger's table with its lines in order, as plots may be done in any."""
+    found = {
+        str(p.relative_to(out)): p.read_bytes()
+        for p in out.rglob("*")
+        if p.is_file() and p.name != "lock"
+    }
+    table = found["ledger/plots.csv"].splitlines()
+    return found | {"ledger/plots.csv": b"\n".join(sorted(table))}
+
+
+class Cluster:
+    """Processes of dask, on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
+        self.file = folder / "scheduler.json"
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **environment},
+                cwd=self.folder,
+            )
+        self.processes.append(process)
+        return process
+
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        self.file.unlink(missing_ok=True)
+        arguments = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        started = self.start("dask", "scheduler", *arguments, "--scheduler-file", str(self.file))
+        wait_for(self.file.exists)
+        return started
+
+    def worker(self, **environment: str) -> subprocess.Popen[bytes]:
+        arguments = ("--nthreads", "1", "--no-dashboard", "--no-nanny", "--host", "127.0.0.1")
+        file = ("--scheduler-file", str(self.file))
+        return self.start("dask", "worker", *arguments, *file, **environment)
+
+    def run(self, archive: Archive, out: Path) -> subprocess.Popen[bytes]:
+        folder = archive.folder
+        return self.start(
+            "timesync_xr", "extract", str(folder / "plots.csv"), "--out", str(out),
+            "--source", str(folder / "items.json"), "--mirror", archive.mirror,
+            "--scheduler-file", str(self.file),
+        )  # fmt: skip
+
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        return (self.folder / f"{self.processes.index(process)}.log").read_text()
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    made.stop()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def done(out: Path) -> int:
+    return len(read_ledger(str(out))) if (out / "ledger").exists() else 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same(
+    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path, workers: int
+) -> None:
+    cluster.scheduler()
+    for _ in range(workers):
+        cluster.worker()
+    run = cluster.run(archive, tmp_path / "out")
+    assert run.wait(120) == 0, cluster.log(run)
+    assert contents(tmp_path / "out") == expected
+
+
+def test_a_killed_worker_costs_a_retry_and_late_ones_help(
+    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    """The first worker dies at work; the run waits for others, which then do the rest."""
+    out = tmp_path / "out"
+    cluster.scheduler()
+    run = cluster.run(archive, out)
+    first = cluster.worker()
+    wait_for(lambda: done(out) >= 3)
+    os.killpg(first.pid, signal.SIGKILL)
+    made = done(out)
+    assert made < PLOTS
+    assert run.poll() is None
+    for _ in range(2):
+        cluster.worker()
+    assert run.wait(120) == 0, cluster.log(run)
+    assert contents(out) == expected
+
+
+def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(
+    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    scheduler = cluster.scheduler()
+    cluster.worker()
+    run = cluster.run(archive, out)
+    wait_for(lambda: done(out) >= 3)
+    os.killpg(scheduler.pid, signal.SIGKILL)
+    assert run.wait(60) == 1
+    assert "the dask scheduler was lost" in cluster.log(run)
+    assert "Traceback" not in cluster.log(run)
+    assert 0 < done(out) < PLOTS
+    cluster.scheduler()
+    cluster.worker()
+    again = cluster.run(archive, out)
+    assert again.wait(120) == 0, cluster.log(again)
+    assert f"{PLOTS} plots: {PLOTS} completed now" not in cluster.log(again)
+    assert contents(out) == expected
+
+
+def test_a_plot_that_kills_its_workers_is_set_aside(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others are done, also those that were in the same workers' queues."""
+    from distributed import Client, LocalCluster
+
+    (tmp_path / "killer.py").write_text(
+        "import os\n"
+        "from timesync_xr import batch\n"
+        "make = batch.extract_plot\n"
+        "def extract_plot(plot, *rest):\n"
+        "    if plot.plot_id == '5':\n"
+        "        os._exit(9)\n"
+        "    return make(plot, *rest)\n"
+        "def dask_setup(worker):\n"
+        "    batch.extract_plot = extract_plot\n"
+    )
+    preload = [str(tmp_path / "killer.py")]
+    with (
+        LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+                     preload=preload) as local,
+        Client(local) as client,
+    ):  # fmt: skip
+        summary = extract(
+            archive.folder / "plots.csv", tmp_path / "out", mirror=archive.mirror,
+            source=str(archive.folder / "items.json"), client=client, progress=False,
+        )  # fmt: skip
+    assert summary.incomplete["plot_id"].tolist() == ["5"]
+    assert "the workers that had it died" in str(summary)
+    ledger = read_ledger(str(tmp_path / "out"))
+    assert (ledger["status"] == "complete").sum() == PLOTS - 1
+
+
+def test_workers_that_join_late_get_the_settings_and_no_log_shows_them(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+    monkeypatch.setenv("GDAL_CACHEMAX", "77")
+    cluster.scheduler()
+    with Client(scheduler_file=str(cluster.file)) as client:
+        client.register_plugin(Settings())
+        for _ in range(2):
+            cluster.worker(AWS_SECRET_ACCESS_KEY="theirs", GDAL_CACHEMAX="1")
+        client.wait_for_workers(2, timeout=60)
+        names = ("AWS_SECRET_ACCESS_KEY", "GDAL_CACHEMAX")
+
+        def settings() -> list[str | None]:
+            return [os.environ.get(name) for name in names]
+
+        assert list(client.run(settings).values()) == [["planted-secret", "77"]] * 2
+        client.unregister_worker_plugin(Settings.name)
+        assert list(client.run(settings).values()) == [["theirs", "1"]] * 2
+    assert "planted-secret" not in repr(Settings())
+    assert not [p for p in cluster.processes if "planted-secret" in cluster.log(p)]

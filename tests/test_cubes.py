@@ -1,0 +1,153 @@
+"""Cubes of a project: what they hold, how they open, and that nothing is read twice."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rioxarray  # noqa: F401 - registers the .rio accessor
+import xarray as xr
+
+from tests.archive import Archive
+from timesync_xr import Summary, chips_for_plot, extract
+from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, open_cube
+from timesync_xr.grid import REGIONS, ChipGrid
+from timesync_xr.landsat import BANDS
+from timesync_xr.observations import plan_observations
+
+CU = REGIONS["CU"]
+PLACE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
+CUBE = "prj_p/cubes/plot_7.zarr"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Two platforms on one day, an older and a newer date, one that is fill at the plot."""
+    archive = Archive(tmp_path / "archive")
+    archive.add("LE07", "2005-03-01T18:30:00.1234567Z")
+    archive.add("LC09", "2022-06-01T18:30:00.5Z")
+    archive.add("LE07", "2022-06-01T17:30:00.25Z")
+    archive.add("LE07", "2012-06-01T17:30:00Z", values={"qa_pixel": 1})
+    archive.add("LC08", "2023-01-01T18:30:00Z")
+    return archive
+
+
+def run(archive: Archive, out: Path, **options: object) -> Summary:
+    plots = archive.folder / "plots.csv"
+    plots.write_text(f"project_id,plot_id,x,y\np,7,{PLACE[0]},{PLACE[1]}\n")
+    settings = {"chip_size": (41, 37), "products": ("zarr",)}
+    return extract(plots, out, source=str(archive.write_items()), mirror=archive.mirror,
+                   progress=False, **(settings | options))  # type: ignore[arg-type] # fmt: skip
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_it_holds_what_was_read_and_opens_without_this_package(
+    archive: Archive, tmp_path: Path
+) -> None:
+    run(archive, tmp_path / "out")
+    found = xr.open_zarr(tmp_path / "out" / CUBE)["digital_number"]
+    wanted = chips_for_plot(
+        PLACE, source=str(archive.write_items()), mirror=archive.mirror, chip_size=(41, 37)
+    )
+    wanted = wanted.isel(time=[0, 2, 3, 4])
+    assert found.dims == ("time", "band", "y", "x")
+    assert found.dtype == np.uint16
+    assert (found.to_numpy() == wanted.to_numpy()).all()
+    for name in ("time", "x", "y", "band", "sensor", "hv", "item_id", "item_ids", "date"):
+        assert found[name].values.tolist() == wanted[name].values.tolist(), name
+    assert set(found["processed"].values) == {"20210504"}
+    assert found.rio.crs == wanted.rio.crs
+    assert found.rio.bounds() == wanted.rio.bounds()
+    assert len(digests(tmp_path / "out" / CUBE)) < 30
+
+
+def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
+    archive: Archive, tmp_path: Path
+) -> None:
+    products = ("png", "csv", "zarr")
+    run(archive, tmp_path / "full", products=products)
+    run(archive, tmp_path / "out", products=products, datetime="2006/2022")
+    for path in archive.folder.rglob("*2022*.TIF"):
+        path.unlink()
+    assert run(archive, tmp_path / "out", products=products).complete
+    contract = {n: d for n, d in digests(tmp_path / "full").items() if n.startswith("prj_")}
+    assert {n: d for n, d in digests(tmp_path / "out").items() if n.startswith("prj_")} == contract
+    assert run(archive, tmp_path / "out", products=products).already == 1
+
+
+def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path) -> None:
+    run(archive, tmp_path / "full", products=("png", "csv", "zarr"))
+    for products in (("csv",), ("zarr",), ("png", "csv")):
+        run(archive, tmp_path / "out", products=products)
+    both = [
+        {n: d for n, d in digests(tmp_path / out).items() if n.startswith("prj_")}
+        for out in ("out", "full")
+    ]
+    assert both[0] == both[1]
+
+
+def test_a_cube_is_there_when_nothing_is_missing_and_the_rest_is_not_read_again(
+    archive: Archive, tmp_path: Path
+) -> None:
+    run(archive, tmp_path / "full")
+    broken = next(archive.folder.rglob("*20230101*SR_B1.TIF"))
+    content = broken.read_bytes()
+    broken.write_bytes(content[:700])
+    assert not run(archive, tmp_path / "out").complete
+    assert not (tmp_path / "out" / CUBE).exists()
+    broken.write_bytes(content)
+    for path in archive.folder.rglob("*2022*.TIF"):
+        path.unlink()
+    assert run(archive, tmp_path / "out").complete
+    assert digests(tmp_path / "out" / CUBE) == digests(tmp_path / "full" / CUBE)
+    assert not list((tmp_path / "out/ledger").rglob("*.zarr"))
+
+
+def test_a_half_cube_is_none(archive: Archive, tmp_path: Path) -> None:
+    """A run that was killed while it removed the old cube leaves one without its mark."""
+    run(archive, tmp_path / "out", datetime="../2021")
+    (tmp_path / "out" / CUBE / "zarr.json").unlink()
+    run(archive, tmp_path / "out")
+    run(archive, tmp_path / "full")
+    assert digests(tmp_path / "out" / CUBE) == digests(tmp_path / "full" / CUBE)
+
+
+def test_a_plot_without_observations_has_an_empty_cube(archive: Archive, tmp_path: Path) -> None:
+    run(archive, tmp_path / "out", datetime="2030/..")
+    assert open_cube(tmp_path / "out" / CUBE).shape == (0, 7, 37, 41)
+
+
+@pytest.mark.parametrize("kept", [0, 1, SHARD_TIMES, SHARD_TIMES + 5])
+def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
+    """However much of it there was before, the files are the same."""
+    from tests.strategies import items_table
+
+    days = np.datetime64("2001-01-01") + 3 * np.arange(SHARD_TIMES + 40)
+    items = items_table(*({"date": f"{day}T18:30:00Z"} for day in days))
+    plan = plan_observations(items, ChipGrid.around(CU, *PLACE, (5, 3))).observations
+    values = np.random.default_rng(1).integers(
+        0, 2**16, (len(days), len(BANDS), 3, 5), dtype=np.uint16
+    )
+    grid = ChipGrid.around(CU, *PLACE, (5, 3))
+
+    def build(name: str, rows: np.ndarray, old: str = "") -> None:
+        cube = open_cube(tmp_path / old) if old else None
+        held = {int(r): n for n, r in enumerate(chosen)} if old else {}
+        builder = CubeBuilder(tmp_path / name, grid, cube, held)
+        for start in range(0, len(rows), 16):
+            builder.add(rows[start : start + 16], values[rows[start : start + 16]])
+        builder.finish(plan, {})
+
+    everything = np.arange(len(days))
+    chosen = np.sort(np.random.default_rng(2).permutation(everything)[:kept])
+    build("full", everything)
+    build("old", chosen)
+    build("new", np.setdiff1d(everything, chosen), old="old")
+    assert digests(tmp_path / "new") == digests(tmp_path / "full")
+    assert (open_cube(tmp_path / "new").to_numpy() == values).all()

@@ -1,0 +1,223 @@
+"""Filters: what each leaves out, and that a project with them equals one made with them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.archive import Archive
+from tests.strategies import CLEAR
+from timesync_xr import Filters, Summary, extract, read_account, read_ledger
+from timesync_xr.cli import main
+from timesync_xr.errors import InputError
+from timesync_xr.extraction import write_chips
+from timesync_xr.filters import ALL
+from timesync_xr.grid import REGIONS
+from timesync_xr.repairing import filters_of
+
+INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
+CLOUD, SHADOW = 22280, 23888
+NOON = "T18:30:00.1234567Z"
+
+
+def observations(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["time", "sensor", "cloud_cover"])
+    return table.assign(time=pd.to_datetime(table["time"], format="ISO8601"))
+
+
+def taken(filters: Filters, table: pd.DataFrame) -> list[bool]:
+    return [cause == "" for cause in filters.causes(table)]
+
+
+@given(
+    first=st.dates(date(2000, 1, 1), date(2000, 12, 31)),
+    last=st.dates(date(2000, 1, 1), date(2000, 12, 31)),
+    when=st.datetimes(pd.Timestamp("1982-01-01"), pd.Timestamp("2030-12-31")),
+)
+def test_a_season_is_the_days_met_on_the_way_from_first_to_last(
+    first: date, last: date, when: pd.Timestamp
+) -> None:
+    """Walk through a leap year, day by day, around New Year if need be."""
+    year = [d.date() for d in pd.date_range("2000-01-01", "2000-12-31")] * 2
+    start = year.index(first)
+    stop = year.index(last, start)
+    met = {(d.month, d.day) for d in year[start : stop + 1]}
+    season = Filters(season=f"{first:%m-%d}/{last:%m-%d}")
+    table = observations((when.isoformat(), "LC08", 0.0))
+    assert taken(season, table) == [(when.month, when.day) in met]
+
+
+def test_each_filter_on_metadata() -> None:
+    table = observations(
+        ("2003-05-30T23:59:59.999", "LE07", 10.0),
+        ("2003-05-31", "LE07", 20.0),
+        ("2020-01-01", "LE07", 20.5),
+        ("2020-01-01", "LC08", np.nan),
+    )
+    assert taken(ALL, table) == [True] * 4
+    assert taken(Filters(slc_off=False), table) == [True, False, False, True]
+    assert taken(Filters(max_cloud=20), table) == [True, True, False, True]
+    assert taken(Filters(sensors=("LC09", "LC08")), table) == [False, False, False, True]
+    assert taken(Filters(season="12-31/01-01"), table) == [False, False, True, True]
+    both = Filters(max_cloud=20, slc_off=False)
+    assert taken(both, table) == [True, False, False, True]
+    assert set(both.causes(table)) == {"", "scan line corrector off", "cloud cover above 20 %"}
+
+
+def test_the_text_tells_all_and_is_the_same_for_the_same_filters() -> None:
+    assert str(ALL) == ""
+    full = Filters("06-01/09-30", ("LC09", "LT05"), 20.0, slc_off=False, clear_only=True)
+    text = "season=06-01/09-30 sensors=LT05,LC09 max-cloud=20 no-slc-off clear-only"
+    assert str(full) == text
+    assert str(Filters("06-01/09-30", ("LT05", "LC09"), 20, False, True)) == text
+
+
+@given(
+    st.builds(
+        Filters,
+        st.sampled_from(["", "06-01/09-30", "11-01/02-28"]),
+        st.permutations(["LE07", "LC08", "LC09"]).map(tuple) | st.just(()),
+        st.none() | st.floats(0, 100),
+        st.booleans(),
+        st.booleans(),
+    )
+)
+def test_the_text_can_be_read_back(filters: Filters) -> None:
+    assert str(filters_of(str(filters))) == str(filters)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"season": "06-01"}, "MM-DD/MM-DD"),
+        ({"season": "6-1/9-30"}, "MM-DD/MM-DD"),
+        ({"season": "06-01/09-31"}, "MM-DD/MM-DD"),
+        ({"sensors": ("LC10", "LC08")}, "'LC10'.*LC08, LC09"),
+        ({"max_cloud": 101.0}, "0 to 100"),
+        ({"max_cloud": float("nan")}, "0 to 100"),
+    ],
+)
+def test_wrong_filters_say_what_is_right(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Filters(**options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Two platforms on one day, cloud, shadow, fill, and a summer and a winter."""
+    made = Archive(tmp_path_factory.mktemp("filters"))
+    made.add("LE07", f"2003-01-05{NOON}", values={"qa_pixel": CLEAR})
+    made.add("LE07", f"2003-07-05{NOON}", values={"qa_pixel": CLEAR})
+    made.add("LE07", f"2020-07-01{NOON}", values={"qa_pixel": CLEAR, "blue": 9000})
+    made.add("LC08", f"2020-07-01{NOON}", values={"qa_pixel": CLEAR, "blue": 12000})
+    made.add("LC08", f"2020-07-09{NOON}", values={"qa_pixel": SHADOW})
+    made.add("LC08", f"2020-07-17{NOON}", values={"qa_pixel": CLOUD})
+    made.add("LC08", f"2020-07-25{NOON}", values={"qa_pixel": 1})
+    made.add("LC08", f"2020-12-25{NOON}", values={"qa_pixel": CLEAR})
+    made.items[-1]["properties"]["eo:cloud_cover"] = 80.0
+    made.add("LC08", f"2020-12-26{NOON}", (4, 10))
+    return made
+
+
+@pytest.fixture
+def run(archive: Archive, tmp_path: Path) -> Callable[..., Summary]:
+    path = tmp_path / "plots.csv"
+    path.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
+
+    def call(filters: Filters = ALL, out: str = "out", **options: object) -> Summary:
+        source = str(archive.write_items())
+        settings = {"mirror": archive.mirror, "chip_size": (9, 9), "progress": False}
+        return extract(path, tmp_path / out, source=source, filters=filters, **settings | options)  # type: ignore[arg-type]
+
+    return call
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All of a project but its lock."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name != "lock")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+SETTINGS = (
+    ALL,
+    Filters(clear_only=True),
+    Filters(slc_off=False),
+    Filters(sensors=("LE07",)),
+    Filters(season="11-01/02-28"),
+    Filters(max_cloud=50.0, clear_only=True),
+)
+
+
+@pytest.mark.parametrize("second", SETTINGS, ids=str)
+@pytest.mark.parametrize("first", SETTINGS, ids=str)
+def test_other_filters_end_like_a_fresh_project(
+    run: Callable[..., Summary], tmp_path: Path, first: Filters, second: Filters
+) -> None:
+    run(first)
+    again = run(second)
+    assert again.already == (first == second)
+    run(second, out="fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("last", [ALL, Filters(slc_off=False)], ids=["back", "on"])
+def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
+    run: Callable[..., Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Filters
+) -> None:
+    """LE07 takes the place of LC08 on 2020-07-01; the first run's account must not vouch for it."""
+    run(ALL)
+
+    def write_and_die(*arguments: object) -> None:
+        write_chips(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("timesync_xr.extraction.write_chips", write_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        run(Filters(sensors=("LE07",)))
+    monkeypatch.undo()
+    assert read_ledger(str(tmp_path / "out"))["status"].tolist() == ["incomplete"]
+    assert run(last).already == 0
+    run(last, out="fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_what_is_left_out_is_told(run: Callable[..., Summary], tmp_path: Path) -> None:
+    summary = run(Filters(season="06-01/09-30", clear_only=True))
+    account = read_account(str(tmp_path / "out"), "1211", "7")
+    left_out = account[account["outcome"] == "filtered"].set_index("day")
+    assert left_out["cause"].to_dict() == {
+        "2003-01-05": "outside the season 06-01/09-30",
+        "2020-07-09": "not clear at the plot",
+        "2020-07-17": "not clear at the plot",
+        "2020-12-25": "outside the season 06-01/09-30",
+    }
+    assert left_out.loc["2020-07-09", "qa_pixel"] == SHADOW
+    (row,) = read_ledger(str(tmp_path / "out")).to_dict("records")
+    assert (row["filtered"], row["written"], row["fill_at_plot"]) == (4, 2, 1)
+    assert row["filters"] == "season=06-01/09-30 clear-only"
+    assert row["status"] == "complete"
+    assert "4 filtered" in str(summary)
+
+
+def test_what_metadata_rule_out_is_never_read(archive: Archive, tmp_path: Path) -> None:
+    """Its files are not even there."""
+    empty = Archive(tmp_path / "archive")
+    empty.add("LE07", f"2020-07-01{NOON}", write=False)
+    path = tmp_path / "plots.csv"
+    path.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
+    command = ["extract", str(path), "--out", str(tmp_path / "out"), "--chip-size", "9", "9"]
+    command += ["--source", str(empty.write_items()), "--mirror", empty.mirror]
+    for option in ("--no-slc-off", "--sensors=LC08,LC09", "--season=01-01/03-31", "--max-cloud=1"):
+        result = CliRunner().invoke(main, [*command, option])
+        assert result.exit_code == 0, result.output
+        assert "1 filtered" in result.output
+    assert CliRunner().invoke(main, command).exit_code == 1
+    assert CliRunner().invoke(main, [*command, "--season", "summer"]).exit_code == 2

@@ -1,0 +1,60 @@
+"""In which order plots are done, and by which worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timesync_xr.grid import Tile
+from timesync_xr.order import STRETCH, PlotQueue
+from timesync_xr.plots import Plot
+
+
+def queue_of(*tiles: int) -> PlotQueue:
+    """Plots numbered in list order, each on the tile of this column."""
+    return PlotQueue([Plot("p", str(n), float(h), 0.0) for n, h in enumerate(tiles)], tile_of)
+
+
+def tile_of(plot: Plot) -> Tile:
+    return int(plot.x), 0
+
+
+@given(st.lists(st.integers(0, 4)), st.lists(st.sampled_from("abc"), min_size=1))
+def test_every_plot_is_done_once_whoever_asks(tiles: list[int], askers: list[str]) -> None:
+    queue = queue_of(*tiles)
+    taken: list[str] = []
+    while queue:
+        taken.append(queue.next(askers[len(taken) % len(askers)]).plot_id)
+    assert Counter(taken) == Counter(map(str, range(len(tiles))))
+
+
+def test_one_worker_does_a_tile_after_the_other_beginning_with_the_first_plot() -> None:
+    queue = queue_of(7, 3, 7, 3, 7)
+    assert [plot.plot_id for plot in queue] == ["0", "2", "4", "1", "3"]
+    assert [queue.next("a").plot_id for _ in range(5)] == ["0", "2", "4", "1", "3"]
+
+
+def test_workers_keep_to_their_tile_while_there_are_others() -> None:
+    queue = queue_of(*[1, 2, 3] * 4)
+    taken = {w: [tile_of(queue.next(w)) for _ in range(4)] for w in ("a", "b")}
+    assert taken == {"a": [(1, 0)] * 4, "b": [(2, 0)] * 4}
+
+
+def test_the_last_tile_is_shared() -> None:
+    queue = queue_of(1, 1, 1, 1)
+    assert {queue.next(worker).plot_id for worker in "abcd"} == set("0123")
+
+
+def test_what_a_lost_worker_had_begun_is_taken_up_first() -> None:
+    queue = queue_of(1, 1, 2, 2)
+    queue.next("a")
+    queue.forget(["a"])
+    assert tile_of(queue.next("b")) == (1, 0)
+
+
+def test_plots_are_late_by_a_stretch_at_most() -> None:
+    queue = queue_of(*(n % 50 for n in range(3 * STRETCH)))
+    order = [int(plot.plot_id) for plot in queue]
+    assert max(abs(place - number) for place, number in enumerate(order)) < STRETCH

@@ -1,0 +1,452 @@
+"""Faults between the tool and the STAC API, and between the tool and the archive.
+
+A test for each row of docs/reliability.md; those of an output bucket are in tests/services.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests import faults
+from tests.archive import BUCKET, Archive
+from tests.faults import Fault, Proxy, Request, status
+from tests.servers import file_server, stac_server
+from timesync_xr import Summary, extract, read_account, read_ledger, stac_api
+from timesync_xr.access import Access
+from timesync_xr.errors import AccessError, CatalogError, TimesyncError
+from timesync_xr.folder import Folder
+from timesync_xr.grid import REGIONS
+from timesync_xr.outage import PLOTS
+from timesync_xr.stac_api import Patience
+
+# stac_api silences these, but another thread's catch_warnings may bring them back
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+CU = REGIONS["CU"]
+INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
+ELSEWHERE = CU.center(4 * 5000 + 2500, 10 * 5000 + 2500)
+NOON = "T18:30:00.1234567Z"
+QUICK = Access(max_retries=5, retry_seconds=10.0, timeout_seconds=1.0)
+PATIENCE = Patience(tries=6, backoff=0.01, longest_wait=0.2, timeout=0.3, deadline=0.5)
+
+
+@dataclass
+class Services:
+    """An archive behind proxies, the plots that lie in it, and what a run without faults makes."""
+
+    archive: Archive
+    api: Proxy
+    """Way to the STAC API."""
+    source: Proxy
+    """Way to the archive's files."""
+    plots: Path
+    whole: dict[str, bytes]
+
+    def run(self, out: Path, **options: Any) -> Summary:
+        settings = {"source": self.api.url, "mirror": f"{BUCKET}={self.source.url}",
+                    "access": QUICK}  # fmt: skip
+        return run(self.plots, out, **settings | options)
+
+
+def run(plots: Path, out: Path, **options: Any) -> Summary:
+    settings: dict[str, Any] = {"chip_size": (9, 9), "progress": False, "products": ("png", "csv")}
+    return extract(plots, out, **settings | options)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Files of the contract, and the accounts and the table of the ledger."""
+    kept = ("prj_", "ledger/observations/", "ledger/plots.csv")
+    paths = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
+    return {name: path.read_bytes() for name, path in paths.items() if name.startswith(kept)}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    archive = Archive(tmp_path_factory.mktemp("archive"))
+    for month in range(1, 7):
+        archive.add("LC08", f"2020-{month:02d}-01{NOON}")
+        archive.add("LC08", f"2020-{month:02d}-01{NOON}", (4, 10))
+    archive.write_items()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def plots(archive: Archive) -> Path:
+    path = archive.folder / "plots.csv"
+    path.write_text(
+        "project_id,plot_id,x,y\n"
+        f"1211,7,{INSIDE[0]},{INSIDE[1]}\n1211,8,{INSIDE[0] + 900},{INSIDE[1]}\n"
+        f"1211,9,{ELSEWHERE[0]},{ELSEWHERE[1]}\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(
+    archive: Archive, plots: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("whole")
+    items = str(archive.folder / "items.json")
+    assert run(plots, out, source=items, mirror=archive.mirror).complete
+    return contents(out)
+
+
+@pytest.fixture
+def services(
+    archive: Archive, plots: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
+    monkeypatch.setattr(stac_api, "Patience", lambda: PATIENCE)
+    with ExitStack() as stack:
+        api, source = (
+            stack.enter_context(Proxy(stack.enter_context(server)))
+            for server in (stac_server(archive.items), file_server(archive.folder))
+        )
+        yield Services(archive, api, source, plots, whole)
+
+
+PASSING: dict[str, Callable[[], Fault]] = {
+    "429": lambda: status(429),
+    "429 with Retry-After": lambda: status(429, ("Retry-After", "1")),
+    "500": lambda: status(500),
+    "503": lambda: status(503),
+    "503 with Retry-After": lambda: status(503, ("Retry-After", "1")),
+    "504": lambda: status(504),
+    "reset": faults.Reset,
+    "truncated body": faults.Truncated,
+    "stalled body": lambda: faults.Stalled(1.5),
+    "slow trickle": lambda: faults.Trickle(2.0),
+    "wrong length": faults.WrongLength,
+}
+
+
+def first(count: int, fault: Fault) -> Callable[[Request], Fault | None]:
+    return lambda request: fault if request.number <= count else None
+
+
+@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("where", ["api", "source"])
+def test_faults_that_pass_are_waited_out(
+    services: Services, tmp_path: Path, name: str, where: str
+) -> None:
+    proxy: Proxy = getattr(services, where)
+    proxy.rule = first(2, PASSING[name]())
+    summary = services.run(tmp_path)
+    assert summary.complete, summary
+    assert contents(tmp_path) == services.whole
+    assert len(proxy.spoilt) == 2
+
+
+@pytest.mark.parametrize("name", ["503 with Retry-After", "reset", "stalled body", "slow trickle"])
+def test_an_api_that_keeps_failing_ends_the_run_with_one_message(
+    services: Services, tmp_path: Path, name: str
+) -> None:
+    services.api.rule = lambda _: PASSING[name]()
+    with pytest.raises((AccessError, CatalogError), match=r"6 times.*(later|network)"):
+        services.run(tmp_path)
+    assert len(services.api.requests) <= 2 * PATIENCE.tries  # two tiles are searched at a time
+    assert not services.source.requests
+    services.api.rule = lambda _: None
+    assert services.run(tmp_path).complete
+    assert contents(tmp_path) == services.whole
+
+
+def quiet(proxy: Proxy) -> None:
+    """Wait for the requests of a run that has ended, which nobody waits for."""
+    seen = -1
+    while seen != len(proxy.requests):
+        seen = len(proxy.requests)
+        time.sleep(1.0)
+
+
+@pytest.mark.parametrize("name", ["503", "reset", "stalled body", "wrong length"])
+def test_an_archive_that_keeps_failing_for_one_file_costs_one_observation(
+    services: Services, tmp_path: Path, name: str
+) -> None:
+    def rule(request: Request) -> Fault | None:
+        return PASSING[name]() if "003009_20200301" in request.path else None
+
+    services.source.rule = rule
+    assert not services.run(tmp_path, access=replace(QUICK, max_retries=1)).complete
+    ledger = read_ledger(str(tmp_path)).set_index("plot_id")
+    assert ledger["failed"].tolist() == [1, 1, 0]
+    assert ledger["status"].tolist() == ["incomplete", "incomplete", "complete"]
+    account = read_account(str(tmp_path), "1211", "7")
+    (failed,) = account[account["outcome"] == "failed"].to_dict("records")
+    assert failed["asset"] == "LC08_CU_003009_20200301_20210504_02_SR qa_pixel"
+    assert failed["cause"]
+    assert failed["remedy"]
+    services.source.rule = lambda _: None
+    quiet(services.source)
+    services.source.requests.clear()
+    again = services.run(tmp_path)
+    assert again.complete
+    assert again.rows["plot_id"].tolist() == ["7", "8"]
+    assert contents(tmp_path) == services.whole
+    others = [r.path for r in services.source.requests if "_20200301" not in r.path]
+    assert not [path for path in others if "003009" in path]
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [(status(404), "nothing lies at this address"), (status(403), "denies access to it alone"),
+     (faults.Corrupt(), "")],
+    ids=["404", "403 of one file", "corrupt bytes"],
+)  # fmt: skip
+def test_what_is_wrong_with_one_file_for_good_costs_one_observation(
+    services: Services, tmp_path: Path, fault: Fault, cause: str
+) -> None:
+    def rule(request: Request) -> Fault | None:
+        return fault if "003009_20200301_20210504_02_swir16" in request.path else None
+
+    services.source.rule = rule
+    summary = services.run(tmp_path)
+    assert not summary.complete
+    assert "LC08_CU_003009_20200301_20210504_02_SR swir16" in str(summary)
+    account = read_account(str(tmp_path), "1211", "7")
+    assert account["outcome"].value_counts().to_dict() == {"written": 5, "failed": 1}
+    assert cause in account.loc[account["outcome"] == "failed", "cause"].item()
+    made = contents(tmp_path)
+    missing = {n for n in services.whole if n.startswith("prj_")} - set(made)
+    assert {Path(n).name.rpartition("_")[2][:3] for n in missing} == {"061"}
+    assert all(made[n] == services.whole[n] for n in made if n.startswith("prj_"))
+    services.source.rule = lambda _: None
+    assert services.run(tmp_path).complete
+    assert contents(tmp_path) == services.whole
+
+
+def test_a_tenth_of_all_requests_failing_changes_nothing(
+    services: Services, tmp_path: Path
+) -> None:
+    dice = random.Random(5)
+    kinds = [make for name, make in PASSING.items() if name not in ("stalled body", "slow trickle")]
+
+    def rule(_: Request) -> Fault | None:
+        return dice.choice(kinds)() if dice.random() < 0.1 else None
+
+    services.api.rule = services.source.rule = rule
+    assert services.run(tmp_path).complete
+    assert contents(tmp_path) == services.whole
+    asked = len(services.source.requests) + len(services.api.requests)
+    assert len(services.source.spoilt) + len(services.api.spoilt) >= 0.05 * asked
+    assert asked > 150
+
+
+def denied_from(number: int) -> Callable[[Request], Fault | None]:
+    return lambda request: status(403) if request.number >= number else None
+
+
+@pytest.mark.parametrize("number", [1, 40])
+def test_credentials_that_are_refused_end_the_run_at_once(
+    services: Services, tmp_path: Path, number: int
+) -> None:
+    services.source.rule = denied_from(number)
+    with pytest.raises(AccessError, match="denies access"):
+        services.run(tmp_path)
+    assert len(services.source.spoilt) <= 2 * 64
+    services.source.rule = lambda _: None
+    assert services.run(tmp_path).complete
+    assert contents(tmp_path) == services.whole
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_an_api_that_denies_access_ends_the_run_at_once(
+    services: Services, tmp_path: Path, code: int
+) -> None:
+    services.api.rule = lambda _: status(code)
+    with pytest.raises(AccessError, match=f"status {code}, no access"):
+        services.run(tmp_path)
+    assert len(services.api.requests) <= 2  # one per search under way
+
+
+@pytest.mark.parametrize("address", ["http://no-such-host.invalid", "http://127.0.0.1:9"])
+def test_no_network_ends_the_run_at_once(services: Services, tmp_path: Path, address: str) -> None:
+    quick = replace(QUICK, max_retries=2)
+    with pytest.raises(AccessError, match="can't be reached"):
+        services.run(tmp_path, mirror=f"{BUCKET}={address}", access=quick)
+    with pytest.raises(AccessError, match="Check the address and the network"):
+        services.run(tmp_path, source=address)
+
+
+def test_an_archive_that_is_down_ends_the_run_soon(services: Services, tmp_path: Path) -> None:
+    """In the middle: 30 requests come through, then every one fails for good."""
+    services.source.rule = lambda request: status(503) if request.number > 30 else None
+    with pytest.raises(AccessError, match=r"503 Service Unavailable.*The service is down"):
+        services.run(tmp_path, access=replace(QUICK, max_retries=1))
+    assert len(services.source.requests) < 400
+    services.source.rule = lambda _: None
+    assert services.run(tmp_path).complete
+    assert contents(tmp_path) == services.whole
+
+
+def test_plots_that_fail_wholly_in_a_row_end_the_run(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk whose reads fail is no plot's fault."""
+    from timesync_xr import storage
+    from timesync_xr.errors import TransientReadError
+    from timesync_xr.service import LATER
+
+    def fail(path: str, ranges: object) -> None:
+        raise TransientReadError(path, "reading failed: Input/output error", LATER)
+
+    path = tmp_path / "plots.csv"
+    x, y = INSIDE
+    lines = [f"p,{n},{x + 30 * n},{y}" for n in range(PLOTS + 5)]
+    path.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
+    settings = {"source": str(archive.folder / "items.json"), "mirror": archive.mirror}
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_read_file", fail)
+        with pytest.raises(AccessError, match=r"last 5 plots.*Input/output error"):
+            run(path, tmp_path / "out", **settings)
+    assert len(read_ledger(str(tmp_path / "out"))) == PLOTS
+    assert run(path, tmp_path / "out", **settings).complete
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(28, "No space left on device"), (30, "Read-only file system"), (122, "quota")],
+    ids=["ENOSPC", "EROFS", "EDQUOT"],
+)
+def test_a_target_that_takes_no_more_ends_the_run_at_once(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    import os
+
+    written = 0
+    write_bytes = Path.write_bytes
+
+    def fail(path: Path, data: bytes) -> int:
+        nonlocal written
+        written += 1
+        if written > 40:
+            raise OSError(number, os.strerror(number))
+        return write_bytes(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fail)
+        with pytest.raises(AccessError, match=rf"can't be written: .*{words}.*Check the disk"):
+            services.run(tmp_path)
+    assert written < 80
+    assert services.run(tmp_path).complete
+    assert contents(tmp_path) == services.whole
+
+
+def test_a_target_that_can_not_be_made_is_told_before_anything_is_asked(
+    services: Services, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(AccessError, match="can't be written: Not a directory"):
+        services.run(tmp_path / "file" / "out")
+    assert not services.source.requests
+
+
+# Stopped and killed
+
+
+def start(services: Services, out: Path, *more: str) -> subprocess.Popen[str]:
+    """The command as a process of its own, in a group of its own."""
+    command = [sys.executable, "-m", "timesync_xr", "extract", str(services.plots)]
+    command += ["--out", str(out), "--source", str(services.archive.folder / "items.json")]
+    command += ["--mirror", f"{BUCKET}={services.source.url}", "--chip-size", "9", "9", *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_stops_soon_and_says_how_to_go_on(
+    services: Services, tmp_path: Path, workers: str
+) -> None:
+    """Also while every request waits for a server that is silent."""
+    services.source.rule = lambda request: faults.Stalled(60) if request.number > 40 else None
+    process = start(services, tmp_path, "--workers", workers)
+    while len(services.source.spoilt) < 5:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    time.sleep(0.3)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 10
+    assert process.returncode == 130, said
+    assert "run the same command to go on" in said
+    assert "Traceback" not in said
+    services.source.rule = lambda _: None
+    assert services.run(tmp_path, source=str(services.archive.folder / "items.json")).complete
+    assert contents(tmp_path) == services.whole
+
+
+def test_ctrl_c_stops_while_the_api_is_silent(services: Services, tmp_path: Path) -> None:
+    services.api.rule = lambda _: faults.Stalled(60)
+    process = start(services, tmp_path, "--source", services.api.url)
+    while not services.api.requests:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+
+
+def test_killed_at_random_moments_it_ends_as_if_it_never_was(
+    services: Services, tmp_path: Path
+) -> None:
+    """SIGKILL in 30 runs; the ledger is read all the while, and no plot is done twice."""
+    dice = random.Random(11)
+    kills = 0
+    out = tmp_path / "0"
+    for number in range(60):
+        process = start(services, out)
+        end = time.monotonic() + dice.uniform(0.9, 2.6)
+        while process.poll() is None and time.monotonic() < end:
+            table = read_ledger(str(out)) if out.exists() else pd.DataFrame()
+            assert len(table) <= 3
+            time.sleep(0.01)
+        done = process.poll() is not None
+        process.kill()
+        process.communicate()
+        kills += not done
+        assert_only_whole_files(out, services.whole)
+        if done:
+            finish(services, out)
+            out = tmp_path / str(number + 1)
+        if kills >= 30:
+            break
+    assert kills >= 30
+    finish(services, out)
+
+
+def assert_only_whole_files(out: Path, whole: dict[str, bytes]) -> None:
+    """Every file under its final name is that of a run without a kill."""
+    for path in out.glob("prj_*/**/*.*"):
+        assert path.read_bytes() == whole[path.relative_to(out).as_posix()], path
+
+
+def finish(services: Services, out: Path) -> None:
+    """Run to the end: complete plots are not read again, and nothing is left over."""
+    complete = (
+        read_ledger(str(out)).query("status == 'complete'")["plot_id"] if out.exists() else ()
+    )
+    before = {p: p.stat().st_mtime_ns for p in out.glob("prj_*/**/*.*")}
+    assert services.run(out, source=str(services.archive.folder / "items.json")).complete
+    assert contents(out) == services.whole
+    assert not list((out / "ledger/tmp").glob("*"))
+    assert not Folder(out).names("ledger/recent")
+    for path, modified in before.items():
+        assert path.stat().st_mtime_ns == modified or not any(
+            f"plot_{plot}/" in str(path) for plot in complete
+        )
+
+
+def test_errors_are_all_ours() -> None:
+    assert issubclass(AccessError, TimesyncError)

@@ -1,0 +1,115 @@
+"""Chips of cubes: the same as those of the archive, and others by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.strategies import CLEAR, cube_of
+from timesync_xr import extract
+from timesync_xr.composites import composite_rgb
+from timesync_xr.errors import InputError
+from timesync_xr.landsat import COMPOSITES
+from timesync_xr.radiometry import to_collection1
+from timesync_xr.rendering import render
+from timesync_xr.sample import SamplePaths
+from timesync_xr.styles import Styles, draw, read_styles, with_percentiles
+
+
+def contract(out: Path) -> dict[str, bytes]:
+    files = (p for p in out.rglob("*") if p.is_file() and p.suffix in (".csv", ".png"))
+    return {n: p.read_bytes() for p in files if (n := str(p.relative_to(out)))[:4] == "prj_"}
+
+
+@pytest.fixture(scope="module")
+def project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cubes of the first two plots of the sample, and their files made directly."""
+    folder = tmp_path_factory.mktemp("project")
+    lines = sample.plots.read_text().splitlines()
+    (folder / "plots.csv").write_text("\n".join(lines[:3]))
+    for name, products in (("cubes", ("zarr",)), ("direct", ("png", "csv"))):
+        extract(
+            folder / "plots.csv", folder / name, source=str(sample.items),
+            mirror=f"s3://usgs-landsat-ard={sample.folder}", products=products, progress=False,
+            chip_size=(61, 61),
+        )  # fmt: skip
+    return folder
+
+
+def test_it_gives_the_files_of_a_direct_extract(project: Path, tmp_path: Path) -> None:
+    assert len(render(project / "cubes", tmp_path, progress=False)) == 2
+    assert contract(tmp_path) == contract(project / "direct")
+    assert len(contract(tmp_path)) > 100
+    assert len(render(project / "cubes", tmp_path, progress=False)) == 0
+
+
+def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -> None:
+    styles = tmp_path / "styles.toml"
+    styles.write_text(
+        '[composites.mine]\nchannels = ["swir16", "ndvi", "wetness"]\n'
+        "limits = [[0, 4000], [0, 1], [-2000, 800]]\n"
+        '[stretches.soft]\npercentiles = [1, 99]\nover = "project"\n'
+    )
+    for stretch in ("plot", "project", "soft"):
+        render(
+            project / "cubes", tmp_path / stretch, products=["png"], progress=False,
+            composites=["b543", "mine"], stretch=stretch, styles=read_styles(styles),
+        )  # fmt: skip
+        names = {p.parent.parent.name for p in (tmp_path / stretch).rglob("*.png")}
+        assert names == {"b543", "mine"}
+    chips = [np.asarray(Image.open(p)) for p in (tmp_path / "plot").rglob("mine/*/*.png")]
+    assert all(chip.shape == (61, 61, 3) for chip in chips)
+    assert max(chip.max() for chip in chips) == 255
+
+
+def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no complete cube"):
+        render(project / "direct", tmp_path / "a", progress=False)
+    with pytest.raises(InputError, match="no composite 'b999': choose from tc"):
+        render(project / "cubes", tmp_path / "b", composites=["b999"], progress=False)
+    with pytest.raises(InputError, match="no stretch 'hard': choose from fixed"):
+        render(project / "cubes", tmp_path / "c", stretch="hard", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        '[composites."../x"]\nchannels = ["red", "red", "red"]\nlimits = [[0,1],[0,1],[0,1]]',
+        '[composites.a]\nchannels = ["rod", "red", "red"]\nlimits = [[0,1],[0,1],[0,1]]',
+        '[composites.a]\nchannels = ["red", "red"]\nlimits = [[0,1],[0,1]]',
+        '[composites.a]\nchannels = ["red", "red", "red"]\nlimits = [[1,0],[0,1],[0,1]]',
+        '[composites.a]\nchannels = ["wetness@x", "red", "red"]\nlimits = [[0,1],[0,1],[0,1]]',
+        "[stretches.a]\npercentiles = [98, 2]",
+    ],
+)
+def test_a_wrong_file_of_styles_is_an_input_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "styles.toml").write_text(text)
+    with pytest.raises(InputError):
+        read_styles(tmp_path / "styles.toml")
+
+
+def test_percentiles_are_those_of_the_clear_pixels() -> None:
+    values = np.random.default_rng(1).integers(7273, 43636, (3, 7, 40, 40), dtype=np.uint16)
+    values[:, 6] = CLEAR
+    values[2, 6] = 22280
+    cube = cube_of(values)
+    found = with_percentiles(COMPOSITES["b743"], [cube[:1], cube[1:]], (2, 98))
+    for channel, limits in zip(found.channels, found.limits, strict=True):
+        clear = to_collection1(cube[:2].sel(band=channel).to_numpy())
+        assert limits == pytest.approx(np.percentile(clear, [2, 98]), abs=30)
+    cloudy = with_percentiles(COMPOSITES["b743"], [cube[2:]], (2, 98))
+    assert cloudy == COMPOSITES["b743"]
+
+
+def test_the_usual_composites_are_drawn_as_ever() -> None:
+    cube = cube_of(np.random.default_rng(2).integers(0, 2**16, (2, 7, 5, 5), dtype=np.uint16))
+    for name in COMPOSITES:
+        assert (draw(cube, Styles().composite(name)) == composite_rgb(cube, name)).all()
+    fill = cube.copy()
+    fill[:, 0] = 0
+    assert not draw(fill, Styles().composite("ndvi")).any()

@@ -1,0 +1,167 @@
+"""What is missing or broken is made again, exactly that, by the settings of before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.archive import Archive
+from timesync_xr import Filters, extract, read_ledger, repair, verify
+from timesync_xr.cli import main
+from timesync_xr.errors import TimesyncError
+from timesync_xr.grid import REGIONS
+from timesync_xr.landsat import PLATFORM_AGE
+from timesync_xr.repairing import filters_of
+
+X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
+LIST = "project_id,plot_id,x,y\n" + "".join(f"1211,{n},{X + 30 * n},{Y}\n" for n in (7, 8, 9))
+DAYS = ("1999-07-01", "2020-07-01", "2020-07-17", "2020-12-04")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    archive = Archive(tmp_path / "archive")
+    for day in DAYS:
+        archive.add("LC08" if day > "2013" else "LE07", f"{day}T18:30:00.5Z")
+    archive.write_items()
+    (tmp_path / "plots.csv").write_text(LIST)
+    return archive
+
+
+@pytest.fixture
+def project(archive: Archive, tmp_path: Path) -> Path:
+    """A project whose plots were made with different settings."""
+    for lines, options in (
+        (LIST.splitlines()[:3], {"filters": Filters(season="06-01/09-30")}),
+        (LIST.splitlines()[::3], {"products": ("csv",), "datetime": "2000/.."}),
+    ):
+        path = tmp_path / "part.csv"
+        path.write_text("\n".join(lines))
+        run_options = {"chip_size": (9, 9), "progress": False, "mirror": archive.mirror}
+        run_options["products"] = ("png", "csv")
+        source = str(archive.folder / "items.json")
+        extract(path, tmp_path / "project", source=source, **(run_options | options))  # type: ignore[arg-type]
+    return tmp_path / "project"
+
+
+def contract(project: Path) -> dict[str, tuple[bytes, int]]:
+    """Bytes and time of all files of the contract."""
+    return {
+        str(path.relative_to(project)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in project.glob("prj_*/**/*")
+        if path.is_file()
+    }
+
+
+def mend(archive: Archive, project: Path, **options: object) -> None:
+    repair(
+        project,
+        verify(project, options.get("plots")),  # type: ignore[arg-type]
+        source=str(archive.folder / "items.json"),
+        mirror=archive.mirror,
+        progress=False,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_only_what_is_broken_is_made_again_and_as_it_was(archive: Archive, project: Path) -> None:
+    before, ledger = contract(project), read_ledger(str(project))
+    assert len(before) == 3 * 4 * 2 + 3
+    broken = "prj_1211/b743/plot_7/plot_7_2020_183.png"
+    gone = "prj_1211/9_spectral_files_set_2020_339.csv"
+    (project / broken).write_bytes(b"half")
+    (project / gone).unlink()
+    mend(archive, project)
+    after = contract(project)
+    assert {name: data for name, (data, _) in after.items()} == {
+        name: data for name, (data, _) in before.items()
+    }
+    touched = {name for name in after if after[name][1] != before[name][1]}
+    assert touched == {gone} | {name for name in after if "7_2020_183" in name} | {
+        "prj_1211/7_spectral_files_set_2020_183.csv"
+    }
+    assert verify(project).empty
+    columns = ["plot_id", "status", "products", "datetime", "filters"]
+    again = read_ledger(str(project))
+    assert again[columns].sort_values("plot_id").values.tolist() == (
+        ledger[columns].sort_values("plot_id").values.tolist()
+    )
+
+
+def test_a_lost_account_is_made_again(archive: Archive, project: Path) -> None:
+    account = project / "ledger/observations/prj_1211/plot_8.csv"
+    before = account.read_bytes()
+    account.unlink()
+    mend(archive, project)
+    assert account.read_bytes() == before
+    assert verify(project).empty
+
+
+def test_plots_that_are_missing_are_made_like_most(archive: Archive, project: Path) -> None:
+    plots = project.parent / "plots.csv"
+    plots.write_text(f"{LIST}1212,north,{X},{Y}\n")
+    mend(archive, project, plots=plots)
+    assert verify(project, plots).empty
+    row = read_ledger(str(project)).set_index("plot_id").loc["north"]
+    assert (row["filters"], row["products"]) == ("season=06-01/09-30", "png,csv")
+    assert row["written"] == 3
+
+
+def test_what_should_not_be_there_is_left_alone(archive: Archive, project: Path) -> None:
+    stray = project / "prj_1211/notes.txt"
+    stray.write_text("mine")
+    before = contract(project)
+    mend(archive, project)
+    assert contract(project) == before
+
+
+def test_what_can_not_be_made_stays_a_problem(archive: Archive, project: Path) -> None:
+    (project / "prj_1211/9_spectral_files_set_2020_183.csv").unlink()
+    next(archive.folder.rglob("*20200701*red.TIF")).unlink()
+    mend(archive, project)
+    (problem,) = verify(project).to_dict("records")
+    assert (problem["plot_id"], problem["day"], problem["kind"]) == ("9", "2020-07-01", "failed")
+
+
+def test_a_repair_that_stops_is_taken_up_by_the_next(archive: Archive, project: Path) -> None:
+    before = contract(project)
+    broken = project / "prj_1211/tc/plot_7/plot_7_2020_183.png"
+    broken.write_bytes(b"half")
+    with pytest.raises(TimesyncError):
+        repair(project, verify(project), source=str(project / "none.json"), progress=False)
+    assert not broken.exists()
+    assert read_ledger(str(project))["status"].value_counts()["incomplete"] == 1
+    mend(archive, project)
+    assert {n: d for n, (d, _) in contract(project).items()} == {
+        n: d for n, (d, _) in before.items()
+    }
+
+
+def test_command_repairs_and_verifies_again(archive: Archive, project: Path) -> None:
+    (project / "prj_1211/7_spectral_files_set_2020_183.csv").unlink()
+    arguments = ["verify", str(project), "--source", str(archive.folder / "items.json")]
+    arguments += ["--mirror", archive.mirror]
+    assert CliRunner().invoke(main, arguments).exit_code == 1
+    result = CliRunner().invoke(main, [*arguments, "--repair"])
+    assert result.exit_code == 0, result.output
+    assert "Problems: 1 missing" in result.output
+    assert "1 plots: 1 completed now" in result.output
+    assert result.output.endswith("Problems: none\n")
+
+
+@given(
+    st.builds(
+        Filters,
+        st.sampled_from(["", "06-01/09-30", "11-01/02-28"]),
+        st.lists(st.sampled_from(PLATFORM_AGE), unique=True).map(tuple),
+        st.none() | st.integers(0, 100).map(float) | st.just(12.5),
+        st.booleans(),
+        st.booleans(),
+    )
+)
+def test_filters_are_known_from_the_ledgers_text(filters: Filters) -> None:
+    assert str(filters_of(str(filters))) == str(filters)

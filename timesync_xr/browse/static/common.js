@@ -1,0 +1,70 @@
+"use strict";
+// What both pages share. Data files are scripts that call `timesync.receive...`, because a page
+// that was opened from disk may load scripts but not fetch files. Texts only ever enter the page
+// as text nodes and attributes, never as HTML: ids come from users.
+
+const timesync = {};
+
+/** An HTML element with attributes and children; a function among the attributes is a listener. */
+timesync.element = (name, attributes = {}, ...children) =>
+  timesync.fill(document.createElement(name), attributes, children);
+
+/** The same for SVG. */
+timesync.svg = (name, attributes = {}, ...children) =>
+  timesync.fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+
+timesync.fill = (node, attributes, children) => {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(key, value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+};
+
+timesync.byId = (id) => document.getElementById(id);
+
+/** Address of a plot's page. */
+timesync.plotAddress = (project, plot) => `plot.html#${new URLSearchParams({ project, plot })}`;
+
+/** Round numbers that divide low..high into about `count` parts. */
+timesync.ticks = (low, high, count) => {
+  const rough = (high - low || 1) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  const ticks = [];
+  for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9; i += 1) ticks.push(i * step);
+  return ticks;
+};
+
+timesync.percent = (share) => (share === null ? "" : `${Math.round(share * 100)} %`);
+
+/** Whether a key belongs to the control that has the focus, not to the page. */
+timesync.isTyping = (event) =>
+  event.ctrlKey || event.metaKey || event.altKey ||
+  event.target.closest("input:not([type=checkbox]), select, textarea, dialog") !== null;
+
+timesync.toggleTheme = () => {
+  const root = document.documentElement;
+  const isDark = root.dataset.theme
+    ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  timesync.setTheme(isDark ? "light" : "dark");
+};
+
+timesync.setTheme = (theme) => {
+  if (theme) document.documentElement.dataset.theme = theme;
+  try {
+    if (theme) localStorage.setItem("timesync-theme", theme);
+    else document.documentElement.dataset.theme = localStorage.getItem("timesync-theme") ?? "";
+  } catch {
+    // a browser that keeps nothing for pages from disk: the theme lasts as long as the page
+  }
+};
+
+timesync.setTheme("");
+timesync.byId("theme").addEventListener("click", timesync.toggleTheme);
+timesync.byId("help-button").addEventListener("click", () => timesync.byId("help").showModal());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "?" && !timesync.isTyping(event)) timesync.byId("help").showModal();
+});

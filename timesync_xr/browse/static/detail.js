@@ -1,0 +1,38 @@
+"use strict";
+// The selected observation: its chips, its values and where they come from.
+
+/** Fill `node` with what is known of a row; `on.composite(name)` is called for a small chip. */
+timesync.drawDetail = (node, site, plot, row, composite, on) => {
+  const { element, percent } = timesync;
+  const names = plot.composites;
+  const big = element("div", { class: "big" });
+  if (names.length) {
+    const others = names.filter((name) => name !== composite);
+    big.append(timesync.frame(site, plot, composite, row, "eager"),
+      element("div", { class: "strip" }, ...others.map((name) =>
+        element("button", { type: "button", title: site.composites[name], click: () => on.composite(name) },
+          timesync.frame(site, plot, name, row, "eager"), name))));
+  }
+  const value = (name, content) =>
+    element("li", {}, element("span", {}, name), content);
+  const fact = (name, content) =>
+    element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, content));
+  const cloud = row.cloud_cover === null ? "not told" : `${row.cloud_cover} % of the tile`;
+  const lines = row.item_ids.split(" ").flatMap((id, i) => (i ? [element("br"), id] : [id]));
+  node.replaceChildren(
+    element("h2", { id: "detail-title" }, `${row.day}, ${row.sensor}`),
+    big,
+    element("ul", { class: "values" }, ...site.measures.map(({ key, name, digits }) =>
+      value(name, row.values[key] === null ? "none" : row.values[key].toFixed(digits)))),
+    element("table", {}, element("tbody", {},
+      fact("Sky at the plot", `${row.sky}; qa ${row.qa}, QA_PIXEL ${row.qa_pixel ?? "unknown"}`),
+      fact("Annual choice", row.annual ? `of ${row.year}` : "no"),
+      fact("In the chip", `${percent(row.clear_share)} clear, ${percent(row.fill_share)} fill`),
+      fact("Day of year", String(row.doy)),
+      fact("Seen", row.date),
+      fact("Tile", row.hv),
+      fact("Cloud cover", cloud),
+      fact("Scenes", String(row.scene_count ?? "not told")),
+      fact("Processed", row.processed || "not told"),
+      fact("Items", element("span", {}, ...lines)))));
+};

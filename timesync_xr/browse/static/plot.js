@@ -1,0 +1,280 @@
+"use strict";
+// The page of a plot. The address after # says which plot, and keeps what the user chose, so that
+// it can be sent to others: project, plot, day, composite, view (annual, all, or a year), measures.
+
+timesync.receiveIndex = (site) => {
+  const { element, byId } = timesync;
+  const column = Object.fromEntries(site.columns.map((name, i) => [name, i]));
+  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: true };
+  let plot = null; // what data/prj_P/plot_N.js holds, its rows made objects
+  let rows = [];
+  let charts = [];
+  let grid = null;
+
+  const address = () => new URLSearchParams(location.hash.slice(1));
+
+  function load() {
+    const asked = address();
+    const [project, id] = [asked.get("project"), asked.get("plot")];
+    const at = site.plots.findIndex((one) => one[column.project] === project && one[column.plot] === id);
+    if (at < 0) {
+      complain(`There is no plot ${id ?? ""} of project ${project ?? ""} here. Choose one from the list of plots.`);
+      return;
+    }
+    link("plot-before", site.plots[at - 1]);
+    link("plot-after", site.plots[at + 1]);
+    const source = `data/prj_${encodeURIComponent(project)}/plot_${encodeURIComponent(id)}.js`;
+    document.head.append(element("script", {
+      src: source, error: () => complain(`The data of plot ${id} can't be read: make the site again.`),
+    }));
+  }
+
+  function link(id, other) {
+    if (other) byId(id).href = timesync.plotAddress(other[column.project], other[column.plot]);
+    else byId(id).removeAttribute("href");
+  }
+
+  function complain(text) {
+    byId("problem").textContent = text;
+    byId("problem").hidden = false;
+    byId("content").hidden = true;
+  }
+
+  timesync.receivePlot = (data) => {
+    plot = data;
+    const names = Object.keys(data.observations);
+    rows = data.observations.day.map((_, i) =>
+      rowOf(Object.fromEntries(names.map((name) => [name, data.observations[name][i]]))));
+    data.annual.forEach((position) => { rows[position].annual = true; });
+    document.title = `Plot ${plot.plot}, project ${plot.project}`;
+    byId("title").textContent = document.title;
+    if (!rows.length) {
+      complain(`Plot ${plot.plot} has no observation with files: it is ${plot.status}.`);
+      return;
+    }
+    readAddress();
+    drawControls();
+    drawRest();
+    grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose });
+    timesync.setChipShape(site, byId("content").style);
+    drawCharts();
+    drawChips();
+    choose(state.chosen, false, address().has("day"));
+  };
+
+  function rowOf(values) {
+    const year = Number(values.day.slice(0, 4));
+    const start = Date.UTC(year, 0, 1);
+    const days = (Date.parse(values.day) - start) / 86400000;
+    const grade = values.grade;
+    const row = { ...values, year, doy: days + 1, time: year + days / ((Date.UTC(year + 1, 0, 1) - start) / 86400000) };
+    row.clear = grade === 0 || grade === 1;
+    row.sky = site.grades[grade] ?? "sky unknown";
+    row.annual = false;
+    row.values = Object.fromEntries(site.measures.map(({ key }) => [key, values[key]]));
+    return row;
+  }
+
+  function readAddress() {
+    const asked = address();
+    const known = (list, value, otherwise) => (list.includes(value) ? value : otherwise);
+    state.composite = known(plot.composites, asked.get("composite"), plot.composites[0]);
+    state.view = known(["annual", "all", ...years().map(String)], asked.get("view"), "annual");
+    const keys = site.measures.map(({ key }) => key);
+    const wanted = (asked.get("measures") ?? "").split(",").filter((key) => keys.includes(key));
+    state.measures = wanted.length ? wanted : site.first_measures;
+    const first = rows.find((row) => row.annual) ?? rows[0];
+    state.chosen = rows.find((row) => row.day === asked.get("day")) ?? first;
+  }
+
+  function keepAddress() {
+    const { composite, view, measures, chosen } = state;
+    const kept = { project: plot.project, plot: plot.plot, day: chosen.day, view, measures: measures.join(",") };
+    if (composite) kept.composite = composite;
+    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+  }
+
+  const years = () => [...new Set(rows.map((row) => row.year))];
+
+  function shownRows() {
+    if (!plot.composites.length) return [];
+    if (state.view === "annual") return rows.filter((row) => row.annual);
+    return rows.filter((row) =>
+      (state.view === "all" || row.year === Number(state.view)) && (state.cloudy || row.clear || row.annual));
+  }
+
+  function drawControls() {
+    const choice = (type, name, value, label, title, checked, change) =>
+      element("label", { title }, element("input", { type, name, value, checked, change }), element("span", {}, label));
+    byId("composites").append(...plot.composites.map((name) =>
+      choice("radio", "composite", name, name, site.composites[name], name === state.composite, () => setComposite(name))));
+    byId("measures").append(...site.measures.map(({ key, name, title }) =>
+      choice("checkbox", "measure", key, name, title, state.measures.includes(key), setMeasures)));
+    byId("view").append(element("option", { value: "annual" }, "one a year"), element("option", { value: "all" }, "all"),
+      ...years().map((year) => element("option", { value: year }, `all of ${year}`)));
+    byId("view").value = state.view;
+  }
+
+  /** Observations without files, and why. */
+  function drawRest() {
+    if (!plot.rest.length) return;
+    const cells = (name, values) => element("tr", {}, ...values.map((value) => element(name, {}, value)));
+    const [summary, scroll] = byId("rest").children;
+    summary.textContent = `${plot.rest.length} observations and items without files`;
+    scroll.firstChild.replaceChildren(cells("th", ["Day", "Sensor", "What became of it", "Cause"]),
+      ...plot.rest.map((values) => cells("td", values)));
+    byId("rest").hidden = false;
+  }
+
+  function drawCharts() {
+    charts = state.measures.map((key) =>
+      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose }));
+    byId("charts").replaceChildren(...charts.map((chart) => chart.node));
+    resizeCharts();
+  }
+
+  function resizeCharts() {
+    const width = byId("charts").clientWidth;
+    charts.forEach((chart) => {
+      chart.draw(width, { cloudy: state.cloudy, year: Number(state.view) || 0 });
+      chart.choose(state.chosen);
+    });
+  }
+
+  function drawChips() {
+    const shown = shownRows();
+    const hadFocus = byId("chips").contains(document.activeElement);
+    grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length);
+    byId("chips-title").textContent = `Chips (${shown.length})`;
+    grid.choose(state.chosen, hadFocus, hadFocus);
+    if (!plot.composites.length) byId("chips").replaceChildren(element("p", {}, "This plot was made without chips."));
+  }
+
+  function hover(row) {
+    if (row === state.hover) return;
+    state.hover = row;
+    charts.forEach((chart) => chart.hover(row));
+    grid.hover(row);
+  }
+
+  /** Select a row; where the view lacks its chip, show all chips of its year. */
+  function choose(row, isToFocus = true, isToReveal = true) {
+    state.chosen = row;
+    if (plot.composites.length && !shownRows().includes(row)) setView(String(row.year));
+    grid.choose(row, isToFocus, isToReveal);
+    charts.forEach((chart) => chart.choose(row));
+    drawDetail();
+    keepAddress();
+  }
+
+  function drawDetail() {
+    const on = { composite: setComposite };
+    timesync.drawDetail(byId("detail"), site, plot, state.chosen, state.composite, on);
+  }
+
+  function setComposite(name) {
+    state.composite = name;
+    byId("composites").querySelectorAll("input").forEach((input) => { input.checked = input.value === name; });
+    drawChips();
+    drawDetail();
+    keepAddress();
+  }
+
+  function setView(view) {
+    state.view = view;
+    byId("view").value = view;
+    if (!shownRows().includes(state.chosen)) state.cloudy = byId("cloudy").checked = true;
+    drawChips();
+    resizeCharts();
+  }
+
+  function setMeasures() {
+    const on = [...byId("measures").querySelectorAll("input:checked")].map((input) => input.value);
+    state.measures = on;
+    drawCharts();
+    keepAddress();
+  }
+
+  function setCloudy(isShown) {
+    state.cloudy = byId("cloudy").checked = isShown;
+    drawChips();
+    resizeCharts();
+  }
+
+  /** The user asks for a view: the selection moves into it. */
+  function askView(view) {
+    if (view === "annual") {
+      const near = rows.filter((row) => row.annual);
+      state.chosen = near.find((row) => row.year === state.chosen.year) ?? near[0] ?? state.chosen;
+    } else if (view !== "all" && state.chosen.year !== Number(view)) {
+      state.chosen = rows.find((row) => row.year === Number(view) && row.annual) ??
+        rows.find((row) => row.year === Number(view));
+    }
+    setView(view);
+    choose(state.chosen, false);
+  }
+
+  function step(count) {
+    const shown = shownRows();
+    const at = shown.indexOf(state.chosen) + count;
+    if (shown[at]) choose(shown[at]);
+  }
+
+  /** The observation of the year before or after that is nearest in its season. */
+  function stepYear(count) {
+    const pool = state.view === "annual" ? shownRows() : rows.filter((row) => state.cloudy || row.clear || row.annual);
+    const beyond = pool.map((row) => row.year).filter((year) => (year - state.chosen.year) * count > 0);
+    if (!beyond.length) return;
+    const year = count < 0 ? Math.max(...beyond) : Math.min(...beyond);
+    const distance = (row) => Math.abs(row.doy - state.chosen.doy);
+    const row = pool.filter((one) => one.year === year).reduce((a, b) => (distance(b) < distance(a) ? b : a));
+    if (Number(state.view) && plot.composites.length) setView(String(year));
+    choose(row);
+  }
+
+  function zoom(count) {
+    const select = byId("zoom");
+    select.selectedIndex = Math.max(0, Math.min(select.options.length - 1, select.selectedIndex + count));
+    setLook();
+  }
+
+  function setLook() {
+    const { style } = byId("content");
+    style.setProperty("--zoom", byId("zoom").value);
+    style.setProperty("--contrast", byId("contrast").value);
+    style.setProperty("--size", `${byId("size").value}px`);
+    byId("content").classList.toggle("no-box", !byId("box").checked);
+  }
+
+  const keys = {
+    ArrowLeft: () => step(-1),
+    ArrowRight: () => step(1),
+    ArrowUp: () => stepYear(-1),
+    ArrowDown: () => stepYear(1),
+    Home: () => choose(shownRows()[0] ?? state.chosen),
+    End: () => choose(shownRows().at(-1) ?? state.chosen),
+    a: () => askView(state.view === "annual" ? String(state.chosen.year) : "annual"),
+    b: () => { byId("box").checked = !byId("box").checked; setLook(); },
+    c: () => setCloudy(!state.cloudy),
+    "+": () => zoom(1),
+    "=": () => zoom(1),
+    "-": () => zoom(-1),
+    p: () => byId("plot-before").click(),
+    n: () => byId("plot-after").click(),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (!grid || timesync.isTyping(event)) return;
+    const composite = plot.composites[Number(event.key) - 1];
+    if (!keys[event.key] && !composite) return;
+    event.preventDefault();
+    if (composite) setComposite(composite);
+    else keys[event.key]();
+  });
+  byId("view").addEventListener("change", (event) => askView(event.target.value));
+  byId("cloudy").addEventListener("change", (event) => setCloudy(event.target.checked));
+  for (const id of ["size", "zoom", "contrast", "box"]) byId(id).addEventListener("input", setLook);
+  addEventListener("resize", () => { if (grid) resizeCharts(); });
+  addEventListener("hashchange", () => location.reload());
+  load();
+};

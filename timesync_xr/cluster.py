@@ -1,0 +1,254 @@
+"""Plots on the workers of a dask cluster: bounded submission, workers that come, go and die.
+
+The scheduler never holds more than `AHEAD` plots for each thread of a worker, however long the list
+is. Nothing on a worker's disk matters: a plot that was lost with its worker is done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from distributed import WorkerPlugin
+
+from .errors import AccessError, InputError
+from .order import PlotQueue
+from .plots import Plot
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, Worker
+
+AHEAD: Final = 2
+"""Plots that a worker has for each of its threads: the one at work and the next."""
+
+SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "TIMESYNC_XR_")
+"""How the names of the environment variables begin that workers are given."""
+
+DEATHS: Final = 2
+"""Workers that a plot may lose before it is set aside."""
+
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
+_TICK: Final = 1.0
+"""Seconds after which to look for workers that came or went."""
+
+_WAY: Final = 10.0
+"""Seconds that a result may take from its worker, which may die just then."""
+
+_PLUGIN: Final = "timesync_xr settings"
+Result = TypeVar("Result")
+
+
+class Settings(WorkerPlugin):
+    """Gives every worker the settings of this process, also one that joins late.
+
+    These are the environment variables of AWS, GDAL, proxies and this package. Their values are
+    shown nowhere; they travel as the cluster's connections do (use tls:// on an open network).
+    """
+
+    name = _PLUGIN
+
+    def __init__(self) -> None:
+        from . import __version__
+
+        self._version = __version__
+        self._variables = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(SETTINGS) or name.lower() in _PROXIES
+        }
+        self._before: dict[str, str | None] = {}
+
+    def __repr__(self) -> str:
+        return f"<{_PLUGIN}: {', '.join(sorted(self._variables))}>"
+
+    def setup(self, worker: Worker) -> None:
+        """Set the variables; refuse a worker that has another version of this package."""
+        from . import __version__
+
+        if __version__ != self._version:
+            raise InputError(
+                f"the worker {worker.address} has timesync_xr {__version__}, not {self._version}: "
+                "install the same version on all workers"
+            )
+        self._before = {name: os.environ.get(name) for name in self._variables}
+        os.environ.update(self._variables)
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - dask gives it
+        """Put back what was before."""
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """A client of a cluster of processes on this machine, each with one plot at a time."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator[Client]:
+    """A client of a cluster that runs already, by its scheduler's address or file.
+
+    Raises `AccessError` where it can't be reached.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address=address, scheduler_file=scheduler_file)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise AccessError(
+            f"the dask scheduler {address or scheduler_file} can't be reached "
+            f"({type(error).__name__}): check its address, and that it runs"
+        ) from None
+    try:
+        yield client
+    finally:
+        client.close(timeout=5)
+
+
+def about(client: Client) -> str:
+    """Where a cluster is, with the link to its dashboard if it has one."""
+    scheduler = client.scheduler_info()
+    dashboard = (
+        f", dashboard {client.dashboard_link}" if "dashboard" in scheduler["services"] else ""
+    )
+    return f"Working on the dask cluster {scheduler['address']}{dashboard}"
+
+
+def work_through(
+    client: Client, queue: PlotQueue, task: Callable[[Plot], Callable[[], Result]]
+) -> Iterator[tuple[Plot, Result | None]]:
+    """Do all plots of a queue on a cluster; yield each with its result as they are done.
+
+    ``task`` makes of a plot what is to be called on a worker; it is asked for just before. A plot
+    that lost `DEATHS` workers is tried again at the end, alone, so that it is not blamed for what
+    others did; if it loses as many again, it comes with None. Any error on a worker is raised
+    here. `AccessError` where the scheduler is lost.
+    """
+    client.register_plugin(Settings())
+    try:
+        crew = _Crew(client, task)
+        suspects: list[Plot] = []
+        for plot, result in crew.do(queue):
+            if result is None:
+                suspects.append(plot)
+            else:
+                yield plot, result
+        for plot in suspects:
+            yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
+    finally:
+        if client.status == "running":
+            client.unregister_worker_plugin(_PLUGIN)
+
+
+class _Crew(Generic[Result]):
+    """The workers of a cluster and what they are at.
+
+    What a worker had when it went is sent again from here, to any worker: dask itself would leave
+    it waiting if for a moment there was no other.
+    """
+
+    def __init__(self, client: Client, task: Callable[[Plot], Callable[[], Result]]) -> None:
+        self._client, self._task = client, task
+        self._running: dict[Future[Result], tuple[Plot, str]] = {}
+        self._done: SimpleQueue[Future[Result]] = SimpleQueue()
+        self._again: list[Plot] = []
+        self._deaths: Counter[Plot] = Counter()
+        self._threads: dict[str, int] = {}
+        self._looked = -_TICK
+
+    def do(self, queue: PlotQueue) -> Iterator[tuple[Plot, Result | None]]:
+        """Plots with their results, None for one that lost too many workers."""
+        while queue or self._running or self._again:
+            for plot in self._look_around(queue):
+                yield plot, None
+            self._submit(queue)
+            try:
+                future = self._done.get(timeout=_TICK)
+            except Empty:
+                continue
+            if future not in self._running:  # it was given up before it was done
+                continue
+            plot, _ = self._running.pop(future)
+            result = self._result(future)
+            if result is None:
+                self._again.append(plot)
+            else:
+                yield plot, result
+
+    def _look_around(self, queue: PlotQueue) -> list[Plot]:
+        """See which workers there are now; return the plots that have lost too many."""
+        self._check_scheduler()
+        if time.monotonic() - self._looked < _TICK:
+            return []
+        before = set(self._threads)
+        self._threads = dict(self._client.nthreads())
+        self._looked = time.monotonic()
+        queue.forget(before - set(self._threads))
+        lost = [f for f, (_, w) in self._running.items() if w not in self._threads]
+        plots = [self._running.pop(future)[0] for future in lost]
+        self._client.cancel(lost)
+        self._deaths.update(plots)
+        given_up = [plot for plot in plots if self._deaths[plot] >= DEATHS]
+        self._again += [plot for plot in plots if plot not in given_up]
+        for plot in given_up:
+            del self._deaths[plot]
+        return given_up
+
+    def _submit(self, queue: PlotQueue) -> None:
+        """Give plots to the workers that have too few."""
+        busy = Counter(worker for _, worker in self._running.values())
+        for worker, threads in self._threads.items():
+            for _ in range(AHEAD * threads - busy[worker]):
+                if self._again:
+                    self._send(self._again.pop(), worker)
+                elif queue:
+                    self._send(queue.next(worker), worker)
+
+    def _send(self, plot: Plot, worker: str) -> None:
+        future = self._client.submit(self._task(plot), pure=False, workers=[worker])
+        self._running[future] = plot, worker
+        future.add_done_callback(self._done.put)
+
+    def _result(self, future: Future[Result]) -> Result | None:
+        """What came of a plot; None where it was lost on its way here."""
+        from distributed import KilledWorker
+
+        if future.status == "cancelled":
+            raise self._lost()
+        try:
+            return future.result(timeout=_WAY)
+        except (KilledWorker, TimeoutError):
+            self._client.cancel([future])
+            return None
+
+    def _check_scheduler(self) -> None:
+        if self._client.status != "running":
+            raise self._lost()
+
+    def _lost(self) -> AccessError:
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # told below
+        return AccessError(
+            "the dask scheduler was lost. What is done is kept: start it again, or choose another, "
+            "and run the same command"
+        )

@@ -1,0 +1,34 @@
+"""``timesync-xr browse``: a project as pages to look at."""
+
+from __future__ import annotations
+
+import click
+
+from ..access import Access
+from ..cli import is_quiet
+from .s3_options import out_s3_options
+
+
+@click.command()
+@click.argument("project")
+@click.option(
+    "--out", metavar="DIR", default="", help="Folder of the site. Default: PROJECT/browse."
+)
+@out_s3_options
+def browse(project: str, out: str, out_access: Access) -> None:
+    """Make pages to look at PROJECT: a list and a map of its plots, chips and trajectories.
+
+    The pages open by double-click and from any web server or bucket, and load nothing from
+    elsewhere. Inside the project's folder they show its chips; elsewhere they get chips of their
+    own. PROJECT may be unfinished; run the same command again to renew them.
+
+    \b
+    Examples:
+      timesync-xr browse project
+      timesync-xr browse project --out /var/www/project
+    """
+    from ..browse import browse as make_site
+
+    site = make_site(project, out, access=out_access, progress=not is_quiet())
+    if not is_quiet():
+        click.echo(site)

@@ -1,0 +1,12 @@
+"""A word that was misspelt, and the one that was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """``" (did you mean 'png'?)"`` where one of the choices is close to the word, else ``""``."""
+    close = get_close_matches(word.lower(), list(choices), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

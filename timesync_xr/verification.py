@@ -1,0 +1,241 @@
+"""Whether a project holds what its ledger says, and nothing else."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .access import Access
+from .account import FAILED, read_kept_account
+from .chipcheck import BrokenChipError, plot_colours, plot_pixel_of_png
+from .contents import (
+    NO_FILE,
+    THREADS,
+    Contents,
+    Row,
+    Written,
+    chunks,
+    in_order,
+    open_contents,
+    parse_rows,
+    read_row,
+    written_observations,
+)
+from .errors import InputError
+from .export import chip_path, spectra_path
+from .folder import OUT_ACCESS
+from .landsat import COMPOSITES
+from .ledger import COMPLETE
+from .placing import names_in
+from .plots import read_plots
+from .problems import (
+    BROKEN,
+    COLUMNS,
+    FAILED_DAY,
+    MISSING,
+    NOT_DONE,
+    NOT_WRITTEN,
+    REMOVE,
+    REPAIR,
+    STRAY,
+    Problem,
+)
+from .strays import Days, find_strays
+
+_CHUNK = 16
+"""Observations that one thread looks at after each other."""
+
+_PLOTS = 4
+"""Plots that are looked at together."""
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """A plot of the ledger, and what it was made with."""
+
+    project_id: str
+    """Its project."""
+    plot_id: str
+    """Its id there."""
+    products: tuple[str, ...]
+    """What was made of it: some of png and csv."""
+
+    @property
+    def has_csv(self) -> bool:
+        return "csv" in self.products
+
+    def csv(self, written: Written) -> str:
+        return spectra_path(self.project_id, self.plot_id, written.year, written.doy)
+
+    def chips(self, written: Written) -> dict[str, str]:
+        """The chips of an observation by composite; none where none were made."""
+        names = COMPOSITES if "png" in self.products else ()
+        when = self.plot_id, written.year, written.doy
+        return {name: chip_path(self.project_id, name, *when) for name in names}
+
+    def problem(self, day: str, kind: str, file: str, problem: str, remedy: str) -> Problem:
+        return Problem(self.project_id, self.plot_id, day, kind, file, problem, remedy)
+
+
+def verify(
+    project: str | Path,
+    plots: str | Path | pd.DataFrame | None = None,
+    *,
+    quick: bool = False,
+    access: Access = OUT_ACCESS,
+) -> pd.DataFrame:
+    """Find what is missing or broken in a project, and what should not be there.
+
+    Parameters
+    ----------
+    project
+        A project folder, or an address like ``s3://bucket/prefix``.
+    plots
+        The plot list (CSV) or what `read_plots` made of it: all of its plots must be there. By
+        default only the plots that the ledger knows are looked at.
+    quick
+        Compare names only, without opening a chip or a CSV.
+    access
+        Profile, endpoint and region of S3.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per problem, by plot and date, what should not be there at the end; no rows where all
+        is well. All text: ``project_id, plot_id, day, kind`` (one of `KINDS`), ``file`` (below the
+        project folder), ``problem`` and ``remedy``.
+
+        Every observation that the ledger says is written needs the files of the products that the
+        plot was made with. A CSV must hold the row of that observation, a chip must be decoded as
+        8-bit RGB of the project's size, and the colour of its plot pixel must be the one that the
+        values in the CSV have.
+
+    Raises
+    ------
+    InputError, PlotListError
+        The plot list is wrong.
+    ProjectError, AccessError
+        There is no project, or it can't be read.
+    """
+    contents = open_contents(project, access)
+    problems = [] if plots is None else [*_of_list(contents, _listed(plots, contents.region))]
+    days: Days = {}
+    with ThreadPoolExecutor(THREADS) as readers:
+        check = partial(_of_plot, contents, readers, _missing_rows if quick else _wrong)
+        for plot, found, written in in_order(check, contents.plots.to_dict("records"), _PLOTS):
+            problems += found
+            days[plot.project_id, plot.plot_id] = written
+    problems += find_strays(contents, days, names_in(project, access))
+    problems.sort(key=lambda problem: problem.kind == STRAY)
+    return pd.DataFrame(problems, columns=list(COLUMNS))
+
+
+def _listed(plots: str | Path | pd.DataFrame, region: str) -> pd.DataFrame:
+    return plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
+
+
+def _of_list(contents: Contents, plots: pd.DataFrame) -> Iterator[Problem]:
+    """Plots of the list that the ledger does not know, or knows in another place."""
+    columns = ["project_id", "plot_id", "x", "y"]
+    made = {(p, n): (x, y) for p, n, x, y in contents.plots[columns].itertuples(index=False)}
+    for project_id, plot_id, *place in plots[columns].itertuples(index=False):
+        known = made.get((project_id, plot_id))
+        if known is None:
+            problem, remedy = "the plot is not in the ledger", "Make it: timesync-xr extract"
+            yield Problem(project_id, plot_id, "", NOT_DONE, "", problem, remedy)
+        elif known != tuple(place):
+            raise InputError(
+                f"plot {plot_id} of project {project_id} was made at x {known[0]}, y {known[1]}, "
+                f"the list has it at {place[0]}, {place[1]}: give the list that the project was "
+                "made from"
+            )
+
+
+def _of_plot(
+    contents: Contents, readers: ThreadPoolExecutor, check: Any, row: dict[str, Any]
+) -> tuple[_Plot, list[Problem], array[int]]:
+    """All that is wrong with a plot of the ledger, and the days that were written."""
+    plot = _Plot(row["project_id"], row["plot_id"], tuple(row["products"].split(",")))
+    account = read_kept_account(contents.folder, plot.project_id, plot.plot_id)
+    written = written_observations(account)
+    problems = []
+    if len(written) != row["written"]:
+        problem = f"the ledger counts {row['written']} observations, the account {len(written)}"
+        problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
+    for failed in account[account["outcome"] == FAILED].to_dict("records"):
+        problem = f"{failed['asset']}: {failed['cause']}"
+        problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
+    if row["status"] != COMPLETE and row["failed"] == 0:
+        problems.append(plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", REPAIR))
+    for found in readers.map(partial(check, contents, plot), chunks(written, _CHUNK)):
+        problems += found
+    problems += _by_name(contents, plot, written)
+    problems.sort(key=lambda problem: (problem.day, problem.file))
+    return plot, problems, array("I", [w.year * 1000 + w.doy for w in written])
+
+
+def _missing_rows(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem]:
+    """CSVs that are not there."""
+    wanted = {plot.csv(written): written.day for written in part} if plot.has_csv else {}
+    gone = wanted.keys() - contents.folder.present(wanted)
+    return [plot.problem(wanted[file], MISSING, file, NO_FILE, REPAIR) for file in gone]
+
+
+def _wrong(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem]:
+    """CSVs that are not there, CSVs and chips that are not what they should be."""
+    ids = plot.project_id, plot.plot_id
+    rows = [read_row(contents.folder, *ids, w) for w in part] if plot.has_csv else []
+    problems = []
+    for row in rows:
+        if row.problem:
+            kind = MISSING if row.problem == NO_FILE else BROKEN
+            problem = plot.problem(row.of.day, kind, plot.csv(row.of), row.problem, REPAIR)
+            problems.append(problem)
+    colours = _colours(rows)
+    for written in part:
+        for name, file in plot.chips(written).items():
+            if why := _chip_problem(contents, file, colours.get((written.day, name))):
+                problems.append(plot.problem(written.day, BROKEN, file, why, REPAIR))
+    return problems
+
+
+def _colours(rows: list[Row]) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Colour of the plot pixel by day and composite, as the good rows have it."""
+    good = [row for row in rows if not row.problem]
+    colours = plot_colours(parse_rows(row.line for row in good))
+    return {
+        (row.of.day, name): tuple(colour.tolist())
+        for name, of_rows in colours.items()
+        for row, colour in zip(good, of_rows, strict=True)
+    }
+
+
+def _chip_problem(contents: Contents, file: str, colour: tuple[int, ...] | None) -> str:
+    """Why a chip is not what it should be; empty for one that is not there, see `_by_name`."""
+    try:
+        found = plot_pixel_of_png(contents.folder.read(file), *contents.chip_size)
+    except FileNotFoundError:
+        return ""
+    except BrokenChipError as error:
+        return str(error)
+    if colour is None or found == colour:
+        return ""
+    return f"the plot pixel is {found}, but the values in the CSV have the colour {colour}"
+
+
+def _by_name(contents: Contents, plot: _Plot, written: list[Written]) -> Iterator[Problem]:
+    """Chips that are not there, and what lies among them and is none that was written."""
+    chips = {file: w.day for w in written for file in plot.chips(w).values()}
+    folders = [f"prj_{plot.project_id}/{name}/plot_{plot.plot_id}" for name in COMPOSITES]
+    there = {f"{folder}/{name}" for folder in folders for name in contents.folder.names(folder)}
+    for file in chips.keys() - there:
+        yield plot.problem(chips[file], MISSING, file, NO_FILE, REPAIR)
+    for file in there - chips.keys():
+        yield plot.problem("", STRAY, file, NOT_WRITTEN, REMOVE)
