@@ -38,7 +38,7 @@ notebooks: $(VENV)/with-notebooks ## run every notebook; cells tagged skip-execu
 	@set -e; for notebook in $(wildcard notebooks/*.ipynb); do \
 	  $(BIN)/jupyter execute "$$notebook"; done
 
-bench: $(VENV)/with-test ## measure the speed
+bench: $(VENV)/with-bench ## measure the speed beside that of others
 	$(BIN)/python -m benchmarks
 
 bench-scale: $(VENV)/with-test ## simulate a project of 27,000 plots on a cluster

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -29,19 +30,20 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small and quick: shows that it works")
     parser.add_argument("--runs", type=int, default=5, help="runs of each job")
-    parser.add_argument("--observations", type=int, default=60)
+    parser.add_argument("--observations", type=int, default=120, help="of a plot; peers do fewer")
     parser.add_argument("--few", type=int, default=300, help="observations of the short series")
     parser.add_argument("--many", type=int, default=3000, help="observations of the long series")
     parser.add_argument("--folder", type=Path, help="where to work; a few GB, on a disk")
     options = parser.parse_args()
     if options.smoke:
-        options.runs, options.observations, options.few, options.many = 1, 3, 6, 12
+        options.runs, options.observations, options.few, options.many = 1, 4, 4, 4
     return options
 
 
 def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figures], list[str]]:
     """Figures of all jobs, and notes on what was left out."""
     scenes = 2 if options.smoke else 20
+    delay = 0 if options.smoke else DELAY
     here = local(folder / "archive", scenes, options.observations)
     long = local(folder / "archive", scenes, options.many)
     fill = Setting(
@@ -49,8 +51,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
         "",
         here.warm_items,
     )
-    peers, notes = _peers(here, options.observations)
     count = options.observations
+    peers, notes = ({}, ["peers: left out"]) if options.smoke else _peers(here, count // 3)
     jobs = {
         "cold": here.job("timesync_xr", count),
         "known": here.job("timesync_xr", count, plots=("far", "main")),
@@ -58,7 +60,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
         "floor": here.job("floor", count),
         **peers,
     }
-    with served(here, DELAY) as (there, _), served(fill, DELAY) as (filled, _):
+    with served(here, delay) as (there, _), served(fill, delay) as (filled, _):
         jobs |= {
             "cold 30 ms": there.job("timesync_xr", count),
             "known 30 ms": there.job("timesync_xr", count, plots=("far", "main")),
@@ -68,17 +70,18 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
             "fill 30 ms": filled.job("timesync_xr", count),
         }
         if "reference" in jobs:
-            jobs["reference 30 ms"] = there.job("reference", count)
+            jobs["reference 30 ms"] = there.job("reference", count // 3)
         found = measure(jobs, options.runs, folder)
-    found |= measure(_series(long, options), options.runs, folder)
+    if not options.smoke:
+        found |= measure(_series(long, options), options.runs, folder)
     return found, notes
 
 
 def _peers(here: Setting, count: int) -> tuple[dict[str, Job], list[str]]:
     """Jobs of other programs, as far as they are there. stackstac is slow: it does fewer."""
-    jobs = {"stackstac": here.job("stackstac cube", max(2, count // 5))}
+    jobs = {"stackstac": here.job("stackstac cube", max(2, count // 4))}
     notes = ["lazycogs: left out, it needs Python 3.12 and asynchronous stores of its own"]
-    if importlib.util.find_spec("odc.stac") if importlib.util.find_spec("odc") else None:
+    if importlib.util.find_spec("odc") and importlib.util.find_spec("odc.stac"):
         jobs["odc-stac"] = here.job("odc-stac cube", count)
     else:
         notes.append("odc-stac: left out, it is not installed (extra: bench)")
@@ -99,7 +102,7 @@ def _series(long: Setting, options: argparse.Namespace) -> dict[str, Job]:
 
 def _table(found: dict[str, Figures]) -> Iterator[str]:
     """Everything side by side."""
-    yield f"Python {sys.version.split()[0]}; medians; per observation"
+    yield f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians, per observation"
     yield f"{'job':<22}{'CPU ms':>9}{'wall ms':>9}{'requests':>10}{'kB':>9}{'peak MB':>9}"
     for name, f in found.items():
         count = len(f.requests) / f.observations
@@ -111,7 +114,8 @@ def _table(found: dict[str, Figures]) -> Iterator[str]:
 def _targets(found: dict[str, Figures], options: argparse.Namespace) -> Iterator[Target]:
     yield from speed_targets(found)
     yield from request_targets(found)
-    yield from scale_targets(found, options.few, options.many)
+    if not options.smoke:
+        yield from scale_targets(found, options.few, options.many)
     yield from startup_targets(options.runs)
 
 

@@ -48,20 +48,25 @@ def speed_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
         "whole job, 30 ms: wall / reference", 0.025, ratio("cold 30 ms", "reference 30 ms", "wall")
     )
     yield at_most("cube: CPU / odc-stac", 0.2, ratio("cube", "odc-stac"))
+    if "odc-stac" in found:
+        least = found["floor"].others["decode"] / found["odc-stac"].cpu
+        yield Target("  of which decoding alone takes", "", f"{least:.3g} x", None)
     yield at_most("cube: CPU / stackstac", 1 / 30, ratio("cube", "stackstac"))
     yield at_most("whole job, local, cold: CPU / floor", 1.5, ratio("cold", "floor"))
     yield at_most("whole job, local, headers known: CPU / floor", 1.5, ratio("known", "floor"))
-    if "cold 30 ms" in found:
-        limit = found["floor"].cpu / CORES
-        wall = found["known 30 ms"].wall
-        yield at_most("whole job, 30 ms, headers known: wall / limit", 1.5, wall / limit)
+    limit = found["floor"].cpu / CORES
+    wall = found["known 30 ms"].wall / limit
+    yield at_most("whole job, 30 ms, headers known: wall / limit", 1.5, wall)
 
 
 def request_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
     """Targets that count requests; they hold on every machine."""
     cold, known = found["cold 30 ms"], found["known 30 ms"]
-    yield at_most("requests per asset, cold", 3, _most_per_asset(cold), "")
-    yield at_most("requests per asset, headers known", 2, _most_per_asset(known), "")
+    for kind, of in (("SR", False), ("QA", True)):
+        yield at_most(f"requests per {kind} asset, cold", 3, _most_per_asset(cold, of), "")
+        yield at_most(
+            f"requests per {kind} asset, headers known", 2, _most_per_asset(known, of), ""
+        )
     yield at_most("requests that are not GET", 0, _not_get(cold) + _not_get(known), "")
     yield at_most("second plot in a tile: header requests", 0, _headers(known), "")
     needed = found["floor"].others["bytes"] + ASSETS * FIRST_READ
@@ -74,8 +79,10 @@ def request_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
     yield at_most("neighbour plots: ranges fetched twice", 0, _twice(found["neighbours 30 ms"]), "")
 
 
-def _most_per_asset(figures: Figures) -> int:
-    return max(Counter(path for _, path, _, _ in figures.requests).values())
+def _most_per_asset(figures: Figures, qa: bool) -> int:
+    """Most requests for one asset, of QA_PIXEL or of the others."""
+    counts = Counter(path for _, path, _, _ in figures.requests)
+    return max(count for path, count in counts.items() if path.endswith("QA_PIXEL.TIF") == qa)
 
 
 def _not_get(figures: Figures) -> int:

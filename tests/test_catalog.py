@@ -622,7 +622,8 @@ def test_geoparquet_keeps_the_date_as_written(tmp_path: Path, name: str) -> None
 
 def test_geoparquet_of_others(tmp_path: Path) -> None:
     rustac.write_sync(str(tmp_path / "items.parquet"), ARCHIVE)
-    found = search_items([(3, 9)], source=tmp_path / "items.parquet")
+    with pytest.warns(UserWarning, match="to the millisecond only"):
+        found = search_items([(3, 9)], source=tmp_path / "items.parquet")
     assert (found["refused"] == "").all()
     assert found["time"].dt.floor("s").iloc[0] == pd.Timestamp("2000-06-01T18:28:07")
 

@@ -138,3 +138,19 @@ def test_unknown_composite_names_the_choices() -> None:
         composite_rgb(cube, "b742")
     with pytest.raises(InputError, match="channels"):
         composite_rgb(cube, Composite("x", ("red", "wetness", "blue"), ((0, 1),) * 3))
+
+
+def test_stretch_of_small_integers_does_not_overflow() -> None:
+    assert stretch(np.array([32000, -32000], dtype=np.int16), -2245, 843).tolist() == [255, 0]
+
+
+def test_limits_are_those_of_the_contract() -> None:
+    """What becomes 0 and what just becomes 255, written out."""
+    ends = {
+        "b743": ((-904, 3696), (151, 4951), (-300, 2500)),
+        "b432": ((151, 4951), (-300, 2500), (50, 1150)),
+        "tc": ((604, 5592), (49, 3147), (-2245, 843)),
+    }
+    assert {name: composite.limits for name, composite in COMPOSITES.items()} == ends
+    assert COMPOSITES["b743"].channels == ("swir22", "nir08", "red")
+    assert COMPOSITES["b432"].channels == ("nir08", "red", "green")

@@ -181,3 +181,34 @@ def test_errors_are_of_one_family(archive: Archive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z", write=False)
     with pytest.raises(ReadError):
         cube_of(archive).compute()
+
+
+def test_plot_pixel_of_a_part_is_still_the_plots(archive: Archive) -> None:
+    archive.add("LC08", "2020-07-01T18:30:00.5Z")
+    cube = cube_of(archive, chip_size=(9, 9))
+    whole = plot_pixel(cube).compute()
+    xr.testing.assert_equal(plot_pixel(cube.isel(x=slice(2, 9))).compute(), whole)
+    with pytest.raises(InputError, match="not in this part"):
+        plot_pixel(cube.isel(x=slice(0, 3)))
+
+
+def test_a_table_of_items_is_cut_to_the_time_asked_for(archive: Archive) -> None:
+    for year in (2019, 2020):
+        archive.add("LC08", f"{year}-07-01T18:30:00.5Z")
+    items = search_items([(3, 9)], source=str(archive.write_items()))
+    cube = chips_for_plot(INSIDE, source=items, mirror=archive.mirror, datetime="2020/..")
+    assert cube["time"].dt.year.values.tolist() == [2020]
+
+
+def test_merging_is_right_in_every_chunk(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    from timesync_xr import cube as module
+
+    tiles = ((3, 9), (4, 9), (3, 10), (4, 10))
+    for day in range(1, 6):
+        for tile in tiles[: 1 + day % 4]:
+            archive.add("LC08", f"2020-07-0{day}T18:30:00.5Z", tile)
+    whole = cube_of(archive, CORNER, chip_size=(5, 5)).compute()
+    monkeypatch.setattr(module, "CHUNK_BYTES", 2 * 7 * 25 * 2)
+    parted = cube_of(archive, CORNER, chip_size=(5, 5))
+    assert len(parted.chunks[0]) == 3  # type: ignore[index]
+    xr.testing.assert_equal(parted.compute(), whole)

@@ -355,3 +355,87 @@ def test_an_interrupted_project_ends_like_an_uninterrupted_one(
 
 def files(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]
+
+
+def test_an_observation_whose_item_is_refused_is_not_fill_and_keeps_its_files(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    """The plot's tile is refused, a neighbour's is not: that is a hole, not a swath edge."""
+    for tile in ((4, 10), (3, 9)):
+        archive.add("LC08", f"2020-07-01{NOON}", tile)
+    plot = f"1211,7,{CORNER[0]},{CORNER[1]}"
+    run(plot, datetime="2020")
+    before = {p: p.read_bytes() for p in (tmp_path / "out/prj_1211").rglob("*") if p.is_file()}
+    archive.items[0]["properties"]["proj:transform"][2] += 30
+    summary = run(plot, datetime="2020/2021", refresh=True)
+    account = read_account(str(tmp_path / "out"), "1211", "7")
+    assert account["outcome"].tolist() == ["refused"]
+    assert account["item_ids"].tolist() == [archive.items[0]["id"]]
+    assert "0 rejected because the plot pixel is fill" in str(summary)
+    assert archive.items[0]["id"] in str(summary)
+    assert len(before) == 4
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_a_hole_of_a_refused_neighbour_is_no_chip(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for tile in ((4, 10), (3, 9)):
+        archive.add("LC08", f"2020-07-01{NOON}", tile)
+    archive.items[1]["properties"]["proj:shape"] = [4999, 5000]
+    run(f"1211,7,{CORNER[0]},{CORNER[1]}")
+    assert not list((tmp_path / "out").rglob("*.png"))
+    assert set(outcomes(tmp_path).values()) == {"refused"}
+
+
+def test_plots_without_items_do_not_hold_up_the_others(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    x, y = INSIDE
+    summary = run(f"p,1,{x + 9 * 150000},{y}", f"1211,7,{x},{y}")
+    assert summary.complete
+    assert rows(tmp_path)["doy"].tolist() == ["183"]
+    assert "without any observation written: 1" in str(summary)
+
+
+def test_a_narrower_time_is_refused_since_the_ledger_would_forget_the_rest(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    run()
+    with pytest.raises(ProjectError, match="was made for 1982"):
+        run(datetime="2020")
+    run(datetime="2020", out=tmp_path / "one")
+    assert run(datetime="2019/2021", out=tmp_path / "one").complete
+
+
+def test_a_table_of_plots_is_checked_like_a_list(archive: Archive, tmp_path: Path) -> None:
+    x, y = INSIDE
+    good = {"project_id": "p", "plot_id": "1", "x": x, "y": y, "offset": 0.0}
+    for table, message in (
+        (pd.DataFrame([good]).drop(columns="offset"), "lack offset"),
+        (pd.DataFrame([good | {"project_id": "../e"}]), "project_id"),
+        (pd.DataFrame([good, good]), "there twice"),
+        (pd.DataFrame([good | {"x": 1e9}]), "outside the CU grid"),
+    ):
+        with pytest.raises(InputError, match=message):
+            extract(table, tmp_path / "out", source=str(archive.write_items()), progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mirror_that_fits_nothing_is_an_error_not_a_bill(
+    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    with pytest.raises(InputError, match=r"no mirror is for .*s3://usgs-landsat-ard/"):
+        run(mirror=f"s3://usgs-landsat-a={archive.folder}")
+    with pytest.raises(InputError, match="does not exist"):
+        run(mirror="s3://usgs-landsat-ard=/nowhere")
+
+
+def test_both_ends_of_a_time_are_inside(archive: Archive, run: Callable[..., Summary]) -> None:
+    for time in ("2019-12-31T23:59:59.9999999Z", "2020-01-01T00:00:00.0Z"):
+        archive.add("LC08", time)
+    archive.add("LE07", "2020-12-31T23:59:59.999999Z")
+    assert run(datetime="2020").rows["observations"].tolist() == [2]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,16 @@ def test_it_pickles(tmp_path: Path) -> None:
     folder = pickle.loads(pickle.dumps(Folder(tmp_path)))
     folder.write("a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def test_folders_of_one_process_do_not_mix_their_files(tmp_path: Path) -> None:
+    """As where a run was stopped and another begins while the first still writes."""
+
+    def write(name: str) -> None:
+        folder = Folder(tmp_path)
+        for _ in range(100):
+            folder.write(name, name.encode() * 50_000)
+            assert set(folder.read(name).decode()) == {name}
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, "abcd"))

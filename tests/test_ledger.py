@@ -126,3 +126,16 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     Ledger(Folder(tmp_path)).check_settings({"chip_size": [255, 255]})
     with pytest.raises(ProjectError, match=r"chip_size \[255, 255\], not \[99, 99\]"):
         Ledger(Folder(tmp_path)).check_settings({"chip_size": [99, 99]})
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b'"unclosed'])
+def test_a_damaged_table_says_what_to_do(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger/plots.csv").write_bytes(data)
+    with pytest.raises(ProjectError, match=r"plots.csv is damaged: remove it"):
+        Ledger(Folder(tmp_path))
+
+
+def test_a_folder_without_a_ledger_is_no_project(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="is no project"):
+        read_ledger(str(tmp_path))

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from timesync_xr import contract_qa, has_bit, is_fill, to_collection1
+from timesync_xr.errors import InputError
 from timesync_xr.landsat import QABit
 
 ALL = np.arange(2**16, dtype=np.uint16)
@@ -59,3 +60,17 @@ def test_lazy_in_lazy_out_with_the_same_values(function: Any) -> None:
     assert isinstance(function(lazy).data, da.Array)
     xr.testing.assert_identical(function(lazy).compute(), function(eager))
     assert function(eager).dtype == function(lazy).dtype
+
+
+@pytest.mark.parametrize("function", [to_collection1, is_fill, contract_qa])
+def test_plain_dask_arrays_are_lazy_too(function: Any) -> None:
+    lazy = function(da.from_array(ALL, chunks=1000))
+    assert isinstance(lazy, da.Array)
+    assert (lazy.compute() == function(ALL)).all()
+    assert lazy.dtype == function(ALL).dtype
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float64])
+def test_what_is_no_digital_number_is_refused(dtype: Any) -> None:
+    with pytest.raises(InputError, match="uint16"):
+        to_collection1(np.array([-1, 5], dtype=dtype))

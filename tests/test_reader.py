@@ -246,8 +246,9 @@ def server(archive: Path) -> Iterator[Counting]:
     made.server_close()
 
 
-def test_requests_and_bytes_of_an_asset(server: Counting) -> None:
-    access = Access(mirrors=((BUCKET, server.url),))
+@pytest.mark.parametrize("keep_blocks", [False, True])
+def test_requests_and_bytes_of_an_asset(server: Counting, keep_blocks: bool) -> None:
+    access = Access(mirrors=((BUCKET, server.url),), keep_blocks=keep_blocks)
     found = read_pixels(asset(), 130, 140, 255, 255, access)
     np.testing.assert_array_equal(found, texture(EDGE, EDGE)[140:395, 130:385])
     assert len(server.requests) <= 3  # header, and two rows of blocks

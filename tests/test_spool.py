@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from timesync_xr.spool import Spool
 
 LIMIT = 100
-steps = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60)), max_size=60)
+steps = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 60)), max_size=60)
 
 
 @given(steps)

@@ -277,8 +277,14 @@ def test_access_for(archive: Path) -> None:
     items = archive / "ard" / "items.json"
     items.write_text("{}")
     assert access_for("landsatlook") == Access()
-    assert access_for(items, "s3://a=/b=c") == Access((("s3://a", "/b=c"),), str(archive / "ard"))
-    assert access_for(str(items), ["s3://a=b", ("c", "d")]).mirrors == (("s3://a", "b"), ("c", "d"))
+    copy = archive / "b=c"
+    copy.mkdir()
+    made = access_for(items, f" s3://a = {copy} ")
+    assert made == Access((("s3://a", str(copy)),), str(archive / "ard"))
+    pairs: list[str | tuple[str, str]] = [f"s3://a={copy}", ("c", "s3://d")]
+    assert access_for(str(items), pairs).mirrors == (("s3://a", str(copy)), ("c", "s3://d"))
+    with pytest.raises(InputError, match="does not exist"):
+        access_for(items, "s3://a=/not/there")
     with pytest.raises(InputError, match="OLD=NEW"):
         access_for("landsatlook", ["/data"])
 

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from . import indices
 from .account import read_account
 from .batch import extract
-from .catalog import search_items
+from .catalog import read_items, search_items, write_items
 from .choice import annual, read_overrides, selected_of_year
 from .combining import Combined, combine
 from .composites import composite_rgb, stretch, tasseled_cap
@@ -73,6 +73,7 @@ __all__ = [
     "qa_flags",
     "qa_grade",
     "read_account",
+    "read_items",
     "read_ledger",
     "read_overrides",
     "read_plots",
@@ -89,6 +90,7 @@ __all__ = [
     "verify",
     "window_statistics",
     "write_csv",
+    "write_items",
     "write_packets",
     "write_png",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, NoReturn
@@ -97,6 +97,18 @@ class Access:
             return self._inside(href, new, rest)
         return self._direct(href)
 
+    def check_mirrors(self, hrefs: Iterable[str | None]) -> None:
+        """Raise `InputError` where mirrors are given, but none is for any of some addresses.
+
+        Else a slip in a mirror would let a whole run read what costs money.
+        """
+        given = [href for href in hrefs if href]
+        if self.mirrors and given and not any(map(self._mirror, given)):
+            raise InputError(
+                f"no mirror is for the addresses of these items, like {clean(given[0])}: give "
+                f"{' and '.join(clean(old) for old, _ in self.mirrors)} as it begins there"
+            )
+
     def _mirror(self, href: str) -> tuple[str, str] | None:
         fitting = [pair for pair in self.mirrors if _starts_with(href, pair[0])]
         return max(fitting, key=lambda pair: len(pair[0]), default=None)
@@ -166,7 +178,10 @@ def access_for(source: object, mirror: Mirrors = (), access: Access | None = Non
 
 def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
     old, _, new = mirror.partition("=") if isinstance(mirror, str) else (mirror[0], "", mirror[1])
-    return old, str(new)
+    old, new = old.strip(), os.path.expanduser(str(new).strip())
+    if new and not scheme_of(new) and not os.path.isdir(new):
+        raise InputError(f"the mirror's folder {new} does not exist: check the path")
+    return old, new
 
 
 def clean(text: str) -> str:

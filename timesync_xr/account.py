@@ -78,8 +78,9 @@ Rows = npt.NDArray[np.int64]
 def start_account(plan: Plan, filters: Filters) -> pd.DataFrame:
     """The account of a plan, before anything was read: the outcome is empty where that is needed.
 
-    An observation that lacks the plot's own tile is fill at the plot; what metadata rule out is
-    filtered.
+    An observation that lacks a record because its item was refused would have a hole: it stands
+    for that item, and is refused. One that lacks the plot's own tile is fill at the plot; what
+    metadata rule out is filtered.
     """
     account = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY), ""))
     account["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
@@ -87,6 +88,10 @@ def start_account(plan: Plan, filters: Filters) -> pd.DataFrame:
     ruled_out = is_open(account) & (causes != "")
     account.loc[ruled_out, "outcome"] = FILTERED
     account.loc[ruled_out, "cause"] = causes[ruled_out]
+    for item in plan.lacking().to_dict("records"):
+        holed = (account["day"] == item["day"]) & (account["sensor"] == item["sensor"])
+        why = [REFUSED, item["item_id"], item["refused"]]
+        account.loc[holed, ["outcome", "item_ids", "cause"]] = why
     return account[list(COLUMNS)]
 
 
@@ -145,11 +150,9 @@ def take_over(
     account.loc[settled, columns] = same.loc[settled, columns].to_numpy()
 
 
-def with_items_left_out(account: pd.DataFrame, plan: Plan, items: pd.DataFrame) -> pd.DataFrame:
+def with_items_left_out(account: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The account with the items that are part of no observation at its end."""
-    refused = items[(items["refused"] != "")]
-    tiles = pd.MultiIndex.from_tuples(plan.grid.tiles)
-    refused = refused[pd.MultiIndex.from_frame(refused[["h", "v"]]).isin(tiles)]
+    refused = plan.refused[~plan.refused["item_id"].isin(account["item_ids"])]
     rest = pd.concat(
         [
             plan.superseded.assign(outcome=SUPERSEDED, cause="processed again later"),
@@ -157,7 +160,6 @@ def with_items_left_out(account: pd.DataFrame, plan: Plan, items: pd.DataFrame) 
         ]
     )
     rest = rest.assign(
-        day=rest["time"].dt.strftime("%Y-%m-%d"),
         hv=[f"{h:02d}{v:02d}" for h, v in zip(rest["h"], rest["v"], strict=True)],
         item_ids=rest["item_id"],
         **dict.fromkeys((*PIXELS, "asset", "remedy"), ""),

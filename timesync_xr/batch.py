@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,12 +19,12 @@ from .errors import InputError, ProjectError, ReadError
 from .extraction import PRODUCTS, Request, extract_plot, set_aside
 from .filters import ALL, Filters
 from .folder import OUT_ACCESS, Folder, open_folder
-from .grid import get_region
+from .grid import Region, get_region
 from .ledger import COLUMNS, COMPLETE, Ledger, ledger_row
 from .neighbours import with_neighbours
 from .order import PlotQueue
 from .outage import Outage
-from .plots import Plot, read_plots
+from .plots import Plot, plot_from, read_plots
 from .progress import Progress, show_progress
 from .spelling import did_you_mean
 from .summary import Summary
@@ -69,6 +70,11 @@ class _Job:
                 f"plot {plot.plot_id} of project {plot.project_id} was made at x {row['x']}, "
                 f"y {row['y']}, the list has it at {plot.x}, {plot.y}: give it another id, or use "
                 "another --out folder"
+            )
+        if not self.period.covers(parse_datetime(row["datetime"])):
+            raise ProjectError(
+                f"plot {plot.plot_id} of project {plot.project_id} was made for {row['datetime']}: "
+                "give a --datetime that holds all of it, or another --out folder"
             )
         asked = (row["datetime"], row["filters"]) == (str(self.period), self.filters)
         made = set(row["products"].split(","))
@@ -146,6 +152,7 @@ def extract(
     """
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
     access = access_for(source, mirror, access)
+    listed = _plots(table, get_region(region))
     request = Request(
         get_region(region).name, chip_size, _products(products), access, filters, clean(source)
     )
@@ -156,7 +163,7 @@ def extract(
         folder.clear_temporary()
         ledger = Ledger(folder)
         ledger.check_settings({"region": region, "chip_size": list(chip_size)})
-        todo = [plot for plot in _plots(table) if not job.is_done(ledger, plot) or refresh]
+        todo = [plot for plot in listed if not job.is_done(ledger, plot) or refresh]
         ledger.reopen(plot for plot in todo if job.has_other_filters(ledger, plot))
         items = TileItems(folder, Search(source, region, job.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
@@ -298,9 +305,19 @@ def _keep(plot: Plot, job: _Job, account: pd.DataFrame, folder: Folder) -> _Done
     )
 
 
-def _plots(table: pd.DataFrame) -> list[Plot]:
-    columns = ("project_id", "plot_id", "x", "y")
-    return [Plot(*row) for row in zip(*(table[c] for c in columns), strict=True)]
+def _plots(table: pd.DataFrame, region: Region) -> list[Plot]:
+    """The plots of a table, checked as those of a list are."""
+    missing = [c for c in ("project_id", "plot_id", "x", "y", "offset") if c not in table]
+    if missing:
+        raise InputError(f"the plots lack {', '.join(missing)}: give what read_plots returns")
+    plots = [plot_from(row, region) for _, row in table.iterrows()]
+    for name, count in Counter((plot.project_id, plot.plot_id) for plot in plots).items():
+        if count > 1:
+            raise InputError(f"plot {name[1]} of project {name[0]} is there twice: drop one")
+    unnamed = [plot for plot in plots if not plot.plot_id]
+    if unnamed:
+        raise InputError(f"a plot at x {unnamed[0].x}, y {unnamed[0].y} has no id: give it one")
+    return plots
 
 
 def _products(products: Sequence[str]) -> tuple[str, ...]:

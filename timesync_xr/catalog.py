@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -265,9 +266,17 @@ def _read_geoparquet(path: Path) -> list[Any]:
         raise CatalogError(
             f"{path}: not stac-geoparquet ({error}). Give a file of STAC items"
         ) from None
-    for item in items:
-        if isinstance(text := item["properties"].pop(VERBATIM, None), str):
+    texts = [item["properties"].pop(VERBATIM, None) for item in items]
+    for item, text in zip(items, texts, strict=True):
+        if isinstance(text, str):
             item["properties"]["datetime"] = text
+    if items and not any(texts):
+        warnings.warn(
+            f"{path} keeps the time of its items to the millisecond only, so the date column of "
+            "the CSVs will be shorter than the archive's: give JSON, or write the file with "
+            "timesync_xr.write_items",
+            stacklevel=2,
+        )
     return items
 
 

@@ -7,8 +7,8 @@ found by name, so their order in the cube does not matter and a missing one is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,8 @@ def stretch(values: Any, low: float, high: float) -> Any:
 
     Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out.
     """
-    return ((255 / (high - low)) * (values - low)).clip(0, 255).astype(np.uint8)
+    exact = values.astype(np.float64, copy=False)
+    return ((255 / (high - low)) * (exact - low)).clip(0, 255).astype(np.uint8)
 
 
 def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArray:
@@ -71,7 +72,7 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     """
     chosen = get_composite(composite)
     rgb: xr.DataArray = xr.apply_ufunc(
-        lambda dn: _over_leading(_rgb_kernel(chosen), dn, tail=(*dn.shape[-2:], 3)),
+        partial(_draw_chips, _rgb_kernel(chosen)),
         select_bands(cube, SR_BANDS),
         input_core_dims=[["band", "y", "x"]],
         output_core_dims=[["y", "x", "rgb"]],
@@ -148,29 +149,37 @@ def _weighted_sums(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.N
     return sums
 
 
-def _rgb_kernel(composite: Composite) -> Any:
-    """A function (6, y, x) uint16 -> (y, x, 3) uint8 for this composite."""
+_Kernel = Callable[[npt.NDArray[np.uint16]], Iterator[npt.NDArray[np.uint8]]]
+"""From digital numbers (6, ...) to the bytes of the three channels, fill not yet black."""
+
+_STRIP = 64
+"""Rows of a chip that are worked on at a time: few enough to stay in the processor's cache."""
+
+
+def _rgb_kernel(composite: Composite) -> _Kernel:
     if set(composite.channels) <= set(COMPONENTS):
-        return lambda dn: _blacken(_tasseled_cap_bytes(dn, composite), dn)
+        return partial(_tasseled_cap_bytes, composite)
     if set(composite.channels) <= set(SR_BANDS):
-        return lambda dn: _blacken(_band_bytes(dn, composite), dn)
+        return partial(_band_bytes, composite)
     raise InputError(
         f"composite {composite.name!r} has channels {composite.channels}: take all three from "
         f"{', '.join(SR_BANDS)} or all three from {', '.join(COMPONENTS)}"
     )
 
 
-def _tasseled_cap_bytes(dn: npt.NDArray[np.uint16], composite: Composite) -> Any:
+def _tasseled_cap_bytes(
+    composite: Composite, dn: npt.NDArray[np.uint16]
+) -> Iterator[npt.NDArray[np.uint8]]:
     components = tasseled_cap_kernel(_collection1_int32().take(dn))
-    channels = [components[COMPONENTS.index(name)] for name in composite.channels]
-    pairs = zip(channels, composite.limits, strict=True)
-    return np.stack([stretch(values, *limits) for values, limits in pairs], axis=-1)
+    for name, limits in zip(composite.channels, composite.limits, strict=True):
+        yield stretch(components[COMPONENTS.index(name)], *limits)
 
 
-def _band_bytes(dn: npt.NDArray[np.uint16], composite: Composite) -> Any:
-    channels = [dn[SR_BANDS.index(name)] for name in composite.channels]
-    pairs = zip(channels, composite.limits, strict=True)
-    return np.stack([_byte_table(*limits).take(values) for values, limits in pairs], axis=-1)
+def _band_bytes(
+    composite: Composite, dn: npt.NDArray[np.uint16]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    for name, limits in zip(composite.channels, composite.limits, strict=True):
+        yield _byte_table(*limits).take(dn[SR_BANDS.index(name)])
 
 
 @cache
@@ -185,17 +194,19 @@ def _collection1_int32() -> npt.NDArray[np.int32]:
     return collection1_table().astype(np.int32)
 
 
-def _blacken(rgb: npt.NDArray[np.uint8], dn: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    fill = (dn == FILL).any(axis=0)
-    if fill.any():
-        rgb[fill] = 0
+def _draw_chips(kernel: _Kernel, dn: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """Digital numbers (..., 6, y, x) to chips (..., y, x, 3), fill black."""
+    rgb = np.empty((*dn.shape[:-3], *dn.shape[-2:], 3), dtype=np.uint8)
+    for index in np.ndindex(dn.shape[:-3]):
+        for top in range(0, dn.shape[-2], _STRIP):
+            rows = slice(top, top + _STRIP)
+            _draw_strip(kernel, dn[index][:, rows], rgb[index][rows])
     return rgb
 
 
-def _over_leading(kernel: Any, values: npt.NDArray[Any], tail: tuple[int, ...]) -> Any:
-    """Apply a kernel to the last three dimensions, one leading index after the other."""
-    leading = values.shape[:-3]
-    out = np.empty(leading + tail, dtype=np.uint8)
-    for index in np.ndindex(leading):
-        out[index] = kernel(values[index])
-    return out
+def _draw_strip(kernel: _Kernel, dn: npt.NDArray[np.uint16], rgb: npt.NDArray[np.uint8]) -> None:
+    for channel, values in enumerate(kernel(dn)):
+        rgb[..., channel] = values
+    fill = (dn == FILL).any(axis=0)
+    if fill.any():
+        rgb[fill] = 0

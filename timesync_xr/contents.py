@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
@@ -253,7 +253,7 @@ def read_spectra(project: str | Path, access: Access = OUT_ACCESS) -> pd.DataFra
 def parse_rows(lines: Iterable[bytes]) -> pd.DataFrame:
     """Rows of the contract, without a header, as a table with its columns."""
     numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), "int16") | {"qa": "uint8"}
-    types = {name: numbers.get(name, str) for name in CSV_COLUMNS}
+    types: dict[Hashable, Any] = {name: numbers.get(name, str) for name in CSV_COLUMNS}
     data = io.BytesIO(_HEADER + b"".join(lines))
     return pd.read_csv(data, dtype=types, keep_default_na=False)
 

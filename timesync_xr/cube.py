@@ -16,8 +16,9 @@ import pandas as pd
 import xarray as xr
 
 from .access import Access, Mirrors, access_for
-from .catalog import search_items
+from .catalog import parse_datetime, search_items
 from .grid import ChipGrid, get_region
+from .items import in_period
 from .landsat import BANDS, FILL, OFFSET, PIXEL, QA_BAND, SCALE, TILE_SIZE
 from .observations import Plan, merge_records, plan_observations
 from .plots import PlotLike, plot_from
@@ -64,7 +65,8 @@ def chips_for_plot(
         `timesync_xr.landsat.BANDS`. One step per observation (platform and date) in time order,
         those included whose plot pixel is fill. ``x`` and ``y`` are pixel centres in metres, y
         descending, the plot in the middle. Along time: ``sensor``, ``hv``, ``item_id``,
-        ``item_ids`` and ``date``. The CRS is in ``spatial_ref``, as rioxarray reads and writes it.
+        ``item_ids`` and ``date``. The attributes ``plot_x`` and ``plot_y`` are the plot pixel's
+        centre. The CRS is in ``spatial_ref``, as rioxarray reads and writes it.
         The search is done at once; no file is opened before ``compute``.
 
     Raises
@@ -79,10 +81,12 @@ def chips_for_plot(
     grid = ChipGrid.around(grid_region, place.x, place.y, chip_size)
     access = access_for(source, mirror)
     if isinstance(source, pd.DataFrame):
-        items = source
+        items = in_period(source, parse_datetime(datetime))
     else:
         items = search_items(grid.tiles, source=source, region=region, datetime=datetime)
-    return build_cube(plan_observations(items, grid), access)
+    plan = plan_observations(items, grid)
+    access.check_mirrors(plan.records[QA_BAND])
+    return build_cube(plan, access)
 
 
 def build_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.DataArray:
@@ -109,6 +113,8 @@ def build_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.D
             "units": "1",
             "reflectance": f"{SCALE:.7f} x digital number {OFFSET:+g}; {FILL} is fill",
             "region": grid.region.name,
+            "plot_x": float(grid.x[grid.plot_index[1]]),
+            "plot_y": float(grid.y[grid.plot_index[0]]),
         },
     )
     return _with_crs(cube, grid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from .account import (
     FILL_AT_PLOT,
     OTHER_PLATFORM,
     PIXELS,
+    REFUSED,
     WRITTEN,
     Rows,
     is_open,
@@ -61,10 +63,13 @@ PRODUCTS: Final = ("png", "csv", "zarr")
 _BATCH = 16
 """Observations that are read, rendered and written together."""
 
-_THREADS = min(8, 2 * (os.cpu_count() or 1))
-"""Batches of a plot that are worked on at the same time."""
+_THREADS = min(8, 1 + (os.cpu_count() or 1))
+"""Batches of a plot that are worked on at the same time: one more than can compute, to wait."""
 
 Made = TypeVar("Made")
+
+_LAST_WRITES = 5.0
+"""Seconds that a run which ends early waits for the files it is writing."""
 
 _PIXELS_BATCH = 256
 """Observations whose plot pixel is looked at together."""
@@ -123,6 +128,7 @@ def extract_plot(
     still written. `AccessError` where nothing can be read or written at all.
     """
     plan = plan_observations(items, request.chip(plot))
+    request.access.check_mirrors(plan.records[QA_BAND])
     account = start_account(plan, request.filters)
     kept = read_kept_account(folder, plot.project_id, plot.plot_id)
 
@@ -141,7 +147,7 @@ def extract_plot(
     else:
         for count in _export(account, is_open(account), plan, plot, request, folder):
             advance(count)
-    return with_items_left_out(account, plan, items)
+    return with_items_left_out(account, plan)
 
 
 def set_aside(plot: Plot, items: pd.DataFrame, request: Request, why: ReadError) -> pd.DataFrame:
@@ -149,7 +155,7 @@ def set_aside(plot: Plot, items: pd.DataFrame, request: Request, why: ReadError)
     plan = plan_observations(items, request.chip(plot))
     account = start_account(plan, request.filters)
     note_failure(account, np.flatnonzero(is_open(account)), why)
-    return with_items_left_out(account, plan, items)
+    return with_items_left_out(account, plan)
 
 
 def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
@@ -202,16 +208,17 @@ def _export(
     rows = np.flatnonzero(chosen)
     todo = plan.select(chosen)
 
-    stopped = threading.Event()
+    stopped, writing = threading.Event(), threading.Semaphore(_THREADS)
 
     def export(part: slice) -> list[tuple[Rows, xr.DataArray | ReadError, pd.DataFrame | None]]:
         parts: list[tuple[Rows, xr.DataArray | ReadError, pd.DataFrame | None]] = []
         for where, made in _computed(todo, part, request.access, BANDS):
-            if stopped.is_set():  # the run has ended: write no more
-                break
-            told = None
-            if not isinstance(made, ReadError):
-                told = write_chips(made, plot, request, folder)
+            with writing:
+                if stopped.is_set():  # the run has ended: write no more
+                    break
+                told = None
+                if not isinstance(made, ReadError):
+                    told = write_chips(made, plot, request, folder)
             parts.append((rows[where], made, told))
         return parts
 
@@ -230,6 +237,9 @@ def _export(
     finally:
         stopped.set()
         threads.shutdown(wait=False, cancel_futures=True)  # a read may wait for minutes
+        end = time.monotonic() + _LAST_WRITES
+        for _ in range(_THREADS):  # but what is being written is waited for
+            writing.acquire(timeout=max(0.0, end - time.monotonic()))
 
 
 def _in_turn(
@@ -337,7 +347,8 @@ def _withdraw(
     stopped in between leaves none whose content it vouches for wrongly.
     """
     before, now = (set(t.loc[t["outcome"] == WRITTEN, "day"]) for t in (kept, account))
-    days = (before - now) & set(account["day"])
+    refused = set(account.loc[account["outcome"] == REFUSED, "day"])
+    days = ((before - now) & set(account["day"])) - refused
     if days:
         everything = replace(request, products=PRODUCTS)
         for day in sorted(days):

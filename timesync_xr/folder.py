@@ -34,6 +34,8 @@ def open_folder(out: str | Path, access: Access = OUT_ACCESS) -> Folder:
     ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
     other scheme.
     """
+    if not str(out).strip():
+        raise InputError("the project folder has no name: give --out a folder or s3://bucket/...")
     if not (scheme := scheme_of(str(out))):
         return Folder(out)
     if scheme not in ("s3", "gs", "az"):

@@ -75,6 +75,13 @@ class DatetimeRange:
             for t in (self.start, self.end)
         )
 
+    def covers(self, other: DatetimeRange) -> bool:
+        """Whether all of another span lies in this one; nothing lies before 1982."""
+        first = np.datetime64("1982-01-01", "ns")
+        starts = [first if r.start is None else max(r.start, first) for r in (self, other)]
+        later = self.end is None or (other.end is not None and other.end <= self.end)
+        return bool(starts[0] <= starts[1] and later)
+
     def holds(self, time: np.datetime64) -> bool:
         """Whether an instant lies in the span; NaT, the unknown instant, is not ruled out."""
         early = self.start is not None and time < self.start

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -123,6 +123,10 @@ class Ledger:
         except FileNotFoundError:
             self.folder.write(_SETTINGS, json.dumps(dict(settings), indent=1).encode())
             return
+        except ValueError:
+            raise ProjectError(
+                f"{self.folder.root}/{_SETTINGS} is damaged: remove it if you know the settings"
+            ) from None
         for name, value in settings.items():
             if kept.get(name) != value:
                 raise ProjectError(
@@ -176,8 +180,15 @@ def read_ledger(project: str, access: Access = OUT_ACCESS) -> pd.DataFrame:
     """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text.
 
     ``project`` is a folder or an address like ``s3://bucket/prefix``, reached by ``access``.
+    `ProjectError` where there is no ledger.
     """
-    return _table(_rows(open_folder(project, access)))
+    folder = open_folder(project, access)
+    if not folder.names("ledger"):
+        raise ProjectError(
+            f"{project} has no ledger, so it is no project or an empty one: give the folder that "
+            "timesync-xr extract --out made"
+        )
+    return _table(_rows(folder))
 
 
 def _rows(folder: Folder) -> list[dict[str, Any]]:
@@ -191,7 +202,14 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
         except FileNotFoundError:
             continue
         text = ("project_id", "plot_id", "rejected_days", "products", "filters")
-        table = pd.read_csv(io.BytesIO(data), dtype=dict.fromkeys(text, str), keep_default_na=False)
+        kinds: dict[Hashable, type[str]] = dict.fromkeys(text, str)
+        try:
+            table = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False)
+        except ValueError:
+            raise ProjectError(
+                f"{folder.root}/{name} is damaged: remove it, and the plots it held are looked at "
+                "again; files that are right are kept"
+            ) from None
         newest |= {(r["project_id"], r["plot_id"]): r for r in table.to_dict("records")}
     return list(newest.values())
 

@@ -19,6 +19,9 @@ from .landsat import FILL, QABit
 RECORD_KEY = ["day", "sensor", "h", "v"]
 """What tells records apart; two records alike in all of it are one scene, processed twice."""
 
+_ID = r"^(?P<sensor>\w{4})_[A-Z]{2}_(?P<h>\d{3})(?P<v>\d{3})_(?P<day>\d{8})_"
+"""What the id of an ARD item tells."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,6 +44,13 @@ class Plan:
     """
     superseded: pd.DataFrame
     """Records left out because the same tile and date was processed again later."""
+    refused: pd.DataFrame
+    """Items of the chip's tiles that must not be read, by the tile, day and sensor of their ids."""
+
+    def lacking(self) -> pd.DataFrame:
+        """The refused items that nothing stands in for: their part of an observation is missing."""
+        key = pd.MultiIndex.from_frame(self.refused[RECORD_KEY])
+        return self.refused[~key.isin(pd.MultiIndex.from_frame(self.records[RECORD_KEY]))]
 
     def select(self, keep: npt.ArrayLike) -> Plan:
         """The plan of some of the observations (a bool for each)."""
@@ -96,7 +106,22 @@ def plan_observations(items: pd.DataFrame, grid: ChipGrid) -> Plan:
     observations["item_ids"] = ids.to_numpy(dtype=object)  # object also where there is none
     columns = ["time", "date", "day", "sensor", "hv", "item_id", "item_ids", "at_plot"]
     columns += ["processed", "scene_count", "cloud_cover"]
-    return Plan(grid, records, observations[columns].reset_index(drop=True), superseded)
+    observations = observations[columns].reset_index(drop=True)
+    return Plan(grid, records, observations, superseded, _refused(items, grid))
+
+
+def _refused(items: pd.DataFrame, grid: ChipGrid) -> pd.DataFrame:
+    """The refused items of the chip's tiles; what their ids tell goes before what they claim."""
+    refused = items[items["refused"] != ""]
+    told = refused["item_id"].str.extract(_ID)
+    day = pd.to_datetime(told["day"], format="%Y%m%d", errors="coerce").fillna(refused["time"])
+    refused = refused.assign(
+        sensor=told["sensor"].fillna(refused["sensor"]),
+        h=told["h"].fillna(refused["h"]).astype(int),
+        v=told["v"].fillna(refused["v"]).astype(int),
+        day=day.dt.strftime("%Y-%m-%d").fillna(""),
+    )
+    return refused[pd.MultiIndex.from_frame(refused[["h", "v"]]).isin(list(grid.tiles))]
 
 
 def _touching(items: pd.DataFrame, grid: ChipGrid) -> pd.DataFrame:

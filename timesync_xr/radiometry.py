@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from .errors import InputError
 from .landsat import (
     COLLECTION1_SCALE,
     GRADES,
@@ -42,8 +43,11 @@ def to_collection1(dn: Array) -> Array:
 
     ``trunc((dn * 0.0000275 - 0.2) * 10000)`` in float64, truncated toward zero: fill (0) becomes
     -2000 and 65535 becomes 16022. Any shape; lazy in, lazy out. Source: USGS scale factors of
-    Collection 2 Level 2 and the range that TimeSync's stretches were made for.
+    Collection 2 Level 2 and the range that TimeSync's stretches were made for. `InputError` for
+    anything but uint16, which is no raw digital number.
     """
+    if dn.dtype != np.uint16:
+        raise InputError(f"digital numbers are uint16, not {dn.dtype}: give them as they were read")
     return _elementwise(collection1_table().take, dn, np.int16)
 
 
@@ -136,6 +140,8 @@ def has_bit(qa: Array, bit: int) -> Array:
 
 
 def _elementwise(function: Any, values: Array, dtype: Any) -> Array:
+    if not isinstance(values, xr.DataArray | np.ndarray | np.generic):  # dask's own, unnamed
+        return values.map_blocks(function, dtype=dtype)
     result = xr.apply_ufunc(
         function, values, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
     )

@@ -35,7 +35,7 @@ HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
 """Environment variable: megabytes of headers that a process keeps, 192 if unset."""
 
 BLOCK_CACHE: Final = "TIMESYNC_XR_BLOCK_CACHE"
-"""Environment variable: megabytes of compressed blocks that a process keeps, 256 if unset."""
+"""Environment variable: megabytes of compressed blocks that a process keeps, 128 if unset."""
 
 SPOOL: Final = "TIMESYNC_XR_SPOOL"
 """Environment variable: megabytes of disk for blocks that a plot nearby needs too, 8192 if unset.
@@ -273,7 +273,7 @@ class _State:
 
     def __init__(self) -> None:
         self.headers = _Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
-        self.blocks = _Cache[bytes](_setting(BLOCK_CACHE, 256) * 2**20, _block_size)
+        self.blocks = _Cache[bytes](_setting(BLOCK_CACHE, 128) * 2**20, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
         self._locks = [threading.Lock() for _ in range(1024)]
@@ -346,10 +346,11 @@ class NativeReader:
 
     def read(self, window: Any, **_unused: object) -> UInt16Array:
         """Pixels of a ``rasterio.windows.Window`` of the chip, uint16 of shape (height, width)."""
-        if self._future is None:
+        future, self._future = self._future, None  # what was fetched is not held any longer
+        if future is None:
             loaded = _load(self._asset, self._window, self._access)
         else:
-            loaded = self._future.result()
+            loaded = future.result()
         chip = _decode(self._asset, self._window, loaded, self._access)
         part: UInt16Array = chip[window.toslices()]
         return part

@@ -6,6 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from .composites import select_bands
+from .errors import InputError
 from .landsat import BANDS, CSV_BANDS, QA_BAND, SR_BANDS
 from .radiometry import contract_qa, is_fill, to_collection1
 
@@ -24,8 +25,20 @@ CSV_COLUMNS = (
 
 
 def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
-    """The plot pixel of a cube: index ``size // 2`` along y and x. Lazy in, lazy out."""
-    return cube.isel(y=cube.sizes["y"] // 2, x=cube.sizes["x"] // 2)
+    """The plot pixel of a cube, or of a part of one that holds it. Lazy in, lazy out.
+
+    It is the pixel at the attributes ``plot_x`` and ``plot_y``; of an array without them, index
+    ``size // 2`` along y and x. `InputError` for a part of a cube that lacks the plot.
+    """
+    if "plot_x" not in cube.attrs:
+        return cube.isel(y=cube.sizes["y"] // 2, x=cube.sizes["x"] // 2)
+    try:
+        return cube.sel(y=cube.attrs["plot_y"], x=cube.attrs["plot_x"])
+    except KeyError:
+        raise InputError(
+            f"the plot at x {cube.attrs['plot_x']:.15g}, y {cube.attrs['plot_y']:.15g} is not in "
+            "this part of its cube: take one that holds it"
+        ) from None
 
 
 def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.DataFrame:

@@ -43,10 +43,11 @@ class Spool:
             try:
                 if self._file is None:
                     self._open()
-                if self._file is None or len(data) > self._limit:
+                if self._file is None or not 0 < len(data) <= self._limit:
                     return
                 start = self._make_room(len(data))
-                os.pwrite(self._file, data, start)
+                if os.pwrite(self._file, data, start) < len(data):
+                    return
             except OSError:
                 self._limit = 0
                 self._places.clear()

@@ -106,6 +106,11 @@ class Summary:
         yield f"Ledger: {self.project}/ledger/plots.csv"
         if not self.complete:
             yield "Run the same command again to make what is missing."
+        elif self.already:
+            yield (
+                "What was done before was not looked at: --refresh looks for new items, "
+                "timesync-xr verify checks the files."
+            )
 
 
 def _some(names: pd.Series) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import AccessError
+
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
@@ -20,7 +22,12 @@ def sample(folder: Path) -> None:
     """
     from ..sample import make_sample
 
-    make_sample(folder)
+    try:
+        make_sample(folder)
+    except OSError as error:
+        raise AccessError(
+            f"{folder} can't be written: {error.strerror}. Choose a folder of yours"
+        ) from None
     click.echo(f"A sample archive lies in {folder}. To make a TimeSync project of it:")
     click.echo(
         f"  timesync-xr extract {folder}/plots.csv --out {folder}/project \\\n"
