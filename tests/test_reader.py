@@ -310,25 +310,6 @@ def test_nobody_answers(archive: Path) -> None:
         read_pixels(asset(), 0, 0, 5, 5, access)
 
 
-def test_cache_keeps_what_was_used_last_within_its_limit() -> None:
-    cache = reader._Cache[str](10, len)
-    for key in "abc":
-        cache.put((key,), 4 * key)
-    b, c, d = "bbbb", "cccc", "dddd"
-    assert (cache.get(("a",)), cache.get(("b",)), cache.get(("c",))) == (None, b, c)
-    cache.get(("b",))
-    cache.put(("d",), d)
-    assert (cache.get(("b",)), cache.get(("c",)), cache.get(("d",))) == (b, None, d)
-    cache.put(("d",), "DDDDDD")
-    assert (cache.get(("b",)), cache.get(("d",))) == (b, "DDDDDD")
-    cache.put(("e",), 11 * "e")
-    assert cache.get(("e",)) is None
-    cache.put(("x", 1), "x")
-    cache.drop(("x",))
-    assert cache.get(("x", 1)) is None
-    assert cache._size == 0
-
-
 @pytest.mark.parametrize("value", ["-1", "many", "1.5"])
 def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch, access: Access, value: str) -> None:
     monkeypatch.setenv(reader.THREADS, value)

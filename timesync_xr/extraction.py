@@ -60,7 +60,7 @@ from .styles import draw
 PRODUCTS: Final = ("png", "csv", "zarr")
 """What can be made of an observation."""
 
-_BATCH = 16
+_BATCH = 24
 """Observations that are read, rendered and written together."""
 
 _THREADS = min(8, 1 + (os.cpu_count() or 1))

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from . import tiff
 from .access import Access, clean, is_file
 from .blocks import find_blocks, read_blocks
+from .caches import Cache, Spool
 from .errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
 from .landsat import FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
-from .spool import Spool
 from .storage import read_ranges
 from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
@@ -165,7 +164,9 @@ def _fetch(address: str, asset: Asset, window: Window, access: Access) -> _Loade
             header = _fetch_header(address, access)
             state.headers.put(key, header)
         _check_grid(header, asset)
-        return header, _fetch_blocks(state, address, find_blocks(header, window), access)
+        return header, _fetch_blocks(
+            state.kept_blocks(asset, access), address, find_blocks(header, window), access
+        )
 
 
 def _fetch_header(address: str, access: Access) -> TiffHeader:
@@ -192,9 +193,8 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
 
 
 def _fetch_blocks(
-    state: _State, address: str, blocks: list[tiff.Block], access: Access
+    kept: Cache[bytes] | Spool, address: str, blocks: list[tiff.Block], access: Access
 ) -> dict[int, bytes]:
-    kept = state.spool if access.keep_blocks else state.blocks
     keep = not is_file(address)  # the system itself keeps the files that were read last
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
@@ -217,47 +217,8 @@ def _forget(address: str, access: Access) -> None:
     """Drops what is kept of a damaged file, so that a repaired one is read anew."""
     state = _state()
     state.headers.drop((access.endpoint, address))
-    state.blocks.drop((access.endpoint, address))
-    state.spool.drop((access.endpoint, address))
-
-
-T = TypeVar("T")
-
-
-class _Cache(Generic[T]):
-    """The values used last, up to a number of bytes. Safe for threads."""
-
-    def __init__(self, limit: int, size_of: Callable[[T], int]) -> None:
-        self._limit, self._size, self._size_of = limit, 0, size_of
-        self._values: OrderedDict[tuple[Any, ...], tuple[T, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[Any, ...]) -> T | None:
-        with self._lock:
-            found = self._values.get(key)
-            if found is None:
-                return None
-            self._values.move_to_end(key)
-            return found[0]
-
-    def put(self, key: tuple[Any, ...], value: T) -> None:
-        size = self._size_of(value)
-        with self._lock:
-            self._remove(key)
-            self._values[key] = (value, size)
-            self._size += size
-            while self._size > self._limit:
-                self._remove(next(iter(self._values)))
-
-    def drop(self, start: tuple[Any, ...]) -> None:
-        """Removes all values whose key starts so."""
-        with self._lock:
-            for key in [key for key in self._values if key[: len(start)] == start]:
-                self._remove(key)
-
-    def _remove(self, key: tuple[Any, ...]) -> None:
-        found = self._values.pop(key, None)
-        self._size -= found[1] if found else 0
+    for kept in (state.blocks, state.qa_blocks, state.spool):
+        kept.drop((access.endpoint, address))
 
 
 def _header_size(header: TiffHeader) -> int:
@@ -272,11 +233,22 @@ class _State:
     """Caches, locks and threads of one process."""
 
     def __init__(self) -> None:
-        self.headers = _Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
-        self.blocks = _Cache[bytes](_setting(BLOCK_CACHE, 128) * 2**20, _block_size)
+        self.headers = Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        blocks = _setting(BLOCK_CACHE, 128) * 2**20
+        self.blocks = Cache[bytes](blocks // 4 * 3, _block_size)
+        self.qa_blocks = Cache[bytes](blocks // 4, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
         self._locks = [threading.Lock() for _ in range(1024)]
+
+    def kept_blocks(self, asset: Asset, access: Access) -> Cache[bytes] | Spool:
+        """Where an asset's blocks are kept.
+
+        Those of QA_PIXEL are apart: a plot looks at them once more, when many others have passed.
+        """
+        if access.keep_blocks:
+            return self.spool
+        return self.qa_blocks if asset.band == QA_BAND else self.blocks
 
     def lock(self, address: str) -> threading.Lock:
         """A lock for an address; few other addresses share it."""

@@ -1,4 +1,4 @@
-"""Bytes that are wanted again later, in a file without a name: much more than fits in memory."""
+"""What was read and is wanted again: values in memory, and bytes in a file without a name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,54 @@ import shutil
 import tempfile
 import threading
 import weakref
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 _SHARE = 4
 """At most one part in this many of the disk's free space is taken."""
 
 Key = tuple[Any, ...]
+
+T = TypeVar("T")
+
+
+class Cache(Generic[T]):
+    """The values used last, up to a number of bytes. Safe for threads."""
+
+    def __init__(self, limit: int, size_of: Callable[[T], int]) -> None:
+        self._limit, self._size, self._size_of = limit, 0, size_of
+        self._values: OrderedDict[Key, tuple[T, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> T | None:
+        """The value of a key, None if it is not here."""
+        with self._lock:
+            found = self._values.get(key)
+            if found is None:
+                return None
+            self._values.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Key, value: T) -> None:
+        """Keep a value; those not used for longest make room."""
+        size = self._size_of(value)
+        with self._lock:
+            self._remove(key)
+            self._values[key] = (value, size)
+            self._size += size
+            while self._size > self._limit:
+                self._remove(next(iter(self._values)))
+
+    def drop(self, start: Key) -> None:
+        """Removes all values whose key starts so."""
+        with self._lock:
+            for key in [key for key in self._values if key[: len(start)] == start]:
+                self._remove(key)
+
+    def _remove(self, key: Key) -> None:
+        found = self._values.pop(key, None)
+        self._size -= found[1] if found else 0
 
 
 class Spool:

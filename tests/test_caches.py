@@ -1,4 +1,4 @@
-"""The spool against a plain dict: what it gives is right, and the newest are never missing."""
+"""Caches: what they give is what was put, and the newest are never missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr.spool import Spool
+from timesync_xr.caches import Cache, Spool
 
 LIMIT = 100
 steps = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 60)), max_size=60)
@@ -57,3 +57,22 @@ def test_keeps_nothing_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(LIMIT)
     spool.put((1,), b"x")
     assert spool.get((1,)) is None
+
+
+def test_cache_keeps_what_was_used_last_within_its_limit() -> None:
+    cache = Cache[str](10, len)
+    for key in "abc":
+        cache.put((key,), 4 * key)
+    b, c, d = "bbbb", "cccc", "dddd"
+    assert (cache.get(("a",)), cache.get(("b",)), cache.get(("c",))) == (None, b, c)
+    cache.get(("b",))
+    cache.put(("d",), d)
+    assert (cache.get(("b",)), cache.get(("c",)), cache.get(("d",))) == (b, None, d)
+    cache.put(("d",), "DDDDDD")
+    assert (cache.get(("b",)), cache.get(("d",))) == (b, "DDDDDD")
+    cache.put(("e",), 11 * "e")
+    assert cache.get(("e",)) is None
+    cache.put(("x", 1), "x")
+    cache.drop(("x",))
+    assert cache.get(("x", 1)) is None
+    assert cache._size == 0
