@@ -6,7 +6,7 @@ import pickle
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,7 +33,7 @@ from timesync_xr.errors import (
     ReadError,
     TransientReadError,
 )
-from timesync_xr.reader import Asset, NativeReader, read_window
+from timesync_xr.reader import Asset, RecordReader
 
 LEFT, TOP = -2115585, 2714805
 SIZE = 5000
@@ -86,10 +86,30 @@ def asset(name: str = "red", band: str | None = None) -> Asset:
     return Asset("LC09_CU_003004_SR", band or name, f"{BUCKET}/{name}.tif", LEFT, TOP)
 
 
+def chip(
+    col: float, row: float, width: int = 255, height: int = 255, bands: int = 1
+) -> SimpleNamespace:
+    """The grid of a chip, given by its first column and row, with some bands."""
+    left, top = LEFT + 30 * col, TOP - 30 * row
+    bounds = (left, top - 30 * height * bands, left + 30 * width, top)
+    shape = (height * bands, width)
+    return SimpleNamespace(bounds=tuple(float(edge) for edge in bounds), shape=shape)
+
+
+def record_reader(of: Sequence[Asset], spec: SimpleNamespace, access: Access) -> RecordReader:
+    """A reader as stackstac makes it."""
+    return RecordReader(
+        url=of, spec=spec, access=access, dtype=np.uint16, fill_value=np.uint16(0),
+        resampling=None, scale_offset=(1, 0), gdal_env=None, errors_as_nodata=(),
+    )  # fmt: skip
+
+
 def read_pixels(
     of: Asset, col: int, row: int, width: int, height: int, access: Access
 ) -> npt.NDArray[np.uint16]:
-    return read_window(of, LEFT + 30 * col, TOP - 30 * row, width, height, access)
+    return record_reader([of], chip(col, row, width, height), access).read(
+        Window(0, 0, width, height)
+    )
 
 
 def by_rasterio(
@@ -137,7 +157,7 @@ def test_window_outside_the_tile_reads_nothing() -> None:
 
 def test_window_off_the_pixels_is_refused(access: Access) -> None:
     with pytest.raises(InputError, match="15 m off"):
-        read_window(asset(), LEFT + 15, TOP, 5, 5, access)
+        record_reader([asset()], chip(0.5, 0, 5, 5), access)
 
 
 # Errors
@@ -320,28 +340,16 @@ def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch, access: Access, v
 # stackstac
 
 
-def chip(col: int, row: int, width: int = 255, height: int = 255) -> SimpleNamespace:
-    left, top = LEFT + 30 * col, TOP - 30 * row
-    bounds = (left, top - 30 * height, left + 30 * width, top)
-    return SimpleNamespace(bounds=tuple(float(edge) for edge in bounds), shape=(height, width))
-
-
-def native(of: Asset, spec: SimpleNamespace, access: Access) -> NativeReader:
-    return NativeReader(
-        url=of, spec=spec, access=access, dtype=np.uint16, fill_value=np.uint16(0),
-        resampling=None, scale_offset=(1, 0), gdal_env=None, errors_as_nodata=(),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("remote", [False, True])
-def test_native_reader(archive: Path, server: Counting, remote: bool) -> None:
+def test_bands_lie_one_below_the_other(archive: Path, server: Counting, remote: bool) -> None:
     access = Access(mirrors=((BUCKET, server.url if remote else str(archive)),))
-    made = native(asset(), chip(-20, 40), access)
+    bands = [asset("red"), asset("qa", "qa_pixel")]
+    made = record_reader(bands, chip(-20, 40, bands=2), access)
+    expected = np.concatenate([read_pixels(of, -20, 40, 255, 255, access) for of in bands])
     for one in (made, pickle.loads(pickle.dumps(made))):
-        whole = one.read(Window(0, 0, 255, 255))
-        np.testing.assert_array_equal(whole, read_pixels(asset(), -20, 40, 255, 255, access))
-        part = one.read(Window(15, 7, 30, 20))
-        np.testing.assert_array_equal(part, whole[7:27, 15:45])
+        np.testing.assert_array_equal(one.read(Window(0, 0, 255, 510)), expected)
+        part = one.read(Window(15, 247, 30, 20))
+        np.testing.assert_array_equal(part, expected[247:267, 15:45])
         one.close()
 
 
@@ -349,19 +357,18 @@ def test_readers_fetch_in_the_background(server: Counting) -> None:
     server.delay = 0.1
     access = Access(mirrors=((BUCKET, server.url),))
     names = [("red", 0), ("qa", 0)]
-    spec = chip(130, 140)
     start = time.monotonic()
     assets = [replace(asset(name), href=f"{BUCKET}/{'./' * n}{name}.tif") for name, n in names]
-    made = [native(of, spec, access) for of in assets]
+    made = [record_reader([of], chip(130, 140), access) for of in assets]
     assert time.monotonic() - start < 0.1
     for one in made:
         assert one.read(Window(0, 0, 255, 255)).all()
     assert time.monotonic() - start < 0.39  # one after the other: at least 2 x 0.2 s
 
 
-def test_native_reader_raises_on_read_only(access: Access) -> None:
+def test_raises_on_read_only(access: Access) -> None:
     for href in (None, "/vsicurl/x", f"{BUCKET}/none.tif"):
-        made = native(replace(asset(), href=href), chip(0, 0), access)
+        made = record_reader([replace(asset(), href=href)], chip(0, 0), access)
         with pytest.raises(ReadError, match="LC09_CU_003004_SR red"):
             made.read(Window(0, 0, 255, 255))
 
@@ -370,19 +377,19 @@ def test_stackstac_makes_a_cube_of_it(archive: Path, access: Access) -> None:
     to_dask = pytest.importorskip("stackstac.to_dask")
     raster_spec = pytest.importorskip("stackstac.raster_spec")
     table = np.empty(
-        (1, 2), [("url", object), ("bounds", np.float64, 4), ("scale_offset", np.float64, 2)]
+        (1, 1), [("url", object), ("bounds", np.float64, 4), ("scale_offset", np.float64, 2)]
     )
-    table["url"] = [[asset("red"), asset("qa", "qa_pixel")]]
-    table["bounds"] = (LEFT, TOP - 30 * SIZE, LEFT + 30 * SIZE, TOP)
-    spec = raster_spec.RasterSpec(0, chip(-20, 40).bounds, (30, 30))
+    table["url"][0, 0] = (asset("red"), asset("qa", "qa_pixel"))
+    spec = raster_spec.RasterSpec(0, chip(-20, 40, bands=2).bounds, (30, 30))
+    table["bounds"] = spec.bounds
     cube = to_dask.items_to_dask(
-        table, spec, (1, 2, 255, 255), dtype=np.dtype(np.uint16), fill_value=np.uint16(0),
-        rescale=False, reader=partial(NativeReader, access=access),
+        table, spec, (1, 1, 510, 255), dtype=np.dtype(np.uint16), fill_value=np.uint16(0),
+        rescale=False, reader=partial(RecordReader, access=access),
     )  # fmt: skip
-    found = cube.compute(scheduler="threads")
-    for i, (name, fill) in enumerate((("red", 0), ("qa", 1))):
+    found = cube.compute(scheduler="threads").reshape(2, 255, 255)
+    for band, name, fill in zip(found, ("red", "qa"), (0, 1), strict=True):
         expected = by_rasterio(archive / f"{name}.tif", -20, 40, 255, 255, fill)
-        np.testing.assert_array_equal(found[0, i], expected)
+        np.testing.assert_array_equal(band, expected)
 
 
 def _in_another_process(of: Asset, access: Access) -> int:
@@ -422,4 +429,5 @@ def data_in(path: Path) -> tuple[int, int]:
 
 
 def read_pixels_at(of: Asset, col: int, row: int, access: Access) -> npt.NDArray[np.uint16]:
-    return read_window(of, of.left + 30 * col, of.top - 30 * row, 255, 255, access)
+    spec = chip(col + (of.left - LEFT) / 30, row + (TOP - of.top) / 30)
+    return record_reader([of], spec, access).read(Window(0, 0, 255, 255))

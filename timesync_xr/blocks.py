@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .tiff import (
     COMPRESSIONS,
@@ -40,19 +42,19 @@ def _find_block(header: TiffHeader, index: int) -> Block:
     return Block(index, start, start + count)
 
 
-def read_blocks(header: TiffHeader, window: Window, data: Mapping[int, Buffer]) -> UInt16Array:
-    """The pixels of a window, a uint16 array of shape (height, width).
+def read_blocks(
+    header: TiffHeader, window: Window, data: Mapping[int, Buffer], out: UInt16Array
+) -> None:
+    """Put the pixels of a window into ``out``, a uint16 array of shape (height, width).
 
     ``data`` holds the compressed bytes of every block that `find_blocks` names and that is not
     sparse, by the block's number. Raises `TiffError` for a block that does not decode to its size.
     """
-    out: UInt16Array = np.empty((window.height, window.width), np.uint16)
     for index, inside, target in _cuts(header, window):
         if index in data:
-            out[target] = _decode_rows(header, index, data[index], inside[0])[:, inside[1]]
+            out[target] = _decode_part(header, index, data[index], inside)
         else:
             out[target] = header.fill
-    return out
 
 
 _Cut = tuple[slice, slice]
@@ -73,8 +75,8 @@ def _cut(first: int, length: int, step: int) -> Iterator[tuple[int, slice, slice
         yield i, slice(start - i * step, stop - i * step), slice(start - first, stop - first)
 
 
-def _decode_rows(header: TiffHeader, index: int, data: Buffer, rows: slice) -> UInt16Array:
-    """Some rows of a block, whole width, in native byte order."""
+def _decode_part(header: TiffHeader, index: int, data: Buffer, part: _Cut) -> UInt16Array:
+    """Part of a block in native byte order; it may lie in memory that the next block overwrites."""
     width, height = header.block_width, header.block_height
     if not header.tiled:
         height = min(height, header.height - index * height)
@@ -85,11 +87,12 @@ def _decode_rows(header: TiffHeader, index: int, data: Buffer, rows: slice) -> U
         raise TiffError(f"its block {index} is damaged: {name} data do not decode") from error
     if len(raw) != 2 * height * width:
         raise TiffError(f"its block {index} holds {len(raw)} bytes instead of {2 * height * width}")
-    block = np.frombuffer(raw, header.byte_order + "u2").reshape(height, width)[rows]
-    native: UInt16Array = block.astype(np.uint16, copy=False)
+    block = np.frombuffer(raw, header.byte_order + "u2").reshape(height, width)
+    rows, columns = part
+    native: UInt16Array = block[rows, : columns.stop].astype(np.uint16, copy=False)
     if header.predictor == 2:
         _undo_differences(native)
-    return native
+    return native[:, columns]
 
 
 def _undo_differences(rows: UInt16Array) -> None:
@@ -122,7 +125,18 @@ def _decoder(compression: int, lerc_extra: int) -> _Decoder:
         34925: imagecodecs.lzma_decode,
         50000: imagecodecs.zstd_decode,
     }[compression]
-    return lambda data, height, width: decode(data, out=np.empty(2 * height * width + 1, np.uint8))
+    return lambda data, height, width: decode(data, out=_scratch(2 * height * width + 1))
+
+
+_of_thread = threading.local()
+
+
+def _scratch(size: int) -> npt.NDArray[np.uint8]:
+    """Memory of this thread for one block at a time; to get it anew each time costs page faults."""
+    memory: npt.NDArray[np.uint8] | None = getattr(_of_thread, "memory", None)
+    if memory is None or len(memory) < size:
+        memory = _of_thread.memory = np.empty(size, np.uint8)
+    return memory[:size]
 
 
 def _lerc_decoder(around: int | None) -> _Decoder:

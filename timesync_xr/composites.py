@@ -7,8 +7,8 @@ found by name, so their order in the cube does not matter and a missing one is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,9 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     or a missing band.
     """
     chosen = get_composite(composite)
+    _check_channels(chosen)
     rgb: xr.DataArray = xr.apply_ufunc(
-        partial(_draw_chips, _rgb_kernel(chosen)),
+        lambda dn: draw_chips(dn, [chosen])[0],
         select_bands(cube, SR_BANDS),
         input_core_dims=[["band", "y", "x"]],
         output_core_dims=[["y", "x", "rgb"]],
@@ -126,10 +127,10 @@ def tasseled_cap_kernel(
     values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64] = CRIST
 ) -> npt.NDArray[np.float64]:
     """Tasseled cap of an array (6, ...) in the order of `SR_BANDS`; returns (3, ...)."""
-    if np.issubdtype(values.dtype, np.integer):
-        whole = np.rint(coefficients * _EXACT).astype(np.int32)
-        return _weighted_sums(values.astype(np.int32, copy=False), whole) / _EXACT
-    return _weighted_sums(values.astype(np.float64, copy=False), coefficients)
+    sums: npt.NDArray[np.float64] = np.tensordot(
+        np.rint(coefficients * _EXACT), values.astype(np.float64, copy=False), axes=1
+    )
+    return np.divide(sums, _EXACT, out=sums)
 
 
 def _tasseled_cap_last(
@@ -140,73 +141,80 @@ def _tasseled_cap_last(
     return np.moveaxis(tasseled_cap_kernel(first, coefficients)[..., 0], 0, -1)
 
 
-def _weighted_sums(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    sums: npt.NDArray[Any] = np.multiply.outer(weights[:, 0], values[0])
-    product = np.empty_like(values[0])
-    for total, row in zip(sums, weights, strict=True):
-        for band, weight in zip(values[1:], row[1:], strict=True):
-            np.add(total, np.multiply(band, weight, out=product), out=total)
-    return sums
-
-
-_Kernel = Callable[[npt.NDArray[np.uint16]], Iterator[npt.NDArray[np.uint8]]]
-"""From digital numbers (6, ...) to the bytes of the three channels, fill not yet black."""
-
-_STRIP = 64
+_STRIP = 51
 """Rows of a chip that are worked on at a time: few enough to stay in the processor's cache."""
 
-
-def _rgb_kernel(composite: Composite) -> _Kernel:
-    if set(composite.channels) <= set(COMPONENTS):
-        return partial(_tasseled_cap_bytes, composite)
-    if set(composite.channels) <= set(SR_BANDS):
-        return partial(_band_bytes, composite)
-    raise InputError(
-        f"composite {composite.name!r} has channels {composite.channels}: take all three from "
-        f"{', '.join(SR_BANDS)} or all three from {', '.join(COMPONENTS)}"
-    )
+_Planes = Iterator[npt.NDArray[Any]]
+"""The three channels of a strip, as numbers from 0 to 255 that are yet to be truncated."""
 
 
-def _tasseled_cap_bytes(
-    composite: Composite, dn: npt.NDArray[np.uint16]
-) -> Iterator[npt.NDArray[np.uint8]]:
-    components = tasseled_cap_kernel(_collection1_int32().take(dn))
+def draw_chips(
+    dn: npt.NDArray[np.uint16], composites: Sequence[Composite]
+) -> list[npt.NDArray[np.uint8]]:
+    """Digital numbers (..., 6, y, x) to the chips (..., y, x, 3) of each composite, fill black.
+
+    ``composites`` have channels of `SR_BANDS` or of `COMPONENTS`, else `InputError`.
+    """
+    for composite in composites:
+        _check_channels(composite)
+    shape = (*dn.shape[:-3], *dn.shape[-2:], 3)
+    chips = [np.empty(shape, dtype=np.uint8) for _ in composites]
+    for index in np.ndindex(dn.shape[:-3]):
+        for top in range(0, dn.shape[-2], _STRIP):
+            rows = slice(top, top + _STRIP)
+            _draw_strip(dn[index][:, rows], composites, [chip[index][rows] for chip in chips])
+    return chips
+
+
+def _check_channels(composite: Composite) -> None:
+    channels = set(composite.channels)
+    if not (channels <= set(COMPONENTS) or channels <= set(SR_BANDS)):
+        raise InputError(
+            f"composite {composite.name!r} has channels {composite.channels}: take all three from "
+            f"{', '.join(SR_BANDS)} or all three from {', '.join(COMPONENTS)}"
+        )
+
+
+def _draw_strip(
+    dn: npt.NDArray[np.uint16],
+    composites: Sequence[Composite],
+    chips: Sequence[npt.NDArray[np.uint8]],
+) -> None:
+    places = dn.astype(np.intp)  # of the tables below; numpy would do it for each
+    fill = None if dn.all() else (dn == FILL).any(axis=0)
+    for composite, chip in zip(composites, chips, strict=True):
+        draw = _band_planes if composite.channels[0] in SR_BANDS else _tasseled_cap_planes
+        for channel, plane in enumerate(draw(composite, places)):
+            chip[..., channel] = plane
+        if fill is not None:
+            chip[fill] = 0
+
+
+def _tasseled_cap_planes(composite: Composite, places: npt.NDArray[np.intp]) -> _Planes:
+    components = tasseled_cap_kernel(_collection1_float().take(places, mode="clip"))
     for name, limits in zip(composite.channels, composite.limits, strict=True):
-        yield stretch(components[COMPONENTS.index(name)], *limits)
+        yield _stretched(components[COMPONENTS.index(name)], *limits)
 
 
-def _band_bytes(
-    composite: Composite, dn: npt.NDArray[np.uint16]
-) -> Iterator[npt.NDArray[np.uint8]]:
+def _band_planes(composite: Composite, places: npt.NDArray[np.intp]) -> _Planes:
     for name, limits in zip(composite.channels, composite.limits, strict=True):
-        yield _byte_table(*limits).take(dn[SR_BANDS.index(name)])
+        yield _byte_table(*limits).take(places[SR_BANDS.index(name)], mode="clip")
+
+
+def _stretched(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.float64]:
+    """As `stretch`, before the truncation and with fewer arrays in between."""
+    made: npt.NDArray[np.float64] = values - low
+    np.multiply(made, 255 / (high - low), out=made)
+    return np.clip(made, 0, 255, out=made)
 
 
 @cache
 def _byte_table(low: float, high: float) -> npt.NDArray[np.uint8]:
     """Stretched byte of each of the 65,536 digital numbers."""
-    table: npt.NDArray[np.uint8] = stretch(collection1_table().astype(np.float64), low, high)
+    table: npt.NDArray[np.uint8] = stretch(collection1_table(), low, high)
     return table
 
 
 @cache
-def _collection1_int32() -> npt.NDArray[np.int32]:
-    return collection1_table().astype(np.int32)
-
-
-def _draw_chips(kernel: _Kernel, dn: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """Digital numbers (..., 6, y, x) to chips (..., y, x, 3), fill black."""
-    rgb = np.empty((*dn.shape[:-3], *dn.shape[-2:], 3), dtype=np.uint8)
-    for index in np.ndindex(dn.shape[:-3]):
-        for top in range(0, dn.shape[-2], _STRIP):
-            rows = slice(top, top + _STRIP)
-            _draw_strip(kernel, dn[index][:, rows], rgb[index][rows])
-    return rgb
-
-
-def _draw_strip(kernel: _Kernel, dn: npt.NDArray[np.uint16], rgb: npt.NDArray[np.uint8]) -> None:
-    for channel, values in enumerate(kernel(dn)):
-        rgb[..., channel] = values
-    fill = (dn == FILL).any(axis=0)
-    if fill.any():
-        rgb[fill] = 0
+def _collection1_float() -> npt.NDArray[np.float64]:
+    return collection1_table().astype(np.float64)

@@ -12,6 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -19,10 +20,10 @@ from .access import Access, Mirrors, access_for
 from .catalog import parse_datetime, search_items
 from .grid import ChipGrid, get_region
 from .items import in_period
-from .landsat import BANDS, FILL, OFFSET, PIXEL, QA_BAND, SCALE, TILE_SIZE
+from .landsat import BANDS, FILL, OFFSET, PIXEL, QA_BAND, SCALE
 from .observations import Plan, merge_records, plan_observations
 from .plots import PlotLike, plot_from
-from .reader import Asset, NativeReader
+from .reader import Asset, RecordReader
 
 CHUNK_BYTES = 32 * 2**20
 """About how much a chunk of a cube holds: 35 observations of 255 x 255 pixels."""
@@ -89,13 +90,36 @@ def chips_for_plot(
     return build_cube(plan, access)
 
 
-def build_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.DataArray:
+def build_cube(plan: Plan, access: Access) -> xr.DataArray:
     """The lazy cube of a plan; see `chips_for_plot` for its dims and coordinates."""
     grid = plan.grid
-    per_chunk = max(1, CHUNK_BYTES // (2 * len(bands) * grid.width * grid.height))
+    per_chunk = max(1, CHUNK_BYTES // (2 * len(BANDS) * grid.width * grid.height))
     chunks = plan.chunks(min(per_chunk, 256))
+    return _labelled(plan, _merged(plan, chunks, access), BANDS)
+
+
+def read_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.DataArray:
+    """The cube of a plan in memory: what `build_cube` has dask do for a chunk, done at once."""
+    spec = _image_spec(plan, bands)
+    readers = [
+        RecordReader(url=assets, spec=spec, access=access)
+        for assets in _assets(plan.records, bands)
+    ]
+    images = np.empty((len(readers), 1, *spec.shape), _DTYPE)
+    for reader, (image,) in zip(readers, images, strict=True):
+        reader.read_into(image)
+    return _labelled(plan, _merge_images(images, _first_records(plan), bands), bands)
+
+
+_DTYPE = np.dtype(np.uint16)
+_FILL = np.uint16(FILL)
+
+
+def _labelled(plan: Plan, data: Any, bands: Sequence[str]) -> xr.DataArray:
+    """Pixels (observation, band, y, x) with their coordinates and attributes."""
+    grid = plan.grid
     cube = xr.DataArray(
-        _merged(plan, chunks, _records(plan, chunks, access, bands), bands),
+        data,
         dims=("time", "band", "y", "x"),
         coords={
             "time": plan.observations["time"].to_numpy("datetime64[ns]"),
@@ -120,41 +144,57 @@ def build_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.D
     return _with_crs(cube, grid)
 
 
-def _records(plan: Plan, chunks: list[slice], access: Access, bands: Sequence[str]) -> Any:
-    """Dask array (record, band, y, x), chunked along record so that no observation is parted."""
-    import dask.array as da
-    from stackstac.raster_spec import RasterSpec
+def _images(plan: Plan, chunks: list[slice], access: Access) -> Any:
+    """Dask array (record, 1, row, column): each record an image, its bands one below the other.
+
+    It is chunked along the records so that no observation is parted.
+    """
     from stackstac.to_dask import items_to_dask
 
-    shape = (len(plan.records), len(bands), plan.grid.height, plan.grid.width)
-    if not shape[0]:
-        return da.empty(shape, chunks=shape, dtype=np.uint16)
-    left, bottom, right, top = plan.grid.bounds
+    spec = _image_spec(plan, BANDS)
     return items_to_dask(
-        _asset_table(plan.records, bands),
-        RasterSpec(epsg=0, bounds=(left, bottom, right, top), resolutions_xy=(PIXEL, PIXEL)),
-        chunksize=(_record_counts(plan, chunks), len(bands), *shape[2:]),
-        dtype=np.dtype(np.uint16),
-        fill_value=np.uint16(FILL),
+        _asset_table(plan.records, spec),
+        spec,
+        chunksize=(_record_counts(plan, chunks), 1, *spec.shape),
+        dtype=_DTYPE,
+        fill_value=_FILL,
         rescale=False,
-        reader=partial(NativeReader, access=access),
+        reader=partial(RecordReader, access=access),
     )
 
 
-def _asset_table(records: pd.DataFrame, bands: Sequence[str]) -> np.ndarray[Any, Any]:
-    """stackstac's table of assets: what to read, and the outer edges of its tile."""
+def _image_spec(plan: Plan, bands: Sequence[str]) -> Any:
+    """stackstac's grid of a record's image."""
+    from stackstac.raster_spec import RasterSpec
+
+    left, _, right, top = plan.grid.bounds
+    bottom = top - len(bands) * plan.grid.height * PIXEL
+    return RasterSpec(epsg=0, bounds=(left, bottom, right, top), resolutions_xy=(PIXEL, PIXEL))
+
+
+def _assets(records: pd.DataFrame, bands: Sequence[str]) -> list[tuple[Asset, ...]]:
+    """The assets of each record."""
+    return [
+        tuple(Asset(r["item_id"], band, r[band], r["left"], r["top"]) for band in bands)
+        for r in records.to_dict("records")
+    ]
+
+
+def _asset_table(records: pd.DataFrame, spec: Any) -> np.ndarray[Any, Any]:
+    """stackstac's table (record, 1): all assets of a record at once. They all touch the chip."""
     table = np.empty(
-        (len(records), len(bands)),
+        (len(records), 1),
         dtype=[("url", object), ("bounds", np.float64, 4), ("scale_offset", np.float64, 2)],
     )
-    edge = TILE_SIZE * PIXEL
-    for row, record in enumerate(records.to_dict("records")):
-        left, top = record["left"], record["top"]
-        table["bounds"][row] = (left, top - edge, left + edge, top)
-        for column, band in enumerate(bands):
-            table["url"][row, column] = Asset(record["item_id"], band, record[band], left, top)
-    table["scale_offset"] = (1, 0)
+    for row, assets in enumerate(_assets(records, BANDS)):
+        table["url"][row, 0] = assets
+    table["bounds"], table["scale_offset"] = spec.bounds, (1, 0)
     return table
+
+
+def _first_records(plan: Plan) -> npt.NDArray[np.intp]:
+    """The first record of each observation."""
+    return plan.records["observation"].searchsorted(np.arange(len(plan.observations)))
 
 
 def _record_counts(plan: Plan, chunks: list[slice]) -> tuple[int, ...]:
@@ -162,27 +202,33 @@ def _record_counts(plan: Plan, chunks: list[slice]) -> tuple[int, ...]:
     return tuple(np.diff([*starts, len(plan.records)]).tolist())
 
 
-def _merged(plan: Plan, chunks: list[slice], records: Any, bands: Sequence[str]) -> Any:
-    """Observations of records; the records themselves where none needs merging."""
-    if len(plan.records) == len(plan.observations):
-        return records
+def _merged(plan: Plan, chunks: list[slice], access: Access) -> Any:
+    """Dask array (observation, band, y, x) of the merged records."""
     import dask.array as da
 
-    starts = np.flatnonzero(np.r_[True, np.diff(plan.records["observation"]) != 0])
+    shape = len(BANDS), plan.grid.height, plan.grid.width
+    if not chunks:
+        return da.empty((0, *shape), chunks=(0, *shape), dtype=_DTYPE)
+    starts = _first_records(plan)
     sizes = tuple(c.stop - c.start for c in chunks)
     first = np.repeat(np.cumsum([0, *_record_counts(plan, chunks)[:-1]]), sizes)
     return da.map_blocks(
-        partial(_merge_block, qa=list(bands).index(QA_BAND)),
-        records,
+        partial(_merge_images, bands=BANDS),
+        _images(plan, chunks, access),
         da.from_array((starts - first).reshape(-1, 1, 1, 1), chunks=(sizes, 1, 1, 1)),
-        chunks=(sizes, *records.chunks[1:]),
-        dtype=np.uint16,
-        meta=np.empty((0,) * 4, dtype=np.uint16),
+        chunks=(sizes, *shape),
+        dtype=_DTYPE,
+        meta=np.empty((0,) * 4, dtype=_DTYPE),
     )
 
 
-def _merge_block(records: Any, starts: Any, qa: int) -> Any:
-    return merge_records(records, starts.ravel(), qa)
+def _merge_images(images: Any, starts: Any, bands: Sequence[str]) -> npt.NDArray[np.uint16]:
+    """Observations (observation, band, y, x) of the images of their records."""
+    count, _, rows, columns = images.shape
+    records = images.reshape(count, len(bands), rows // len(bands), columns)
+    if starts.size == count:
+        return records  # type: ignore[no-any-return]
+    return merge_records(records, starts.ravel(), list(bands).index(QA_BAND))
 
 
 def _with_crs(cube: xr.DataArray, grid: ChipGrid) -> xr.DataArray:

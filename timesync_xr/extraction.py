@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ from .account import (
     write_account,
 )
 from .composites import select_bands
-from .cube import build_cube
+from .cube import read_cube
 from .cubes import (
     CubeBuilder,
     cube_attributes,
@@ -55,12 +55,12 @@ from .observations import Plan, plan_observations
 from .plots import Plot
 from .radiometry import contract_qa, is_clear
 from .spectra import plot_pixel, spectral_table
-from .styles import draw
+from .styles import draw_each
 
 PRODUCTS: Final = ("png", "csv", "zarr")
 """What can be made of an observation."""
 
-_BATCH = 24
+_BATCH = 40
 """Observations that are read, rendered and written together."""
 
 _THREADS = min(8, 1 + (os.cpu_count() or 1))
@@ -210,36 +210,48 @@ def _export(
 
     stopped, writing = threading.Event(), threading.Semaphore(_THREADS)
 
-    def export(part: slice) -> list[tuple[Rows, xr.DataArray | ReadError, pd.DataFrame | None]]:
-        parts: list[tuple[Rows, xr.DataArray | ReadError, pd.DataFrame | None]] = []
+    def export(part: slice) -> list[_Done]:
+        done: list[_Done] = []
         for where, made in _computed(todo, part, request.access, BANDS):
             with writing:
                 if stopped.is_set():  # the run has ended: write no more
                     break
-                told = None
-                if not isinstance(made, ReadError):
+                if isinstance(made, ReadError):
+                    done.append(_Done(rows[where], made, None))
+                else:
                     told = write_chips(made, plot, request, folder)
-            parts.append((rows[where], made, told))
-        return parts
+                    done.append(_Done(rows[where], told, made.to_numpy() if keep else None))
+        return done
 
     threads = ThreadPoolExecutor(_THREADS)
     try:
-        for parts in _in_turn(threads, export, todo.chunks(_BATCH)):
-            for where, made, told in parts:
-                if isinstance(made, ReadError):
-                    note_failure(account, where, made)
-                elif told is not None:
-                    account.loc[where, list(told.columns)] = told.to_numpy()
-                    if keep is not None:
-                        seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
-                        keep(where[seen], made.to_numpy()[seen])
-                yield len(where)
+        for batch in _in_turn(threads, export, todo.chunks(_BATCH)):
+            for done in batch:
+                if isinstance(done.told, ReadError):
+                    note_failure(account, done.rows, done.told)
+                else:
+                    account.loc[done.rows, list(done.told.columns)] = done.told.to_numpy()
+                    if keep is not None and done.pixels is not None:
+                        seen = (done.told["outcome"] != FILL_AT_PLOT).to_numpy()
+                        keep(done.rows[seen], done.pixels[seen])
+                yield len(done.rows)
     finally:
         stopped.set()
         threads.shutdown(wait=False, cancel_futures=True)  # a read may wait for minutes
         end = time.monotonic() + _LAST_WRITES
         for _ in range(_THREADS):  # but what is being written is waited for
             writing.acquire(timeout=max(0.0, end - time.monotonic()))
+
+
+class _Done(NamedTuple):
+    """Some observations that are done."""
+
+    rows: Rows
+    """Where they stand in the account."""
+    told: pd.DataFrame | ReadError
+    """What `write_chips` tells of them, or which of their assets can't be read."""
+    pixels: npt.NDArray[np.uint16] | None
+    """Their pixels, where a cube is to be kept."""
 
 
 def _in_turn(
@@ -266,7 +278,7 @@ def _computed(
     inside[part] = True
     smaller = plan.select(inside)
     try:
-        yield part, build_cube(smaller, access, bands).compute(scheduler="synchronous")
+        yield part, read_cube(smaller, access, bands)
     except ReadError as error:
         days = [slice(part.start + d.start, part.start + d.stop) for d in smaller.chunks(1)]
         if len(days) == 1:
@@ -288,8 +300,7 @@ def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder
     made.loc[table.index, "outcome"] = OTHER_PLATFORM
     made.loc[chosen.index, "outcome"] = WRITTEN
     taken = _at(cube, chosen.index)
-    drawn = request.composites if "png" in request.products else ()
-    chips = [draw(taken, composite).to_numpy() for composite in drawn]
+    chips = draw_each(taken, request.composites if "png" in request.products else ())
     lines = csv_files(chosen) if "csv" in request.products else []
     days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
     for position, day in enumerate(days):
@@ -308,11 +319,18 @@ def _at(cube: xr.DataArray, steps: pd.Index) -> xr.DataArray:
 def _measured(cube: xr.DataArray) -> pd.DataFrame:
     """The columns `PIXELS` of the account of each observation, as text."""
     qa = cube.sel(band=QA_BAND)
-    shares = [_is_fill_pixel(cube).mean(("y", "x")), is_clear(qa).mean(("y", "x"))]
-    texts = [[f"{share:.4f}" for share in part.to_numpy()] for part in shares]
+    size = cube.sizes["y"] * cube.sizes["x"]
+    counts = [_count(_is_fill_pixel(cube)), _count(is_clear(qa))]
+    shares = [[f"{count / size:.4f}" for count in part] for part in counts]
     return pd.DataFrame(
-        dict(zip(PIXELS, [plot_pixel(qa).to_numpy().astype(str), *texts], strict=True))
+        dict(zip(PIXELS, [plot_pixel(qa).to_numpy().astype(str), *shares], strict=True))
     )
+
+
+def _count(where: xr.DataArray) -> list[int]:
+    """How many pixels of each chip hold."""
+    counts: list[int] = np.count_nonzero(where.to_numpy(), axis=(1, 2)).tolist()
+    return counts
 
 
 def _is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:

@@ -1,20 +1,20 @@
 """Pixels of one asset: header and block caches, a pool of threads, and the reader of stackstac.
 
-`read_window` reads native pixels by integer arithmetic: nothing is warped, and a file that does
-not sit exactly on its tile is refused. All state (caches, threads) belongs to one process and is
-made when first used.
+Native pixels are read by integer arithmetic: nothing is warped, and a file that does not sit
+exactly on its tile is refused. All state (caches, threads) belongs to one process and is made when
+first used.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, Protocol
+from functools import lru_cache, partial
+from typing import Any, Final, NoReturn, Protocol
 
 import numpy as np
 
@@ -71,23 +71,14 @@ class Asset:
         return QA_FILL if self.band == QA_BAND else FILL
 
 
-def read_window(
-    asset: Asset, left: int, top: int, width: int, height: int, access: Access
-) -> UInt16Array:
-    """The pixels of a window of an asset: uint16, shape (height, width), y descending.
-
-    ``left`` and ``top`` are the outer edges of the window in metres, ``width`` and ``height`` are
-    pixels of 30 m. Pixels outside the tile are `Asset.fill`; sparse blocks inside are what GDAL
-    makes of them. Headers and compressed blocks are kept for the next window. Raises `ReadError`
-    (`MissingAssetError`, `CorruptAssetError`, `TransientReadError`), which names the asset, or
-    `AccessError`.
-    """
-    window = _window(asset, left, top, width, height)
-    return _decode(asset, window, _load(asset, window, access), access)
+_Loaded = tuple[TiffHeader, dict[int, bytes]]
+"""The header of an asset and the compressed blocks that a window touches."""
 
 
-def _window(asset: Asset, left: int, top: int, width: int, height: int) -> Window:
-    """A window in pixels of the asset's tile; it may reach out of the tile."""
+def _window(spec: _Spec, asset: Asset) -> Window:
+    """The pixels of a chip in an asset's tile, whole numbers of them; it may reach out of it."""
+    left, _, _, top = (round(edge) for edge in spec.bounds)
+    height, width = spec.shape
     return Window(_pixels(left - asset.left), _pixels(asset.top - top), width, height)
 
 
@@ -105,35 +96,10 @@ def _inside(window: Window) -> Window | None:
     return Window(c0, r0, c1 - c0, r1 - r0) if c0 < c1 and r0 < r1 else None
 
 
-_Loaded = tuple[TiffHeader, dict[int, bytes]]
-"""The header of an asset and the compressed blocks that a window touches."""
-
-
-def _load(asset: Asset, window: Window, access: Access) -> _Loaded | None:
-    """Fetches what a window needs; None if it lies outside the tile, which needs nothing."""
-    inside = _inside(window)
-    if inside is None:
-        return None
-    if asset.href is None:
-        raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
+def _load(asset: Asset, address: str, window: Window, access: Access) -> _Loaded:
+    """Fetches what a window inside the tile needs."""
     with _errors_named(asset, access):
-        return _fetch(access.resolve(asset.href), asset, inside, access)
-
-
-def _decode(asset: Asset, window: Window, loaded: _Loaded | None, access: Access) -> UInt16Array:
-    """The pixels of a window from what `_load` fetched for it."""
-    inside = _inside(window)
-    shape = (window.height, window.width)
-    if inside is None or loaded is None:
-        return np.full(shape, asset.fill, np.uint16)
-    with _errors_named(asset, access):
-        pixels = read_blocks(loaded[0], inside, loaded[1])
-    if pixels.shape == shape:
-        return pixels
-    out: UInt16Array = np.full(shape, asset.fill, np.uint16)
-    y, x = inside.row - window.row, inside.col - window.col
-    out[y : y + inside.height, x : x + inside.width] = pixels
-    return out
+        return _fetch(address, asset, window, access)
 
 
 @contextmanager
@@ -290,49 +256,100 @@ class _Spec(Protocol):
     def shape(self) -> tuple[int, int]: ...
 
 
-class NativeReader:
-    """Reads an asset for stackstac on the pixels of the chip, without warping.
+class RecordReader:
+    """Reads a record for stackstac: its bands one below the other, each on the pixels of the chip.
 
-    stackstac makes the readers of a whole chunk before it reads the first. So each starts to fetch
-    in the background when it is made, and the waiting times of all requests overlap; `read` only
-    decodes. Files wait for nothing: they are read in `read`. Bind ``access`` with
-    `functools.partial`.
+    To stackstac a record is a single image, since what it does for each image takes longer than to
+    read one. Pixels are read by integer arithmetic, without warping; those outside the tile are
+    `Asset.fill`, and sparse blocks inside are what GDAL makes of them. stackstac makes the readers
+    of a whole chunk before it reads the first. So each starts to fetch in the background when it
+    is made, and the waiting times of all requests overlap; `read` only decodes. Files wait for
+    nothing: they are read in `read`. Headers and compressed blocks are kept for the next chip.
+    Bind ``access`` with `functools.partial`.
     """
 
-    def __init__(self, *, url: Asset, spec: _Spec, access: Access, **_unused: object) -> None:
-        """``url`` is the asset, ``spec`` the chip; stackstac's settings for GDAL do not apply."""
-        left, _, _, top = (round(edge) for edge in spec.bounds)
-        height, width = spec.shape
-        self._asset, self._access = url, access
-        self._window = _window(url, left, top, width, height)
-        self._future = self._prefetch()
+    def __init__(
+        self, *, url: Sequence[Asset], spec: _Spec, access: Access, **_unused: object
+    ) -> None:
+        """``url`` lists the assets, ``spec`` is the grid of all bands one below the other.
 
-    def _prefetch(self) -> Future[_Loaded | None] | None:
-        """Starts to fetch from a remote address."""
+        stackstac's settings for GDAL do not apply.
+        """
+        height, width = spec.shape[0] // len(url), spec.shape[1]
+        whole = _window(spec, url[0])
+        self._assets, self._access = tuple(url), access
+        self._window = Window(whole.col, whole.row, width, height)
+        self._fetches = [self._fetch(asset) for asset in url]
+
+    def _fetch(self, asset: Asset) -> Callable[[], _Loaded | None]:
+        """A function that returns what was fetched; what is remote is on its way."""
+        inside = _inside(self._window)
+        if inside is None:
+            return lambda: None
         try:
-            if self._asset.href is None or is_file(self._access.resolve(self._asset.href)):
-                return None
-        except ReadError:
-            return None  # `read` raises it
-        return _state().pool.submit(_load, self._asset, self._window, self._access)
+            address = self._resolve(asset)
+        except ReadError as error:
+            return partial(_fail, error)  # `read` raises it
+        if is_file(address):
+            return partial(_load, asset, address, inside, self._access)
+        return _state().pool.submit(_load, asset, address, inside, self._access).result
+
+    def _resolve(self, asset: Asset) -> str:
+        if asset.href is None:
+            raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
+        with _errors_named(asset, self._access):
+            return self._access.resolve(asset.href)
 
     def read(self, window: Any, **_unused: object) -> UInt16Array:
-        """Pixels of a ``rasterio.windows.Window`` of the chip, uint16 of shape (height, width)."""
-        future, self._future = self._future, None  # what was fetched is not held any longer
-        if future is None:
-            loaded = _load(self._asset, self._window, self._access)
-        else:
-            loaded = future.result()
-        chip = _decode(self._asset, self._window, loaded, self._access)
-        part: UInt16Array = chip[window.toslices()]
+        """Pixels of a ``rasterio.windows.Window`` of the image, uint16; errors as `read_into`."""
+        image: UInt16Array = np.empty(self._shape, np.uint16)
+        self.read_into(image)
+        part: UInt16Array = image[window.toslices()]
         return part
+
+    def read_into(self, image: UInt16Array) -> None:
+        """Put all pixels into an array of the image's shape (bands * rows, columns).
+
+        Raises `ReadError` (`MissingAssetError`, `CorruptAssetError`, `TransientReadError`), which
+        names the asset, or `AccessError`.
+        """
+        fetches, self._fetches = self._fetches, []  # what was fetched is not held any longer
+        if not fetches:
+            fetches = [self._fetch(asset) for asset in self._assets]
+        bands = image.reshape(len(self._assets), self._window.height, self._window.width)
+        for asset, fetch, out in zip(self._assets, fetches, bands, strict=True):
+            _decode(asset, self._window, fetch(), self._access, out)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self._assets) * self._window.height, self._window.width
 
     def close(self) -> None:
         """Nothing is open between reads."""
 
-    def __getstate__(self) -> tuple[Asset, Window, Access]:
-        return self._asset, self._window, self._access
+    def __getstate__(self) -> tuple[tuple[Asset, ...], Window, Access]:
+        return self._assets, self._window, self._access
 
-    def __setstate__(self, state: tuple[Asset, Window, Access]) -> None:
-        self._asset, self._window, self._access = state
-        self._future = None
+    def __setstate__(self, state: tuple[tuple[Asset, ...], Window, Access]) -> None:
+        self._assets, self._window, self._access = state
+        self._fetches = []
+
+
+def _fail(error: ReadError) -> NoReturn:
+    raise error
+
+
+def _decode(
+    asset: Asset, window: Window, loaded: _Loaded | None, access: Access, out: UInt16Array
+) -> None:
+    """Put the pixels of a window into ``out``, from what was fetched for it."""
+    inside = _inside(window)
+    if loaded is None or inside is None:
+        out[...] = asset.fill
+        return
+    if inside[2:] != window[2:]:
+        out[...] = asset.fill
+        y, x = inside.row - window.row, inside.col - window.col
+        out = out[y : y + inside.height, x : x + inside.width]
+    with _errors_named(asset, access):
+        read_blocks(loaded[0], inside, loaded[1], out)

@@ -18,7 +18,7 @@ in its own unit.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from . import indices
-from .composites import COMPONENTS, composite_rgb, select_bands, stretch, tasseled_cap
+from .composites import (
+    COMPONENTS,
+    composite_rgb,
+    draw_chips,
+    select_bands,
+    stretch,
+    tasseled_cap,
+)
 from .errors import InputError
 from .landsat import COMPOSITES, FILL, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
 from .plots import id_problem
@@ -159,6 +166,14 @@ def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:
     rgb = xr.concat([layer.drop_vars("band", errors="ignore") for layer in layers], "rgb")
     chips: xr.DataArray = rgb.transpose(..., "rgb").astype(np.uint8)
     return chips
+
+
+def draw_each(cube: xr.DataArray, composites: Sequence[Composite]) -> list[npt.NDArray[np.uint8]]:
+    """Chips (time, y, x, 3) of a cube (time, band, y, x) in memory, of each composite."""
+    common = [c for c in composites if set(c.channels) <= {*SR_BANDS, *COMPONENTS}]
+    bands = select_bands(cube, SR_BANDS).transpose("time", "band", "y", "x")
+    chips = dict(zip(common, draw_chips(bands.to_numpy(), common), strict=True))
+    return [chips[c] if c in chips else draw(cube, c).to_numpy() for c in composites]
 
 
 def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:
