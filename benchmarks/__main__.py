@@ -32,11 +32,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="runs of each job")
     parser.add_argument("--observations", type=int, default=120, help="of a plot; peers do fewer")
     parser.add_argument("--few", type=int, default=300, help="observations of the short series")
+    parser.add_argument(
+        "--some", type=int, default=500, help="of a series whose memory is measured"
+    )
     parser.add_argument("--many", type=int, default=3000, help="observations of the long series")
     parser.add_argument("--folder", type=Path, help="where to work; a few GB, on a disk")
     options = parser.parse_args()
     if options.smoke:
-        options.runs, options.observations, options.few, options.many = 1, 4, 4, 4
+        options.runs = 1
+        options.observations = options.few = options.some = options.many = 4
     return options
 
 
@@ -83,6 +87,7 @@ def _peers(here: Setting, count: int) -> tuple[dict[str, Job], list[str]]:
     notes = ["lazycogs: left out, it needs Python 3.12 and asynchronous stores of its own"]
     if importlib.util.find_spec("odc") and importlib.util.find_spec("odc.stac"):
         jobs["odc-stac"] = here.job("odc-stac cube", count)
+        jobs["odc-stac by code"] = here.job("odc-stac cube by code", count)
     else:
         notes.append("odc-stac: left out, it is not installed (extra: bench)")
     if REFERENCE.is_dir() and importlib.util.find_spec("s3fs"):
@@ -96,6 +101,7 @@ def _series(long: Setting, options: argparse.Namespace) -> dict[str, Job]:
     return {
         "graph": long.job("timesync_xr graph", min(1500, options.many)),
         f"{options.few} observations": long.job("timesync_xr", options.few),
+        f"{options.some} observations": long.job("timesync_xr", options.some),
         f"{options.many} observations": long.job("timesync_xr", options.many),
     }
 
@@ -115,7 +121,7 @@ def _targets(found: dict[str, Figures], options: argparse.Namespace) -> Iterator
     yield from speed_targets(found)
     yield from request_targets(found)
     if not options.smoke:
-        yield from scale_targets(found, options.few, options.many)
+        yield from scale_targets(found, options.few, options.some, options.many)
     yield from startup_targets(options.runs)
 
 

@@ -170,19 +170,30 @@ _GDAL: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
 
 def _odc(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:
+    """odc-stac at its best: told the CRS of the files and the exact pixels, it need not warp."""
+    _load_by_odc(job, items, plots, REGION.wkt)
+
+
+def _odc_by_code(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:
+    """odc-stac as it is mostly called: with the code of the CRS, by which it has to warp."""
+    _load_by_odc(job, items, plots, "EPSG:5070")
+
+
+def _load_by_odc(job: Job, items: str, plots: tuple[str, ...], crs: str) -> None:
     import odc.stac
     import pystac
     import rasterio
+    from affine import Affine
     from odc.geo.geobox import GeoBox
 
     found = [pystac.Item.from_dict(feature) for feature in _direct(job, items)]
     every = {"data_type": "uint16", "nodata": 0}
-    box = GeoBox.from_bbox(_chip_bounds(plots[0]), REGION.wkt, shape=(255, 255))
+    left, _, _, top = _chip_bounds(plots[0])
     with rasterio.Env(**_GDAL):
         odc.stac.load(
             found,
             bands=list(BANDS),
-            geobox=box,
+            geobox=GeoBox((255, 255), Affine(30, 0, left, 0, -30, top), crs),
             groupby="id",
             stac_cfg={"landsat-c2ard-sr": {"assets": {"*": every}}},
         )
@@ -222,6 +233,7 @@ JOBS: Final[dict[str, Callable[..., Any]]] = {
     "timesync_xr graph": _graph,
     "reference": _reference,
     "odc-stac cube": _odc,
+    "odc-stac cube by code": _odc_by_code,
     "stackstac cube": _stackstac,
     "floor": _floor,
 }
