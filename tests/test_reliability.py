@@ -23,13 +23,13 @@ from tests import faults
 from tests.archive import BUCKET, Archive
 from tests.faults import Fault, Proxy, Request, status
 from tests.servers import file_server, stac_server
-from timesync_xr import Summary, extract, read_account, read_ledger, stac_api
+from timesync_xr import Summary, extract, read_account, read_ledger, transport
 from timesync_xr.access import Access
 from timesync_xr.errors import AccessError, CatalogError, TimesyncError
 from timesync_xr.folder import Folder
 from timesync_xr.grid import REGIONS
 from timesync_xr.outage import PLOTS
-from timesync_xr.stac_api import Patience
+from timesync_xr.transport import Patience
 
 # stac_api silences these, but another thread's catch_warnings may bring them back
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -107,7 +107,7 @@ def whole(
 def services(
     archive: Archive, plots: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Services]:
-    monkeypatch.setattr(stac_api, "Patience", lambda: PATIENCE)
+    monkeypatch.setattr(transport, "Patience", lambda: PATIENCE)
     with ExitStack() as stack:
         api, source = (
             stack.enter_context(Proxy(stack.enter_context(server)))

@@ -30,8 +30,8 @@ import xarray as xr
 from . import indices
 from .composites import COMPONENTS, composite_rgb, select_bands, stretch, tasseled_cap
 from .errors import InputError
+from .ids import id_problem
 from .landsat import COMPOSITES, FILL, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
-from .plots import id_problem
 from .radiometry import is_clear, to_collection1
 
 INDICES: Final = {
