@@ -59,6 +59,9 @@ def file_server(folder: Path) -> Iterator[int]:
             body = path.read_bytes()
             asked = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
             start, stop = (int(asked[1]), int(asked[2]) + 1) if asked else (0, len(body))
+            if start >= len(body):
+                self.reply(416, b"")
+                return
             part = body[start:stop]
             told = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
             self.reply(206, part, ("Content-Range", told))
