@@ -20,6 +20,7 @@ import rustac
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tally import shows
 from timesync_xr import stac_api, transport
 from timesync_xr.catalog import (
     DatetimeRange,
@@ -297,6 +298,7 @@ def test_items_are_kept_for_later(api: Api, tmp_path: Path) -> None:
 # An API that misbehaves
 
 
+@shows("unasked items", "STAC API")
 def test_unasked_items_are_refused_rows(api: Api) -> None:
     api.query = api.dates = False
     found = search(api, (3, 9), datetime="2010")
@@ -316,6 +318,7 @@ def test_a_wrong_count_is_an_error(api: Api, paging: str, shift: int) -> None:
         search(api)
 
 
+@shows("fewer items than counted", "STAC API")
 def test_an_empty_answer_with_a_count_is_an_error(api: Api) -> None:
     api.change = lambda page: {**page, "features": []}
     with pytest.raises(CatalogError, match="h03v09: the STAC API counted 46 items but sent 0"):
@@ -347,6 +350,7 @@ def test_an_api_without_the_query_extension(api: Api, conforms: object) -> None:
     assert not api.bodies
 
 
+@shows("no query extension", "STAC API")
 def test_an_api_without_conformance(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     landing = {k: v for k, v in api.landing().items() if k != "conformsTo"}
     monkeypatch.setattr(Api, "landing", lambda _: landing)

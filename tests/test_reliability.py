@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -490,3 +491,32 @@ def finish(services: Services, out: Path) -> None:
         assert path.stat().st_mtime_ns == modified or not any(
             f"plot_{plot}/" in str(path) for plot in complete
         )
+
+
+# The table of docs/reliability.md
+
+
+ROW = re.compile(r"^\| (?!fault )([^|]+) \| ([^|]+) \|", re.MULTILINE)
+MODULES = ("test_reliability", "test_damaged", "test_catalog", "test_storage",
+           "services.test_project", "services.test_remote", "services.test_stac",
+           "services.test_disk", "services.test_killed")  # fmt: skip
+
+
+def test_every_row_of_the_table_has_its_test() -> None:
+    page = Path(__file__).parents[1] / "docs/reliability.md"
+    table = page.read_text().partition("## Faults")[2].partition("## Limits")[0]
+    rows = {
+        pair
+        for names, places in ROW.findall(table)
+        for pair in product(names.split(", "), places.split(", "))
+    }
+    shown = {
+        pair
+        for module in MODULES
+        for test in vars(import_module(f"tests.{module}")).values()
+        for mark in getattr(test, "pytestmark", [])
+        if mark.name == "shows"
+        for pair in product(*mark.args)
+    }
+    assert len(rows) > 60
+    assert rows == shown

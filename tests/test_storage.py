@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tally import shows
 from timesync_xr import service
 from timesync_xr.access import Access, access_for, clean, keepable, without_secrets
 from timesync_xr.errors import (
@@ -560,6 +561,29 @@ def test_a_service_beside_the_archive_stops_nothing(server: Served, tmp_path: Pa
     mirrored = replace(quick, mirrors=((ARCHIVE, server.url),))
     with pytest.raises(AccessError, match="denies access"):
         read_ranges(f"{server.url}/x", [(0, 1)], mirrored)
+
+
+@shows(["expired credentials", "no such bucket"], "archive")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ExpiredToken", "the credentials have expired. Renew them"),
+        ("NoSuchBucket", "no such bucket"),
+    ],
+)
+def test_what_a_bucket_says_of_all(server: Served, keys: None, code: str, message: str) -> None:
+    """Also in the middle of a run."""
+    access = replace(QUICK, endpoint=server.url)
+    read_ranges("s3://bucket/x", [(0, 1)], access)
+
+    def refuse(handler: BaseHTTPRequestHandler, count: int) -> bool:
+        answer(handler, 400, f"<Error><Code>{code}</Code>{SECRET}</Error>".encode())
+        return True
+
+    server.fault = refuse
+    with pytest.raises(AccessError, match=message) as caught:
+        read_ranges("s3://bucket/x", [(0, 1)], access)
+    assert SECRET not in str(caught.value)
 
 
 def test_forked_process_is_told_instead_of_hanging(server: Served) -> None:

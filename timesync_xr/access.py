@@ -204,6 +204,7 @@ def _bare(address: str) -> str:
 _USER: Final = re.compile(r"^([^/]*://)[^/?#]*@")
 _PATH_QUERY: Final = re.compile(r"\?[^/=?]*=.*", re.DOTALL)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_QUERY: Final = re.compile(r"\?[^\s?=]+=\S*")
 _SECRET: Final = re.compile(
     "secret|token|passw|signature|credential|authori[sz]ation|(account|access|api|sas)[_-]?key",
     re.IGNORECASE,
@@ -233,7 +234,8 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_secrets(v) for v in value]
     if isinstance(value, str) and "://" in value:
-        return _ADDRESS.sub(lambda found: keepable(found[0]), value)
+        bare = _ADDRESS.sub(lambda found: keepable(found[0]), value)
+        return _QUERY.sub("?", bare)  # also of addresses with blanks in them
     return value
 
 
