@@ -44,7 +44,7 @@ bench: $(VENV)/with-bench ## measure the speed beside that of others
 bench-scale: $(VENV)/with-test ## simulate a project of 27,000 plots on a cluster
 	$(BIN)/python -m benchmarks.scale
 
-fuzz: $(VENV)/with-test ## try damaged TIFFs, some 20,000
+fuzz: $(VENV)/with-test ## try damaged TIFFs, items and plot lists, 20,000 of each
 	$(BIN)/python -m tests.fuzz
 
 clean: ## remove what the other targets made, but for .venv

@@ -11,11 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.tally import counts
 from timesync_xr import extract, make_sample
 from timesync_xr.sample import SamplePaths
 
 settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
 settings.load_profile("patient")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the tests did to the tool."""
+    if counts:
+        done = ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
+        terminalreporter.write_line(f"exercised: {done}")
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -8,6 +8,9 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+
+from tests.tally import counts
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,25 @@ class Corrupt(Fault):
         return True
 
 
+RETRY_AFTER = ("Retry-After", "1")
+PASSING: dict[str, Callable[[], Fault]] = {
+    **{str(code): partial(status, code) for code in (429, 500, 503, 504)},
+    "429 with Retry-After": lambda: status(429, RETRY_AFTER),
+    "503 with Retry-After": lambda: status(503, RETRY_AFTER),
+    "connection reset": Reset,
+    "truncated body": Truncated,
+    "stalled body": lambda: Stalled(1.5),
+    "slow trickle": lambda: Trickle(2.0),
+    "wrong length": WrongLength,
+}
+"""Faults that pass, by their names in docs/reliability.md."""
+
+
+def first(count: int, fault: Fault) -> Callable[[Request], Fault | None]:
+    """A rule that spoils the first requests."""
+    return lambda request: fault if request.number <= count else None
+
+
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Ends a connection by RST."""
     raw = writer.get_extra_info("socket")
@@ -184,9 +206,11 @@ class Proxy:
         started.set()
         await self._stop.wait()
         server.close()
+        await asyncio.sleep(0)  # a connection that was accepted just now gets its task
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.sleep(0)  # and closed ones get rid of their sockets
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -209,6 +233,7 @@ class Proxy:
                 self.requests.append(request)
                 if fault is not None:
                     self.spoilt.append(request)
+                    counts["faults injected"] += 1
                 answer = fault.instead if fault else None
                 if answer is None:
                     behind[1].write(raw)

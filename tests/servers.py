@@ -16,7 +16,7 @@ PAGE = 5
 """Items that the API gives at once, so that there are several pages."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class PlainHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
 
@@ -32,8 +32,21 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class JsonHandler(PlainHandler):
+    """Hands on what it is asked, with the body as an object."""
+
+    def reply_with(self, body: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        self.reply_with({})
+
+    def do_POST(self) -> None:
+        self.reply_with(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+
+
 @contextmanager
-def _serving(handler: type[_Handler]) -> Iterator[int]:
+def serving(handler: type[PlainHandler]) -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -50,7 +63,7 @@ def _serving(handler: type[_Handler]) -> Iterator[int]:
 def file_server(folder: Path) -> Iterator[int]:
     """Serve the files of a folder by ranges; gives the port."""
 
-    class Handler(_Handler):
+    class Handler(PlainHandler):
         def do_GET(self) -> None:
             path = folder / unquote(self.path.partition("?")[0]).lstrip("/")
             if not path.is_file():
@@ -59,13 +72,16 @@ def file_server(folder: Path) -> Iterator[int]:
             body = path.read_bytes()
             asked = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
             start, stop = (int(asked[1]), int(asked[2]) + 1) if asked else (0, len(body))
+            if start >= len(body):
+                self.reply(416, b"")
+                return
             part = body[start:stop]
             told = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
             self.reply(206, part, ("Content-Range", told))
 
         do_HEAD = do_GET  # noqa: N815 - as http.server wants it
 
-    with _serving(Handler) as port:
+    with serving(Handler) as port:
         yield port
 
 
@@ -73,7 +89,7 @@ def file_server(folder: Path) -> Iterator[int]:
 def stac_server(items: list[dict[str, Any]]) -> Iterator[int]:
     """A STAC API with the query extension and pages by token; gives the port."""
 
-    class Handler(_Handler):
+    class Handler(PlainHandler):
         def do_GET(self) -> None:
             url = f"http://{self.headers['host']}"
             conforms = [f"https://api.stacspec.org/v1.0.0/item-search{p}" for p in ("", "#query")]
@@ -96,5 +112,5 @@ def stac_server(items: list[dict[str, Any]]) -> Iterator[int]:
                     "numberMatched": len(found)}  # fmt: skip
             self.reply(200, json.dumps(page).encode(), ("Content-Type", "application/json"))
 
-    with _serving(Handler) as port:
+    with serving(Handler) as port:
         yield port

@@ -396,7 +396,8 @@ def test_plots_without_items_do_not_hold_up_the_others(
     summary = run(f"p,1,{x + 9 * 150000},{y}", f"1211,7,{x},{y}")
     assert summary.complete
     assert rows(tmp_path)["doy"].tolist() == ["183"]
-    assert "without any observation written: 1" in str(summary)
+    assert "Plots without any item (1): check --region" in str(summary)
+    assert "without any observation written" not in str(summary)
 
 
 def test_a_narrower_time_is_refused_since_the_ledger_would_forget_the_rest(

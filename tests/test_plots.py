@@ -15,7 +15,8 @@ from pyproj import Transformer
 
 from timesync_xr.errors import InputError, PlotListError
 from timesync_xr.grid import REGIONS
-from timesync_xr.plots import Plot, id_problem, plot_from, read_plots
+from timesync_xr.ids import id_problem
+from timesync_xr.plots import Plot, plot_from, read_plots
 
 CU = REGIONS["CU"]
 PROJ4 = {
@@ -266,6 +267,7 @@ def test_what_is_no_number(listed: Listed, number: str) -> None:
     "text",
     [
         *("..", ".", ".a", "a.", " a", "a/b", "a\\b", "a\0b", "a\nb", "a\x7f", "C:", "a*"),
+        *("CON", "nul.txt", "Aux .x", "com1", "LPT³.a", "prn"),
         *("é" * 51, "\u202e", "\ud800", '"', "<", "|", "?"),
     ],
 )
@@ -287,7 +289,8 @@ def test_accepted_ids_stay_in_their_folder(text: Any) -> None:
 
 def test_ordinary_ids_are_accepted() -> None:
     ordinary = ["1", "007", "Plot 7 (north)", "Ångström-7_ü", "a.b", "=1+1", "é" * 50]
-    assert [id_problem(text) for text in ordinary] == [""] * 7
+    ordinary += ["console", "con_1", "com", "com10", "nul1", "a.con", "lpt1x"]
+    assert [id_problem(text) for text in ordinary] == [""] * 14
 
 
 @given(st.binary(max_size=300) | st.text(alphabet='project_idlxy01234,".\n\r \0é', max_size=200))

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tally import shows
 from timesync_xr import service
-from timesync_xr.access import Access, access_for, clean
+from timesync_xr.access import Access, access_for, clean, keepable, without_secrets
 from timesync_xr.errors import (
     AccessError,
     CorruptAssetError,
@@ -30,6 +31,11 @@ ARCHIVE = "s3://usgs-landsat-ard"
 BODY = os.urandom(200_000)
 QUICK = Access(max_retries=3, retry_seconds=5.0, timeout_seconds=2.0)
 SECRET = "hunter2-very-secret"
+
+
+@pytest.fixture(autouse=True)
+def _no_service_is_known() -> None:
+    service._healths.clear()
 
 
 @dataclass
@@ -242,6 +248,11 @@ def test_files_are_refused_where_the_items_come_from_no_folder(archive: Path) ->
             Access().resolve(href)
 
 
+def test_a_scheme_in_capitals_is_the_same() -> None:
+    assert Access().resolve("S3://bucket/a%20b") == "s3://bucket/a%20b"
+    assert Access().resolve("HTTPS://host.org/a%20b") == "https://host.org/a b"
+
+
 def test_an_address_below_a_mirror_may_be_used_directly(archive: Path) -> None:
     mirrors = ((ARCHIVE, "http://127.0.0.1:8000/ard"), ("s3://b", str(archive / "ard")))
     access = Access(mirrors=mirrors)
@@ -302,10 +313,62 @@ def test_access_is_a_plain_value() -> None:
         ("s3://bucket/key", "s3://bucket/key"),
         ("a\nb\x1b[31m", "a?b?[31m"),
         ("/data/x.tif", "/data/x.tif"),
+        ("/data/run#3/why?.tif", "/data/run#3/why?.tif"),
+        ("x.tif?sig=1", "x.tif"),
+        ("https://u:p@ss@h/x y?sig=1\n#", "https://h/x y"),
     ],
 )
 def test_clean(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize("scheme", ["s3", "https", "http"])
+@pytest.mark.parametrize(
+    "href",
+    ["{}://host.org/a b.tif?sig=hunter2", "{}://me:hunter2@host.org/x", "{}://h.org/x#hunter2"],
+)
+def test_an_address_that_lost_its_secrets_is_refused_as_the_whole_one(
+    scheme: str, href: str
+) -> None:
+    whole = href.format(scheme)
+    kept = keepable(whole)
+    assert "hunter2" not in kept
+    assert keepable(kept) == kept
+    said = []
+    for address in (whole, kept):
+        with pytest.raises(ReadError, match="it carries credentials or a query") as caught:
+            Access().resolve(address)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+@given(st.text("abc:/@=%. \n", max_size=40), st.sampled_from(["", "?", "?a=1", "#1", "?a?b#"]))
+def test_an_address_is_kept_but_for_its_query(path: str, query: str) -> None:
+    kept = keepable(f"https://host.org/{path}{query}")
+    assert kept == f"https://host.org/{path}{'?' if query else ''}"
+
+
+def test_json_without_secrets() -> None:
+    value = {
+        "assets": {"blue": {"href": "https://u:p@h/x?X-Amz-Signature=1", "title": "Blue"}},
+        "links": [{"rel": "next", "href": "search?token=1", "body": {"token": "1", "limit": 5}}],
+        "note": "see s3://b/k?sig=1 and https://h/y",
+        "xarray:storage_options": {"account_name": "a", "account_key": "1", "sas_token": "1"},
+        "properties": {"datetime": "2020", "eo:cloud_cover": 1.5, "none": None},
+    }
+    assert without_secrets(value) == {
+        "assets": {"blue": {"href": "https://h/x?", "title": "Blue"}},
+        "links": [{"rel": "next", "href": "search?", "body": {"limit": 5}}],
+        "note": "see s3://b/k? and https://h/y",
+        "xarray:storage_options": {"account_name": "a"},
+        "properties": {"datetime": "2020", "eo:cloud_cover": 1.5, "none": None},
+    }
+
+
+def test_a_mirror_needs_no_signature(archive: Path) -> None:
+    access = Access(mirrors=(("https://host.org", str(archive / "ard")),))
+    for href in ("https://host.org/a/x.tif?sig=1", keepable("https://host.org/a/x.tif?sig=1")):
+        assert access.resolve(href) == str(archive / "ard/a/x.tif")
 
 
 # Files
@@ -477,6 +540,50 @@ def test_lasting_answers_are_not_asked_for_again(
 def test_no_network(address: str) -> None:
     with pytest.raises(AccessError, match="can't be reached"):
         read_ranges(address, [(0, 1)], Access(max_retries=1, retry_seconds=1))
+
+
+def test_a_service_beside_the_archive_stops_nothing(server: Served, tmp_path: Path) -> None:
+    """One item that lies elsewhere is no reason to give up the others."""
+    elsewhere = "https://no-such-host.invalid/x"
+    quick = Access(max_retries=0, retry_seconds=1)
+    with pytest.raises(AccessError, match="can't be reached"):
+        read_ranges(elsewhere, [(0, 1)], quick)
+    with pytest.raises(
+        ReadError, match=r"can't be reached\. Check the network.*leave the item out"
+    ):
+        read_ranges(elsewhere, [(0, 1)], replace(quick, mirrors=((ARCHIVE, str(tmp_path)),)))
+    read_ranges(f"{server.url}/x", [(0, 1)], quick)
+    with pytest.raises(ReadError, match="can't be reached"):
+        read_ranges(elsewhere, [(0, 1)], quick)
+    server.fault = status(403)
+    with pytest.raises(AccessError, match="denies access"):
+        read_ranges(f"{server.url}/x", [(0, 1)], quick)
+    mirrored = replace(quick, mirrors=((ARCHIVE, server.url),))
+    with pytest.raises(AccessError, match="denies access"):
+        read_ranges(f"{server.url}/x", [(0, 1)], mirrored)
+
+
+@shows(["expired credentials", "no such bucket"], "archive")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ExpiredToken", "the credentials have expired. Renew them"),
+        ("NoSuchBucket", "no such bucket"),
+    ],
+)
+def test_what_a_bucket_says_of_all(server: Served, keys: None, code: str, message: str) -> None:
+    """Also in the middle of a run."""
+    access = replace(QUICK, endpoint=server.url)
+    read_ranges("s3://bucket/x", [(0, 1)], access)
+
+    def refuse(handler: BaseHTTPRequestHandler, count: int) -> bool:
+        answer(handler, 400, f"<Error><Code>{code}</Code>{SECRET}</Error>".encode())
+        return True
+
+    server.fault = refuse
+    with pytest.raises(AccessError, match=message) as caught:
+        read_ranges("s3://bucket/x", [(0, 1)], access)
+    assert SECRET not in str(caught.value)
 
 
 def test_forked_process_is_told_instead_of_hanging(server: Served) -> None:

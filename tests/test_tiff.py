@@ -251,6 +251,7 @@ def craft(changes: dict[int, list[Any]], *, block: bytes = b"", count: int | Non
         ({259: [8], 317: [3]}, "predictor 3"),
         ({266: [2]}, "fill order"),
         ({259: [34887], 50674: [4, 9]}, "LERC"),
+        ({50674: [4.0, float("nan")]}, "LERC"),
     ],
 )
 def test_headers_that_are_refused(changes: dict[int, list[Any]], message: str) -> None:

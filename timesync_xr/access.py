@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from .errors import InputError, ReadError
@@ -92,7 +92,7 @@ class Access:
         mirror = self._mirror(href)
         if mirror is not None:
             old, new = mirror
-            rest = href[len(old) :].lstrip("/")
+            rest = (_bare(href) if scheme_of(href) else href)[len(old) :].lstrip("/")
             rest = unquote(rest) if scheme_of(href) in _ENCODED else rest
             return self._inside(href, new, rest)
         return self._direct(href)
@@ -112,6 +112,10 @@ class Access:
     def _mirror(self, href: str) -> tuple[str, str] | None:
         fitting = [pair for pair in self.mirrors if _starts_with(href, pair[0])]
         return max(fitting, key=lambda pair: len(pair[0]), default=None)
+
+    def is_beside_mirrors(self, address: str) -> bool:
+        """Whether mirrors are given, and an address that `resolve` gave lies in none of them."""
+        return bool(self.mirrors) and not any(_starts_with(address, n) for _, n in self.mirrors)
 
     def _inside(self, href: str, new: str, rest: str) -> str:
         """The address of ``rest`` below the right side of a mirror."""
@@ -139,7 +143,7 @@ class Access:
     def _direct_remote(self, href: str, scheme: str) -> str:
         parts = _split(href)
         trusted = any(_starts_with(href, new) for _, new in self.mirrors)
-        if "@" in parts.netloc or (scheme != "s3" and (parts.query or parts.fragment)):
+        if "@" in parts.netloc or "?" in href or "#" in href:
             _refuse(href, "it carries credentials or a query")
         if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", parts.netloc, re.ASCII):
             _refuse(href, "it names no host or bucket")
@@ -147,7 +151,8 @@ class Access:
             _refuse(href, "http:// is not protected")
         if not trusted and scheme == "https" and _is_local_host(parts.hostname or ""):
             _refuse(href, "it leads into the local network")
-        return href if scheme == "s3" else f"{scheme}://{parts.netloc}{unquote(parts.path)}"
+        path = parts.path if scheme == "s3" else unquote(parts.path)
+        return f"{scheme}://{parts.netloc}{path}"
 
     def _direct_file(self, href: str, path: str) -> str:
         roots = [new for _, new in self.mirrors if not scheme_of(new)]
@@ -186,8 +191,52 @@ def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
 
 def clean(text: str) -> str:
     """An address without user name, password, query and fragment: fit for messages and logs."""
-    text = re.sub(r"://[^/@\s]*@", "://", text)
-    return "".join(c if c.isprintable() else "?" for c in re.split(r"[?#]", text, maxsplit=1)[0])
+    return "".join(c if c.isprintable() else "?" for c in _bare(text))
+
+
+def _bare(address: str) -> str:
+    """An address without user name, password, query and fragment; a path keeps # and ?."""
+    if not scheme_of(address):
+        return _PATH_QUERY.sub("", address)
+    return re.sub(r"[?#].*", "", _USER.sub(r"\1", address), flags=re.DOTALL)
+
+
+_USER: Final = re.compile(r"^([^/]*://)[^/?#]*@")
+_PATH_QUERY: Final = re.compile(r"\?[^/=?]*=.*", re.DOTALL)
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_QUERY: Final = re.compile(r"\?[^\s?=]+=\S*")
+_SECRET: Final = re.compile(
+    "secret|token|passw|signature|credential|authori[sz]ation|(account|access|api|sas)[_-]?key",
+    re.IGNORECASE,
+)
+
+
+def keepable(address: str) -> str:
+    """An address without secrets, fit to be kept.
+
+    One that had some ends with "?", so that `Access.resolve` refuses it as it does the whole one.
+    """
+    bare = _bare(address)
+    return bare if bare == address else f"{bare}?"
+
+
+def without_secrets(value: Any) -> Any:
+    """A value of JSON without secrets: its addresses are `keepable`.
+
+    Members whose name says that they hold a secret are left out.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: keepable(v) if key == "href" and isinstance(v, str) else without_secrets(v)
+            for key, v in value.items()
+            if not _SECRET.search(str(key))
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(v) for v in value]
+    if isinstance(value, str) and "://" in value:
+        bare = _ADDRESS.sub(lambda found: keepable(found[0]), value)
+        return _QUERY.sub("?", bare)  # also of addresses with blanks in them
+    return value
 
 
 def scheme_of(address: str) -> str:

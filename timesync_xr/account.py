@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .access import Access
-from .errors import ReadError
+from .errors import ProjectError, ReadError
 from .filters import NOT_CLEAR, Filters
 from .folder import OUT_ACCESS, Folder, open_folder
 from .observations import Plan
@@ -179,12 +179,22 @@ def write_account(folder: Folder, project_id: str, plot_id: str, account: pd.Dat
 
 
 def read_kept_account(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
-    """The account that was kept of a plot, all text; an empty one where there is none."""
+    """The account that was kept of a plot, all text; an empty one where there is none.
+
+    `ProjectError` where it is damaged.
+    """
+    path = account_path(project_id, plot_id)
     try:
-        data = folder.read(account_path(project_id, plot_id))
+        table = pd.read_csv(io.BytesIO(folder.read(path)), dtype=str, keep_default_na=False)
     except FileNotFoundError:
         return pd.DataFrame(columns=list(COLUMNS), dtype=str)
-    return pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    except ValueError:
+        table = pd.DataFrame()
+    if tuple(table.columns) != COLUMNS or not table["outcome"].isin(OUTCOMES).all():
+        raise ProjectError(
+            f"{folder.root}/{path} is damaged: remove it, and the plot is looked at again"
+        )
+    return table
 
 
 def read_account(

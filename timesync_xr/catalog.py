@@ -18,8 +18,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from .access import clean
 from .errors import AccessError, CatalogError, InputError
-from .grid import Tile, get_region
+from .grid import REGIONS, Tile, get_region
 from .items import (
     COLLECTION,
     NOT_ASKED,
@@ -68,15 +69,17 @@ def search_items(
     pandas.DataFrame
         One row per item, as described in `timesync_xr.items`. Rows whose ``refused`` is not ""
         must not be read: items that do not fit the grid, and items that an API returned although
-        they were not asked for. Of a file the items that were not asked for are left out.
+        they were not asked for. Of a file the items that were not asked for are left out. A
+        warning tells of items that are of no tile.
 
     Raises
     ------
     InputError
-        For a tile outside the region, a datetime that is none, or a source that is not there.
+        For a tile outside the region, a datetime that is none, or a source that is not there or
+        holds no items of the region.
     CatalogError
-        The API lacks the query extension, or sent more or fewer items than it counted, or the
-        file holds no such items. An API's faults that pass are waited out first.
+        The API lacks the query extension, or sent more or fewer items than it counted. Faults
+        that pass are waited out first.
     AccessError
         The API can't be reached or refuses access.
     """
@@ -95,7 +98,21 @@ def search_with_items(
     if (url := _api_url(source)) is None:
         return [], _search_file(Path(source), query)
     items = _search_api(url, query)
-    return items, items_table(items, query)
+    table = items_table(items, query)
+    _tell_unplaced(url, table)
+    return items, table
+
+
+def _tell_unplaced(source: object, table: pd.DataFrame) -> None:
+    """Warn of items that no plot can account for, as they do not tell their tile."""
+    unasked = table["refused"].str.startswith(NOT_ASKED)
+    unplaced = table.loc[~unasked & ((table["h"] < 0) | (table["v"] < 0)), "refused"]
+    if len(unplaced):
+        warnings.warn(
+            f"{clean(str(source))}: {len(unplaced)} items are of no tile and are left out, the "
+            f"first because {unplaced.iloc[0]}",
+            stacklevel=2,
+        )
 
 
 def fetch_items(
@@ -214,23 +231,32 @@ def _search_file(path: Path, query: Query) -> pd.DataFrame:
 def _file_table(path: Path, _modified: int, _size: int, region: str) -> pd.DataFrame:
     """Table of all items of a region in a file; kept while the file is not changed."""
     items = read_items(path)
-    if items and not any(
-        isinstance(i, Mapping) and i.get("collection") == COLLECTION for i in items
-    ):
-        raise CatalogError(
+    if items and not any(_get(item, "collection") == COLLECTION for item in items):
+        raise InputError(
             f"{path}: none of its {len(items)} items is of the collection {COLLECTION}. Give a "
             "file of Landsat Collection 2 U.S. ARD surface reflectance"
         )
+    regions = {str(_get(_get(item, "properties"), "landsat:grid_region")) for item in items}
+    if regions <= set(REGIONS) - {region}:
+        raise InputError(
+            f"{path}: its items are of {' and '.join(sorted(regions))}, none is of {region}. Check "
+            "--region, or give another file"
+        )
     table = items_table(items, Query(get_region(region)))
+    _tell_unplaced(path, table)
     return table[~table["refused"].str.startswith(NOT_ASKED)].reset_index(drop=True)
+
+
+def _get(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, Mapping) else None
 
 
 def read_items(path: str | os.PathLike[str]) -> list[Any]:
     """Items of a file, unchecked.
 
     The file holds JSON (a FeatureCollection, a list of items, or one item), an item per line
-    (.ndjson, .jsonl), or stac-geoparquet. Raises `InputError` if it can't be read and
-    `CatalogError` if it is none of these.
+    (.ndjson, .jsonl), or stac-geoparquet. Raises `InputError` if it can't be read or is none of
+    these.
     """
     path = Path(path)
     try:
@@ -239,21 +265,22 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
             raw = b"" if is_parquet else path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}. Check the path") from None
-    return _read_geoparquet(path) if is_parquet else _parse_json(path, raw)
+    return _read_geoparquet(path) if is_parquet else parse_items(path, raw)
 
 
-def _parse_json(path: Path, raw: bytes) -> list[Any]:
+def parse_items(path: Path, raw: bytes) -> list[Any]:
+    """Items of the JSON that a file at a path holds, unchecked; see `read_items`."""
     try:
         if path.suffix.lower() in (".ndjson", ".jsonl"):
             return [json.loads(line) for line in raw.splitlines() if line.strip()]
         value = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise CatalogError(f"{path}: not JSON ({error}). Give a file of STAC items") from None
+        raise InputError(f"{path}: not JSON ({error}). Give a file of STAC items") from None
     if isinstance(value, Mapping) and value.get("type") == "Feature":
         return [value]
     items = value.get("features") if isinstance(value, Mapping) else value
     if not isinstance(items, list):
-        raise CatalogError(f"{path}: no STAC items in it. Give a FeatureCollection of items")
+        raise InputError(f"{path}: no STAC items in it. Give a FeatureCollection of items")
     return items
 
 
@@ -263,7 +290,7 @@ def _read_geoparquet(path: Path) -> list[Any]:
     try:
         items: list[Any] = rustac.read_sync(str(path.absolute()), format="parquet")["features"]
     except rustac.RustacError as error:
-        raise CatalogError(
+        raise InputError(
             f"{path}: not stac-geoparquet ({error}). Give a file of STAC items"
         ) from None
     texts = [item["properties"].pop(VERBATIM, None) for item in items]

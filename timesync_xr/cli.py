@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import traceback
 from functools import partial
@@ -81,6 +82,13 @@ class _Program(click.Group):
             ctx.exit(STOPPED)
 
 
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Take users, passwords and query strings out of what libraries log: they may be secret."""
+    text = re.sub(r"(://)[^/?#\s]*@", r"\1", record.getMessage())
+    record.msg, record.args = re.sub(r"\?[^\s\"']+", "?", text), None
+    return True
+
+
 def is_quiet() -> bool:
     """Whether the user wants to hear of trouble only."""
     return bool(click.get_current_context().find_root().params["quiet"])
@@ -117,6 +125,8 @@ def main(ctx: click.Context, /, config: Path | None, *, verbose: bool, **_: bool
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
         logging.getLogger("urllib3").setLevel(logging.DEBUG)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_without_queries)
     if config is not None:
         ctx.default_map = read_config(config, {name: partial(_command, name) for name in COMMANDS})
 

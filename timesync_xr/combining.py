@@ -21,9 +21,9 @@ from .contents import PlotRows, csv_line, open_contents, read_rows
 from .errors import InputError
 from .export import spectra_path
 from .folder import OUT_ACCESS, open_folder
+from .ids import id_problem
 from .landsat import CSV_BANDS
 from .placing import beside, names_in, workplace
-from .plots import id_problem
 from .spectra import CSV_COLUMNS
 
 _HELD = 8 * 2**20

@@ -5,7 +5,7 @@
     TimesyncError
     ├── InputError            what the user gave is wrong: nothing was requested yet
     │   └── PlotListError     the plot list; holds every problem with its line
-    ├── CatalogError          the STAC API or the items file did not answer as asked
+    ├── CatalogError          the STAC API did not answer as asked
     ├── AccessError           nothing can be read or written at all: credentials, network, disk
     ├── ReadError             one asset can't be read; names the asset, the cause and the remedy
     │   ├── MissingAssetError the item has no such band, or nothing lies at its address
@@ -47,7 +47,7 @@ class PlotListError(InputError):
 
 
 class CatalogError(TimesyncError):
-    """A STAC API or an items file could not be understood or answered wrongly."""
+    """A STAC API could not be understood, or answered wrongly."""
 
 
 class AccessError(TimesyncError):

@@ -13,8 +13,8 @@ The item table has one row per STAC item (one tile, date and platform), index 0.
 ``scene_count``  Int64, number of scenes in the item, <NA> if unknown
 ``cloud_cover``  float, percent, NaN if unknown
 ``left, top``    int, upper left corner of the tile in metres; 0 if unusable
-seven bands      str, address of the asset named like the band: the S3 one if there is one, else
-                 ``href``; None where the item lacks the band
+seven bands      str, address of the asset named like the band, without secrets: the S3 one if
+                 there is one, else ``href``; None where the item lacks the band
 ``refused``      str, "" for a good item, else why it must not be read
 ===============  ===============================================================================
 """
@@ -31,6 +31,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import pandas as pd
 
+from .access import keepable, without_secrets
 from .grid import Region, Tile, get_region
 from .landsat import BANDS, PIXEL, TILE_SIZE
 
@@ -331,10 +332,10 @@ def _address(asset: object) -> str | None:
     s3 = _mapping(_mapping(asset.get("alternate")).get("s3"))
     for address in (s3.get("href"), asset.get("href")):
         if isinstance(address, str) and address:
-            return address
+            return keepable(address)
     return None
 
 
 def _shown(value: object) -> str:
-    """A value for a message, shortened."""
-    return "(absent)" if value is None else reprlib.repr(value)
+    """A value for a message, shortened, without secrets."""
+    return "(absent)" if value is None else reprlib.repr(without_secrets(value))

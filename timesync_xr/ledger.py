@@ -206,10 +206,15 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
         try:
             table = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False)
         except ValueError:
+            table = pd.DataFrame()
+        if (
+            tuple(table.columns) != COLUMNS
+            or not table["status"].isin([COMPLETE, INCOMPLETE]).all()
+        ):
             raise ProjectError(
                 f"{folder.root}/{name} is damaged: remove it, and the plots it held are looked at "
                 "again; files that are right are kept"
-            ) from None
+            )
         newest |= {(r["project_id"], r["plot_id"]): r for r in table.to_dict("records")}
     return list(newest.values())
 

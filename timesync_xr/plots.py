@@ -17,6 +17,7 @@ import pandas as pd
 
 from .errors import InputError, PlotListError
 from .grid import REGIONS, Region, get_region
+from .ids import id_problem
 
 if TYPE_CHECKING:
     import os
@@ -28,11 +29,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 """Columns of `read_plots` before the further columns of the list."""
 
-LONGEST_ID: Final = 100
-"""Bytes (UTF-8) that a project or plot id may have, so that every file name stays under 255."""
-
 _NOWHERE: Final = (math.nan, math.nan)
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -91,25 +88,6 @@ def _parts(plot: Any) -> tuple[str, str, float, float]:
         raise InputError(
             f"{plot!r} is no plot: give a row of read_plots(...) or a pair (x, y) in metres"
         ) from None
-
-
-def id_problem(text: str) -> str:
-    r"""Why an id can't be part of file names on common disks and stores; "" if it can.
-
-    Refused are: nothing, more than 100 bytes, control characters and others that can't be
-    printed, any of ``< > : " / \ | ? *``, and a dot or space at either end (so "." and "..").
-    """
-    if not text:
-        return "is empty: give every plot a project_id and a plot_id"
-    if found := _FORBIDDEN.search(text):
-        return f"holds {found[0]!r}, which file names can't hold: rename it"
-    if not text.isprintable():
-        return "holds a character that can't be printed: rename it"
-    if text != text.strip(". "):
-        return "begins or ends with a dot or a space, which file names should not: rename it"
-    if len(text.encode()) > LONGEST_ID:
-        return f"is longer than {LONGEST_ID} bytes: shorten it"
-    return ""
 
 
 def read_plots(path: str | os.PathLike[str], region: str = "CU") -> pd.DataFrame:

@@ -6,11 +6,13 @@ failure is judged: does it concern one object, or all that the service holds?
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import re
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -39,6 +41,9 @@ LATER: Final = "Run again later: what is done is kept"
 _GIVEN_UP: Final = 16
 """Requests given up in a row, each after all its tries, until the service itself is doubted."""
 
+_RECENTLY: Final = 60.0
+"""Seconds for which a service that worked is taken to work."""
+
 
 def request(call: Callable[[ObjectStore, str], T], address: str, access: Access) -> T:
     """What ``call(store, path)`` returns for an address, asked until its bytes are here.
@@ -46,7 +51,7 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     Raises `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after all tries) or
     another `ReadError`, or `AccessError` where the service gives nothing else either.
     """
-    health = _health(_service(address), access)
+    health = _health(address, access)
     end = time.monotonic() + access.retry_seconds
     for attempt in range(access.max_retries + 1):
         last = attempt == access.max_retries or time.monotonic() > end
@@ -80,15 +85,18 @@ class _Health:
     """What is known of a service: the address that worked last, requests given up since then."""
 
     def __init__(self) -> None:
-        self.good, self.given_up = "", 0
+        self.good, self.given_up, self.when = "", 0, -math.inf
 
     def worked(self, address: str) -> None:
-        self.good, self.given_up = address, 0
+        self.good, self.given_up, self.when = address, 0, time.monotonic()
 
 
-@lru_cache(maxsize=64)
-def _health(_service: str, _access: Access) -> _Health:
-    return _Health()
+_healths: defaultdict[Access, defaultdict[str, _Health]] = defaultdict(lambda: defaultdict(_Health))
+"""What is known of each service, by the way of access and the bucket or host."""
+
+
+def _health(address: str, access: Access) -> _Health:
+    return _healths[access][_service(address)]
 
 
 def _service(address: str) -> str:
@@ -99,10 +107,10 @@ def _service(address: str) -> str:
 
 def _judged(error: Exception, address: str, access: Access) -> Exception:
     """An error of one object as it is, or an `AccessError` where the service fails for all."""
-    health = _health(_service(address), access)
+    health = _health(address, access)
     if isinstance(error, TransientReadError):
         health.given_up += 1
-        if health.given_up < _GIVEN_UP or _works(health, access):
+        if health.given_up < _GIVEN_UP or _works(health, access) or _is_aside(address, access):
             return error
         return AccessError(
             f"{error.asset}: {error.cause}, as did all of the last {_GIVEN_UP} requests. The "
@@ -112,14 +120,31 @@ def _judged(error: Exception, address: str, access: Access) -> Exception:
         return ReadError(clean(address), "the server denies access to it alone", MISSING)
     if isinstance(error, _UnreachableError) and _works(health, access):
         return TransientReadError(clean(address), "the server was out of reach", LATER)
+    if isinstance(error, _ServiceError) and _is_aside(address, access):
+        return error.of_one
     return error
 
 
-class _DeniedError(AccessError):
+def _is_aside(address: str, access: Access) -> bool:
+    """Whether a service that fails is not the archive: it never worked, but others do."""
+    since = time.monotonic() - _RECENTLY
+    others = any(health.when > since for health in list(_healths[access].values()))
+    return not _health(address, access).good and (others or access.is_beside_mirrors(address))
+
+
+class _ServiceError(AccessError):
+    """A service fails for all that it holds; ``of_one`` is the error if it holds little."""
+
+    def __init__(self, place: str, fact: str, remedy: str) -> None:
+        self.of_one = ReadError(place, fact, f"{remedy}, or leave the item out")
+        super().__init__(f"{place}: {fact}. {remedy}")
+
+
+class _DeniedError(_ServiceError):
     """The server denies access: to all, or to one object."""
 
 
-class _UnreachableError(AccessError):
+class _UnreachableError(_ServiceError):
     """The server can't be reached: for good, or for some minutes."""
 
 
@@ -247,14 +272,14 @@ _INSTANCE_ROLE: Final = ("169.254.", "fd00:ec2::254", "/latest/api/token", "/lat
 """Signs of the services that obstore asks for credentials when it has found none elsewhere."""
 
 _CODES: Final = {
-    "ExpiredToken": f"the credentials have expired. Renew them. {LATER}",
-    "InvalidToken": f"the session token is not valid. {_CREDENTIALS}",
-    "InvalidAccessKeyId": f"the access key is unknown. {_CREDENTIALS}",
-    "SignatureDoesNotMatch": f"the secret key is wrong. {_CREDENTIALS}",
-    "RequestTimeTooSkewed": "the clock of this machine is wrong. Set it",
-    "NoSuchBucket": "there is no such bucket. Check its name, or make it",
-    "QuotaExceeded": f"the quota is used up. Make room. {LATER}",
-    "507 Insufficient Storage": f"the service has no room left. Make room. {LATER}",
+    "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}"),
+    "InvalidToken": ("the session token is not valid", _CREDENTIALS),
+    "InvalidAccessKeyId": ("the access key is unknown", _CREDENTIALS),
+    "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS),
+    "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it"),
+    "NoSuchBucket": ("there is no such bucket", "Check its name, or make it"),
+    "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}"),
+    "507 Insufficient Storage": ("the service has no room left", f"Make room. {LATER}"),
 }
 """Codes of S3 that hold for all objects, and what they mean."""
 
@@ -266,7 +291,7 @@ def _translated(error: Exception, address: str) -> Exception:
         return error
     code = next((meaning for code, meaning in _CODES.items() if code in text), None)
     if code:
-        return AccessError(f"{place}: {code}")
+        return _ServiceError(place, *code)
     if isinstance(error, FileNotFoundError):
         return MissingAssetError(place, "nothing lies at this address", MISSING)
     if kind in ("NotSupportedError", "ValueError", "InvalidPathError"):
@@ -283,14 +308,14 @@ def _barred(kind: str, text: str, address: str) -> AccessError | None:
     """The error of a service that can't be reached or entered; None for any other failure."""
     place = clean(address)
     if any(sign in text for sign in _INSTANCE_ROLE):
-        return AccessError(f"{place}: no AWS credentials were found. {_CREDENTIALS}")
+        return _ServiceError(place, "no AWS credentials were found", _CREDENTIALS)
     denied = kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
     if denied or "status code: 401" in text or "status code: 403" in text:
         remedy = _CREDENTIALS if scheme_of(address) == "s3" else "Check the server's permissions"
-        return _DeniedError(f"{place}: the server denies access. {remedy}")
+        return _DeniedError(place, "the server denies access", remedy)
     if any(sign in text for sign in _UNREACHABLE):
-        fact = "the server can't be reached"
-        return _UnreachableError(f"{place}: {fact}. Check the network, proxies and the address")
+        remedy = "Check the network, proxies and the address"
+        return _UnreachableError(place, "the server can't be reached", remedy)
     return None
 
 

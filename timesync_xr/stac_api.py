@@ -1,27 +1,23 @@
-"""Searches in STAC APIs: a search per tile, counted, by requests that are patient but bounded."""
+"""Searches in STAC APIs: a search per tile, page by page, counted."""
 
 from __future__ import annotations
 
 import json
-import random
-import re
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin
 
-import requests
-import urllib3
 from pystac_client import Client, ItemSearch
-from pystac_client.stac_api_io import StacApiIO
 
-from .errors import AccessError, CatalogError, TimesyncError
+from .access import clean
+from .errors import CatalogError, TimesyncError
 from .grid import Tile
 from .items import COLLECTION, DatetimeRange, Query
+from .transport import PatientIO
 
 PAGE: Final = 200
 """Items asked for at once: landsatlook fails where an answer would be larger than 6 MB."""
@@ -31,9 +27,6 @@ MOST_ITEMS: Final = 20_000
 
 SEARCHES: Final = 2
 """Searches that run at the same time."""
-
-PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that a service gives in passing; the same request may succeed later."""
 
 
 def search_api(url: str, query: Query) -> list[Any]:
@@ -80,12 +73,11 @@ def _open(url: str) -> _Api:
         raise
     except Exception as error:  # noqa: BLE001 - whatever pystac makes of an answer of any kind
         raise CatalogError(
-            f"{without_secrets(url)}: not a STAC API ({type(error).__name__}). Give the address "
-            "of its root"
+            f"{clean(url)}: not a STAC API ({type(error).__name__}). Give the address of its root"
         ) from None
     if not able:
         raise CatalogError(
-            f"{without_secrets(url)}: this STAC API lacks the query extension, without which it "
+            f"{clean(url)}: this STAC API lacks the query extension, without which it "
             "can't search by tile. Choose another API or a file of items"
         )
     return _Api(search, io)
@@ -168,7 +160,8 @@ def _pages(io: PatientIO, url: str, body: dict[str, Any]) -> Iterator[dict[str, 
         page = json.loads(io.request(request["href"], request["method"], None, request["body"]))
         if not (isinstance(page, dict) and isinstance(page.get("features"), list)):
             raise CatalogError(
-                f"the STAC API answered a search with no item collection: {page!r:.80}"
+                f"{clean(request['href'])}: the answer to a search is no item "
+                "collection. Run again later; if that does not help, the API is at fault"
             )
         yield page
         request = _next_request(page, url, body) if page["features"] else None
@@ -189,168 +182,3 @@ def _next_request(page: Mapping[str, Any], url: str, body: dict[str, Any]) -> di
                 "body": ({**body, **sent} if link.get("merge") else sent) if post else {},
             }
     return None
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to try."""
-
-    tries: int = 6
-    """Requests sent at most for one answer."""
-    backoff: float = 1.0
-    """Seconds before the second try (half of it at random); doubled before each further one."""
-    longest_wait: float = 60.0
-    """Seconds between two tries at most, also where the server asks for more."""
-    timeout: float = 60.0
-    """Seconds without a byte after which a try is given up; 10 at most for the connection."""
-    deadline: float = 180.0
-    """Seconds for one whole answer."""
-    max_bytes: int = 64 * 2**20
-    """Size of an answer that is still read; a page of landsatlook stays below 6 MB."""
-
-
-class _PassingError(Exception):
-    """A fault that may pass: what it was, and for how many seconds the server asks to wait."""
-
-    def __init__(self, cause: str, wait: float = 0.0, *, reached: bool = True) -> None:
-        self.cause, self.wait, self.reached = cause, wait, reached
-        super().__init__(cause)
-
-
-class PatientIO(StacApiIO):
-    """The transport of a pystac-client `Client`: waits faults out and says what went wrong.
-
-    Every answer is JSON text as a whole, or an error: `CatalogError` for what the server answers
-    or fails to answer, `AccessError` where it can't be reached or refuses credentials. Errors show
-    addresses without user, password and query string.
-    """
-
-    def __init__(self, patience: Patience | None = None) -> None:
-        super().__init__(max_retries=None)
-        self._patience = patience or Patience()
-
-    def request(
-        self,
-        href: str,
-        method: str | None = None,
-        headers: dict[str, str] | None = None,
-        parameters: dict[str, Any] | None = None,
-    ) -> str:
-        """Send a request until it is answered, and return the answer's text (JSON)."""
-        verb = (method or "GET").upper()
-        post = verb == "POST"
-        request = requests.Request(
-            verb,
-            href,
-            headers,
-            json=parameters if post else None,
-            params={} if post else parameters,
-        )
-        for failed in range(1, self._patience.tries + 1):
-            try:
-                return self._send(request)
-            except _PassingError as error:
-                if failed == self._patience.tries:
-                    raise self._given_up(href, error) from None
-                time.sleep(self._wait(failed, error.wait))
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _wait(self, failed: int, asked: float) -> float:
-        jitter = random.uniform(0.5, 1)  # noqa: S311 - keeps clients apart, not a secret
-        backoff = self._patience.backoff * float(2 ** (failed - 1)) * jitter
-        return min(max(backoff, asked), self._patience.longest_wait)
-
-    def _given_up(self, href: str, error: _PassingError) -> Exception:
-        fact = f"{without_secrets(href)}: {error.cause}, {self._patience.tries} times"
-        if error.reached:
-            return CatalogError(f"{fact}. Run again later")
-        return AccessError(f"{fact}. Check the address and the network")
-
-    def _send(self, request: requests.Request) -> str:
-        """One try."""
-        shown = without_secrets(str(request.url))
-        try:
-            prepared = self.session.prepare_request(request)
-            settings = self.session.merge_environment_settings(
-                str(prepared.url), proxies={}, stream=True, verify=None, cert=None
-            )
-            answer = self.session.send(
-                prepared,
-                timeout=(min(10.0, self._patience.timeout), self._patience.timeout),
-                allow_redirects=request.method != "POST",  # a redirected POST becomes a GET
-                **settings,
-            )
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise _PassingError(_cause(error), reached=False) from None
-        except (requests.RequestException, ValueError) as error:
-            raise CatalogError(
-                f"{shown}: the request can't be sent ({_cause(error)}). Check the address"
-            ) from None
-        with answer:
-            _check_status(answer, shown)
-            return self._json_text(answer, shown)
-
-    def _json_text(self, answer: requests.Response, shown: str) -> str:
-        body = self._body(answer, shown)
-        try:
-            text = body.decode("utf-8")
-            json.loads(text)
-        except (ValueError, RecursionError):
-            raise _PassingError("the answer is not JSON, or only a part of it") from None
-        return text
-
-    def _body(self, answer: requests.Response, shown: str) -> bytes:
-        """The whole body, read as it arrives so that a trickle is noticed."""
-        deadline = time.monotonic() + self._patience.deadline
-        parts, size = [], 0
-        try:
-            while part := answer.raw.read1(2**16, decode_content=True):
-                parts.append(part)
-                size += len(part)
-                if size > self._patience.max_bytes:
-                    limit = self._patience.max_bytes // 2**20
-                    raise CatalogError(f"{shown}: the answer is larger than {limit} MB")
-                if time.monotonic() > deadline:
-                    raise _PassingError(f"the answer took over {self._patience.deadline:g} s")
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _PassingError(f"the answer broke off ({_cause(error)})") from None
-        return b"".join(parts)
-
-
-def _check_status(answer: requests.Response, shown: str) -> None:
-    """Raise unless the status is a success."""
-    status = answer.status_code
-    if status in PASSING:
-        raise _PassingError(f"status {status}", _retry_after(answer))
-    if status in (401, 403, 407):
-        raise AccessError(f"{shown}: status {status}, no access. Check the credentials")
-    if answer.is_redirect:
-        moved = without_secrets(answer.headers["location"])
-        raise CatalogError(f"{shown}: moved to {moved}. Give the new address as the source")
-    if not answer.ok:
-        raise CatalogError(
-            f"{shown}: status {status}. Check that the address is the root of a STAC API"
-        )
-
-
-def _retry_after(answer: requests.Response) -> float:
-    """Seconds that the server asks to wait; 0 if it does not say."""
-    try:
-        return urllib3.Retry().parse_retry_after(answer.headers.get("Retry-After", "0"))
-    except urllib3.exceptions.InvalidHeader:
-        return 0.0
-
-
-def _cause(error: BaseException) -> str:
-    """Kind of an error in words; its text may hold addresses with secrets."""
-    name = re.sub("(Error|Exception)$", "", type(error).__name__)
-    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
-
-
-def without_secrets(address: str) -> str:
-    """An address without user, password, query string and fragment."""
-    try:
-        parts = urlsplit(address)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    except ValueError:
-        return "(an address that can't be read)"

@@ -37,8 +37,8 @@ from .composites import (
     tasseled_cap,
 )
 from .errors import InputError
+from .ids import id_problem
 from .landsat import COMPOSITES, FILL, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
-from .plots import id_problem
 from .radiometry import is_clear, to_collection1
 
 INDICES: Final = {

@@ -71,7 +71,11 @@ class Summary:
 
     def _odd(self) -> Iterator[str]:
         """Whatever a user should know of, a line each."""
-        empty = self.rows[self.rows["written"] == 0]
+        none = self.rows["observations"] == 0
+        if none.any():
+            names = _some(self.rows.loc[none, "plot_id"])
+            yield f"Plots without any item ({names}): check --region, --datetime and --source"
+        empty = self.rows[(self.rows["written"] == 0) & ~none]
         if len(empty):
             yield f"Plots without any observation written: {_some(empty['plot_id'])}"
         refused = self.left_out[self.left_out["outcome"] == REFUSED]

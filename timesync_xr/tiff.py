@@ -345,7 +345,7 @@ def _block_array(
 def _parse_lerc(parameters: npt.NDArray[Any] | None) -> int:
     if parameters is None or parameters.size < 2:
         return 0
-    extra = int(parameters[1])
+    extra = int(parameters[1]) if parameters.dtype.kind == "u" else -1
     if extra not in (0, 1, 2):
         raise TiffError(f"its LERC data are compressed in a way ({extra}) that is not read")
     return extra

@@ -3,7 +3,7 @@
 ::
 
     ledger/items/CU_h03v09.json            what was asked of whom, and when; written last
-    ledger/items/CU_h03v09.parquet         the items as the API sent them, stac-geoparquet
+    ledger/items/CU_h03v09.parquet         the items as the API sent them, but for secrets
     ledger/items/CU_h03v09_table.parquet   the table of `timesync_xr.items` made of them
 
 A rerun reads the tables and searches only for tiles that it does not find there, or whose search
@@ -27,9 +27,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .access import clean
+from .access import clean, without_secrets
 from .catalog import parse_datetime, search_with_items, write_items
-from .errors import CatalogError
+from .errors import CatalogError, ProjectError
 from .folder import Folder
 from .grid import Tile
 from .items import DatetimeRange, in_period, with_dtypes
@@ -79,14 +79,21 @@ class TileTable:
     """Dates to take of it."""
 
     def read(self) -> pd.DataFrame:
-        """The item table; not to be written into, as other plots read it too."""
+        """The item table; not to be written into, as other plots read it too.
+
+        `ProjectError` where the file is damaged.
+        """
         return _read(self)
 
 
 @lru_cache(maxsize=_TABLES)
 def _read(table: TileTable) -> pd.DataFrame:
-    found = with_dtypes(pd.read_parquet(io.BytesIO(table.folder.read(table.path))))
-    return in_period(found, parse_datetime(table.period))
+    data = table.folder.read(table.path)
+    if hashlib.sha256(data).hexdigest() != table.digest:
+        raise ProjectError(
+            f"{table.root}/{table.path} is damaged: run again with --refresh to search anew"
+        )
+    return in_period(with_dtypes(pd.read_parquet(io.BytesIO(data))), parse_datetime(table.period))
 
 
 def read_items_of(tables: Iterable[TileTable]) -> pd.DataFrame:
@@ -153,7 +160,7 @@ class TileItems:
             [tile], source=search.source, region=search.region, datetime=search.period
         )
         if items:
-            write(*_items_file(items, name))
+            write(*_items_file([without_secrets(item) for item in items], name))
         data = table.to_parquet(index=False, compression="zstd")
         digest = hashlib.sha256(data).hexdigest()
         write(f"{name}_table.parquet", data)

@@ -10,14 +10,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
 
+from tests.servers import JsonHandler, serving
 from tests.services.s3 import free_ports
 
 COLLECTION = {
@@ -87,6 +89,11 @@ def _load(folder: Path, items: list[dict[str, Any]], environment: dict[str, str]
             [pypgstac, *command], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
+    _as_postgres(
+        f"{_bin()}/psql", "-h", "127.0.0.1", "-p", environment["PGPORT"], "-c",
+        "INSERT INTO pgstac.pgstac_settings VALUES ('context', 'on') "
+        "ON CONFLICT (name) DO UPDATE SET value = 'on'",  # it counts
+    )  # fmt: skip
 
 
 @contextmanager
@@ -110,3 +117,88 @@ def _serving(port: int, environment: dict[str, str], folder: Path) -> Iterator[N
     finally:
         api.kill()
         api.wait()
+
+
+def _ask(url: str, body: dict[str, Any] | None) -> Any:
+    answer = requests.request("GET" if body is None else "POST", url, json=body, timeout=60)
+    answer.raise_for_status()
+    return answer.json()
+
+
+Answering = Callable[[str, dict[str, Any]], Any]
+"""Answers a path with its query, and the body of the request, if any."""
+
+
+@contextmanager
+def _before(api: str, answer: Answering) -> Iterator[str]:
+    """Another server before an API: what it answers leads to itself."""
+
+    class Handler(JsonHandler):
+        def reply_with(self, body: dict[str, Any]) -> None:
+            here = f"http://{self.headers['host']}"
+            text = json.dumps(answer(self.path, body)).replace(api, here)
+            self.reply(200, text.encode(), ("Content-Type", "application/json"))
+
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def changed(
+    api: str,
+    page: Callable[[dict[str, Any]], Any] = lambda page: page,
+    conforms: Callable[[str], bool] = lambda _: True,
+    without: str = "",
+) -> Iterator[str]:
+    """The API with its pages of items changed, what it conforms to, or what it is asked."""
+
+    def answer(path: str, body: dict[str, Any]) -> Any:
+        body.pop(without, None)
+        answered = _ask(api + path, body or None)
+        if "features" in answered:
+            return page(answered)
+        return {**answered, "conformsTo": [*filter(conforms, answered.get("conformsTo", ()))]}
+
+    with _before(api, answer) as url:
+        yield url
+
+
+@contextmanager
+def by_page(api: str, method: str) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """The API as old servers were: pages by number, and a count in ``context``.
+
+    Also gives the method and the page of each search.
+    """
+    asked: list[tuple[str, int]] = []
+    tokens: dict[tuple[str, int], str] = {}
+    bodies: list[dict[str, Any]] = []
+
+    def answer(path: str, body: dict[str, Any]) -> Any:
+        path, _, query = path.partition("?")
+        if path != "/search":
+            return _ask(api + path, None)
+        if query:
+            found = {name: int(value) for name, value in parse_qsl(query)}
+            body = {**bodies[found["of"]], "page": found["page"]}
+        page = body.pop("page", 1)
+        asked.append(("GET" if query else "POST", page))
+        bodies.append(body)
+        of = next(place for place, other in enumerate(bodies) if other is body)
+        key = json.dumps(body, sort_keys=True)
+        token = {"token": tokens[key, page]} if page > 1 else {}
+        answered = _ask(f"{api}/search", {**body, **token})
+        context = {"matched": answered.pop("numberMatched"), "page": page}
+        context |= {"returned": answered.pop("numberReturned"), "limit": body["limit"]}
+        links = []
+        for link in [link for link in answered["links"] if link["rel"] == "next"]:
+            tokens[key, page + 1] = link["body"]["token"]
+            href = f"{api}/search"
+            links = [
+                {"rel": "next", "method": "POST", "href": href, "body": {**body, "page": page + 1}}
+                if method == "POST"
+                else {"rel": "next", "href": f"{href}?page={page + 1}&of={of}"}
+            ]
+        return {**answered, "context": context, "links": links}
+
+    with _before(api, answer) as url:
+        yield url, asked

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import faults
 from tests.archive import BUCKET, Archive
-from tests.faults import Fault, Proxy, Request, status
+from tests.faults import PASSING, Fault, Proxy, Request, status
+from tests.servers import file_server
 from tests.services.pgstac import stac_api
 from tests.services.s3 import KEY, S3, SECRET
+from tests.tally import counts, shows
 from timesync_xr import extract, read_account, read_ledger, reader
 from timesync_xr.access import Access
 from timesync_xr.errors import AccessError, ProjectError
 from timesync_xr.grid import REGIONS
+from timesync_xr.sample import SamplePaths
 
 NOON = "T18:30:00.1234567Z"
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -138,6 +141,7 @@ def test_credentials_come_from_a_profile_for_each_side(
         run(plots, f"s3://{bucket}/q", out_access=s3.access(profile="wrong"), **options)
 
 
+@shows("no credentials", "archive", "output")
 def test_without_credentials_the_message_says_what_to_set(
     s3: S3, plots: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,8 +149,9 @@ def test_without_credentials_the_message_says_what_to_set(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
     started = time.monotonic()
-    with pytest.raises(AccessError, match=r"no AWS credentials were found.*AWS_ACCESS_KEY_ID"):
-        run(plots, tmp_path, **options)
+    for out in (tmp_path, "s3://some/where"):
+        with pytest.raises(AccessError, match=r"no AWS credentials were found.*AWS_ACCESS_KEY_ID"):
+            run(plots, out, out_access=s3.access(), **options)
     assert time.monotonic() - started < 30
 
 
@@ -166,35 +171,82 @@ def test_unsigned_reads_a_bucket_that_is_open_to_all(
     assert on_disk(tmp_path) == whole
 
 
-RETRY = ("Retry-After", "1")
-TARGET = {
-    "429": status(429),
-    "500": status(500),
-    "503 with Retry-After": status(503, RETRY),
-    "504": status(504),
-    "reset": faults.Reset(),
-    "truncated body": faults.Truncated(),
-    "stalled body": faults.Stalled(3.0),
-}
+def every(step: int, fault: Callable[[], Fault]) -> Callable[[Request], Fault | None]:
+    """A rule that spoils every so many requests, and the first that read."""
+    read = 0
+
+    def rule(request: Request) -> Fault | None:
+        nonlocal read
+        read += request.method == "GET"
+        spoilt = request.number % step == 0 or (request.method == "GET" and read <= 3)
+        return fault() if spoilt else None
+
+    return rule
 
 
-@pytest.mark.parametrize("name", TARGET)
+@shows(PASSING, "output")
+@pytest.mark.parametrize("name", PASSING)
 def test_faults_of_the_output_that_pass_are_waited_out(
     s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], options: dict[str, Any],
     proxy: Proxy, name: str,
 ) -> None:  # fmt: skip
-    proxy.rule = lambda request: TARGET[name] if request.number % 9 == 0 else None
+    """In a run that makes all, and in one that finds some of it missing."""
     access = s3.access(endpoint=proxy.url, timeout_seconds=1.0)
-    assert run(plots, f"s3://{bucket}/p", out_access=access, **options).complete
-    assert in_bucket(s3, bucket, "p/") == whole
-    assert len(proxy.spoilt) >= 5
+    for number in range(2):
+        proxy.rule = every(9, PASSING[name])
+        assert run(plots, f"s3://{bucket}/p", out_access=access, **options).complete
+        assert in_bucket(s3, bucket, "p/") == whole
+        assert len(proxy.spoilt) >= 5 + number
+        for plot in "24":
+            key = f"p/ledger/observations/prj_1211/plot_{plot}.csv"
+            s3.client().delete_object(Bucket=bucket, Key=key)
+        s3.client().delete_object(Bucket=bucket, Key="p/ledger/plots.csv")
 
 
+@shows("another service away", "one asset")
+def test_an_item_that_lies_elsewhere_stops_nothing(
+    s3: S3, plots: Path, whole: dict[str, bytes], archive: Archive, tmp_path: Path
+) -> None:
+    """One lacks its address in the bucket; one names a bucket that is not there."""
+    items = copy.deepcopy(archive.items)
+    del items[0]["assets"]["red"]["alternate"]
+    items[1]["assets"]["red"]["alternate"]["s3"]["href"] = "s3://no-such-bucket/x.TIF"
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps({"features": items}))
+    access = Access(endpoint=s3.url, requester_pays=False, max_retries=2)
+    out = tmp_path / "out"
+    settings: dict[str, Any] = {"access": access, "mirror": f"{BUCKET}=s3://{USGS}"}
+    summary = run(plots, out, source=str(path), **settings)
+    assert summary.rows["failed"].tolist() == [2] * 5
+    assert summary.rows["written"].tolist() == [2] * 5
+    account = read_account(str(out), "1211", "0")
+    causes = account.loc[account["outcome"] == "failed", "cause"].tolist()
+    assert "landsatlook.usgs.gov" in causes[0]
+    assert "there is no such bucket" in causes[1]
+    (archive.folder / "whole.json").write_text(json.dumps({"features": archive.items}))
+    again = run(plots, out, source=str(archive.folder / "whole.json"), refresh=True, **settings)
+    assert again.complete
+    assert on_disk(out) == whole
+
+
+@shows(["no DNS", "connection refused"], "output")
+@pytest.mark.parametrize("address", ["http://no-such-host.invalid", "http://127.0.0.1:9"])
+def test_an_output_out_of_reach_is_told_before_anything_is_read(
+    s3: S3, plots: Path, options: dict[str, Any], paying: Proxy, address: str
+) -> None:
+    access = s3.access(endpoint=address, max_retries=2)
+    with pytest.raises(AccessError, match=r"s3://out.*can't be reached"):
+        run(plots, "s3://out/p", out_access=access, **options)
+    assert not paying.requests
+
+
+@shows(["401", "403", "a fault that stays", "507"], "output")
 def test_an_output_that_fails_for_good_ends_the_run_soon(
     s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], options: dict[str, Any], proxy: Proxy
 ) -> None:
     access = s3.access(endpoint=proxy.url, max_retries=1)
-    for code, words in ((403, "denies access"), (503, "503"), (507, "no room left")):
+    told = {401: "denies access", 403: "denies access", 503: "503", 507: "no room left"}
+    for code, words in told.items():
 
         def rule(request: Request, code: int = code) -> Fault | None:
             late = request.method == "PUT" and "prj_" in request.path and request.number > 20
@@ -210,6 +262,7 @@ def test_an_output_that_fails_for_good_ends_the_run_soon(
     assert in_bucket(s3, bucket, "p/") == whole
 
 
+@shows("SIGKILL", "run")
 def test_killed_while_it_writes_to_a_bucket(
     s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], archive: Archive
 ) -> None:
@@ -235,6 +288,7 @@ def test_killed_while_it_writes_to_a_bucket(
             assert process.returncode == 0
             assert made == whole
             number += 1
+    counts["runs killed"] += kills
     plots_done: set[str] = set()
     with contextlib.suppress(ProjectError):
         plots_done = set(read_ledger(f"s3://{bucket}/{number}", s3.access())["plot_id"])
@@ -245,6 +299,40 @@ def test_killed_while_it_writes_to_a_bucket(
     again = {name for name, value in before.items() if value != after[name]}
     assert not {name for name in again if any(f"plot_{p}_" in name for p in plots_done)}
     assert not [n for n in s3.objects(bucket, f"{number}/ledger/") if n.startswith(("tmp", "lock"))]
+
+
+def test_the_sample_through_all_services(
+    sample: SamplePaths, sample_project: Path, s3: S3, bucket: str, paying: Proxy, tmp_path: Path
+) -> None:
+    """API and bucket in, bucket out; then the same archive by a mirror over http."""
+    s3.upload(sample.folder, "sample")
+    items = json.loads(sample.items.read_text())["features"]
+    expected = on_disk(sample_project)
+    with stac_api(items) as api, file_server(sample.folder) as port:
+        shared = [
+            sys.executable,
+            "-m",
+            "timesync_xr",
+            "extract",
+            str(sample.plots),
+            "--source",
+            api,
+        ]
+        ways = {
+            f"s3://{bucket}/a": ["--mirror", f"{BUCKET}=s3://sample", "--endpoint", paying.url,
+                                 "--out-endpoint", s3.url],
+            str(tmp_path / "b"): ["--mirror", f"{BUCKET}=http://127.0.0.1:{port}"],
+        }  # fmt: skip
+        for out, options in ways.items():
+            done = subprocess.run(
+                [*shared, "--out", out, *options], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr + done.stdout
+    for made in (in_bucket(s3, bucket, "a/"), on_disk(tmp_path / "b")):
+        assert made.keys() == expected.keys()
+        chips = [name for name in made if name.startswith("prj_")]
+        assert len(chips) > 100
+        assert all(made[name] == expected[name] for name in chips)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import Proxy, Request, status
+from tests.faults import Fault, Proxy, Request, status
 from tests.services.s3 import S3
+from tests.tally import shows
 from timesync_xr import lock
 from timesync_xr.errors import AccessError, InputError, ProjectError
 from timesync_xr.folder import LOCK, Folder, open_folder
@@ -50,6 +51,52 @@ def test_it_pickles(folder: Folder) -> None:
     assert pickle.loads(pickle.dumps(folder)).read("a") == b"1"
 
 
+def test_a_tree_is_there_whole_or_not_at_all(
+    s3: S3, bucket: str, tmp_path: Path, proxy: Proxy
+) -> None:
+    """As on disk, also where an upload or a removal ends halfway."""
+    remote = open_folder(f"s3://{bucket}/p", s3.access(endpoint=proxy.url, max_retries=0))
+
+    def files(folder: Folder) -> dict[str, bytes] | None:
+        with folder.tree("a/cube.zarr", "zarr.json") as tree:
+            if tree is None:
+                return None
+            return {str(p.relative_to(tree)): p.read_bytes() for p in tree.rglob("*.*")}
+
+    def place(folder: Folder, *names: str) -> None:
+        with folder.scratch() as scratch:
+            for name in names:
+                (scratch / "t" / name).parent.mkdir(parents=True, exist_ok=True)
+                (scratch / "t" / name).write_bytes(f"{name} of {len(names)}".encode())
+            folder.place(scratch / "t", "a/cube.zarr", "zarr.json")
+
+    for folder in (remote, Folder(tmp_path)):
+        assert files(folder) is None
+        place(folder, "zarr.json", "c/0/0.bin", "c/0/1.bin", "c/zarr.json")
+        place(folder, "zarr.json", "c/0/0.bin")
+        assert files(folder) == {"zarr.json": b"zarr.json of 2", "c/0/0.bin": b"c/0/0.bin of 2"}
+    for methods in (("PUT",), ("DELETE", "POST")):
+        seen = 0
+
+        def rule(request: Request, methods: tuple[str, ...] = methods) -> Fault | None:
+            nonlocal seen
+            seen += request.method in methods
+            return status(503) if request.method in methods and seen >= 2 else None
+
+        proxy.rule = rule
+        with pytest.raises(AccessError, match="the output fails"):
+            place(remote, "zarr.json", "c/0/1.bin", "c/0/2.bin")
+        assert files(remote) is None
+        proxy.rule = lambda _: None
+        place(remote, "zarr.json", "c/0/0.bin")
+        assert files(remote) == files(Folder(tmp_path))
+    for folder in (remote, Folder(tmp_path)):
+        folder.remove_tree("a/cube.zarr", "zarr.json")
+        folder.remove_tree("a/cube.zarr", "zarr.json")
+        assert files(folder) is None
+    assert not s3.objects(bucket, "p/a/")
+
+
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/x", ""])
 def test_no_path_leaves_the_prefix(folder: Folder, path: str) -> None:
     with pytest.raises(InputError, match="leads out of the project folder"):
@@ -69,11 +116,14 @@ def test_a_listing_reads_only_what_is_asked_for(s3: S3, bucket: str, proxy: Prox
     assert len(proxy.requests) <= 2
 
 
+@shows(["no such bucket", "401", "403", "expired credentials", "quota used up", "507",
+        "a fault that stays"], "output")  # fmt: skip
 @pytest.mark.parametrize(
     ("code", "body", "message"),
     [
         (404, "NoSuchBucket", "there is no such bucket"),
         (403, "AccessDenied", "denies access.*--out-profile"),
+        (401, "", "denies access"),
         (403, "InvalidAccessKeyId", "the access key is unknown"),
         (400, "ExpiredToken", "credentials have expired"),
         (403, "QuotaExceeded", "the quota is used up"),
@@ -101,6 +151,7 @@ def test_other_addresses_are_refused() -> None:
         open_folder("s3://")
 
 
+@shows("a second run", "output")
 def test_a_second_run_is_refused_while_the_first_lives(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +168,7 @@ def test_a_second_run_is_refused_while_the_first_lives(
     assert folder.names("ledger") == set()
 
 
+@shows("lock of a dead run", "output")
 def test_a_lock_of_a_dead_process_of_this_machine_is_none(folder: Folder) -> None:
     holder = "import os, json; from timesync_xr import lock; print(json.dumps(lock._machine()))"
     done = subprocess.run([sys.executable, "-c", holder], capture_output=True, check=True)
@@ -129,6 +181,7 @@ def test_a_lock_of_a_dead_process_of_this_machine_is_none(folder: Folder) -> Non
         assert time.monotonic() - started < 2
 
 
+@shows("lock of a dead run", "output")
 def test_a_silent_lock_of_another_machine_is_taken_over(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

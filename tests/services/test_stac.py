@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.services.pgstac import stac_api
+from tests.services.pgstac import by_page, changed, stac_api
+from tests.tally import shows
 from timesync_xr.catalog import search_items
-from timesync_xr.grid import REGIONS
+from timesync_xr.errors import CatalogError
+from timesync_xr.grid import REGIONS, Tile
 from timesync_xr.sample import SamplePaths
 
 MANY = 5000
@@ -65,3 +67,73 @@ def test_a_search_gives_what_the_file_gives(
         pd.testing.assert_frame_equal(here[kept], there[kept])
         # pgstac keeps microseconds, so a seventh digit is lost there
         assert (here["date"].str[:26] == there["date"].str[:26]).all()
+
+
+# What other servers do, by a proxy before this one
+
+
+def find(api: str, tiles: list[Tile], datetime: str | None = None) -> pd.DataFrame:
+    return search_items(tiles, source=api, datetime=datetime)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_pages_by_number_give_what_pages_by_token_give(api: str, method: str) -> None:
+    """Old servers count pages; some lead on by POST, some by GET."""
+    with by_page(api, method) as (old, asked):
+        for tiles in ([(3, 9)], TILES[:2]):
+            pd.testing.assert_frame_equal(find(old, tiles), find(api, tiles))
+    assert {name for name, _ in asked} == ({"POST"} if method == "POST" else {"POST", "GET"})
+    assert max(page for _, page in asked) >= 5
+
+
+def test_tokens_lead_through_all_pages(api: str) -> None:
+    """833 items of a tile are more than four pages."""
+    seen: list[dict[str, Any]] = []
+
+    def watch(page: dict[str, Any]) -> dict[str, Any]:
+        seen.append(page)
+        return page
+
+    with changed(api, watch) as watched:
+        assert len(find(watched, [(4, 8)])) == 833
+    assert [len(page["features"]) for page in seen] == [200, 200, 200, 200, 33]
+    assert {page["numberMatched"] for page in seen} == {833}
+    (link,) = [link for link in seen[0]["links"] if link["rel"] == "next"]
+    assert link["method"] == "POST"
+    assert link["body"]["token"]
+
+
+@shows("fewer items than counted", "STAC API")
+@pytest.mark.parametrize("lost", ["item", "page"])
+def test_a_short_answer_is_an_error(api: str, lost: str) -> None:
+    def shorten(page: dict[str, Any]) -> dict[str, Any]:
+        if lost == "item":
+            return {**page, "features": page["features"][:-1]}
+        return {**page, "links": []}
+
+    words = r"h04v08: the STAC API counted 833 items but sent (828|200)"
+    with changed(api, shorten) as short, pytest.raises(CatalogError, match=words):
+        find(short, [(4, 8)])
+
+
+@shows("no query extension", "STAC API")
+def test_a_server_without_the_query_extension_is_told(api: str) -> None:
+    with (
+        changed(api, conforms=lambda uri: "query" not in uri) as plain,
+        pytest.raises(CatalogError, match="lacks the query"),
+    ):
+        find(plain, [(4, 8)])
+
+
+@shows("unasked items", "STAC API")
+def test_a_server_that_ignores_the_query_gives_the_same(api: str) -> None:
+    """What was not asked for is refused by name, and is no part of a project."""
+    with changed(api, without="query") as careless:
+        found = find(careless, [(4, 8)], "1990/1992")
+    good = found["refused"] == ""
+    pd.testing.assert_frame_equal(
+        found[good].reset_index(drop=True), find(api, [(4, 8)], "1990/1992")
+    )
+    unasked = found.loc[~good, "refused"]
+    assert len(unasked) > 300
+    assert unasked.str.fullmatch(r"not asked for: tile h\d\dv\d\d").all()

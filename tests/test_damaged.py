@@ -1,0 +1,192 @@
+"""A file of the archive that is damaged, hostile or another one: no chip comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.archive import BUCKET, Archive
+from tests.tally import shows
+from timesync_xr import extract, read_account, read_ledger, reader, tile_items
+from timesync_xr.errors import ProjectError
+from timesync_xr.grid import REGIONS
+from timesync_xr.ledger import failures_of
+
+CU = REGIONS["CU"]
+INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
+ELSEWHERE = CU.center(4 * 5000 + 2500, 10 * 5000 + 2500)
+NOON = "T18:30:00.1234567Z"
+NAME = "LC08_CU_003009_20200201_20210504_02"
+WIDTH, TILE_WIDTH, TILE_OFFSETS, TILE_COUNTS = 256, 322, 324, 325
+
+
+def entry(data: bytes, tag: int) -> tuple[int, int, int]:
+    """Place, number and value of a tag in the directory of a little-endian TIFF."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, start)
+    for at in range(start + 2, start + 2 + 12 * entries, 12):
+        found, _, number, value = struct.unpack_from("<HHII", data, at)
+        if found == tag:
+            return at, number, value
+    raise AssertionError(f"no tag {tag}")
+
+
+def with_tag(data: bytes, tag: int, *, number: int = 1, value: int = 8) -> bytes:
+    """A file whose directory says something else: whole numbers of four bytes."""
+    at, _, _ = entry(data, tag)
+    return data[: at + 2] + struct.pack("<HII", 4, number, value) + data[at + 12 :]
+
+
+def with_short_blocks(data: bytes) -> bytes:
+    """A file whose blocks are said to have 99 bytes each."""
+    _, number, at = entry(data, TILE_COUNTS)
+    return data[:at] + struct.pack("<I", 99) * number + data[at + 4 * number :]
+
+
+def of_another_grid(data: bytes) -> bytes:
+    """The same pixels, said to lie a pixel further east."""
+    left = struct.pack("<d", CU.corner((3, 9))[0])
+    assert data.count(left) == 1
+    return data.replace(left, struct.pack("<d", CU.corner((3, 9))[0] + 30))
+
+
+HUGE = 2**32 - 1
+BLOCK = "its block .* can't have|it ends before|its block .* is damaged"
+DAMAGE: dict[str, dict[str, tuple[Callable[[bytes], bytes], str]]] = {
+    "lying header": {
+        "width": (lambda data: with_tag(data, WIDTH, value=613), "lists 400 blocks"),
+        "blocks": (lambda data: with_tag(data, TILE_WIDTH, value=128), "lists 400 blocks"),
+        "offsets": (lambda data: with_tag(data, TILE_OFFSETS, number=400, value=9), BLOCK),
+        "counts": (with_short_blocks, "its block .* is damaged"),
+    },
+    "absurd header": {
+        "width": (lambda data: with_tag(data, WIDTH, value=HUGE), "is not within 1 and 100000"),
+        "blocks": (lambda data: with_tag(data, TILE_WIDTH, value=HUGE), "empty or larger"),
+        "number": (lambda data: with_tag(data, TILE_OFFSETS, number=HUGE), f"lists {HUGE} blocks"),
+        "place": (lambda data: data[:4] + struct.pack("<I", HUGE) + data[8:], "cut off|it ends"),
+        "entries": (lambda data: data[:8] + b"\xff\xff" + data[10:], "can't have 65535 entries"),
+    },
+    "another grid": {"shifted": (of_another_grid, "another grid than its tile")},
+    "no TIFF": {
+        "page": (lambda _: b"<html>" * 100, "it is no TIFF"),
+        "empty": (lambda _: b"", "cut off"),
+    },
+    "cut off file": {
+        "in the header": (lambda data: data[:300], "cut off"),
+        "in the blocks": (lambda data: data[:9000], "it ends before"),
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    archive = Archive(tmp_path_factory.mktemp("archive"))
+    for month in (1, 2):
+        archive.add("LC08", f"2020-{month:02d}-01{NOON}")
+    archive.add("LC08", f"2020-02-01{NOON}", (4, 10))
+    archive.write_items()
+    lines = [f"p,7,{INSIDE[0]},{INSIDE[1]}", f"p,9,{ELSEWHERE[0]},{ELSEWHERE[1]}"]
+    (archive.folder / "plots.csv").write_text("\n".join(["project_id,plot_id,x,y", *lines]))
+    return archive
+
+
+def run(archive: Path, out: Path) -> Any:
+    reader.reset()
+    tile_items._read.cache_clear()
+    return extract(
+        archive / "plots.csv", out, source=str(archive / "items.json"),
+        mirror=f"{BUCKET}={archive}", chip_size=(9, 9), products=("png", "csv"), progress=False,
+    )  # fmt: skip
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    kept = ("prj_", "ledger/observations/", "ledger/plots.csv")
+    paths = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
+    return {name: path.read_bytes() for name, path in paths.items() if name.startswith(kept)}
+
+
+@pytest.fixture(scope="module")
+def whole(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("whole")
+    assert run(archive.folder, out).complete
+    return contents(out)
+
+
+@shows(DAMAGE, "one asset")
+@pytest.mark.parametrize(
+    ("kind", "part"), [(kind, part) for kind in DAMAGE for part in DAMAGE[kind]]
+)
+def test_a_damaged_file_costs_one_observation(
+    archive: Archive, whole: dict[str, bytes], tmp_path: Path, kind: str, part: str
+) -> None:
+    copy, out = tmp_path / "archive", tmp_path / "out"
+    shutil.copytree(archive.folder, copy, copy_function=os.link)
+    damage, cause = DAMAGE[kind][part]
+    file = copy / f"ard/{NAME}/{NAME}_red.TIF"
+    good = file.read_bytes()
+    file.unlink()
+    file.write_bytes(damage(good))
+    summary = run(copy, out)
+    ledger = read_ledger(str(out)).set_index("plot_id")
+    assert ledger["status"].to_dict() == {"7": "incomplete", "9": "complete"}
+    (failure,) = failures_of(ledger.to_dict("index")["7"])
+    assert failure["day"] == "2020-02-01"
+    assert failure["asset"] == f"{NAME}_SR red"
+    assert re.search(rf"{file.name}: .*({cause})", failure["cause"])
+    assert re.fullmatch("Replace (it|the file) by a whole copy of the original", failure["remedy"])
+    assert failure["cause"] in str(summary)
+    assert read_account(str(out), "p", "7")["outcome"].tolist() == ["written", "failed"]
+    made = contents(out)
+    lacking = {name for name in whole if name.startswith("prj_")} - set(made)
+    assert {Path(name).stem.rpartition("_")[2] for name in lacking} == {"032"}
+    assert len(lacking) == 4
+    assert all(made[name] == whole[name] for name in made if name.startswith("prj_"))
+
+    before = {name: (out / name).stat().st_mtime_ns for name in made if name.startswith("prj_")}
+    file.unlink()
+    file.write_bytes(good)
+    again = run(copy, out)
+    assert again.complete
+    assert again.rows["plot_id"].tolist() == ["7"]
+    assert contents(out) == whole
+    assert all((out / name).stat().st_mtime_ns == when for name, when in before.items())
+
+
+@shows("corrupt bytes", "output")
+@pytest.mark.parametrize(
+    "name",
+    ["ledger/plots.csv", "ledger/project.json", "ledger/observations/prj_p/plot_7.csv",
+     "ledger/items/CU_h03v09_table.parquet"],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", ["half", "bytes"])
+def test_a_damaged_file_of_the_project_is_named(
+    archive: Archive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
+) -> None:
+    copy = tmp_path / "archive"
+    shutil.copytree(archive.folder, copy, copy_function=os.link)
+    file = copy / f"ard/{NAME}/{NAME}_red.TIF"
+    file.rename(file.with_suffix(".bak"))
+    assert not run(copy, tmp_path / "out").complete
+    file.with_suffix(".bak").rename(file)
+    path = tmp_path / "out" / name
+    data = bytearray(path.read_bytes())
+    data[3::11] = bytes(len(data[3::11]))
+    path.write_bytes(data if damage == "bytes" else data[: len(data) // 2])
+    with pytest.raises(ProjectError, match=f"{name} is damaged: (remove|run again with --refresh)"):
+        run(copy, tmp_path / "out")
+    if name.endswith(".json"):
+        path.write_text(json.dumps({"region": "CU", "chip_size": [9, 9]}))
+    else:
+        path.unlink()
+    if name.endswith(".parquet"):
+        path.with_name("CU_h03v09.json").unlink()
+    assert run(copy, tmp_path / "out").complete
+    assert contents(tmp_path / "out") == whole
