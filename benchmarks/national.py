@@ -59,7 +59,7 @@ def keep_items(folder: Folder, tiles: Sequence[Tile], count: int) -> None:
     """Put ``count`` items of each tile into a project, as a search would have left them."""
     search = Search(SOURCE, "CU", parse_datetime(None))
     for h, v in tiles:
-        data = _items(h, v, count).to_parquet(index=False, compression="zstd")
+        data = items_of((h, v), count).to_parquet(index=False, compression="zstd")
         name = f"ledger/items/CU_h{h:02d}v{v:02d}"
         folder.write(f"{name}_table.parquet", data)
         told = {**search.identity(), "datetime": str(search.period), "items": count}
@@ -67,13 +67,14 @@ def keep_items(folder: Folder, tiles: Sequence[Tile], count: int) -> None:
         folder.write(f"{name}.json", json.dumps(told).encode())
 
 
-def _items(h: int, v: int, count: int) -> pd.DataFrame:
+def items_of(tile: Tile, count: int) -> pd.DataFrame:
     """Items of a tile, one every 94 hours, of one platform after the other."""
+    h, v = tile
     time = np.datetime64("1984-01-01T18:00", "ns") + np.arange(count) * np.timedelta64(94, "h")
     sensors = np.array(PLATFORM_AGE, dtype=object)[np.arange(count) % len(PLATFORM_AGE)]
     day = pd.Series(np.datetime_as_string(time, "D")).str.replace("-", "")
     item_id = pd.Series(sensors) + f"_CU_{h:03d}{v:03d}_" + day + "_20210504_02_SR"
-    left, top = CU.corner((h, v))
+    left, top = CU.corner(tile)
     table = pd.DataFrame({
         "item_id": item_id, "sensor": sensors, "region": "CU", "h": h, "v": v, "time": time,
         "date": np.datetime_as_string(time) + "Z", "processed": "20210504", "scene_count": 1,
@@ -93,13 +94,31 @@ def _read_ranges(
 ) -> list[bytes]:
     """Bytes of the made-up asset at an address, in the place of `storage.read_ranges`."""
     item_id, _, name = address.removeprefix("s3://bucket/").partition("/")
-    fill = pd.Timestamp(item_id[15:23]).dayofyear % 3 == 0
-    band = name.removesuffix(".TIF")
-    value = (QA_FILL if fill else CLEAR) if band == QA_BAND else 0 if fill else 9000
-    data = _asset(band == QA_BAND, value, (int(item_id[8:11]), int(item_id[11:14])))
+    data = _asset(*_kind(item_id, name.removesuffix(".TIF")))
     found = [data[start:stop] for start, stop in ranges]
     assert allow_short or all(len(d) == b - a for d, (a, b) in zip(found, ranges, strict=True))
     return found
+
+
+def write_assets(folder: Path, items: pd.DataFrame) -> None:
+    """The assets of some items as files; those that are the same are links to one."""
+    written: dict[Any, Path] = {}
+    for item_id in items["item_id"]:
+        (folder / item_id).mkdir(parents=True)
+        for band in BANDS:
+            path, kind = folder / item_id / f"{band}.TIF", _kind(item_id, band)
+            if kind in written:
+                path.hardlink_to(written[kind])
+            else:
+                path.write_bytes(_asset(*kind))
+                written[kind] = path
+
+
+def _kind(item_id: str, band: str) -> tuple[bool, int, Tile]:
+    """What an asset is like: whether it is QA_PIXEL, its value, and its tile."""
+    fill = pd.Timestamp(item_id[15:23]).dayofyear % 3 == 0
+    value = (QA_FILL if fill else CLEAR) if band == QA_BAND else 0 if fill else 9000
+    return band == QA_BAND, value, (int(item_id[8:11]), int(item_id[11:14]))
 
 
 @lru_cache(maxsize=32)

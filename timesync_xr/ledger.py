@@ -134,6 +134,10 @@ class Ledger:
                     f"not {value}: use the same, or another --out folder"
                 )
 
+    def row(self, plot: Plot) -> dict[str, Any] | None:
+        """The row of a plot; None where there is none."""
+        return self.rows.get((plot.project_id, plot.plot_id))
+
     def record(self, plot: Plot, row: dict[str, Any]) -> None:
         """Keep the row of a plot, whose account is there; it is on disk when this returns."""
         self.rows[plot.project_id, plot.plot_id] = row

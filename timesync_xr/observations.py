@@ -103,7 +103,9 @@ def plan_observations(items: pd.DataFrame, grid: ChipGrid) -> Plan:
     records = records.merge(observations[["day", "sensor", "observation"]], on=["day", "sensor"])
     records = records.sort_values("observation", kind="stable").reset_index(drop=True)
     ids: list[list[str]] = [[] for _ in range(len(first))]  # a groupby takes 20 times as long
-    for observation, item_id in zip(records["observation"], records["item_id"], strict=True):
+    for observation, item_id in zip(
+        records["observation"].tolist(), records["item_id"], strict=True
+    ):
         ids[observation].append(item_id)
     observations["item_ids"] = np.array([" ".join(of_one) for of_one in ids], dtype=object)
     columns = ["time", "date", "day", "sensor", "hv", "item_id", "item_ids", "at_plot"]
