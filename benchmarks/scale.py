@@ -1,42 +1,30 @@
-"""``python -m benchmarks.scale``: a national project, its pixels and files faked on the workers.
+"""``python -m benchmarks.scale``: a national project on a cluster, the archive faked at the reader.
 
 Real are the plot list (that of a user if it lies beside the checkout, repeated over the grid), the
-planning by tile, the item tables, a dask scheduler with workers, submission, accounts and ledger.
-A worker makes a plot's account from its items, as if a third were fill at the plot, and keeps it.
+planning, a dask scheduler with workers, submission, reading, drawing, accounts and ledger. Only the
+bytes of the assets are made up, see `benchmarks.national`. So that 27,000 plots take an hour and
+not weeks, of the items of a tile only those of one day of the year and one sensor are looked at;
+the others are filtered. ``--all`` looks at all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from timesync_xr import batch, extract
-from timesync_xr.account import FILL_AT_PLOT, WRITTEN, start_account
-from timesync_xr.catalog import parse_datetime
+from timesync_xr import Filters, extract
 from timesync_xr.filters import ALL
 from timesync_xr.folder import Folder
-from timesync_xr.grid import REGIONS, ChipGrid, Tile
-from timesync_xr.items import COLUMNS, with_dtypes
-from timesync_xr.landsat import BANDS, PLATFORM_AGE
 from timesync_xr.ledger import Ledger
-from timesync_xr.observations import plan_observations
-from timesync_xr.tile_items import Search, TileItems
+from timesync_xr.planning import plan_run
 
-SOURCE = "https://stac.invalid"
-REAL = Path(__file__).parents[2] / "shared/real/timesync_plot_lists/lcnext_srs5000_final.csv"
-CU = REGIONS["CU"]
+from .national import SOURCE, fake_assets, keep_items, plot_list, tiles_of
+from .processes import Watch, dask_processes, peak_megabytes
+
+FEW = Filters(season="08-03/08-03", sensors=("LC09",))
 
 
 def main() -> None:
@@ -44,157 +32,70 @@ def main() -> None:
     parser.add_argument("--plots", type=int, default=27_000)
     parser.add_argument("--items", type=int, default=3_900, help="items of a tile")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--all", action="store_true", help="look at every observation")
+    parser.add_argument("--folder", type=Path, help="where to work; 1 MB per plot")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="timesync-scale-") as folder:
-        _run(Path(folder), options.plots, options.items, options.workers)
+    with tempfile.TemporaryDirectory(prefix="timesync-scale-", dir=options.folder) as folder:
+        _run(Path(folder), options)
 
 
-def _run(folder: Path, count: int, items: int, workers: int) -> None:
+def _run(folder: Path, options: argparse.Namespace) -> None:
     started = time.perf_counter()
-    plots = _plots(count)
-    tiles = sorted({t for p in plots.itertuples() for t in _chip(p.x, p.y).tiles})
-    _keep_items(Folder(folder / "out"), tiles, items)
-    print(f"{count} plots on {len(tiles)} tiles of {items} items, made in "
-          f"{time.perf_counter() - started:.0f} s")  # fmt: skip
-    with _Processes(folder, workers) as client:
-        client.wait_for_workers(workers, timeout=60)
-        client.run(_fake)
-        watch = _Watch(client)
+    plots, out = plot_list(options.plots), folder / "out"
+    tiles = tiles_of(plots)
+    keep_items(Folder(out), tiles, options.items)
+    _tell(f"{len(plots)} plots on {len(tiles)} tiles of {options.items} items", started)
+    started = time.perf_counter()
+    forecast = plan_run(plots, source=SOURCE, out=out)
+    _tell(f"plan_run: {forecast.observations} observations", started)
+    with dask_processes(folder, options.workers) as client:
+        client.run(fake_assets)
+        watch, ledger = Watch(client), _timed(Ledger, "record")
+        before = peak_megabytes()
         cpu, wall = time.process_time(), time.perf_counter()
-        summary = extract(plots, folder / "out", source=SOURCE, client=client, progress=True)
+        summary = extract(plots, out, source=SOURCE, client=client,
+                          filters=ALL if options.all else FEW)  # fmt: skip
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         watch.stop()
     assert summary.complete
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"wall time {wall:.0f} s with {workers} workers, {1000 * wall / count:.1f} ms per plot")
-    print(f"client: {1000 * cpu / count:.1f} ms of processor time per plot, {peak:.0f} MB at most")
+    count = len(plots)
+    print(f"first plot submitted after {watch.first:.0f} s")
+    print(f"observations written: {summary.rows['written'].sum()}")
+    print(f"wall time {wall:.0f} s with {options.workers} workers, {1000 * wall / count:.1f} ms "
+          f"per plot")  # fmt: skip
+    print(f"client: {1000 * cpu / count:.1f} ms of processor time per plot, of which ledger "
+          f"{1000 * ledger[0] / count:.1f}")  # fmt: skip
+    print(f"client: {peak_megabytes():.0f} MB at most, {before:.0f} before")
     print(f"scheduler: {watch.tasks} tasks at most, {watch.megabytes:.0f} MB at most")
+    _tell_size(out)
+
+
+def _tell_size(out: Path) -> None:
     started = time.perf_counter()
-    rows = len(Ledger(Folder(folder / "out")).rows)
-    size = (folder / "out/ledger/plots.csv").stat().st_size / 1e6
-    print(f"ledger: {rows} rows, {size:.0f} MB, read in {time.perf_counter() - started:.1f} s")
+    rows = len(Ledger(Folder(out)).rows)
+    size = (out / "ledger/plots.csv").stat().st_size / 1e6
+    _tell(f"ledger: {rows} rows, {size:.1f} MB, read", started)
+    accounts = [path.stat().st_size for path in (out / "ledger/observations").rglob("*.csv")]
+    print(f"accounts: {sum(accounts) / len(accounts) / 1e3:.0f} kB each")
 
 
-def _plots(count: int) -> pd.DataFrame:
-    """The real list, repeated with a shift; or places at random where it is not here."""
-    if REAL.exists():
-        places = pd.read_csv(REAL, encoding="utf-8-sig")[["x", "y"]].to_numpy(float)
-    else:
-        random = np.random.default_rng(1)
-        places = random.integers((-60_000, 10_000), (60_000, 90_000), (5000, 2)) * 30.0
-    turns = -(-count // len(places))
-    moved = np.concatenate([places + 300 * turn for turn in range(turns)])[:count]
-    return pd.DataFrame(moved, columns=["x", "y"]).assign(
-        project_id="1211", plot_id=[str(n + 1) for n in range(count)], offset=0.0
-    )
+def _timed(owner: Any, name: str) -> list[float]:
+    """Sums up the processor time of a method from now on."""
+    total, method = [0.0], getattr(owner, name)
+
+    def timed(*arguments: Any) -> Any:
+        start = time.thread_time()
+        try:
+            return method(*arguments)
+        finally:
+            total[0] += time.thread_time() - start
+
+    setattr(owner, name, timed)
+    return total
 
 
-def _chip(x: float, y: float) -> ChipGrid:
-    return ChipGrid.around(CU, x, y, (255, 255))
-
-
-def _keep_items(folder: Folder, tiles: list[Tile], count: int) -> None:
-    """Item tables of tiles, as a search would have left them."""
-    kept = Search(SOURCE, "CU", parse_datetime(None))
-    time_ = np.datetime64("1984-01-01T18:00", "ns") + np.arange(count) * np.timedelta64(94, "h")
-    sensors = np.array(PLATFORM_AGE, dtype=object)[np.arange(count) % len(PLATFORM_AGE)]
-    day = pd.Series(np.datetime_as_string(time_, "D")).str.replace("-", "")
-    for h, v in tiles:
-        item_id = pd.Series(sensors) + f"_CU_{h:03d}{v:03d}_" + day + "_20210504_02_SR"
-        left, top = CU.corner((h, v))
-        table = pd.DataFrame({
-            "item_id": item_id, "sensor": sensors, "region": "CU", "h": h, "v": v, "time": time_,
-            "date": np.datetime_as_string(time_) + "Z", "processed": "20210504", "scene_count": 1,
-            "cloud_cover": 1.5, "left": left, "top": top, "refused": "",
-            **{band: "s3://bucket/" + item_id + f"/{band}.TIF" for band in BANDS},
-        })[list(COLUMNS)]  # fmt: skip
-        data = with_dtypes(table).to_parquet(index=False, compression="zstd")
-        name = f"ledger/items/CU_h{h:02d}v{v:02d}"
-        folder.write(f"{name}_table.parquet", data)
-        told = {**kept.identity(), "datetime": str(kept.period), "items": count, "digest": name}
-        folder.write(f"{name}.json", json.dumps(told).encode())
-    items = TileItems(folder, kept, refresh=False)
-    assert items.of(tiles[:1])[0].read().shape[0] == count
-    items.close()
-
-
-def _fake() -> None:
-    """Make this worker's plots without pixels."""
-    known: dict[Any, pd.DataFrame] = {}
-
-    def extract_plot(
-        plot: Any, items: pd.DataFrame, request: Any, _folder: Any, _advance: Any
-    ) -> pd.DataFrame:
-        tiles = request.chip(plot).tiles
-        if tiles not in known:
-            plan = plan_observations(items, request.chip(plot))
-            account = start_account(plan, ALL)
-            fill = np.arange(len(account)) % 3 == 0
-            account["outcome"] = np.where(fill, FILL_AT_PLOT, WRITTEN)
-            known.clear()
-            known[tiles] = account
-        return known[tiles]
-
-    batch.extract_plot = extract_plot
-
-
-class _Processes:
-    """A scheduler and workers of their own, on loopback."""
-
-    def __init__(self, folder: Path, workers: int) -> None:
-        self._folder, self._workers = folder, workers
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Any:
-        from distributed import Client
-
-        file = self._folder / "scheduler.json"
-        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
-        while not file.exists():
-            time.sleep(0.1)
-        for _ in range(self._workers):
-            self._start("worker", "--nthreads", "1", "--no-nanny", "--scheduler-file", file)
-        self._client = Client(scheduler_file=str(file))
-        return self._client
-
-    def _start(self, *arguments: object) -> None:
-        command = [sys.executable, "-m", "dask", *map(str, arguments), "--no-dashboard"]
-        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        self._running.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             cwd=self._folder, env={**os.environ, "PYTHONPATH": path})
-        )  # fmt: skip
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-        for process in self._running:
-            process.kill()
-            process.wait()
-
-
-class _Watch:
-    """Looks at the scheduler every few seconds."""
-
-    def __init__(self, client: Any) -> None:
-        self.tasks, self.megabytes = 0, 0.0
-        self._client, self._end = client, threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._end.wait(2):
-            tasks, megabytes = self._client.run_on_scheduler(_size)
-            self.tasks = max(self.tasks, tasks)
-            self.megabytes = max(self.megabytes, megabytes)
-
-    def stop(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-
-def _size(dask_scheduler: Any) -> tuple[int, float]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return len(dask_scheduler.tasks), peak
+def _tell(what: str, started: float) -> None:
+    print(f"{what}, {time.perf_counter() - started:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

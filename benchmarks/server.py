@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -57,10 +56,11 @@ class _Connection(asyncio.Protocol):
 
     def _read(self, method: str, path: str, asked: tuple[int, bytes] | None) -> bytes:
         try:
-            file, size = _open(self._folder + path)
+            file = os.open(self._folder + path, os.O_RDONLY)
         except OSError:
             self._log.append((method, path, 0, 0))
             return _answer("404 Not Found", b"")
+        size = os.fstat(file).st_size
         start, stop = (0, size) if asked is None else (asked[0], int(asked[1] or size - 1) + 1)
         stop = min(stop, size)
         self._log.append((method, path, start, stop if method == "GET" else start))
@@ -69,18 +69,13 @@ class _Connection(asyncio.Protocol):
             fields += f"Content-Range: bytes {start}-{stop - 1}/{size}\r\n"
         status = "200 OK" if asked is None else "206 Partial Content"
         body = os.pread(file, stop - start, start) if method == "GET" else b""
+        os.close(file)
         return _answer(status, body, fields, stop - start)
 
 
 def _answer(status: str, body: bytes, fields: str = "", length: int | None = None) -> bytes:
     size = len(body) if length is None else length
     return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n{fields}\r\n".encode() + body
-
-
-@lru_cache(maxsize=30_000)
-def _open(path: str) -> tuple[int, int]:
-    file = os.open(path, os.O_RDONLY)
-    return file, os.fstat(file).st_size
 
 
 async def _serve(folder: str, delay: float) -> None:

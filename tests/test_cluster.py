@@ -183,14 +183,14 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
 
     (tmp_path / "killer.py").write_text(
         "import os\n"
-        "from timesync_xr import batch\n"
-        "make = batch.extract_plot\n"
+        "from timesync_xr import job\n"
+        "make = job.extract_plot\n"
         "def extract_plot(plot, *rest):\n"
         "    if plot.plot_id == '5':\n"
         "        os._exit(9)\n"
         "    return make(plot, *rest)\n"
         "def dask_setup(worker):\n"
-        "    batch.extract_plot = extract_plot\n"
+        "    job.extract_plot = extract_plot\n"
     )
     preload = [str(tmp_path / "killer.py")]
     with (

@@ -11,7 +11,7 @@ import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
 from tests.archive import Archive
-from timesync_xr import Summary, chips_for_plot, extract
+from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, verify
 from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, open_cube
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
@@ -47,6 +47,10 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
+def contract(out: Path) -> dict[str, str]:
+    return {name: digest for name, digest in digests(out).items() if name.startswith("prj_")}
+
+
 def test_it_holds_what_was_read_and_opens_without_this_package(
     archive: Archive, tmp_path: Path
 ) -> None:
@@ -76,8 +80,7 @@ def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
     for path in archive.folder.rglob("*2022*.TIF"):
         path.unlink()
     assert run(archive, tmp_path / "out", products=products).complete
-    contract = {n: d for n, d in digests(tmp_path / "full").items() if n.startswith("prj_")}
-    assert {n: d for n, d in digests(tmp_path / "out").items() if n.startswith("prj_")} == contract
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
     assert run(archive, tmp_path / "out", products=products).already == 1
 
 
@@ -85,11 +88,7 @@ def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path)
     run(archive, tmp_path / "full", products=("png", "csv", "zarr"))
     for products in (("csv",), ("zarr",), ("png", "csv")):
         run(archive, tmp_path / "out", products=products)
-    both = [
-        {n: d for n, d in digests(tmp_path / out).items() if n.startswith("prj_")}
-        for out in ("out", "full")
-    ]
-    assert both[0] == both[1]
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
 def test_a_cube_is_there_when_nothing_is_missing_and_the_rest_is_not_read_again(
@@ -151,3 +150,46 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     build("new", np.setdiff1d(everything, chosen), old="old")
     assert digests(tmp_path / "new") == digests(tmp_path / "full")
     assert (open_cube(tmp_path / "new").to_numpy() == values).all()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(("png", "csv", "zarr"), ("csv",)), (("csv",), ("zarr",)), (("zarr",), ("png",))],
+)
+def test_what_a_plot_has_is_kept_up_by_later_runs(
+    archive: Archive, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    """A cube that lacked the newest year would contradict the chips, and chips the cube."""
+    made = tuple(p for p in ("png", "csv", "zarr") if p in before + after)
+    run(archive, tmp_path / "full", products=made)
+    run(archive, tmp_path / "out", products=before, datetime="../2022-05")
+    run(archive, tmp_path / "out", products=after)
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
+    assert read_ledger(str(tmp_path / "out"))["products"].tolist() == [",".join(made)]
+    assert verify(tmp_path / "out").empty
+
+
+def test_other_filters_leave_no_cube_behind_that_holds_more(
+    archive: Archive, tmp_path: Path
+) -> None:
+    filters = Filters(sensors=("LC08", "LC09"))
+    run(archive, tmp_path / "out", products=("csv", "zarr"))
+    run(archive, tmp_path / "out", products=("csv",), filters=filters)
+    run(archive, tmp_path / "full", products=("csv", "zarr"), filters=filters)
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
+
+
+def test_no_cube_holds_less_than_the_other_files(archive: Archive, tmp_path: Path) -> None:
+    """One new observation can't be read, another can: the cube goes until both are in it."""
+    products = ("csv", "zarr")
+    run(archive, tmp_path / "out", products=products, datetime="../2021")
+    broken = next(archive.folder.rglob("*20230101*SR_B1.TIF"))
+    content = broken.read_bytes()
+    broken.write_bytes(content[:700])
+    assert not run(archive, tmp_path / "out", products=products).complete
+    assert len(list((tmp_path / "out").rglob("*.csv"))) > 2
+    assert not (tmp_path / "out" / CUBE).exists()
+    broken.write_bytes(content)
+    assert run(archive, tmp_path / "out", products=products).complete
+    run(archive, tmp_path / "full", products=products)
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")

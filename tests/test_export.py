@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,21 @@ def test_writers_write_what_they_are_given(tmp_path: Path) -> None:
     rgb = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
     write_png(rgb, tmp_path / "chip.png")
     assert (np.asarray(Image.open(tmp_path / "chip.png")) == rgb).all()
+
+
+def test_the_bytes_of_a_chip_depend_on_nothing_but_the_chip() -> None:
+    """Not on what was packed before, or at the same time: projects are compared byte by byte."""
+    random = np.random.default_rng(1)
+    chips = [_fields(random) for _ in range(500)]
+    first = [png_bytes(chip) for chip in chips]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            assert list(threads.map(png_bytes, chips)) == first
+
+
+def _fields(random: np.random.Generator) -> np.ndarray:
+    """A small chip of a few colours, in which most pixels are like those above them."""
+    rows = [np.sort(random.integers(0, 3, 6))]
+    for _ in range(5):
+        rows.append(np.where(random.random(6) < 0.8, rows[-1], random.integers(0, 4, 6)))
+    return random.integers(0, 256, (4, 3), dtype=np.uint8)[np.array(rows)]

@@ -219,7 +219,9 @@ def test_fill_at_the_plot_is_rejected_and_told(
     archive.add("LE07", f"2010-07-17{NOON}")
     summary = run()
     assert "1 rejected because the plot pixel is fill" in str(summary)
-    assert read_ledger(str(tmp_path / "out"))["rejected_days"].tolist() == ["2010-07-01"]
+    assert read_ledger(str(tmp_path / "out"))["fill_at_plot"].tolist() == [1]
+    account = read_account(str(tmp_path / "out"), "1211", "7")
+    assert account.loc[account["outcome"] == "fill at plot", "day"].tolist() == ["2010-07-01"]
     assert rows(tmp_path)["doy"].tolist() == ["198"]
 
 

@@ -35,10 +35,24 @@ def test_a_row_counts_what_became_of_the_observations() -> None:
     row = ledger_row(Plot("p", "1", 15.0, -15.0), account, "1982-01-01/..", "csv", "")
     counts = {k: int(row[k]) for k in ("observations", "written", "fill_at_plot", "failed")}
     assert counts == {"observations": 4, "written": 2, "fill_at_plot": 1, "failed": 1}
-    assert (row["status"], row["rejected_days"]) == ("incomplete", "2001-01-02")
+    assert row["status"] == "incomplete"
     (failure,) = failures_of(row)
     assert (failure["day"], failure["asset"]) == ("2001-01-03", "item2 red")
     assert (failure["cause"], failure["remedy"]) == ("not found", "Look for it")
+
+
+def test_a_row_is_small_however_long_the_archive_is(tmp_path: Path) -> None:
+    """27,000 of them are kept in memory, and in one file."""
+    account = account_of(*["fill at plot", "failed"] * 2000)
+    account.loc[account["outcome"] == "failed", ["asset", "cause", "remedy"]] = ["a" * 50] * 3
+    plot = Plot("p", "1", 15.0, -15.0)
+    row = ledger_row(plot, account, "1982-01-01/..", "csv", "")
+    assert (row["fill_at_plot"], row["failed"]) == (2000, 2000)
+    assert [f["day"] for f in failures_of(row)] == account["day"][1:40:2].tolist()
+    ledger = Ledger(Folder(tmp_path))
+    ledger.record(plot, row)
+    ledger.close()
+    assert (tmp_path / "ledger/plots.csv").stat().st_size < 10_000
 
 
 @given(st.lists(st.sampled_from(OUTCOMES)))

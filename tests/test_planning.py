@@ -4,32 +4,89 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+import pytest
 from click.testing import CliRunner
 
-from timesync_xr import extract, read_ledger, read_plots
+from tests.archive import Archive
+from timesync_xr import Filters, extract, read_account, read_ledger, read_plots
 from timesync_xr.cli import main
+from timesync_xr.grid import REGIONS
 from timesync_xr.planning import plan_run
 from timesync_xr.sample import SamplePaths
 
+SUMMER = Filters(season="06-01/09-30", sensors=("LC08", "LC09"))
 
-def test_it_counts_what_a_run_counts(sample: SamplePaths, tmp_path: Path) -> None:
-    source = str(sample.items)
-    forecast = plan_run(sample.plots, source=source, chip_size=(3, 3), out=tmp_path)
-    extract(sample.plots, tmp_path, source=source, chip_size=(3, 3), products=["csv"],
-            mirror=f"s3://usgs-landsat-ard={sample.folder}", progress=False)  # fmt: skip
+
+@pytest.mark.parametrize("filters", [Filters(), SUMMER])
+def test_it_counts_what_a_run_counts(sample: SamplePaths, tmp_path: Path, filters: Filters) -> None:
+    options = {"source": str(sample.items), "chip_size": (3, 3), "filters": filters}
+    forecast = plan_run(sample.plots, out=tmp_path, **options)  # type: ignore[arg-type]
+    extract(sample.plots, tmp_path, products=["csv"], progress=False,
+            mirror=f"s3://usgs-landsat-ard={sample.folder}", **options)  # type: ignore[arg-type] # fmt: skip
     ledger = read_ledger(str(tmp_path)).set_index(["project_id", "plot_id"])
     planned = forecast.plots.set_index(["project_id", "plot_id"])
     assert planned["observations"].to_dict() == ledger["observations"].to_dict()
-    assert forecast.observations == ledger["observations"].sum()
+    for key, count in planned["filtered"].items():
+        account = read_account(str(tmp_path), *key)  # type: ignore[misc]
+        seen = account[~account["outcome"].isin(["superseded", "refused"])]
+        summer = pd.to_datetime(seen["day"]).dt.month.between(6, 9)
+        outside = ~(summer & seen["sensor"].isin(SUMMER.sensors))
+        assert count == (outside.sum() if filters == SUMMER else 0)
+    assert forecast.observations == (planned["observations"] - planned["filtered"]).sum()
     assert forecast.hours(4) == forecast.hours(1) / 4
+
+
+@pytest.mark.parametrize("size", [(255, 255), (3, 3), (100, 400)])
+@pytest.mark.parametrize("col", [2560, 2620])
+def test_blocks_that_two_plots_share_count_once(
+    tmp_path: Path, size: tuple[int, int], col: int
+) -> None:
+    archive = Archive(tmp_path)
+    for day in (1, 9):
+        archive.add("LC08", f"2020-07-{day:02d}T18:30:00Z", write=False)
+    cols, row = (col, col + 100), 2500
+    points = [REGIONS["CU"].center(15_000 + c, 45_000 + row) for c in cols]
+    table = pd.DataFrame(points, columns=["x", "y"])
+    table = table.assign(project_id="p", plot_id=["1", "2"], offset=0.0)
+    forecast = plan_run(table, source=str(archive.write_items()), chip_size=size)
+    first, second = (
+        {
+            ((c - size[0] // 2 + x) // 256, (row - size[1] // 2 + y) // 256)
+            for x in range(size[0])
+            for y in range(size[1])
+        }
+        for c in cols
+    )
+    rows = len({y for _, y in first}) + len({y for _, y in second - first})
+    assert forecast.blocks == 2 * len(first | second)
+    assert forecast.block_rows == 2 * rows
+    assert forecast.headers == 2 * 7
 
 
 def test_plots_with_few_items_are_named(sample: SamplePaths, tmp_path: Path) -> None:
     table = tmp_path / "plan.csv"
     arguments = ["plan", str(sample.plots), "--source", str(sample.items)]
-    result = CliRunner().invoke(main, [*arguments, "--datetime", "2024/..", "--table", str(table)])
+    arguments += ["--datetime", "2024/..", "--table", str(table)]
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     count = len(read_plots(sample.plots))
-    assert f"Plots with fewer than 20 observations: {count}" in result.output
-    assert "USD for requests" in result.output
+    assert f"Plots with fewer than 20 observations: {count}, 0 of them with none" in result.output
     assert len(table.read_text().splitlines()) == count + 1
+    result = CliRunner().invoke(main, [*arguments, "--sensors", "LT04"])
+    assert f"Plots with fewer than 20 observations: {count}, {count} of them with none" in (
+        result.output
+    )
+    assert "0 requests, 0.0 GB" in result.output
+
+
+def test_prices_may_be_given(sample: SamplePaths) -> None:
+    arguments = ["plan", str(sample.plots), "--source", str(sample.items)]
+    usual = CliRunner().invoke(main, arguments).output
+    other = CliRunner().invoke(
+        main, [*arguments, "--request-price", "7", "--transfer-price", "0"]
+    ).output  # fmt: skip
+    requests = int(usual.partition(" requests")[0].split()[-1])
+    assert "(0.0004 per 1000 GET, requester pays)" in usual
+    assert f"{requests * 7 / 1000:.2f} USD for requests (7 per 1000 GET" in other
+    assert "0.00 to elsewhere" in other

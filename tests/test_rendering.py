@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
-from timesync_xr import extract
+from timesync_xr import Filters, extract, read_ledger
 from timesync_xr.composites import composite_rgb
-from timesync_xr.errors import InputError
+from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.landsat import COMPOSITES
 from timesync_xr.radiometry import to_collection1
 from timesync_xr.rendering import render
@@ -63,6 +63,40 @@ def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -
     chips = [np.asarray(Image.open(p)) for p in (tmp_path / "plot").rglob("mine/*/*.png")]
     assert all(chip.shape == (61, 61, 3) for chip in chips)
     assert max(chip.max() for chip in chips) == 255
+
+
+def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
+    sample: SamplePaths, tmp_path: Path
+) -> None:
+    """Other filters and a longer time; the result is that of rendering it all at once."""
+    plots = tmp_path / "plots.csv"
+    plots.write_text("\n".join(sample.plots.read_text().splitlines()[:2]))
+    settings = {"source": str(sample.items), "mirror": f"s3://usgs-landsat-ard={sample.folder}",
+                "products": ("zarr",), "chip_size": (5, 5), "progress": False}  # fmt: skip
+    for datetime, filters in (("../2012", Filters()), (None, Filters(season="06-01/08-31"))):
+        extract(plots, tmp_path / "p", datetime=datetime, filters=filters, **settings)  # type: ignore[arg-type]
+        render(tmp_path / "p", tmp_path / "again", products=["csv"], progress=False)
+    render(tmp_path / "p", tmp_path / "again", products=["png"], progress=False)
+    render(tmp_path / "p", tmp_path / "once", progress=False)
+    assert contract(tmp_path / "again") == contract(tmp_path / "once")
+    assert read_ledger(str(tmp_path / "again"))["products"].tolist() == ["png,csv"]
+
+
+def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
+    """Also where the name of a composite stays and what it stands for changes."""
+    text = '[composites.mine]\nchannels = ["red", "red", "red"]\nlimits = [[0,1], [0,1], [0,{}]]'
+    for number, limit in enumerate((1, 2)):
+        (tmp_path / f"{number}.toml").write_text(text.format(limit))
+
+    def run(styles: str, stretch: str) -> None:
+        render(project / "cubes", tmp_path / "out", composites=["mine"], products=["png"],
+               styles=read_styles(tmp_path / styles), stretch=stretch, progress=False)  # fmt: skip
+
+    run("0.toml", "fixed")
+    run("0.toml", "fixed")
+    for styles, stretch in (("1.toml", "fixed"), ("0.toml", "plot")):
+        with pytest.raises(ProjectError, match="use the same, or another --out folder"):
+            run(styles, stretch)
 
 
 def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_path: Path) -> None:

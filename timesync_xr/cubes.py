@@ -36,8 +36,9 @@ CHUNK_TIMES: Final = 16
 CHUNK_PIXELS: Final = 32
 """Pixels of a chunk along y and x."""
 
-SHARD_TIMES: Final = 128
-"""Observations in a shard, which is one object: 117 MB before compression."""
+SHARD_TIMES: Final = 64
+"""Observations in a shard, which is one object: 58 MB before compression. Building one takes some
+four times as much memory."""
 
 MARK: Final = "zarr.json"
 """The file that makes a cube: it is put in place last."""
@@ -256,8 +257,11 @@ def settle_cube(folder: Folder, plot: Plot) -> None:
 
 
 def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
-    """Put a cube in place that was built, or let it wait for what could not be read."""
-    waiting = _waiting_path(plot.project_id, plot.plot_id)
-    folder.place(tree, cube_path(plot.project_id, plot.plot_id) if whole else waiting, MARK)
-    if whole:
-        folder.remove_tree(waiting, MARK)
+    """Put a cube in place that was built, or let it wait for what could not be read.
+
+    The one that it replaces is removed, so that no cube holds less than the plot's other files.
+    """
+    paths = cube_path(plot.project_id, plot.plot_id), _waiting_path(plot.project_id, plot.plot_id)
+    new, old = paths if whole else paths[::-1]
+    folder.place(tree, new, MARK)
+    folder.remove_tree(old, MARK)

@@ -53,7 +53,6 @@ COLUMNS = (
     "failed",
     "superseded_items",
     "refused_items",
-    "rejected_days",
     "failures",
     "datetime",
     "products",
@@ -62,10 +61,13 @@ COLUMNS = (
 """Columns of the table of plots.
 
 ``observations`` counts all of the plot, the next five what became of them; then items left out.
-``rejected_days`` are the days whose plot pixel is fill, blank between; ``failures`` is a JSON list
-of what failed, with day, sensor, asset, cause and remedy; ``datetime``, ``products`` and
-``filters`` are what was asked for.
+The days are in the plot's account. ``failures`` is a JSON list of the first `FAILURES` that failed,
+with day, sensor, asset, cause and remedy; ``datetime``, ``products`` and ``filters`` are what was
+asked for.
 """
+
+FAILURES = 20
+"""How many failures of a plot its row tells, so that the table stays small; the account has all."""
 
 _TABLE = "ledger/plots.csv"
 _RECENT = "ledger/recent"
@@ -78,7 +80,6 @@ def ledger_row(
     """The row of a plot from its account."""
     count = account["outcome"].value_counts()
     failed = account[account["outcome"] == FAILED]
-    rejected = account.loc[account["outcome"] == FILL_AT_PLOT, "day"]
     return {
         "project_id": plot.project_id,
         "plot_id": plot.plot_id,
@@ -93,8 +94,7 @@ def ledger_row(
         "failed": len(failed),
         "superseded_items": count.get(SUPERSEDED, 0),
         "refused_items": count.get(REFUSED, 0),
-        "rejected_days": " ".join(rejected),
-        "failures": failed[["day", "sensor", *WHY]].to_json(orient="records"),
+        "failures": failed[["day", "sensor", *WHY]].head(FAILURES).to_json(orient="records"),
         "datetime": datetime,
         "products": products,
         "filters": filters,
@@ -102,7 +102,7 @@ def ledger_row(
 
 
 def failures_of(row: Mapping[Any, Any]) -> list[dict[str, str]]:
-    """What failed of a plot, from its row: day, sensor, asset, cause and remedy of each."""
+    """What failed first of a plot, from its row: day, sensor, asset, cause and remedy of each."""
     return json.loads(row["failures"])  # type: ignore[no-any-return]
 
 
@@ -133,6 +133,10 @@ class Ledger:
                     f"the project in {self.folder.root} was made with {name} {kept.get(name)}, "
                     f"not {value}: use the same, or another --out folder"
                 )
+
+    def row(self, plot: Plot) -> dict[str, Any] | None:
+        """The row of a plot; None where there is none."""
+        return self.rows.get((plot.project_id, plot.plot_id))
 
     def record(self, plot: Plot, row: dict[str, Any]) -> None:
         """Keep the row of a plot, whose account is there; it is on disk when this returns."""
@@ -201,7 +205,7 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
             data = folder.read(name)
         except FileNotFoundError:
             continue
-        text = ("project_id", "plot_id", "rejected_days", "products", "filters")
+        text = ("project_id", "plot_id", "products", "filters")
         kinds: dict[Hashable, type[str]] = dict.fromkeys(text, str)
         try:
             table = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False)

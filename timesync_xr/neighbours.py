@@ -19,12 +19,13 @@ Block = tuple[int, int, int, int]
 
 def with_neighbours(plots: Sequence[Plot], chip_of: Callable[[Plot], ChipGrid]) -> set[Plot]:
     """The plots whose chips touch a block that the chip of another plot touches too."""
-    blocks = {plot: set(_blocks(chip_of(plot))) for plot in plots}
+    blocks = {plot: set(blocks_of(chip_of(plot))) for plot in plots}
     users = Counter(block for of_plot in blocks.values() for block in of_plot)
     return {plot for plot, of_plot in blocks.items() if any(users[b] > 1 for b in of_plot)}
 
 
-def _blocks(chip: ChipGrid) -> Iterator[Block]:
+def blocks_of(chip: ChipGrid) -> Iterator[Block]:
+    """The blocks that a chip touches."""
     cols = list(_along(chip.plot_col - chip.width // 2, chip.width))
     for v, row in _along(chip.plot_row - chip.height // 2, chip.height):
         yield from ((h, v, col, row) for h, col in cols)

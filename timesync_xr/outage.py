@@ -16,8 +16,9 @@ PLOTS: Final = 5
 class Outage:
     """Looks at the plots of a run as they are done, and stops it where the archive is away.
 
-    A plot counts if observations failed, none was written, and every failure would pass. Failures
-    that last (a missing or damaged file) never stop a run: the other plots are to be done.
+    A plot counts if observations failed, none was written, and all failures that its row tells
+    would pass. Failures that last (a missing or damaged file) never stop a run: the other plots
+    are to be done.
     """
 
     def __init__(self) -> None:

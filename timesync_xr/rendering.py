@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,18 @@ import pandas as pd
 import xarray as xr
 
 from .access import Access
-from .account import read_kept_account, write_account
+from .account import WRITTEN, read_kept_account, write_account
+from .contents import Contents, has_product, open_contents
 from .cubes import CHUNK_TIMES, whole_cube
 from .errors import InputError
 from .extraction import Request, write_chips
 from .filters import ALL
 from .folder import OUT_ACCESS, Folder, open_folder
-from .landsat import COMPOSITES
-from .ledger import COLUMNS, Ledger, read_ledger
+from .landsat import COMPOSITES, Composite
+from .ledger import COLUMNS, COMPLETE, Ledger
 from .plots import Plot
 from .progress import show_progress
-from .styles import Styles, with_percentiles
+from .styles import Stretch, Styles, with_percentiles
 
 PRODUCTS = ("png", "csv")
 """What can be made of cubes."""
@@ -41,36 +42,40 @@ def render(
     styles: Styles | None = None,
     progress: bool = True,
     access: Access = OUT_ACCESS,
+    out_access: Access = OUT_ACCESS,
 ) -> pd.DataFrame:
     """Make a project of the cubes of another; return its ledger's rows of the plots made now.
 
     With the usual composites and the stretch ``fixed`` its files are those that `extract` makes.
-    ``composites`` and ``stretch`` are names in ``styles``. Plots that are there already and did
-    not change are skipped. Raises `InputError` where there is no cube, or a name is unknown.
+    ``composites`` and ``stretch`` are names in ``styles``. ``access`` is how ``project`` is
+    reached where it is an address in a bucket, ``out_access`` the same of ``out``. Plots that are
+    there already and did not change are skipped.
+
+    Raises `InputError` where there is no cube, or a name is unknown, and `ProjectError` where
+    ``out`` was drawn in another way, or is in use.
     """
     styles = styles or Styles()
-    chosen = [styles.composite(name) for name in composites]
-    wanted = styles.stretch(stretch)
+    drawn = _Style(tuple(styles.composite(name) for name in composites), styles.stretch(stretch))
     if unknown := set(products) - set(PRODUCTS):
         raise InputError(f"cubes do not give {', '.join(sorted(unknown))}: choose png, csv or both")
-    source, target = open_folder(project, access), open_folder(out, access)
-    settings = json.loads(source.read("ledger/project.json"))
-    todo = _plots_with_cubes(str(project))
-    if wanted.percentiles and wanted.over == "project":
-        chosen = [with_percentiles(c, _all_parts(source, todo), wanted.percentiles) for c in chosen]
-    request = Request(settings["region"], tuple(settings["chip_size"]), tuple(products), Access(),
-                      ALL, composites=tuple(chosen))  # fmt: skip
+    contents = open_contents(project, access)
+    source, target = contents.folder, open_folder(out, out_access)
+    todo = _plots_with_cubes(contents)
+    drawn = drawn.of_project(source, [plot for plot, _ in todo])
     rows: list[dict[str, Any]] = []
     with target.lock():
         target.clear_temporary()
         ledger = Ledger(target)
-        ledger.check_settings(settings | {"composites": list(composites), "stretch": stretch})
+        settings = {"region": contents.region, "chip_size": list(contents.chip_size)}
+        ledger.check_settings(settings | drawn.settings())
         with show_progress(len(todo), 0, progress) as bar:
-            for plot, old in todo:
-                row = old | {"products": ",".join(products)}
-                if ledger.rows.get((plot.project_id, plot.plot_id)) != row:
-                    percentiles = wanted.percentiles if wanted.over == "plot" else None
-                    bar.advance(_render_plot(plot, source, target, request, percentiles))
+            for plot, of_cube in todo:
+                old = ledger.row(plot)
+                made = {*products, *(old["products"].split(",") if old else ())}
+                row = of_cube | {"products": ",".join(p for p in PRODUCTS if p in made)}
+                if row != old:
+                    request = _request(contents, row, drawn)
+                    bar.advance(_render_plot(plot, source, target, request, drawn))
                     ledger.record(plot, row)
                     rows.append(row)
                 bar.plot_done(complete=True)
@@ -78,46 +83,88 @@ def render(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _plots_with_cubes(project: str) -> list[tuple[Plot, dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Style:
+    """How chips are drawn."""
+
+    composites: tuple[Composite, ...]
+    """The composites, with their limits as far as these are known."""
+    stretch: Stretch
+    """Where the limits come from."""
+
+    def of_project(self, source: Folder, plots: Sequence[Plot]) -> _Style:
+        """With the limits of all plots, where the stretch is over the project."""
+        return self._with_limits("project", lambda: _all_parts(source, plots))
+
+    def of_plot(self, cube: xr.DataArray) -> _Style:
+        """With the limits of this plot, where the stretch is over the plot."""
+        return self._with_limits("plot", lambda: _parts(cube))
+
+    def _with_limits(self, over: str, cubes: Callable[[], Iterator[xr.DataArray]]) -> _Style:
+        percentiles = self.stretch.percentiles
+        if not percentiles or self.stretch.over != over:
+            return self
+        found = (with_percentiles(c, cubes(), percentiles) for c in self.composites)
+        return replace(self, composites=tuple(found))
+
+    def settings(self) -> dict[str, Any]:
+        """What the ledger keeps, so that no project is drawn in two ways."""
+        stretch = asdict(self.stretch) if self.stretch.percentiles else None
+        composites = {c.name: [c.channels, c.limits] for c in self.composites}
+        kept: dict[str, Any] = json.loads(json.dumps([composites, stretch]))
+        return dict(zip(("composites", "stretch"), kept, strict=True))
+
+
+def _plots_with_cubes(contents: Contents) -> list[tuple[Plot, dict[str, Any]]]:
     """Plots whose cube is complete, with their rows of the ledger."""
     found = [
         (
             Plot(row["project_id"], row["plot_id"], row["x"], row["y"]),
             {str(k): v for k, v in row.items()},
         )
-        for row in read_ledger(project).to_dict("records")
-        if row["status"] == "complete" and "zarr" in row["products"].split(",")
+        for row in contents.plots[has_product(contents.plots, "zarr")].to_dict("records")
+        if row["status"] == COMPLETE
     ]
     if not found:
         raise InputError(
-            f"{project} has no complete cube: make them by extract with --products zarr"
+            f"{contents.folder.root} has no complete cube: make them by extract with "
+            "--products zarr"
         )
     return found
 
 
+def _request(contents: Contents, row: dict[str, Any], drawn: _Style) -> Request:
+    """What is to be made of a plot."""
+    products = tuple(row["products"].split(","))
+    return Request(contents.region, contents.chip_size, products, Access(), ALL,
+                   composites=drawn.composites)  # fmt: skip
+
+
 def _render_plot(
-    plot: Plot,
-    source: Folder,
-    target: Folder,
-    request: Request,
-    percentiles: tuple[float, float] | None,
+    plot: Plot, source: Folder, target: Folder, request: Request, drawn: _Style
 ) -> int:
     """Make the files of a plot and keep its account; return the number of observations."""
+    account = read_kept_account(source, plot.project_id, plot.plot_id)
+    _remove_others(account, plot, target, request)
     with whole_cube(source, plot) as cube:
-        if percentiles:
-            drawn = [with_percentiles(c, _parts(cube), percentiles) for c in request.composites]
-            request = replace(request, composites=tuple(drawn))
+        request = replace(request, composites=drawn.of_plot(cube).composites)
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda part: write_chips(part, plot, request, target), _parts(cube)))
-    account = read_kept_account(source, plot.project_id, plot.plot_id)
     write_account(target, plot.project_id, plot.plot_id, account)
     return len(account)
 
 
-def _all_parts(
-    source: Folder, plots: Sequence[tuple[Plot, dict[str, Any]]]
-) -> Iterator[xr.DataArray]:
-    for plot, _ in plots:
+def _remove_others(account: pd.DataFrame, plot: Plot, target: Folder, request: Request) -> None:
+    """Remove the files of days that were written before and are no longer."""
+    before = read_kept_account(target, plot.project_id, plot.plot_id)
+    days = set(before.loc[before["outcome"] == WRITTEN, "day"])
+    for day in sorted(days - set(account.loc[account["outcome"] == WRITTEN, "day"])):
+        for path in request.paths(plot, day):
+            target.remove(path)
+
+
+def _all_parts(source: Folder, plots: Sequence[Plot]) -> Iterator[xr.DataArray]:
+    for plot in plots:
         with whole_cube(source, plot) as cube:
             yield from _parts(cube)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from .access import Access, Mirrors
 from .batch import extract
 from .contents import Contents, open_contents
+from .cubes import MARK
 from .export import chip_path, spectra_path
 from .filters import Filters
 from .folder import OUT_ACCESS, Folder
@@ -93,7 +94,7 @@ def repair(
 
 
 def _take_out(folder: Folder, chosen: pd.DataFrame, wanted: pd.DataFrame) -> None:
-    """Remove the files of broken days; then mark their plots."""
+    """Remove the files of broken days and broken cubes; then mark their plots."""
     with folder.lock():
         days = wanted.loc[wanted["day"] != "", [*_PLOT, "day"]].drop_duplicates()
         for project_id, plot_id, day in days.itertuples(index=False):
@@ -101,6 +102,8 @@ def _take_out(folder: Folder, chosen: pd.DataFrame, wanted: pd.DataFrame) -> Non
             for composite in COMPOSITES:
                 folder.remove(chip_path(project_id, composite, *when))
             folder.remove(spectra_path(project_id, *when))
+        for file in wanted.loc[wanted["file"].str.endswith(".zarr"), "file"]:
+            folder.remove_tree(file, MARK)
         ledger = Ledger(folder)
         ledger.reopen(Plot(*row) for row in chosen[[*_PLOT, "x", "y"]].itertuples(index=False))
 

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 
-from .contents import Contents
+from .contents import Contents, has_product
 from .landsat import COMPOSITES
 from .problems import NOT_WRITTEN, REMOVE, STRAY, UNKNOWN, Problem
 
@@ -29,6 +29,7 @@ def find_strays(contents: Contents, days: Days, top: set[str]) -> Iterator[Probl
         if project in projects:
             yield from sorted(_stray_rows(contents, project, days))
             yield from _stray_folders(contents, project, days)
+            yield from _stray_cubes(contents, project)
         else:
             problem = "the ledger knows no plot of this project"
             yield Problem(project, "", "", STRAY, folder, problem, UNKNOWN)
@@ -64,6 +65,15 @@ def _stray_folders(contents: Contents, project: str, days: Days) -> Iterator[Pro
             if plot == name or (project, plot) not in days:
                 problem = "the ledger does not know this plot"
                 yield Problem(project, plot, "", STRAY, f"{folder}/{name}", problem, UNKNOWN)
+
+
+def _stray_cubes(contents: Contents, project: str) -> Iterator[Problem]:
+    """What lies among the cubes and is none of a plot that was made with one."""
+    plots = contents.plots[has_product(contents.plots, "zarr")]
+    known = {f"plot_{plot}.zarr" for plot in plots.loc[plots["project_id"] == project, "plot_id"]}
+    for name in sorted(contents.folder.names(f"prj_{project}/cubes") - known):
+        problem = "the ledger knows no plot with this cube"
+        yield Problem(project, "", "", STRAY, f"prj_{project}/cubes/{name}", problem, UNKNOWN)
 
 
 def _holds(values: array[int], value: int) -> bool:

@@ -102,8 +102,8 @@ class Summary:
             for failure in failures[:_SHOWN]:
                 yield f"  {failure['day']} {failure['asset']}: {failure['cause']}"
                 yield f"    {failure['remedy']}"
-            if len(failures) > _SHOWN:
-                yield f"  and {len(failures) - _SHOWN} more"
+            if row["failed"] > _SHOWN:
+                yield f"  and {row['failed'] - _SHOWN} more"
         if len(self.incomplete) > _SHOWN:
             yield f"and {len(self.incomplete) - _SHOWN} more plots"
         yield f"Files:  {self.project}/prj_*"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,15 @@ from .contents import (
     read_row,
     written_observations,
 )
+from .cubecheck import BrokenCubeError, plot_pixels_of_cube
+from .cubes import MARK, cube_path
 from .errors import InputError
 from .export import chip_path, spectra_path
 from .folder import OUT_ACCESS
-from .landsat import COMPOSITES
+from .landsat import COMPOSITES, CSV_BANDS
 from .ledger import COMPLETE
 from .placing import names_in
-from .plots import read_plots
+from .plots import Plot, read_plots
 from .problems import (
     BROKEN,
     COLUMNS,
@@ -65,7 +67,9 @@ class _Plot:
     plot_id: str
     """Its id there."""
     products: tuple[str, ...]
-    """What was made of it: some of png and csv."""
+    """What was made of it: some of png, csv and zarr."""
+    pixels: Mapping[str, tuple[int, ...]]
+    """The plot pixel of every day by its cube, as the CSV has it; empty where there is none."""
 
     @property
     def has_csv(self) -> bool:
@@ -101,7 +105,7 @@ def verify(
         The plot list (CSV) or what `read_plots` made of it: all of its plots must be there. By
         default only the plots that the ledger knows are looked at.
     quick
-        Compare names only, without opening a chip or a CSV.
+        Compare names only, without opening a chip, a CSV or a cube.
     access
         Profile, endpoint and region of S3.
 
@@ -115,7 +119,9 @@ def verify(
         Every observation that the ledger says is written needs the files of the products that the
         plot was made with. A CSV must hold the row of that observation, a chip must be decoded as
         8-bit RGB of the project's size, and the colour of its plot pixel must be the one that the
-        values in the CSV have.
+        values in the CSV have. A cube must hold the observations of the account with the pixels
+        at the plot that account and CSV have, and chips whose shares of fill and of clear pixels
+        are those of the account.
 
     Raises
     ------
@@ -128,7 +134,7 @@ def verify(
     problems = [] if plots is None else [*_of_list(contents, _listed(plots, contents.region))]
     days: Days = {}
     with ThreadPoolExecutor(THREADS) as readers:
-        check = partial(_of_plot, contents, readers, _missing_rows if quick else _wrong)
+        check = partial(_of_plot, contents, readers, quick)
         for plot, found, written in in_order(check, contents.plots.to_dict("records"), _PLOTS):
             problems += found
             days[plot.project_id, plot.plot_id] = written
@@ -159,13 +165,13 @@ def _of_list(contents: Contents, plots: pd.DataFrame) -> Iterator[Problem]:
 
 
 def _of_plot(
-    contents: Contents, readers: ThreadPoolExecutor, check: Any, row: dict[str, Any]
+    contents: Contents, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
 ) -> tuple[_Plot, list[Problem], array[int]]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
-    plot = _Plot(row["project_id"], row["plot_id"], tuple(row["products"].split(",")))
+    plot = _Plot(row["project_id"], row["plot_id"], tuple(row["products"].split(",")), {})
     account = read_kept_account(contents.folder, plot.project_id, plot.plot_id)
     written = written_observations(account)
-    problems = []
+    plot, problems = _with_cube(contents, plot, account, quick)
     if len(written) != row["written"]:
         problem = f"the ledger counts {row['written']} observations, the account {len(written)}"
         problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
@@ -174,11 +180,34 @@ def _of_plot(
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
     if row["status"] != COMPLETE and row["failed"] == 0:
         problems.append(plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", REPAIR))
-    for found in readers.map(partial(check, contents, plot), chunks(written, _CHUNK)):
+    check = partial(_missing_rows if quick else _wrong, contents, plot)
+    for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
     problems += _by_name(contents, plot, written)
     problems.sort(key=lambda problem: (problem.day, problem.file))
     return plot, problems, array("I", [w.year * 1000 + w.doy for w in written])
+
+
+def _with_cube(
+    contents: Contents, plot: _Plot, account: pd.DataFrame, quick: bool
+) -> tuple[_Plot, list[Problem]]:
+    """The plot with what its cube has at the plot, and what is wrong with the cube.
+
+    While something failed there is none: it waits for what is missing.
+    """
+    if "zarr" not in plot.products or (account["outcome"] == FAILED).any():
+        return plot, []
+    file = cube_path(plot.project_id, plot.plot_id)
+    if not contents.folder.present([f"{file}/{MARK}"]):
+        return plot, [plot.problem("", MISSING, file, "the cube is missing", REPAIR)]
+    if quick:
+        return plot, []
+    ids = Plot(plot.project_id, plot.plot_id, 0, 0)
+    try:
+        pixels = plot_pixels_of_cube(contents.folder, ids, account, contents.chip_size)
+    except BrokenCubeError as error:
+        return plot, [plot.problem("", BROKEN, file, str(error), REPAIR)]
+    return replace(plot, pixels=pixels), []
 
 
 def _missing_rows(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem]:
@@ -198,7 +227,10 @@ def _wrong(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem
             kind = MISSING if row.problem == NO_FILE else BROKEN
             problem = plot.problem(row.of.day, kind, plot.csv(row.of), row.problem, REPAIR)
             problems.append(problem)
-    colours = _colours(rows)
+    good = [row for row in rows if not row.problem]
+    spectra = parse_rows(row.line for row in good)
+    problems += _other_than_cube(plot, good, spectra)
+    colours = _colours(good, spectra)
     for written in part:
         for name, file in plot.chips(written).items():
             if why := _chip_problem(contents, file, colours.get((written.day, name))):
@@ -206,10 +238,19 @@ def _wrong(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem
     return problems
 
 
-def _colours(rows: list[Row]) -> dict[tuple[str, str], tuple[int, ...]]:
+def _other_than_cube(plot: _Plot, good: list[Row], spectra: pd.DataFrame) -> Iterator[Problem]:
+    """Good rows whose values are not those that the cube has at the plot."""
+    values = spectra[[*CSV_BANDS, "qa"]].to_numpy().tolist()
+    for row, found in zip(good, map(tuple, values), strict=True):
+        held = plot.pixels.get(row.of.day, found)
+        if held != found:
+            problem = f"its values are {found}, in the cube {held}"
+            yield plot.problem(row.of.day, BROKEN, plot.csv(row.of), problem, REPAIR)
+
+
+def _colours(good: list[Row], spectra: pd.DataFrame) -> dict[tuple[str, str], tuple[int, ...]]:
     """Colour of the plot pixel by day and composite, as the good rows have it."""
-    good = [row for row in rows if not row.problem]
-    colours = plot_colours(parse_rows(row.line for row in good))
+    colours = plot_colours(spectra)
     return {
         (row.of.day, name): tuple(colour.tolist())
         for name, of_rows in colours.items()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from .filter_options import filter_options
+from .s3_options import out_s3_options
 
 
 @click.command()
@@ -15,8 +19,28 @@ import click
 @click.option(
     "--chip-size", nargs=2, type=int, default=(255, 255), show_default=True, metavar="WIDTH HEIGHT"
 )
+@filter_options
 @click.option("--out", metavar="PROJECT_DIR", help="Keep the items here, for the run that follows.")
-@click.option("--workers", type=int, default=1, show_default=True, help="Workers of the run.")
+@out_s3_options
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Workers of the run, a core each.",
+)
+@click.option(
+    "--request-price",
+    type=click.FloatRange(0),
+    metavar="USD",
+    help="Price of 1000 requests. Default: 0.0004, for GET in us-west-2 in 2025.",
+)
+@click.option(
+    "--transfer-price",
+    type=click.FloatRange(0),
+    metavar="USD",
+    help="Price of a GB to workers outside us-west-2. Default: 0.09, to the internet in 2025.",
+)
 @click.option(
     "--table",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -24,29 +48,28 @@ import click
 )
 def plan(
     plots: Path,
-    source: str,
-    region: str,
-    datetime: str | None,
-    chip_size: tuple[int, int],
-    out: str | None,
     workers: int,
+    request_price: float | None,
+    transfer_price: float | None,
     table: Path | None,
+    **options: Any,
 ) -> None:
     """Tell what extract would take for the plots in PLOTS (CSV), without reading pixels.
 
     Tiles, items, observations, requests, bytes, rough cost and time, and which plots have few or
-    no items.
+    no observations, with what was assumed for it.
 
     \b
     Examples:
       timesync-xr plan plots.csv
       timesync-xr plan plots.csv --datetime 2020/.. --workers 8 --table plan.csv
+      timesync-xr plan plots.csv --season 06-01/09-30 --transfer-price 0.02
     """
-    from ..planning import plan_run
+    from ..planning import Prices, plan_run
 
-    forecast = plan_run(
-        plots, source=source, region=region, datetime=datetime, chip_size=chip_size, out=out
-    )
+    given = {"requests": request_price, "transfer": transfer_price}
+    prices = Prices(**{name: price for name, price in given.items() if price is not None})
+    forecast = plan_run(plots, **options)
     if table is not None:
         forecast.plots.to_csv(table, index=False, lineterminator="\n")
-    click.echo(forecast.text(workers))
+    click.echo(forecast.text(workers, prices))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from ..cli import is_quiet
+from .s3_options import out_s3_options, project_s3_options
 
 
 @click.command()
@@ -28,27 +32,33 @@ import click
     type=click.Path(dir_okay=False, path_type=Path),
     help="TOML file with composites and stretches of your own.",
 )
+@project_s3_options
+@out_s3_options
 def render(
-    project: str, out: str, products: str, composites: str, stretch: str, styles: Path | None
+    project: str, products: str, composites: str, styles: Path | None, **options: Any
 ) -> None:
     """Make chips and spectra of the cubes in PROJECT, without reading the archive.
 
-    The cubes are made by extract with --products zarr.
+    The cubes are made by extract with --products zarr. PROJECT and OTHER may be addresses in a
+    bucket. Run the same command again to add what is new in PROJECT.
 
     \b
     Examples:
       timesync-xr render project --out natural --composites b321
       timesync-xr render project --out forest --composites forest --styles styles.toml
+      timesync-xr render s3://bucket/project --profile lab --out natural --composites b321
     """
     from ..rendering import render as run
     from ..styles import Styles, read_styles
 
     rows = run(
         project,
-        out,
         products=products.split(","),
         composites=composites.split(","),
-        stretch=stretch,
         styles=Styles() if styles is None else read_styles(styles),
+        progress=not is_quiet(),
+        **options,
     )
-    click.echo(f"{len(rows)} plots rendered, {rows['written'].sum()} observations\nFiles: {out}")
+    if not is_quiet():
+        count = rows["written"].sum()
+        click.echo(f"{len(rows)} plots rendered, {count} observations\nFiles: {options['out']}")

@@ -15,10 +15,18 @@ _REGION = "us-west-2"
 
 def s3_options(command: Command) -> Command:
     """Give a command the options of the archive's S3; it gets them as ``access``."""
+    return _reading(command, "the archive", requester_pays=True)
 
-    @_option("--profile", "NAME", "AWS profile with which the archive is read.")
-    @_option("--endpoint", "URL", "S3 service other than AWS that holds the archive.")
-    @_option("--aws-region", "NAME", f"AWS region of the archive. Default: {_REGION}.")
+
+def project_s3_options(command: Command) -> Command:
+    """Give a command the options of the S3 of PROJECT, which it reads, as ``access``."""
+    return _reading(command, "PROJECT", requester_pays=False)
+
+
+def _reading(command: Command, what: str, *, requester_pays: bool) -> Command:
+    @_option("--profile", "NAME", f"AWS profile with which {what} is read.")
+    @_option("--endpoint", "URL", f"S3 service other than AWS that holds {what}.")
+    @_option("--aws-region", "NAME", f"AWS region of {what}. Default: {_REGION}.")
     @click.option("--unsigned", is_flag=True, help="Read a public bucket without credentials.")
     @functools.wraps(command)
     def with_access(
@@ -31,7 +39,11 @@ def s3_options(command: Command) -> Command:
         from ..access import Access
 
         access = Access(
-            profile=profile, endpoint=endpoint, region=aws_region or _REGION, unsigned=unsigned
+            profile=profile,
+            endpoint=endpoint,
+            region=aws_region or _REGION,
+            unsigned=unsigned,
+            requester_pays=requester_pays,
         )
         return command(access=access, **options)
 
