@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyproj
 import pytest
 from hypothesis import given
@@ -123,3 +125,15 @@ def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
 def test_unknown_region_names_the_choices() -> None:
     with pytest.raises(InputError, match="CU, AK, HI"):
         get_region("EU")
+
+
+@pytest.mark.parametrize("size", [99, np.int64(99), [99, 99], (99, np.int16(99))])
+def test_one_number_is_both_sides_of_a_chip(size: Any) -> None:
+    chip = ChipGrid.around(REGIONS["CU"], 0, 2_000_000, size)
+    assert (chip.width, chip.height) == (99, 99)
+
+
+@pytest.mark.parametrize("size", ["99", "ab", (99,), (99, 99, 3), (99.5, 99), 99.0, None, {}])
+def test_what_is_no_size_is_refused(size: Any) -> None:
+    with pytest.raises(InputError, match="chip size"):
+        ChipGrid.around(REGIONS["CU"], 0, 2_000_000, size)

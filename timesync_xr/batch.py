@@ -18,7 +18,7 @@ from .errors import InputError
 from .extraction import PRODUCTS, Request
 from .filters import ALL, Filters
 from .folder import OUT_ACCESS, Folder, open_folder
-from .grid import Region, get_region
+from .grid import ChipSize, Region, chip_shape, get_region
 from .job import Done, Job, give_up_plot, make_plot
 from .ledger import COLUMNS, COMPLETE, Ledger
 from .neighbours import with_neighbours
@@ -41,9 +41,9 @@ def extract(
     source: str = "landsatlook",
     mirror: Mirrors = (),
     region: str = "CU",
-    datetime: str | None = None,
-    chip_size: tuple[int, int] = (255, 255),
-    products: Sequence[str] = ("png", "csv"),
+    datetime: str | int | None = None,
+    chip_size: ChipSize = (255, 255),
+    products: str | Sequence[str] = ("png", "csv"),
     filters: Filters = ALL,
     workers: int = 1,
     client: Client | None = None,
@@ -65,7 +65,8 @@ def extract(
     source, mirror, region, datetime, chip_size
         As in `chips_for_plot`.
     products
-        Some of ``png``, ``csv`` and ``zarr``. What a plot was made with before is kept up, too.
+        Some of ``png``, ``csv`` and ``zarr``, or a text of them with commas between. What a plot
+        was made with before is kept up, too.
     filters
         Which observations to leave out. The project ends as one made with these filters from the
         start: files of what other filters let through are removed.
@@ -101,8 +102,9 @@ def extract(
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
     access = access_for(source, mirror, access)
     listed = _plots(table, get_region(region))
+    shape = chip_shape(chip_size)
     request = Request(
-        get_region(region).name, chip_size, _products(products), access, filters, clean(source)
+        get_region(region).name, shape, _products(products), access, filters, clean(source)
     )
     job = Job(request, parse_datetime(datetime))
     cluster = _cluster(workers, client)
@@ -110,7 +112,7 @@ def extract(
     with folder.lock():
         folder.clear_temporary()
         ledger = Ledger(folder)
-        ledger.check_settings({"region": region, "chip_size": list(chip_size)})
+        ledger.check_settings({"region": region, "chip_size": list(shape)})
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or refresh]
         ledger.reopen(plot for plot in todo if job.has_other_filters(ledger.row(plot)))
         items = TileItems(folder, Search(source, region, job.period), refresh)
@@ -218,11 +220,12 @@ def _plots(table: pd.DataFrame, region: Region) -> list[Plot]:
     return plots
 
 
-def _products(products: Sequence[str]) -> tuple[str, ...]:
-    unknown = [p for p in products if p not in PRODUCTS]
-    if unknown or not products:
+def _products(products: str | Sequence[str]) -> tuple[str, ...]:
+    asked = products.split(",") if isinstance(products, str) else products
+    unknown = [p for p in asked if p not in PRODUCTS]
+    if unknown or not asked:
         raise InputError(
             f"there is no product {', '.join(map(repr, unknown)) or 'to make'}"
             f"{did_you_mean(''.join(unknown[:1]), PRODUCTS)}: choose from {', '.join(PRODUCTS)}"
         )
-    return tuple(p for p in PRODUCTS if p in products)
+    return tuple(p for p in PRODUCTS if p in asked)

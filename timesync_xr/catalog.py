@@ -48,7 +48,7 @@ def search_items(
     *,
     source: str | os.PathLike[str] = "landsatlook",
     region: str = "CU",
-    datetime: str | DatetimeRange | None = None,
+    datetime: str | int | DatetimeRange | None = None,
 ) -> pd.DataFrame:
     """Search the items of some tiles; return them as a table, sorted by time and id.
 
@@ -91,7 +91,7 @@ def search_with_items(
     *,
     source: str | os.PathLike[str],
     region: str,
-    datetime: str | DatetimeRange | None,
+    datetime: str | int | DatetimeRange | None,
 ) -> tuple[list[Any], pd.DataFrame]:
     """The items that an API sent (none of a file) and their table; see `search_items`."""
     query = _query(tiles, region, datetime)
@@ -120,7 +120,7 @@ def fetch_items(
     *,
     source: str = "landsatlook",
     region: str = "CU",
-    datetime: str | DatetimeRange | None = None,
+    datetime: str | int | DatetimeRange | None = None,
 ) -> list[Any]:
     """The items themselves that a STAC API returns, unchecked; see `search_items`.
 
@@ -138,7 +138,7 @@ def _search_api(url: str, query: Query) -> list[Any]:
     return search_api(url, query) if query.tiles else []
 
 
-def _query(tiles: Iterable[Tile], region: str, datetime: str | DatetimeRange | None) -> Query:
+def _query(tiles: Iterable[Tile], region: str, datetime: str | int | DatetimeRange | None) -> Query:
     grid = get_region(region)
     wanted = frozenset((int(h), int(v)) for h, v in tiles)
     for h, v in sorted(wanted):
@@ -165,7 +165,7 @@ def _api_url(source: str | os.PathLike[str]) -> str | None:
     return None
 
 
-def parse_datetime(datetime: str | DatetimeRange | None) -> DatetimeRange:
+def parse_datetime(datetime: str | int | DatetimeRange | None) -> DatetimeRange:
     """Span of time of a text like ``"1990/2022-08-31"``; None is everything from 1982 to now.
 
     START and END are a year, a month, a day or an instant (RFC 3339, UTC unless it tells its
@@ -177,10 +177,10 @@ def parse_datetime(datetime: str | DatetimeRange | None) -> DatetimeRange:
         return datetime
     if datetime is None:
         return DatetimeRange(np.datetime64("1982-01-01", "ns"))
-    first, slash, last = datetime.partition("/")
+    first, slash, last = str(datetime).partition("/")
     if not slash and first.strip() in ("", ".."):
         raise InputError(f"datetime {datetime!r} names no date: give START/END or leave it out")
-    start, end = _span(datetime, first)[0], _span(datetime, last if slash else first)[1]
+    start, end = _span(str(datetime), first)[0], _span(str(datetime), last if slash else first)[1]
     if start is not None and end is not None and end < start:
         raise InputError(f"datetime {datetime!r} ends before it starts: give START/END")
     return DatetimeRange(start, end)

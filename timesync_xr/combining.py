@@ -33,7 +33,7 @@ TABLE = "spectra"
 """Name of the table of all rows, with ``.csv`` and ``.parquet``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Combined:
     """What `combine` made."""
 
@@ -56,6 +56,9 @@ class Combined:
     def complete(self) -> bool:
         """Whether everything that the ledger knows of is in the files."""
         return self.left_out.empty and not self.unfinished
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return (

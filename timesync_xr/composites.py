@@ -16,6 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from .errors import InputError
+from .labels import label
 from .landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS, Composite
 from .radiometry import collection1_table
 from .spelling import did_you_mean
@@ -48,8 +49,10 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
         dask="parallelized",
         output_dtypes=[np.float64],
         dask_gufunc_kwargs={"output_sizes": {"component": 3}, "allow_rechunk": True},
+        keep_attrs=True,
     )
-    return components.assign_coords(component=list(COMPONENTS))
+    named = label(components, values, "tasseled_cap", "tasseled cap", values.attrs.get("units"))
+    return named.assign_coords(component=list(COMPONENTS))
 
 
 def stretch(values: Any, low: float, high: float) -> Any:
@@ -65,10 +68,11 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     """A composite of raw digital numbers as 8-bit RGB chips, fill black.
 
     ``cube`` holds uint16 digital numbers with dims ``(..., band, y, x)``; the result is uint8 with
-    dims ``(..., y, x, rgb)``, ready for ``plot.imshow``; lazy in, lazy out. ``composite`` is the
-    name of one of `timesync_xr.landsat.COMPOSITES` (tc, b743, b432) or a `Composite`. A pixel that
-    is fill in any of the six surface reflectance bands is black. `InputError` for an unknown name
-    or a missing band.
+    dims ``(..., y, x, rgb)``, ready for ``plot.imshow``; lazy in, lazy out. It is named like the
+    composite and lies where the cube lies (``rgb.rio.crs``). ``composite`` is the name of one of
+    `timesync_xr.landsat.COMPOSITES` (tc, b743, b432) or a `Composite`. A pixel that is fill in any
+    of the six surface reflectance bands is black. `InputError` for an unknown name or a missing
+    band.
     """
     chosen = get_composite(composite)
     _check_channels(chosen)
@@ -79,10 +83,11 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
         output_core_dims=[["y", "x", "rgb"]],
         dask="parallelized",
         output_dtypes=[np.uint8],
-        dask_gufunc_kwargs={"output_sizes": {"rgb": 3}},
-        keep_attrs=False,
+        dask_gufunc_kwargs={"output_sizes": {"rgb": 3}, "allow_rechunk": True},
+        keep_attrs=True,
     )
-    return rgb.assign_coords(rgb=["r", "g", "b"])
+    named = label(rgb, cube, chosen.name, f"{', '.join(chosen.channels)} as red, green, blue")
+    return named.assign_coords(rgb=["r", "g", "b"])
 
 
 def get_composite(composite: str | Composite) -> Composite:
@@ -91,7 +96,7 @@ def get_composite(composite: str | Composite) -> Composite:
         return composite
     try:
         return COMPOSITES[composite]
-    except KeyError:
+    except (KeyError, TypeError):
         raise InputError(
             f"there is no composite {composite!r}{did_you_mean(composite, COMPOSITES)}: "
             f"choose one of {', '.join(COMPOSITES)}"

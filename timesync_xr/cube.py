@@ -18,7 +18,7 @@ import xarray as xr
 
 from .access import Access, Mirrors, access_for
 from .catalog import parse_datetime, search_items
-from .grid import ChipGrid, get_region
+from .grid import ChipGrid, ChipSize, get_region
 from .items import in_period
 from .landsat import BANDS, FILL, OFFSET, PIXEL, QA_BAND, SCALE
 from .observations import Plan, merge_records, plan_observations
@@ -35,8 +35,8 @@ def chips_for_plot(
     source: str | pd.DataFrame = "landsatlook",
     mirror: Mirrors = (),
     region: str = "CU",
-    datetime: str | None = None,
-    chip_size: tuple[int, int] = (255, 255),
+    datetime: str | int | None = None,
+    chip_size: ChipSize = (255, 255),
 ) -> xr.DataArray:
     """The chips of a plot through time, as a lazy cube of raw digital numbers.
 
@@ -54,9 +54,11 @@ def chips_for_plot(
     region
         ``"CU"``, ``"AK"`` or ``"HI"``.
     datetime
-        ``"START/END"``, either end open; by default everything from 1982 to now.
+        ``"START/END"``, either end open, or one year, month or day; by default everything from
+        1982 to now.
     chip_size
-        Width and height in pixels. Of an even size the plot is pixel ``size // 2``.
+        Width and height in pixels, or one number for both. Of an even size the plot is pixel
+        ``size // 2``.
 
     Returns
     -------

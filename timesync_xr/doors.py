@@ -26,7 +26,7 @@ FORMATS: Final = {
 _ATTRIBUTES = ["project_id", "plot_id", "x", "y", "status", "observations", "written"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported:
     """What `export_project` made."""
 
@@ -36,6 +36,9 @@ class Exported:
     """Number of observations, or of plots for gpkg and kml."""
     unfinished: list[str]
     """What the project does not hold yet, a line each."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         what = "plots" if Path(self.path).suffix in (".gpkg", ".kml") else "observations"

@@ -75,6 +75,10 @@ def write_png(rgb: xr.DataArray | npt.NDArray[np.uint8], path: str | Path) -> No
 
 
 def write_csv(row: pd.DataFrame, path: str | Path) -> None:
-    """Write one row of `spectral_table` as the contract's CSV."""
+    """Write one row of `spectral_table` as the contract's CSV; `InputError` for more or fewer."""
+    if len(row) != 1:
+        raise InputError(
+            f"a CSV of the contract holds one row, not {len(row)}: give one like table.iloc[[0]]"
+        )
     (data,) = csv_files(row)
     Path(path).write_bytes(data)

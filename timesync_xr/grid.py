@@ -7,9 +7,11 @@ region's upper left corner, in pixels of 30 m; all arithmetic on them is exact i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from operator import index
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +107,22 @@ def get_region(name: str) -> Region:
         ) from None
 
 
+ChipSize = int | Sequence[int]
+"""Width and height of a chip in pixels; one number is both."""
+
+
+def chip_shape(size: ChipSize) -> tuple[int, int]:
+    """Width and height of a chip; `InputError` for what is neither one nor two whole numbers."""
+    try:
+        pair: Any = (size, size) if np.isscalar(size) else size
+        width, height = pair
+        return index(width), index(height)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"a chip size is (width, height) or one whole number for both, not {size!r}"
+        ) from None
+
+
 @dataclass(frozen=True)
 class ChipGrid:
     """The pixels of a chip: a window of the region's grid around the plot's pixel.
@@ -132,9 +150,9 @@ class ChipGrid:
             )
 
     @classmethod
-    def around(cls, region: Region, x: float, y: float, size: tuple[int, int]) -> ChipGrid:
-        """The chip of ``size`` (width, height) around the pixel that holds the point (x, y)."""
-        return cls(region, *region.pixel(x, y), *size)
+    def around(cls, region: Region, x: float, y: float, size: ChipSize) -> ChipGrid:
+        """The chip of ``size`` around the pixel that holds the point (x, y)."""
+        return cls(region, *region.pixel(x, y), *chip_shape(size))
 
     @property
     def plot_index(self) -> tuple[int, int]:

@@ -16,6 +16,8 @@ import numpy as np
 import xarray as xr
 
 from .composites import select_bands, tasseled_cap
+from .errors import InputError
+from .labels import label
 from .landsat import COLLECTION1_FILL, COLLECTION1_SCALE, SR_BANDS
 
 
@@ -25,7 +27,7 @@ def ndvi(values: xr.DataArray) -> xr.DataArray:
     Source: Rouse, J. W., Haas, R. H., Schell, J. A., Deering, D. W. (1974): Monitoring vegetation
     systems in the Great Plains with ERTS. NASA SP-351, 309-317. ``values``: see this module.
     """
-    return _difference(values, "nir08", "red").rename("ndvi")
+    return _difference(values, "nir08", "red", "ndvi", "normalized difference vegetation index")
 
 
 def nbr(values: xr.DataArray) -> xr.DataArray:
@@ -34,7 +36,7 @@ def nbr(values: xr.DataArray) -> xr.DataArray:
     Source: Key, C. H., Benson, N. C. (2006): Landscape assessment. USDA Forest Service
     RMRS-GTR-164-CD. ``values``: see this module.
     """
-    return _difference(values, "nir08", "swir22").rename("nbr")
+    return _difference(values, "nir08", "swir22", "nbr", "normalized burn ratio")
 
 
 def nbr2(values: xr.DataArray) -> xr.DataArray:
@@ -43,7 +45,7 @@ def nbr2(values: xr.DataArray) -> xr.DataArray:
     Source: USGS, Landsat surface reflectance-derived spectral indices product guide.
     ``values``: see this module.
     """
-    return _difference(values, "swir16", "swir22").rename("nbr2")
+    return _difference(values, "swir16", "swir22", "nbr2", "normalized burn ratio 2")
 
 
 def ndmi(values: xr.DataArray) -> xr.DataArray:
@@ -53,7 +55,7 @@ def ndmi(values: xr.DataArray) -> xr.DataArray:
     dates of Landsat TM imagery. Remote Sensing of Environment 80, 385-396. ``values``: see this
     module.
     """
-    return _difference(values, "nir08", "swir16").rename("ndmi")
+    return _difference(values, "nir08", "swir16", "ndmi", "normalized difference moisture index")
 
 
 def evi(values: xr.DataArray) -> xr.DataArray:
@@ -64,22 +66,23 @@ def evi(values: xr.DataArray) -> xr.DataArray:
     MODIS vegetation indices. Remote Sensing of Environment 83, 195-213.
     """
     blue, red, nir = _bands(values, "blue", "red", "nir08")
-    return _ratio(2.5 * (nir - red), nir + 6 * red - 7.5 * blue + COLLECTION1_SCALE).rename("evi")
+    ratio = _ratio(2.5 * (nir - red), nir + 6 * red - 7.5 * blue + COLLECTION1_SCALE)
+    return label(ratio, values, "evi", "enhanced vegetation index")
 
 
 def tcb(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
     """Tasseled-cap brightness, in the unit of ``values``; see `tasseled_cap` and this module."""
-    return _component(values, "brightness", coefficients).rename("tcb")
+    return _component(values, "tcb", "brightness", coefficients)
 
 
 def tcg(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
     """Tasseled-cap greenness, in the unit of ``values``; see `tasseled_cap` and this module."""
-    return _component(values, "greenness", coefficients).rename("tcg")
+    return _component(values, "tcg", "greenness", coefficients)
 
 
 def tcw(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
     """Tasseled-cap wetness, in the unit of ``values``; see `tasseled_cap` and this module."""
-    return _component(values, "wetness", coefficients).rename("tcw")
+    return _component(values, "tcw", "wetness", coefficients)
 
 
 def tca(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
@@ -93,7 +96,7 @@ def tca(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
     """
     ratio = _ratio(tcg(values, coefficients), tcb(values, coefficients))
     angle: xr.DataArray = xr.ufuncs.degrees(xr.ufuncs.arctan(ratio))
-    return angle.rename("tca")
+    return label(angle, values, "tca", "tasseled-cap angle", "degree")
 
 
 def decimal_year(time: xr.DataArray) -> xr.DataArray:
@@ -104,21 +107,25 @@ def decimal_year(time: xr.DataArray) -> xr.DataArray:
     """
     start = time.astype("datetime64[ns]").dt
     days = start.dayofyear - 1 + (time - start.floor("D")) / np.timedelta64(1, "D")
-    return (start.year + days / start.days_in_year).rename("decimal_year")
+    year = start.year + days / start.days_in_year
+    return label(year, time, "decimal_year", "decimal year", "year")
 
 
-def _difference(values: xr.DataArray, first: str, second: str) -> xr.DataArray:
+def _difference(
+    values: xr.DataArray, first: str, second: str, name: str, long_name: str
+) -> xr.DataArray:
     a, b = _bands(values, first, second)
-    return _ratio(a - b, a + b)
+    return label(_ratio(a - b, a + b), values, name, long_name)
 
 
 def _ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
     return above / below.where(below != 0)
 
 
-def _component(values: xr.DataArray, component: str, coefficients: str) -> xr.DataArray:
+def _component(values: xr.DataArray, name: str, component: str, coefficients: str) -> xr.DataArray:
     components = tasseled_cap(_known(values, SR_BANDS), coefficients)
-    return components.sel(component=component, drop=True)
+    chosen = components.sel(component=component, drop=True)
+    return label(chosen, values, name, f"tasseled-cap {component}", values.attrs.get("units"))
 
 
 def _bands(values: xr.DataArray, *bands: str) -> list[xr.DataArray]:
@@ -129,4 +136,6 @@ def _bands(values: xr.DataArray, *bands: str) -> list[xr.DataArray]:
 def _known(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     """These bands as float64, NaN where they are fill."""
     chosen = select_bands(values, bands)
+    if chosen.dtype == np.uint16:
+        raise InputError("an index is made of reflectance: give to_collection1 of digital numbers")
     return chosen.where(chosen != COLLECTION1_FILL).astype(np.float64)

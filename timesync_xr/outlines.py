@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import InputError
-from .grid import ChipGrid, Region, get_region
+from .grid import ChipGrid, ChipSize, Region, chip_shape, get_region
 
 STEP = 16
 """Pixels between two vertices of an outline, at most. Edges are straight in Albers and bent in
@@ -21,7 +21,7 @@ _CRS = "EPSG:4326"
 
 
 def chip_outlines(
-    plots: pd.DataFrame, region: str = "CU", chip_size: tuple[int, int] = (255, 255)
+    plots: pd.DataFrame, region: str = "CU", chip_size: ChipSize = (255, 255)
 ) -> pd.DataFrame:
     """Plots with the place and the outline of their chip in longitude and latitude (WGS 84).
 
@@ -34,7 +34,7 @@ def chip_outlines(
     grid = get_region(region)
     places = zip(plots["x"], plots["y"], strict=True)
     centers = np.array([grid.center(*grid.pixel(x, y)) for x, y in places]).reshape(-1, 2)
-    ring = _ring(ChipGrid(grid, 0, 0, *chip_size)) - grid.center(0, 0)
+    ring = _ring(ChipGrid(grid, 0, 0, *chip_shape(chip_size))) - grid.center(0, 0)
     lon, lat = _to_degrees(grid, centers).T
     degrees = _to_degrees(grid, centers[:, np.newaxis] + ring)
     degrees[..., 0] -= np.round((degrees[..., 0] - lon[:, np.newaxis]) / 360) * 360

@@ -14,7 +14,7 @@ from .access import Access
 from .catalog import parse_datetime
 from .filters import ALL, Filters
 from .folder import OUT_ACCESS, open_folder
-from .grid import ChipGrid, Tile, get_region
+from .grid import ChipGrid, ChipSize, Tile, get_region
 from .landsat import BANDS
 from .neighbours import Block, blocks_of
 from .observations import Plan, plan_observations
@@ -167,8 +167,8 @@ def plan_run(
     *,
     source: str = "landsatlook",
     region: str = "CU",
-    datetime: str | None = None,
-    chip_size: tuple[int, int] = (255, 255),
+    datetime: str | int | None = None,
+    chip_size: ChipSize = (255, 255),
     filters: Filters = ALL,
     out: str | Path | None = None,
     out_access: Access = OUT_ACCESS,

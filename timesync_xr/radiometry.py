@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from .errors import InputError
+from .labels import label
 from .landsat import (
     COLLECTION1_SCALE,
     GRADES,
@@ -48,12 +49,15 @@ def to_collection1(dn: Array) -> Array:
     """
     if dn.dtype != np.uint16:
         raise InputError(f"digital numbers are uint16, not {dn.dtype}: give them as they were read")
-    return _elementwise(collection1_table().take, dn, np.int16)
+    reflectance = "surface reflectance in the Collection 1 range"
+    return _elementwise(
+        collection1_table().take, dn, np.int16, "surface_reflectance", reflectance, "0.0001"
+    )
 
 
 def is_fill(qa: Array) -> Array:
     """Where QA_PIXEL says that there is no data (bit 0): bool, any shape, lazy in, lazy out."""
-    return has_bit(qa, QABit.FILL)
+    return _bit(qa, QABit.FILL, "is_fill", "no data, by QA_PIXEL")
 
 
 def contract_qa(qa: Array) -> Array:
@@ -67,6 +71,8 @@ def contract_qa(qa: Array) -> Array:
         lambda v: (((v & clear) == 0) | ((v & (1 << QABit.FILL)) != 0)).astype(np.uint8),
         qa,
         np.uint8,
+        "qa",
+        "qa of the TimeSync contract: 0 usable, 1 not",
     )
 
 
@@ -76,7 +82,9 @@ def is_clear(qa: Array) -> Array:
     A confidence of medium or high for cloud, shadow, snow or cirrus counts as not clear. Stricter
     than `contract_qa`. Any shape, lazy in, lazy out.
     """
-    return _elementwise(_clear_table().take, qa, np.bool_)
+    return _elementwise(
+        _clear_table().take, qa, np.bool_, "is_clear", "clear or water, by every bit of QA_PIXEL"
+    )
 
 
 def qa_flags(qa: xr.DataArray) -> xr.Dataset:
@@ -87,12 +95,18 @@ def qa_flags(qa: xr.DataArray) -> xr.Dataset:
     snow_confidence, cirrus_confidence. ``clear`` is bit 6, which only excludes cloud and dilated
     cloud: see `is_clear`. Source: as `timesync_xr.landsat.QABit`.
     """
-    flags = {name: has_bit(qa, bit) for name, bit in QA_FLAGS.items()}
+    flags = {name: _bit(qa, bit, name, f"{name}, by QA_PIXEL") for name, bit in QA_FLAGS.items()}
     confidences = {
-        f"{name}_confidence": _elementwise(partial(_two_bits, shift), qa, np.uint8)
+        f"{name}_confidence": _elementwise(
+            partial(_two_bits, shift),
+            qa,
+            np.uint8,
+            f"{name}_confidence",
+            f"confidence of {name}, by QA_PIXEL: 0 none, 1 low, 2 medium, 3 high",
+        )
         for name, shift in QA_CONFIDENCE.items()
     }
-    return xr.Dataset({name: part.drop_attrs() for name, part in (flags | confidences).items()})
+    return xr.Dataset(flags | confidences)
 
 
 def qa_grade(qa: Array) -> Array:
@@ -102,7 +116,10 @@ def qa_grade(qa: Array) -> Array:
     several hold, the highest is taken. A confidence of medium or high counts like the flag, so
     that a grade of 0 or 1 is the same as `is_clear`.
     """
-    return _elementwise(_grade_table().take, qa, np.uint8)
+    classes = ", ".join(f"{grade} {name}" for name, grade in GRADES.items())
+    return _elementwise(
+        _grade_table().take, qa, np.uint8, "grade", f"TimeSync v4's class: {classes}"
+    )
 
 
 @cache
@@ -136,13 +153,22 @@ def _two_bits(shift: int, qa: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def has_bit(qa: Array, bit: int) -> Array:
     """Where a bit of QA_PIXEL is set (see `timesync_xr.landsat.QABit`): bool, lazy in, lazy out."""
-    return _elementwise(lambda v: (v & (1 << bit)) != 0, qa, np.bool_)
+    return _bit(qa, bit, f"bit_{bit}", f"bit {bit} of QA_PIXEL")
 
 
-def _elementwise(function: Any, values: Array, dtype: Any) -> Array:
+def _bit(qa: Array, bit: int, name: str, long_name: str) -> Array:
+    return _elementwise(lambda v: (v & (1 << bit)) != 0, qa, np.bool_, name, long_name)
+
+
+def _elementwise(
+    function: Any, values: Array, dtype: Any, name: str, long_name: str, units: str = "1"
+) -> Array:
+    """A function of each value; a DataArray gets a name and says what it is."""
     if not isinstance(values, xr.DataArray | np.ndarray | np.generic):  # dask's own, unnamed
         return values.map_blocks(function, dtype=dtype)
-    result = xr.apply_ufunc(
+    result: Any = xr.apply_ufunc(
         function, values, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
     )
+    if isinstance(values, xr.DataArray):
+        result = label(result, values, name, long_name, units)
     return result  # type: ignore[no-any-return]

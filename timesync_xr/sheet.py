@@ -42,7 +42,7 @@ _INK, _FAINT, _PAPER, _EMPTY = "#1b1d20", "#5c6168", "#ffffff", "#e4e5e7"
 _FRAME_MILLISECONDS = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sheets:
     """What `write_sheets` made."""
 
@@ -52,6 +52,9 @@ class Sheets:
     """Their names in it."""
     unfinished: list[str]
     """What the project does not hold yet, a line each."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join([*self.unfinished, f"{len(self.files)} files in {self.out}"])

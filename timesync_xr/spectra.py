@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -44,24 +45,28 @@ def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
 def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.DataFrame:
     """The contract's table of a plot: a row per observation whose plot pixel is not fill.
 
-    ``cube`` is a cube of `chips_for_plot` (or a part of it in time, or its `plot_pixel`); a lazy
-    one is computed. The index holds each row's position along ``time``. Columns `CSV_COLUMNS`:
-    values in the Collection 1 range as integers, ``hv`` as four digits, ``qa`` 0 or 1 by
-    `contract_qa`, ``date`` verbatim from the STAC item.
+    ``cube`` is a cube of `chips_for_plot`, or a part of it in time (a single time, too), or its
+    `plot_pixel`; a lazy one is computed. The index holds each row's position along ``time``.
+    Columns `CSV_COLUMNS`: values in the Collection 1 range as integers, ``hv`` as four digits,
+    ``qa`` 0 or 1 by `contract_qa`, ``date`` verbatim from the STAC item. `InputError` for an array
+    without time or without one of its bands.
     """
+    if "time" not in cube.coords:
+        raise InputError(f"the cube has no time (dims {cube.dims}): give one of chips_for_plot")
     pixel = select_bands(plot_pixel(cube) if "y" in cube.dims else cube, BANDS)
+    if "time" not in pixel.dims:
+        pixel = pixel.expand_dims("time")
     dn = pixel.transpose("time", "band").compute()
+    along_time = {name: np.atleast_1d(dn[name]) for name in ("sensor", "hv", "date")}
     qa = dn.sel(band=QA_BAND).variable
     values = to_collection1(dn.sel(band=list(SR_BANDS)).to_numpy())
     time = pd.DatetimeIndex(dn["time"].to_numpy())
     table = pd.DataFrame(values, columns=list(CSV_BANDS)).assign(
-        sensor=dn["sensor"].to_numpy(),
+        **along_time,
         project_id=project_id,
         plot_id=plot_id,
-        hv=dn["hv"].to_numpy(),
         year=time.year.to_numpy(),
         doy=time.dayofyear.to_numpy(),
         qa=contract_qa(qa.to_numpy()),
-        date=dn["date"].to_numpy(),
     )
     return table.loc[~is_fill(qa.to_numpy()), list(CSV_COLUMNS)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """``" (did you mean 'png'?)"`` where one of the choices is close to the word, else ``""``."""
-    close = get_close_matches(word.lower(), list(choices), n=1)
+    close = get_close_matches(str(word).lower(), list(choices), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -17,7 +17,7 @@ _SHOWN = 5
 """How many of a kind are named; the ledger and the accounts name all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """What a run did."""
 
@@ -49,6 +49,9 @@ class Summary:
     def off_centre(self) -> pd.DataFrame:
         """Plots of the list that lie more than `OFF_CENTRE` metres off their pixel's centre."""
         return self.plots[self.plots["offset"] > OFF_CENTRE]
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join([*self._counts(), *self._odd(), *self._next()])

@@ -25,7 +25,7 @@ PAGES = ("index.html", "plot.html")
 ASSETS = ("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Site:
     """What `browse` made."""
 
@@ -42,6 +42,9 @@ class Site:
     def index(self) -> str:
         """The page to open first."""
         return beside(self.out, "index.html")
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         chips = (

@@ -75,7 +75,6 @@ from .s3_options import out_s3_options, s3_options
 )
 def extract(
     plots: Path,
-    products: str,
     scheduler: str | None,
     scheduler_file: str | None,
     workers: int,
@@ -103,7 +102,7 @@ def extract(
 
     options["progress"] = not is_quiet()
     with chosen_cluster(scheduler, scheduler_file, workers) as cluster:
-        summary = run(plots, products=tuple(products.split(",")), **cluster, **options)
+        summary = run(plots, **cluster, **options)
     if not (is_quiet() and summary.complete):
         click.echo(summary)
     sys.exit(COMPLETE if summary.complete else INCOMPLETE)
