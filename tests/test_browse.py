@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from timesync_xr import annual_of_project, extract, read_plots
 from timesync_xr.account import read_account
 from timesync_xr.browse import browse
 from timesync_xr.browse.records import INDEX_COLUMNS
-from timesync_xr.errors import ProjectError
+from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.ledger import read_ledger
+from timesync_xr.sample import SamplePaths
 
 
 def data_of(path: Path) -> dict[str, Any]:
@@ -130,6 +132,80 @@ def test_what_is_missing_is_left_out(sample_project: Path, tmp_path: Path) -> No
     assert record["observations"]["blue"][at] is None
     assert record["observations"]["nbr"][at] is None
     assert at not in record["annual"]
+
+
+def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path: Path) -> None:
+    """Plot 2 has four observations in 1995: the choice follows the day as `annual` does."""
+    browse(sample_project, tmp_path, target_day=100)
+    assert data_of(tmp_path / "data/plots.js")["target_day"] == 100
+    record = data_of(tmp_path / "data/prj_1001/plot_2.js")
+    days = [record["observations"]["day"][position] for position in record["annual"]]
+    plot = pd.DataFrame({"project_id": ["1001"], "plot_id": ["2"]})
+    table = annual_of_project(sample_project, plot, target_day=100).dropna(subset="doy")
+    expected = pd.to_datetime(table["year"] * 1000 + table["doy"].astype(int), format="%Y%j")
+    assert days == expected.dt.strftime("%Y-%m-%d").tolist()
+    usual = annual_of_project(sample_project, plot).dropna(subset="doy")
+    assert table["doy"].tolist() != usual["doy"].tolist()
+
+
+@pytest.mark.parametrize("out", ["project/browse", "site"])
+def test_what_the_project_lost_is_gone_from_a_site_made_again(
+    sample_project: Path, tmp_path: Path, out: str
+) -> None:
+    project, site = tmp_path / "project", tmp_path / out
+    shutil.copytree(sample_project, project, copy_function=os.link)
+    browse(project, site)
+    (site / "notes.txt").write_text("mine")
+    (site / "data/mine.js").write_text("mine")
+    lost = project / "ledger/observations/prj_1001/plot_2.csv"
+    account = lost.read_text().splitlines(keepends=True)
+    lost.unlink()
+    lost.write_text("".join(line for line in account if "1996-08-09" not in line))
+    ledger = project / "ledger/plots.csv"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.unlink()  # a hard link to the shared project
+    ledger.write_text("".join(line for line in lines if "river-bank" not in line))
+
+    browse(project, site)
+
+    assert not list(site.rglob("*river-bank*.*"))
+    assert not list(site.rglob("plot_2_1996_222.png"))
+    assert (site / "data/prj_1001/plot_2.js").is_file()
+    assert len(list(site.rglob("plot_2_1997_208.png"))) == (3 if out == "site" else 0)
+    assert (site / "notes.txt").read_text() == (site / "data/mine.js").read_text() == "mine"
+    shown = project if out == "project/browse" else site  # the project's own chips stay
+    assert len(list(shown.glob("prj_*/*/plot_2/plot_2_1997_208.png"))) == 3
+    assert len(list(project.glob("prj_*/*/plot_2/plot_2_1996_222.png"))) == 3
+
+
+def test_another_project_is_no_place_for_a_site(sample_project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(sample_project, other, copy_function=os.link)
+    before = sorted(other.rglob("*"))
+    with pytest.raises(InputError, match="project of its own"):
+        browse(sample_project, other)
+    assert sorted(other.rglob("*")) == before
+
+
+def test_plots_without_spectra_are_shown_by_their_chips(
+    sample: SamplePaths, tmp_path: Path
+) -> None:
+    """Two plots with chips alone and one with spectra: each has its own."""
+    options: dict[str, Any] = {
+        "source": str(sample.items),
+        "mirror": f"s3://usgs-landsat-ard={sample.folder}",
+        "datetime": "1996",
+        "progress": False,
+    }
+    plots = read_plots(sample.plots)
+    extract(plots.iloc[[0, 2]], tmp_path / "p", products="png", **options)
+    extract(plots.iloc[[1]], tmp_path / "p", **options)
+    site = Path(browse(tmp_path / "p", tmp_path / "site").out)
+    for plot, has_spectra in (("1", False), ("2", True), ("3", False)):
+        record = data_of(site / f"data/prj_1001/plot_{plot}.js")["observations"]
+        assert record["day"] == ["1996-08-09"]
+        assert (record["nir"] != [None]) == has_spectra
+        assert (site / f"prj_1001/tc/plot_{plot}/plot_{plot}_1996_222.png").is_file()
 
 
 def test_a_folder_without_ledger_is_no_project(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.archive import Archive
+from tests.servers import file_server
 from timesync_xr.cli import COMMANDS, main
 from timesync_xr.config_file import read_config
 from timesync_xr.errors import InputError
@@ -87,10 +88,122 @@ def test_wrong_config_is_refused_by_name(tmp_path: Path, text: str, words: str) 
     assert "wrong.toml" in result.output
 
 
-def test_quiet_says_nothing_where_all_is_well(place: Path) -> None:
-    result = invoke("-q", "--config", place / "timesync.toml", "extract", place / "plots.csv")
-    assert result.exit_code == 0
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project of one observation, its cube, and all that made it."""
+    place = tmp_path_factory.mktemp("options")
+    archive = Archive(place / "archive")
+    archive.add("LC08", "2020-07-01T18:30:00.5Z")
+    archive.write_items()
+    (place / "plots.csv").write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
+    result = invoke(
+        "extract", place / "plots.csv", "--out", place / "project", "--chip-size", 255, 255,
+        "--products", "png,csv,zarr", "--source", place / "archive/items.json",
+        "--mirror", archive.mirror,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return place
+
+
+LINES = {
+    "plan": "{place}/plots.csv --source {place}/archive/items.json --table {out}/plan.csv",
+    "extract": "{place}/plots.csv --source {place}/archive/items.json --out {out} "
+    "--mirror s3://usgs-landsat-ard={place}/archive --products csv",
+    "render": "{place}/project --out {out} --composites b543",
+    "verify": "{place}/project",
+    "combine": "{place}/project --out {out}",
+    "observations": "{place}/project --out {out}/o.csv",
+    "annual": "{place}/project --out {out}/a.csv",
+    "window": "{place}/project --out {out}/w.csv",
+    "export": "{place}/project --format kml --out {out}",
+    "packets": "{place}/plots.csv --out {out}",
+    "browse": "{place}/project --out {out}",
+    "sheet": "{place}/project --out {out}",
+    "sample": "{out}",
+}
+"""A line of each command for `project`, where all is well."""
+
+
+def line_of(command: str, place: Path, out: Path) -> list[str]:
+    out.mkdir(exist_ok=True)
+    return LINES[command].format(place=place, out=out).split()
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [*((name, True) for name in COMMANDS), *((name, False) for name in COMMANDS[:-1])],
+)
+def test_quiet_says_nothing_where_all_is_well(
+    project: Path, tmp_path: Path, command: str, before: bool
+) -> None:
+    """Before the command or after it; without it something is said."""
+    line = [command, *line_of(command, project, tmp_path / "out")]
+    result = invoke("-q", *line) if before else invoke(*line, "--quiet")
+    assert result.exit_code == 0, result.output
     assert result.output == ""
+    assert command == "verify" or any((tmp_path / "out").iterdir())
+    if command != "sample":
+        assert invoke(*line).output
+
+
+SAID = {
+    "extract": "made project 1211, plot 7: complete, 1 observations, 1 written",
+    "plan": "tile h03 v09: searching",
+    "render": "made project 1211, plot 7",
+    "verify": "checking project 1211, plot 7",
+    **dict.fromkeys(("combine", "annual", "browse", "sheet"), "reading project 1211, plot 7"),
+}
+"""What a command tells of its work with --verbose."""
+
+
+@pytest.mark.parametrize("command", SAID)
+def test_verbose_tells_each_plot(project: Path, tmp_path: Path, command: str) -> None:
+    program = [sys.executable, "-m", "timesync_xr"]
+    line = [command, *line_of(command, project, tmp_path / "out"), "--verbose"]
+    loud = subprocess.run([*program, *line], check=True, capture_output=True, text=True)
+    assert SAID[command] in loud.stderr
+    again = [command, *line_of(command, project, tmp_path / "again")]
+    usual = subprocess.run([*program, *again], check=True, capture_output=True, text=True)
+    assert SAID[command] not in usual.stderr
+
+
+def test_verbose_tells_requests(project: Path, tmp_path: Path) -> None:
+    """The archive over HTTP: every object that is asked for is named."""
+    with file_server(project / "archive") as port:
+        address = f"http://127.0.0.1:{port}"
+        run = subprocess.run(
+            [
+                sys.executable, "-m", "timesync_xr", "-v", "extract", str(project / "plots.csv"),
+                "--out", str(tmp_path / "out"), "--source", str(project / "archive/items.json"),
+                "--mirror", f"s3://usgs-landsat-ard={address}",
+            ],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    asked = {line for line in run.stderr.splitlines() if f"asking for {address}" in line}
+    files = {line.rpartition("/")[2] for line in asked}
+    assert files == {path.name for path in (project / "archive").rglob("*.TIF")}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_config_holds_the_options_of_any_command(
+    project: Path, tmp_path: Path, command: str
+) -> None:
+    """Every option of a line may stand in the file; what stands on the line wins."""
+    first, *options = line_of(command, project, tmp_path / "out")
+    pairs = {name[2:]: value for name, value in zip(options[::2], options[1::2], strict=True)}
+    lists = {key: [value] if key == "mirror" else value for key, value in pairs.items()}
+    rows = [f"{key} = {value!r}" for key, value in lists.items()]
+    config = tmp_path / "timesync.toml"
+    config.write_text("\n".join([f"[{command}]", "quiet = true", *rows]))
+    result = invoke(command, first, "--config", config)
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    if "out" in pairs:
+        other = tmp_path / "other"
+        other.mkdir()
+        there = pairs["out"].replace(str(tmp_path / "out"), str(other))
+        assert invoke("--config", config, command, first, "--out", there).exit_code == 0
+        assert any(other.iterdir())
 
 
 def test_quiet_still_tells_trouble(place: Path) -> None:
@@ -108,6 +221,8 @@ def test_quiet_still_tells_trouble(place: Path) -> None:
         (["extract", "x.csv", "--prodcts", "png"], "--products"),
         (["extract", "{plots}", "--out", "x", "--products", "pgn"], "(did you mean 'png'?)"),
         (["sheet", "x", "--composites", "b742"], "(did you mean 'b743'?)"),
+        (["extract", "x", "--out", "x", "--sensors", "lc8"], "(did you mean 'LC08'?)"),
+        (["extract", "x", "--out", "x", "--sorce", "y"], "'--source'"),
     ],
 )
 def test_misspelt_words_are_met_by_the_nearest(
@@ -127,6 +242,75 @@ def test_traceback_only_when_asked(tmp_path: Path) -> None:
     assert "Traceback" not in short.stderr
     assert "Traceback" in long.stderr
     assert short.stderr.splitlines()[-1] == long.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        (["render", "{none}", "--out", "{none}2"], 1, "has no ledger"),
+        (["plan", "{plots}", "--source", "{items}", "--table", "{none}/x.csv"], 1, "none"),
+        (["browse", "{plots}"], 1, "plots.csv/ledger: Not a directory"),
+    ],
+)
+def test_no_error_is_a_traceback(
+    project: Path, tmp_path: Path, line: list[str], code: int, words: str
+) -> None:
+    names = {
+        "none": tmp_path / "none",
+        "plots": project / "plots.csv",
+        "items": project / "archive/items.json",
+    }
+    result = invoke(*(part.format(**names) for part in line))
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_what_nobody_foresaw_is_told_in_a_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr("timesync_xr.browse.browse", broken)
+    result = invoke("browse", project / "project")
+    assert result.exit_code == 1
+    assert "unexpected KeyError" in result.output
+    assert "--debug" in result.output
+    assert "Traceback" not in result.output
+    assert "Traceback" in invoke("--debug", "browse", project / "project").output
+
+
+def test_regions_may_be_written_small(project: Path, tmp_path: Path) -> None:
+    place, items = project, project / "archive/items.json"
+    result = invoke("plan", place / "plots.csv", "--source", items, "--region", "cu")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion_of_commands_and_options(shell: str) -> None:
+    """The scripts of docs/howto/install.md ask the program like this."""
+    program = [sys.executable, "-c", "from timesync_xr.cli import run; run()"]
+    variable = {"_TIMESYNC_XR_COMPLETE": f"{shell}_source"}
+    script = subprocess.run(
+        program, env=os.environ | variable, check=False, capture_output=True, text=True
+    )
+    assert "timesync_xr" in script.stdout
+    for words, last, found in (
+        ("timesync-xr br", "br", "browse"),
+        ("timesync-xr sheet --fo", "--fo", "--form"),
+        ("timesync-xr sheet --form ", "", "strip"),
+    ):
+        asked = {
+            "_TIMESYNC_XR_COMPLETE": f"{shell}_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": last if shell == "fish" else str(len(words.split(" ")) - 1),
+        }
+        made = subprocess.run(
+            program, env=os.environ | asked, check=False, capture_output=True, text=True
+        )
+        assert found in made.stdout
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

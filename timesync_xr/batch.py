@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +33,9 @@ from .tile_items import Search, TileItems, TileTable
 
 if TYPE_CHECKING:
     from distributed import Client
+
+_LOG = logging.getLogger(__name__)
+_TOLD = ("project_id", "plot_id", "status", "observations", "written")
 
 
 def extract(
@@ -153,6 +157,10 @@ class _Run:
         try:
             for done in self._work(todo, cluster):
                 self.ledger.record(done.plot, done.row)
+                _LOG.info(
+                    "made project %s, plot %s: %s, %s observations, %s written",
+                    *(done.row[key] for key in _TOLD),
+                )
                 rows.append(done.row)
                 left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
                 self.bar.plot_done(complete=done.row["status"] == COMPLETE)

@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import traceback
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -40,9 +41,72 @@ COMMANDS: Final = (
 """Names of the commands, each a function in the module of its name in `timesync_xr.commands`."""
 
 
+def _flag(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Keep a flag for the whole program, wherever on the line it stands."""
+    if value:
+        ctx.meta[f"timesync_xr.{param.name}"] = True
+
+
+def _tell_more(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        for name in ("timesync_xr", "urllib3"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_without_queries)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Take users, passwords and query strings out of what libraries log: they may be secret."""
+    text = re.sub(r"(://)[^/?#\s]*@", r"\1", record.getMessage())
+    record.msg, record.args = re.sub(r"\?[^\s\"']+", "?", text), None
+    return True
+
+
+def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Options of a command from a file that is named after it."""
+    if value is not None:
+        ctx.default_map = read_config(value, _COMMANDS).get(str(ctx.info_name), {})
+
+
+def _general_options(config: Callable[..., None] | None) -> list[click.Option]:
+    """The options that every command has, too; ``config`` takes the file when it is parsed."""
+    options: dict[str, Any] = {"is_flag": True, "expose_value": False}
+    return [
+        click.Option(
+            ["-q", "--quiet"],
+            callback=_flag,
+            help="No progress; tell only what is wrong.",
+            **options,
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            callback=_tell_more,
+            help="Also tell each plot and request, and what libraries log.",
+            **options,
+        ),
+        click.Option(
+            ["--config"],
+            metavar="FILE.toml",
+            type=click.Path(dir_okay=False, exists=True, path_type=Path),
+            callback=config,
+            expose_value=config is None,
+            is_eager=True,
+            help="Take options from a file: a table for each command. What stands on the line "
+            "wins.",
+        ),
+        click.Option(["--debug"], callback=_flag, help="Show the traceback of errors.", **options),
+    ]
+
+
+@cache
 def _command(name: str) -> click.Command:
     command: click.Command = getattr(import_module(f".commands.{name}", __package__), name)
+    command.params += _general_options(_take_config)
     return command
+
+
+_COMMANDS: Final = {name: partial(_command, name) for name in COMMANDS}
 
 
 class _Program(click.Group):
@@ -66,14 +130,21 @@ class _Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error of ours is one message and an exit code, no traceback."""
+        """Run a command; an error is one message and an exit code, without a traceback."""
         try:
             return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
         except TimesyncError as error:
-            if ctx.params["debug"]:
-                traceback.print_exc()
-            click.echo(f"{click.style('timesync-xr:', fg='red')} {error}", err=True)
+            _complain(ctx, str(error))
             ctx.exit(USAGE if isinstance(error, InputError) else INCOMPLETE)
+        except OSError as error:
+            _complain(ctx, f"{error.filename or 'a file'}: {error.strerror or error}")
+            ctx.exit(INCOMPLETE)
+        except Exception as error:  # noqa: BLE001 - told with the way to its traceback
+            kind = type(error).__name__
+            _complain(ctx, f"unexpected {kind}: {error}. Report what --debug shows of it")
+            ctx.exit(INCOMPLETE)
         except KeyboardInterrupt:
             click.echo(
                 "\ntimesync-xr: stopped. What is done is kept: run the same command to go on.",
@@ -82,31 +153,26 @@ class _Program(click.Group):
             ctx.exit(STOPPED)
 
 
-def _without_queries(record: logging.LogRecord) -> bool:
-    """Take users, passwords and query strings out of what libraries log: they may be secret."""
-    text = re.sub(r"(://)[^/?#\s]*@", r"\1", record.getMessage())
-    record.msg, record.args = re.sub(r"\?[^\s\"']+", "?", text), None
-    return True
+def _complain(ctx: click.Context, text: str) -> None:
+    """Say what went wrong; the traceback of the error comes first where it is asked for."""
+    if "timesync_xr.debug" in ctx.meta:
+        traceback.print_exc()
+    click.echo(f"{click.style('timesync-xr:', fg='red')} {text}", err=True)
 
 
 def is_quiet() -> bool:
     """Whether the user wants to hear of trouble only."""
-    return bool(click.get_current_context().find_root().params["quiet"])
+    return "timesync_xr.quiet" in click.get_current_context().meta
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-q", "--quiet", is_flag=True, help="No progress; tell only what is wrong.")
-@click.option("-v", "--verbose", is_flag=True, help="Also tell requests, and what libraries log.")
-@click.option(
-    "--config",
-    metavar="FILE.toml",
-    type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="Take options from a file: a table for each command. What stands on the line wins.",
+@click.group(
+    cls=_Program,
+    params=_general_options(None),
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of errors.")
 @click.version_option(__version__, prog_name="timesync-xr")
 @click.pass_context
-def main(ctx: click.Context, /, config: Path | None, *, verbose: bool, **_: bool) -> None:
+def main(ctx: click.Context, /, config: Path | None) -> None:
     """Turn Landsat archives into what TimeSync needs.
 
     \b
@@ -122,13 +188,8 @@ def main(ctx: click.Context, /, config: Path | None, *, verbose: bool, **_: bool
     """
     if "NO_COLOR" in os.environ:
         ctx.color = False
-    if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-        logging.getLogger("urllib3").setLevel(logging.DEBUG)
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(_without_queries)
     if config is not None:
-        ctx.default_map = read_config(config, {name: partial(_command, name) for name in COMMANDS})
+        ctx.default_map = read_config(config, _COMMANDS)
 
 
 def run() -> NoReturn:

@@ -48,7 +48,10 @@ def _options(
         text.removeprefix("--"): option
         for option in commands[name]().params
         for text in option.opts
-        if isinstance(option, click.Option) and text.startswith("--")
+        if isinstance(option, click.Option)
+        and text.startswith("--")
+        and text != "--config"
+        and text != "--config"
     }
     unknown = [key for key in table if key not in options]
     if unknown:

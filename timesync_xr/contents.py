@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -30,6 +31,8 @@ from .landsat import COMPOSITES, CSV_BANDS
 from .ledger import COMPLETE, read_ledger
 from .radiometry import collection1_table
 from .spectra import CSV_COLUMNS
+
+_LOG = logging.getLogger(__name__)
 
 THREADS: Final = 16
 """Files that are read at the same time: what hides the latency of a store and suits a disk."""
@@ -200,6 +203,7 @@ def read_rows(contents: Contents) -> Iterator[PlotRows]:
     with ThreadPoolExecutor(THREADS) as readers:
 
         def read(plot: tuple[str, str]) -> PlotRows:
+            _LOG.info("reading project %s, plot %s", *plot)
             account = read_kept_account(contents.folder, *plot)
             parts = chunks(written_observations(account), _CHUNK)
             found = readers.map(lambda part: _read_part(contents.folder, plot, part), parts)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from .errors import InputError
 from .landsat import PLATFORM_AGE, SLC_FAILURE
+from .spelling import did_you_mean
 
 NOT_CLEAR = "not clear at the plot"
 """Why `Filters.clear_only` leaves out an observation."""
@@ -48,7 +49,8 @@ class Filters:
         unknown = [sensor for sensor in self.sensors if sensor not in PLATFORM_AGE]
         if unknown:
             raise InputError(
-                f"there is no sensor {', '.join(map(repr, unknown))}: "
+                f"there is no sensor {', '.join(map(repr, unknown))}"
+                f"{did_you_mean(unknown[0], PLATFORM_AGE)}: "
                 f"choose from {', '.join(PLATFORM_AGE)}"
             )
         if self.max_cloud is not None and not 0 <= self.max_cloud <= 100:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -55,12 +56,18 @@ def show_progress(plots: int, already: int, wanted: bool) -> Iterator[Progress]:
     progress = Progress(plots, already)
     if not wanted:
         yield progress
-    elif sys.stderr.isatty() or "ipykernel" in sys.modules:
+    elif _has_bar():
         with _bar(progress):
             yield progress
     else:
         with _log(progress):
             yield progress
+
+
+def _has_bar() -> bool:
+    """Whether a bar suits: lines of a log would go through it."""
+    is_logging = logging.getLogger(__package__).isEnabledFor(logging.INFO)
+    return (sys.stderr.isatty() or "ipykernel" in sys.modules) and not is_logging
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,8 @@ from .ledger import COLUMNS, COMPLETE, Ledger
 from .plots import Plot
 from .progress import show_progress
 from .styles import Stretch, Styles, with_percentiles
+
+_LOG = logging.getLogger(__name__)
 
 PRODUCTS = ("png", "csv")
 """What can be made of cubes."""
@@ -77,6 +80,7 @@ def render(
                     request = _request(contents, row, drawn)
                     bar.advance(_render_plot(plot, source, target, request, drawn))
                     ledger.record(plot, row)
+                    _LOG.info("made project %s, plot %s", plot.project_id, plot.plot_id)
                     rows.append(row)
                 bar.plot_done(complete=True)
         ledger.close()

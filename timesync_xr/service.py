@@ -6,6 +6,7 @@ failure is judged: does it concern one object, or all that the service holds?
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import random
@@ -32,6 +33,8 @@ from .errors import (
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
+_LOG = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 MISSING: Final = "Check the archive or the mirror, or leave the item out"
@@ -56,6 +59,7 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     for attempt in range(access.max_retries + 1):
         last = attempt == access.max_retries or time.monotonic() > end
         try:
+            _LOG.debug("asking for %s", clean(address))
             found = call(*open_store(address, access))
         except Exception as error:  # noqa: BLE001 - credential providers raise what they like
             ours = _translated(error, address)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from .access import Access
+from .choice import TARGET_DAY
 from .composites import get_composite
 from .contents import open_contents
 from .errors import InputError
@@ -21,6 +22,7 @@ from .export import chip_path
 from .folder import OUT_ACCESS, Folder
 from .landsat import COMPOSITES
 from .placing import beside, workplace
+from .progress import show_progress
 from .provenance import Plots
 from .yearly import annual_of_project
 
@@ -57,7 +59,7 @@ class Sheets:
         return str(self)
 
     def __str__(self) -> str:
-        return "\n".join([*self.unfinished, f"{len(self.files)} files in {self.out}"])
+        return f"{len(self.files)} files in {self.out}"
 
 
 def contact_sheet(
@@ -68,16 +70,18 @@ def contact_sheet(
     composites: Sequence[str] = tuple(COMPOSITES),
     size: int = 96,
     columns: int = _COLUMNS,
+    target_day: int = TARGET_DAY,
     access: Access = OUT_ACCESS,
 ) -> Image:
     """One picture of a plot: its annual choices by year, labelled, a composite below the other.
 
     ``size`` is the edge of a chip in the picture in pixels, ``columns`` the number of years in a
-    row. Years without a choice or without a chip are grey. Returns an RGB image of Pillow, which
-    notebooks show. `InputError` for a plot that the project lacks, or an unknown composite.
+    row, ``target_day`` that of `annual`. Years without a choice or a chip are grey. Returns an RGB
+    image of Pillow, which notebooks show. `InputError` for a plot that the project lacks, or an
+    unknown composite.
     """
     table = pd.DataFrame({"project_id": [project_id], "plot_id": [plot_id]})
-    for plot in _plots(project, table, composites, size, access):
+    for plot in _plots(project, table, composites, size, target_day, access):
         return plot.sheet(columns)
     raise InputError(
         f"{project} has no observation of plot {plot_id} of project {project_id}: see its ledger "
@@ -93,33 +97,44 @@ def write_sheets(
     form: str = "sheet",
     composites: Sequence[str] = tuple(COMPOSITES),
     size: int = 96,
+    target_day: int = TARGET_DAY,
+    progress: bool = False,
     access: Access = OUT_ACCESS,
 ) -> Sheets:
     """Write a picture of every plot (or of those of a list) into a folder, PROJECT/sheets if empty.
 
-    ``form`` is one of `FORMS`. The files are ``prj_{project}_plot_{plot}.{png,gif,webp}``.
-    `InputError` for an unknown form or composite.
+    ``form`` is one of `FORMS`, ``target_day`` that of `annual`; ``progress`` is shown on standard
+    error. The files are ``prj_{project}_plot_{plot}.{png,gif,webp}``. `InputError` for an unknown
+    form or composite.
     """
     if form not in FORMS:
         raise InputError(f"there is no form {form!r}: choose one of {', '.join(FORMS)}")
     place = str(out) or beside(project, "sheets")
     files = []
-    with workplace(place, access) as work:
-        for plot in _plots(project, plots, composites, size, access):
+    shown = list(_plots(project, plots, composites, size, target_day, access))
+    with workplace(place, access) as work, show_progress(len(shown), 0, progress) as bar:
+        for plot in shown:
             name = f"prj_{plot.project_id}_plot_{plot.plot_id}.{FORMS[form]}"
             plot.save(work / name, form)
             files.append(name)
+            bar.advance(len(plot.years))
+            bar.plot_done(complete=True)
     return Sheets(place, files, open_contents(project, access).unfinished)
 
 
 def _plots(
-    project: str | Path, plots: Plots, composites: Sequence[str], size: int, access: Access
+    project: str | Path,
+    plots: Plots,
+    composites: Sequence[str],
+    size: int,
+    target_day: int,
+    access: Access,
 ) -> Iterator[_Plot]:
     names = tuple(get_composite(name).name for name in composites)
     if not 16 <= size <= 1024:
         raise InputError(f"chips of {size} pixels can't be shown: choose 16 to 1024")
     contents = open_contents(project, access)
-    years = annual_of_project(project, plots, access=access)
+    years = annual_of_project(project, plots, target_day=target_day, access=access)
     width, height = contents.chip_size
     shape = size, max(1, round(size * height / width))
     for key, rows in years.groupby(["project_id", "plot_id"], sort=False):

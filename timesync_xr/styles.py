@@ -40,6 +40,7 @@ from .errors import InputError
 from .ids import id_problem
 from .landsat import COMPOSITES, FILL, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
 from .radiometry import is_clear, to_collection1
+from .spelling import did_you_mean
 
 INDICES: Final = {
     function.__name__: function
@@ -150,7 +151,8 @@ def _check_channel(channel: str) -> None:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    return f"there is no {kind} {name!r}: choose from {', '.join(known)}"
+    near = did_you_mean(name, known)
+    return f"there is no {kind} {name!r}{near}: choose from {', '.join(known)}"
 
 
 def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +34,8 @@ from .errors import CatalogError, ProjectError
 from .folder import Folder
 from .grid import Tile
 from .items import DatetimeRange, in_period, with_dtypes
+
+_LOG = logging.getLogger(__name__)
 
 _FOLDER: Final = "ledger/items"
 
@@ -137,6 +140,7 @@ class TileItems:
         """The table of a tile that the project holds, or that of a new search."""
         name = f"{_FOLDER}/{self._search.region}_h{tile[0]:02d}v{tile[1]:02d}"
         kept = None if self._refresh else self._kept(name)
+        _LOG.info("tile h%02d v%02d: %s", *tile, "items are kept" if kept else "searching")
         digest = kept or self._find_anew(tile, name)
         root = str(self._folder.root)
         period = self._asked["datetime"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,8 @@ from .problems import (
     Problem,
 )
 from .strays import Days, find_strays
+
+_LOG = logging.getLogger(__name__)
 
 _CHUNK = 16
 """Observations that one thread looks at after each other."""
@@ -169,6 +172,7 @@ def _of_plot(
 ) -> tuple[_Plot, list[Problem], array[int]]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
     plot = _Plot(row["project_id"], row["plot_id"], tuple(row["products"].split(",")), {})
+    _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
     account = read_kept_account(contents.folder, plot.project_id, plot.plot_id)
     written = written_observations(account)
     plot, problems = _with_cube(contents, plot, account, quick)

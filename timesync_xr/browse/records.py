@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import indices
 from ..account import WRITTEN
-from ..choice import selected_of_year
+from ..choice import TARGET_DAY, selected_of_year
 from ..contents import Contents
 from ..grid import get_region
 from ..landsat import COMPOSITES, CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
@@ -45,15 +45,17 @@ _FACTS = ("day", "sensor", "hv", "date", "processed", "item_ids")
 _NUMBERS = ("scene_count", "cloud_cover", "qa_pixel", "fill_share", "clear_share")
 
 
-def observations(account: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def observations(
+    account: pd.DataFrame, table: pd.DataFrame, target_day: int = TARGET_DAY
+) -> pd.DataFrame:
     """The written observations of a plot: facts of its account, values of its spectra, indices.
 
     ``account`` is all text, ``table`` a table of the contract; an observation without spectra has
     missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``
-    and ``annual``, which tells the annual choices.
+    and ``annual``, which tells the annual choices for ``target_day``.
     """
     values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
-        annual=selected_of_year(table), **_indices(table)
+        annual=selected_of_year(table, target_day), **_indices(table)
     )
     rows = account[account["outcome"] == WRITTEN].sort_values("day")
     rows = rows[[*_FACTS, *_NUMBERS]].merge(values, on=["sensor", "date"], how="left")
@@ -117,7 +119,7 @@ def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
 
 
 def site_record(
-    name: str, contents: Contents, plots: list[list[Any]], chips: str
+    name: str, contents: Contents, plots: list[list[Any]], chips: str, target_day: int
 ) -> dict[str, Any]:
     """What both pages know of the project; ``chips`` leads from the site to the chips."""
     region = get_region(contents.region)
@@ -132,6 +134,7 @@ def site_record(
             for key, (name, title, digits) in MEASURES.items()
         ],
         "first_measures": FIRST_MEASURES,
+        "target_day": target_day,
         "tile": TILE_SIZE * PIXEL,
         "grid": [region.left, region.top, region.tiles_across, region.tiles_down],
         "columns": INDEX_COLUMNS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,11 +15,13 @@ import pandas as pd
 
 from ..access import Access
 from ..account import read_kept_account
-from ..contents import Contents, PlotRows, open_contents, read_rows
+from ..choice import TARGET_DAY
+from ..contents import Contents, PlotRows, has_product, open_contents, read_rows
 from ..export import chip_path
 from ..folder import OUT_ACCESS, inner_parts
 from ..placing import beside, workplace
 from ..progress import show_progress
+from .former import LIST, Former, data_path
 from .records import index_row, observations, plot_record, site_record
 
 PAGES = ("index.html", "plot.html")
@@ -52,15 +55,14 @@ class Site:
             if self.has_chips
             else "It shows the chips of the project folder: move or upload both together."
         )
-        return "\n".join(
-            [f"A site of {self.plots} plots: open {self.index}", chips, *self.unfinished]
-        )
+        return f"A site of {self.plots} plots: open {self.index}\n{chips}"
 
 
 def browse(
     project: str | Path,
     out: str | Path = "",
     *,
+    target_day: int = TARGET_DAY,
     access: Access = OUT_ACCESS,
     progress: bool = False,
 ) -> Site:
@@ -74,6 +76,8 @@ def browse(
         The site's folder; PROJECT/browse by default. Inside the project the site shows the
         project's own chips. Elsewhere it gets chips of its own: hard links to the project's where
         both are on one disk, copies otherwise.
+    target_day
+        The day of the year that the annual choice prefers, as in `annual`.
     access
         How a project or a site in a bucket is reached.
     progress
@@ -83,10 +87,12 @@ def browse(
     -------
     Site
         Where it is. It opens from disk and from any web server or bucket, and loads nothing from
-        elsewhere. Made again, its files are replaced.
+        elsewhere. Made again, it shows what the project holds then, and nothing of before is left.
 
     Raises
     ------
+    InputError
+        ``out`` is another project, or the target day does not exist.
     ProjectError
         ``project`` has no ledger.
     AccessError
@@ -95,17 +101,33 @@ def browse(
     contents = open_contents(project, access)
     place = str(out) or beside(project, "browse")
     way_up = _way_up(str(project), place)
+    former = Former(place, access, has_chips=way_up is None)
     with workplace(place, access) as work, show_progress(len(contents.plots), 0, progress) as bar:
         _write_pages(work)
         index = []
-        for (_, row), plot in zip(contents.plots.iterrows(), read_rows(contents), strict=True):
-            index.append(_write_plot(work, contents, row, plot, copy_chips=way_up is None))
-            bar.advance(len(plot.rows))
+        for row, table in _plots(contents):
+            account = read_kept_account(contents.folder, row["project_id"], row["plot_id"])
+            rows = observations(account, table, target_day)
+            _write_plot(work, plot_record(contents, row, account, rows))
+            if way_up is None:
+                _write_chips(work, contents, row, rows["day"], former)
+            index.append(index_row(row, rows))
+            bar.advance(len(rows))
             bar.plot_done(complete=True)
         name = str(project).rstrip("/").rpartition("/")[2]
-        site = site_record(name, contents, index, way_up or "")
-        _write_data(work / "data/plots.js", "receiveIndex", site)
+        site = site_record(name, contents, index, way_up or "", target_day)
+        _write_data(work / LIST, "receiveIndex", site)
+    former.remove_all_but({(row[0], row[1]) for row in index})
     return Site(place, len(index), way_up is None, contents.unfinished)
+
+
+def _plots(contents: Contents) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+    """Rows of the ledger, each with its table of spectra, empty for plots made without csv."""
+    made = has_product(contents.plots, "csv")
+    spectra = read_rows(contents)
+    for (_, row), has_spectra in zip(contents.plots.iterrows(), made, strict=True):
+        plot = next(spectra) if has_spectra else PlotRows(row["project_id"], row["plot_id"], [])
+        yield row, plot.table()
 
 
 def _way_up(project: str, out: str) -> str | None:
@@ -130,22 +152,27 @@ def _write_pages(work: Path) -> None:
         (work / "assets" / name).write_bytes((static / name).read_bytes())
 
 
-def _write_plot(
-    work: Path, contents: Contents, row: pd.Series, plot: PlotRows, *, copy_chips: bool
-) -> list[Any]:
-    """Write the data of a plot, and its chips where they are wanted; return its row of the list."""
-    account = read_kept_account(contents.folder, plot.project_id, plot.plot_id)
-    rows = observations(account, plot.table())
-    record = plot_record(contents, row, account, rows)
-    path = "/".join(inner_parts(f"data/prj_{plot.project_id}/plot_{plot.plot_id}.js"))
+def _write_plot(work: Path, record: dict[str, Any]) -> None:
+    path = "/".join(inner_parts(data_path(record["project"], record["plot"])))
     _write_data(work / path, "receivePlot", record)
-    if copy_chips and record["composites"]:
-        for one in plot.rows:
-            for composite in contents.composites:
-                when = one.of.year, one.of.doy
-                chip = chip_path(plot.project_id, composite, plot.plot_id, *when)
-                _copy_chip(contents, chip, work / chip)
-    return index_row(row, rows)
+
+
+def _write_chips(
+    work: Path, contents: Contents, row: pd.Series, days: pd.Series, former: Former
+) -> None:
+    """Put the chips of a plot into the site; those of days that are gone shall go, too."""
+    if "png" not in row["products"].split(","):
+        return
+    project_id, plot_id = row["project_id"], row["plot_id"]
+    stamps = pd.DatetimeIndex(days)
+    for composite in contents.composites:
+        chips = [
+            chip_path(project_id, composite, plot_id, stamp.year, stamp.dayofyear)
+            for stamp in stamps
+        ]
+        for chip in chips:
+            _copy_chip(contents, chip, work / chip)
+        former.keep_only(chips, f"prj_{project_id}/{composite}/plot_{plot_id}")
 
 
 def _write_data(path: Path, function: str, record: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..access import Access
-from ..cli import COMPLETE, INCOMPLETE
+from ..cli import COMPLETE, INCOMPLETE, is_quiet
+from .choice_options import target_day_option
 from .s3_options import out_s3_options
 
 if TYPE_CHECKING:
@@ -20,14 +21,7 @@ _SHOWN = 10
 
 @click.command()
 @click.argument("project")
-@click.option(
-    "--target-day",
-    type=click.IntRange(1, 366),
-    default=215,
-    show_default=True,
-    metavar="DOY",
-    help="The preferred day of the year.",
-)
+@target_day_option
 @click.option(
     "--overrides",
     metavar="FILE.csv",
@@ -95,7 +89,8 @@ def annual(
     else:
         with table_file(out, chosen, out_access) as append:
             append(chosen)
-    _tell_years(chosen)
+    if not is_quiet():
+        _tell_years(chosen)
     followed = preferred is None or _tell_overrides(preferred, chosen, every=plots is None)
     sys.exit(COMPLETE if followed else INCOMPLETE)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..cli import is_quiet
+from .choice_options import target_day_option
 from .s3_options import out_s3_options
 
 
@@ -21,13 +22,7 @@ from .s3_options import out_s3_options
     "sqlite: the same records in one table. gpkg, kml: plots and outlines of their chips for maps.",
 )
 @click.option("--out", metavar="DIR", help="Folder to write to. Default: PROJECT/exports.")
-@click.option(
-    "--target-day",
-    type=click.IntRange(1, 366),
-    default=215,
-    show_default=True,
-    help="Day of the year that the server prefers (v3-json, sqlite).",
-)
+@target_day_option
 @out_s3_options
 def export(project: str, form: str, **options: Any) -> None:
     """Write PROJECT in the format of another program.

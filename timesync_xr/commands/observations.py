@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..access import Access
+from ..cli import is_quiet
 from .s3_options import out_s3_options
 
 
@@ -49,7 +50,8 @@ def observations(project: str, out: str | None, plots: Path | None, out_access: 
     tell_what_is_missing(contents, plots)
     if out is not None:
         rows = write_observations(project, out, plots, out_access)
-        click.echo(f"{rows} observations in {out}")
+        if not is_quiet():
+            click.echo(f"{rows} observations in {out}")
         return
     empty_table().to_csv(sys.stdout, index=False, lineterminator="\n")
     for table in observation_tables(contents, plots):

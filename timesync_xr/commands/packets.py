@@ -25,7 +25,7 @@ from .s3_options import out_s3_options
 )
 @click.option(
     "--region",
-    type=click.Choice(["CU", "AK", "HI"]),
+    type=click.Choice(["CU", "AK", "HI"], case_sensitive=False),
     default="CU",
     show_default=True,
     help="ARD grid of PLOTS.csv.",

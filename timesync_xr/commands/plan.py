@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..cli import is_quiet
 from .filter_options import filter_options
 from .s3_options import out_s3_options
 
@@ -14,10 +15,22 @@ from .s3_options import out_s3_options
 @click.command()
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--source", default="landsatlook", show_default=True, help="As for extract.")
-@click.option("--region", type=click.Choice(["CU", "AK", "HI"]), default="CU", show_default=True)
+@click.option(
+    "--region",
+    type=click.Choice(["CU", "AK", "HI"], case_sensitive=False),
+    default="CU",
+    show_default=True,
+    help="ARD grid: conterminous U.S., Alaska or Hawaii.",
+)
 @click.option("--datetime", metavar="START/END", help="Dates to take, either end open.")
 @click.option(
-    "--chip-size", nargs=2, type=int, default=(255, 255), show_default=True, metavar="WIDTH HEIGHT"
+    "--chip-size",
+    nargs=2,
+    type=int,
+    default=(255, 255),
+    show_default=True,
+    metavar="WIDTH HEIGHT",
+    help="Pixels of a chip.",
 )
 @filter_options
 @click.option("--out", metavar="PROJECT_DIR", help="Keep the items here, for the run that follows.")
@@ -72,4 +85,5 @@ def plan(
     forecast = plan_run(plots, **options)
     if table is not None:
         forecast.plots.to_csv(table, index=False, lineterminator="\n")
-    click.echo(forecast.text(workers, prices))
+    if table is None or not is_quiet():
+        click.echo(forecast.text(workers, prices))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..cli import is_quiet
 from ..errors import AccessError
 
 
@@ -28,6 +29,8 @@ def sample(folder: Path) -> None:
         raise AccessError(
             f"{folder} can't be written: {error.strerror}. Choose a folder of yours"
         ) from None
+    if is_quiet():
+        return
     click.echo(f"A sample archive lies in {folder}. To make a TimeSync project of it:")
     click.echo(
         f"  timesync-xr extract {folder}/plots.csv --out {folder}/project \\\n"

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ..access import Access
+from ..cli import is_quiet
+from .choice_options import target_day_option
 from .s3_options import out_s3_options
 
 
@@ -36,6 +38,7 @@ from .s3_options import out_s3_options
 @click.option(
     "--size", type=int, default=96, show_default=True, help="Edge of a chip in the picture, pixels."
 )
+@target_day_option
 @out_s3_options
 def sheet(project: str, composites: str, out_access: Access, **options: Any) -> None:
     """Make a picture of every plot in PROJECT: its chips by year and composite, labelled.
@@ -51,4 +54,10 @@ def sheet(project: str, composites: str, out_access: Access, **options: Any) -> 
     from ..sheet import write_sheets
 
     names = tuple(composites.split(","))
-    click.echo(write_sheets(project, composites=names, access=out_access, **options))
+    sheets = write_sheets(
+        project, composites=names, access=out_access, progress=not is_quiet(), **options
+    )
+    for line in sheets.unfinished:
+        click.echo(line, err=True)
+    if not is_quiet():
+        click.echo(sheets)

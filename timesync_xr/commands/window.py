@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..access import Access
+from ..cli import is_quiet
 from .s3_options import out_s3_options
 
 
@@ -60,7 +61,8 @@ def window(
         )
     if out is not None:
         rows = write_windows(project, out, size, plots, out_access)
-        click.echo(f"{rows} rows in {out}")
+        if not is_quiet():
+            click.echo(f"{rows} rows in {out}")
         return
     empty_windows().to_csv(sys.stdout, index=False, lineterminator="\n")
     for table in window_tables(contents, size, plots):

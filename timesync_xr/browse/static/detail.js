@@ -17,7 +17,7 @@ timesync.drawDetail = (node, site, plot, row, composite, on) => {
     element("li", {}, element("span", {}, name), content);
   const fact = (name, content) =>
     element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, content));
-  const cloud = row.cloud_cover === null ? "not told" : `${row.cloud_cover} % of the tile`;
+  const cloud = row.cloud_cover === null ? "not told" : `${Math.round(row.cloud_cover * 10) / 10} % of the tile`;
   const lines = row.item_ids.split(" ").flatMap((id, i) => (i ? [element("br"), id] : [id]));
   node.replaceChildren(
     element("h2", { id: "detail-title" }, `${row.day}, ${row.sensor}`),

@@ -274,6 +274,7 @@ timesync.receiveIndex = (site) => {
   byId("view").addEventListener("change", (event) => askView(event.target.value));
   byId("cloudy").addEventListener("change", (event) => setCloudy(event.target.checked));
   for (const id of ["size", "zoom", "contrast", "box"]) byId(id).addEventListener("input", setLook);
+  byId("target-day").textContent = site.target_day;
   addEventListener("resize", () => { if (grid) resizeCharts(); });
   addEventListener("hashchange", () => location.reload());
   load();
