@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import timesync_xr as tx
 from timesync_xr.cli import COMMANDS, main
 from timesync_xr.sample import SamplePaths
 
@@ -23,13 +28,24 @@ PAGES = sorted(
     if "_build" not in path.parts
 )
 
-RUN_PYTHON = ("README.md", "docs/tutorial.md", *(f"docs/howto/{name}.md" for name in (
-    "choose-observations", "look", "new-region", "own-composite",
-)))  # fmt: skip
-"""Pages whose Python is run from top to bottom, beside the sample and its project in ``demo``."""
+NOT_RUN = {
+    "sample": "the sample is there; tests/test_sample.py makes it",
+    "--scheduler": "it needs a cluster, which tests/test_cluster.py starts",
+    "--version": "it is run by tests/test_cli.py",
+}
+"""Commands of the pages that are only parsed, by a word of theirs, and why."""
 
-RUN_COMMANDS = ("docs/tutorial.md",)
-"""Pages whose commands are run, but for ``sample``: what it writes is there already."""
+STANDS_FOR = {
+    "/data/ard": "demo",
+    "/data/projects/3132": "3132",
+}
+"""Places that the pages speak of, and what lies in their place here."""
+
+LANGUAGES = {"console", "python", "toml", "text", "{toctree}", "{eval-rst}", "{include}"}
+"""What blocks may be; the first three are run, the others are no code."""
+
+FENCE = r"^```(\w+)\n(.*?)^```"
+"""A block: its language and what is in it."""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -38,54 +54,124 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
+def command_lines(page: str, block: str) -> list[list[str]]:
+    """The command lines of a block, as words."""
+    lines = block.replace("\\\n", " ").splitlines()
+    for line in lines:
+        assert line[:2] == "$ ", f"{page}: {line!r} is no command line"
+    return [shlex.split(line[2:], comments=True) for line in lines]
+
+
+def lines(page: str) -> list[list[str]]:
+    """The command lines of a page, as words."""
+    return [line for block in blocks(page, "console") for line in command_lines(page, block)]
+
+
 def commands(page: str) -> list[list[str]]:
     """The lines of a page that call timesync-xr, as arguments."""
-    lines = []
-    for block in blocks(page, "console"):
-        joined = block.replace("\\\n", " ")
-        lines += [
-            shlex.split(line[2:], comments=True) for line in joined.splitlines() if line[:2] == "$ "
-        ]
-    return [line[1:] for line in lines if line[0] == "timesync-xr"]
+    return [line[1:] for line in lines(page) if line[0] == "timesync-xr"]
+
+
+RUN_PAGES = [page for page in PAGES if blocks(page, "python") or blocks(page, "console")]
 
 
 @pytest.fixture(scope="module")
-def demo(
+def ready(
     sample: SamplePaths, sample_project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder that holds the sample as ``demo``, with its project."""
+    """What the pages speak of: the sample as ``demo``, and two of its plots as a ``project``."""
     place = tmp_path_factory.mktemp("docs")
     shutil.copytree(sample.folder, place / "demo", copy_function=os.link)
     shutil.copytree(sample_project, place / "demo/project", copy_function=os.link)
+    shutil.copy(sample.items, place / "items.json")
+    items = json.loads(sample.items.read_text())["features"]
+    tx.write_items(items, place / "demo/items.parquet")
+    pd.read_csv(sample.plots).head(2).to_csv(place / "plots.csv", index=False)
+    options = archive(place) | {"products": "png,csv,zarr", "progress": False}
+    tx.extract(place / "plots.csv", place / "project", **options)
     return place
 
 
-@pytest.mark.parametrize("page", RUN_PYTHON)
-def test_python_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(demo)
+def archive(place: Path) -> dict[str, Any]:
+    """The sample in the place of the real archive."""
+    return {
+        "source": str(place / "items.json"),
+        "mirror": f"s3://usgs-landsat-ard={place / 'demo'}",
+    }
+
+
+@pytest.fixture
+def demo(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `ready` to work in, in which nothing needs more than this process."""
+    place = tmp_path / "here"
+    shutil.copytree(ready, place, copy_function=os.link)
+    for ledger in place.rglob("ledger/plots.csv"):  # the one file that is written in place
+        content = ledger.read_bytes()
+        ledger.unlink()
+        ledger.write_bytes(content)
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.mark.parametrize("page", RUN_PAGES)
+def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and Python of a page in its order, with the sample for the real archive."""
+    extract = tx.extract
+
+    def extract_here(plots: str, out: str, **options: Any) -> tx.Summary:
+        given = archive(demo) | options | {"workers": 1, "progress": False}
+        return extract(plots, _here(out), **given)
+
     plt.switch_backend("agg")
-    names: dict[str, object] = {}
-    code = blocks(page, "python")
-    assert code
-    for block in code:
-        exec(compile(block, page, "exec"), names)
+    monkeypatch.setattr(tx, "extract", extract_here)
+    if page == "docs/howto/new-region.md":
+        (demo / "plots.csv").unlink()
+        (demo / "plots.csv").write_text("project_id,plot_id,lon,lat\n1,1,-155.5,19.6\n")
+    names: dict[str, object] = {"timesync_data_extraction": lambda **_: None}  # that of USGS
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for language, block in re.findall(FENCE, text, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            exec(compile(block, page, "exec"), names)
+        elif language == "toml":
+            (demo / "timesync.toml").write_text(_here(block))
+        elif language == "console":
+            for line in command_lines(page, block):
+                run_here(line)
     plt.close("all")
 
 
+def run_here(line: list[str]) -> None:
+    """Run a command, with the sample for the real archive unless it says another."""
+    if line[0] != "timesync-xr" or any(word in NOT_RUN for word in line):
+        return
+    here = [_here(word) for word in line[1:]]
+    if "--workers" in here:
+        here[here.index("--workers") + 1] = "1"
+    if "--config" in here:
+        here += ["--workers", "1"]
+    usual: dict[str, Any] = {"source": "items.json", "mirror": ["s3://usgs-landsat-ard=demo"]}
+    result = CliRunner().invoke(main, here, default_map={"extract": usual, "plan": usual})
+    assert result.exit_code == 0, (line, result.output)
+
+
+def _here(text: str) -> str:
+    for there, here in STANDS_FOR.items():
+        text = text.replace(there, here)
+    return text
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_python_is_python(page: str) -> None:
-    for block in blocks(page, "python"):
-        compile(block, page, "exec")
-
-
-@pytest.mark.parametrize("page", RUN_COMMANDS)
-def test_commands_run(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(demo)
-    for line in commands(page):
-        if line[0] == "sample":
-            continue
-        result = CliRunner().invoke(main, line)
-        assert result.exit_code == 0, (line, result.output)
+def test_no_block_is_left_out(page: str) -> None:
+    """A block in a language that no test knows would be run by none."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    fences = re.findall(r"^```(\S*)", text, re.MULTILINE)
+    assert fences[1::2] == [""] * len(fences[1::2])
+    assert set(fences[::2]) <= LANGUAGES
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for line in lines(page):
+        assert line[0] == "timesync-xr" or (line[0] == "make" and line[1] in targets), line
+    for block in blocks(page, "toml"):
+        tomllib.loads(block)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
@@ -71,3 +72,19 @@ def test_wrong_arrays_are_refused(rgb: xr.DataArray) -> None:
         plot_trajectory(rgb)
     with pytest.raises(InputError, match="no chip"):
         plot_chips(rgb.isel(time=slice(0)))
+
+
+def test_axis_says_what_is_drawn_and_in_which_unit(rgb: xr.DataArray) -> None:
+    values = rgb.isel(x=0, y=0, rgb=0).astype(float).rename("tca")
+    values.attrs = {"long_name": "tasseled-cap angle", "units": "degree"}
+    assert plot_trajectory(values).get_ylabel() == "tasseled-cap angle [degree]"
+    values.attrs = {"long_name": "normalized burn ratio", "units": "1"}
+    assert plot_trajectory(values).get_ylabel() == "normalized burn ratio"
+
+
+def test_without_matplotlib_the_extra_is_named(
+    rgb: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(InputError, match=r"timesync-xr\[plot\]"):
+        plot_chips(rgb)

@@ -1,7 +1,8 @@
 """Pictures of cubes for notebooks and papers, by matplotlib (the extra ``plot``).
 
 Every function takes what the rest of the package makes, computes a lazy array, and returns
-matplotlib's own objects, so that titles, colours and files are as always there.
+matplotlib's own objects, so that titles, colours and files are as always there. `InputError` where
+matplotlib is not installed.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figu
     ``rgb`` is a result of `composite_rgb`: uint8 with dims (time, y, x, rgb), or (y, x, rgb) for
     one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError` where there is no chip.
     """
-    import matplotlib.pyplot as plt
-
+    plt = _pyplot()
     chips = rgb if "time" in rgb.dims else rgb.expand_dims("time")
     chips = chips.transpose("time", "y", "x", "rgb").compute()
     count = chips.sizes["time"]
     if not count:
         raise InputError("there is no chip to show: choose dates that the cube holds")
     across, down = min(columns, count), math.ceil(count / columns)
+    figure: Figure
     figure, axes = plt.subplots(
         down, across, squeeze=False, figsize=(2 * across, 2.25 * down), layout="constrained"
     )
@@ -66,8 +67,7 @@ def plot_trajectory(
     time, such as `is_clear`) tells dots from crosses, ``chosen`` (bool along time) is ringed and
     joined by a line. Without ``clear`` all are dots. `InputError` for any other dimensions.
     """
-    import matplotlib.pyplot as plt
-
+    plt = _pyplot()
     if values.dims != ("time",):
         raise InputError(f"a trajectory has the dims ('time',), not {values.dims}: take one pixel")
     if ax is None:
@@ -82,12 +82,18 @@ def plot_trajectory(
         ax.plot(
             series[chosen.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
         )
-    ax.set_ylabel(str(values.name))
+    ax.set_ylabel(_label(values), fontsize="small")
     ax.grid(axis="y", alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
     ax.legend(frameon=False, fontsize="small", ncols=3, **place)
     return ax
+
+
+def _label(values: xr.DataArray) -> str:
+    """What the values are and their unit, where they say so."""
+    name, unit = values.attrs.get("long_name", values.name), values.attrs.get("units", "1")
+    return str(name) if unit == "1" else f"{name} [{unit}]"
 
 
 def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
@@ -105,6 +111,16 @@ def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
     figure = plot_chips(rgb.isel(time=[first, second]), columns=2)
     figure.set_size_inches(8, 4.4)
     return figure
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise InputError(
+            "pictures need matplotlib, which is not installed: pip install 'timesync-xr[plot]'"
+        ) from None
+    return plt
 
 
 def _draw_chip(ax: Axes, chip: xr.DataArray, *, box: bool) -> None:
