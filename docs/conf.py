@@ -3,6 +3,7 @@
 from importlib.metadata import version as installed_version
 from typing import Any
 
+import click
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import NumpyDocstring
 
@@ -24,9 +25,12 @@ myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [("py:class", ".*")]  # types of other libraries, whose sites are elsewhere
 exclude_patterns = ["_build"]
+smartquotes = False  # it makes a dash of the two hyphens of an option
 
 html_theme = "furo"
 html_title = f"timesync_xr {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 
 def _sections(_: Sphinx, what: str, *rest: Any) -> None:
@@ -36,6 +40,23 @@ def _sections(_: Sphinx, what: str, *rest: Any) -> None:
         lines[:] = NumpyDocstring(list(lines)).lines()
 
 
+def _examples(_: Sphinx, __: click.Context, lines: list[str]) -> None:
+    """Make code of the examples of a command, of which the extension makes a block of lines."""
+    made: list[str] = []
+    in_code = False
+    for line in lines:
+        if line.startswith("| ") and line.endswith(":"):  # "Examples:", "Try it:"
+            in_code = True
+            made += [line[2:], "", ".. code-block:: text", ""]
+        elif in_code and line.startswith("| "):
+            made.append(f"   {line[2:]}")
+        else:
+            in_code = False
+            made.append(line)
+    lines[:] = made
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _sections)
+    app.connect("sphinx-click-process-description", _examples)

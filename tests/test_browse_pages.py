@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from timesync_xr.browse import browse
+from timesync_xr.landsat import CSV_BANDS
 
 pytestmark = pytest.mark.services
 selenium = pytest.importorskip("selenium", reason="needs the test extra")
@@ -240,6 +241,35 @@ def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
         for node in chrome.find_elements(By.CSS_SELECTOR, "#charts svg")
     ]
     assert labels[0].startswith("Normalized burn ratio, 1984 to 2026: 52 observations")
+
+
+def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_path: Path) -> None:
+    """As of a project that was made without csv; the keys work as ever."""
+    text = (site / "data/prj_1001/plot_2.js").read_text()
+    start, end = text.index("(") + 1, text.rindex(")")
+    record = json.loads(text[start:end])
+    empty = [None] * len(record["observations"]["day"])
+    for name in ("nbr", "ndvi", "tcb", "tcg", "tcw", "tca", *CSV_BANDS, "qa"):
+        record["observations"][name] = empty
+    record["annual"] = []
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy)
+    (copy / "data/prj_1001/plot_2.js").write_text(f"{text[:start]}{json.dumps(record)}{text[end:]}")
+    chrome = open_page("index.html")
+    chrome.get(f"{copy.as_uri()}/plot.html#project=1001&plot=2&view=all")
+    assert texts(chrome, "#charts .none") == [
+        "Normalized burn ratio: no values",
+        "Tasseled-cap wetness: no values",
+    ]
+    assert len(texts(chrome, "#chips .chip")) == 52
+    press(chrome, Keys.ARROW_RIGHT)
+    assert texts(chrome, "#detail-title")[0] != "1984-08-08, LT05"
+
+
+def test_pages_tell_the_target_day(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    press(chrome, "?")
+    assert "nearest to day 215" in texts(chrome, "#help")[0]
 
 
 def test_next_plot_and_unknown_plot(open_page: Open) -> None:

@@ -15,6 +15,7 @@ timesync.Chart = class {
     this.measure = measure;
     this.rows = rows.filter((row) => row.values[measure.key] !== null);
     this.on = on;
+    this.shown = [];
     this.tip = timesync.element("div", { class: "tip", hidden: true });
     this.node = timesync.element("div", { class: "chart" });
     this.node.addEventListener("pointermove", (event) => on.hover(this.nearest(event)));
@@ -29,6 +30,10 @@ timesync.Chart = class {
   draw(width, { cloudy, year }) {
     const { svg } = timesync;
     const { HEIGHT, MARGIN } = timesync.Chart;
+    if (!this.rows.length) {
+      this.node.replaceChildren(timesync.element("p", { class: "none" }, `${this.measure.title}: no values`));
+      return;
+    }
     this.shown = this.rows.filter((row) => cloudy || row.clear || row.annual);
     this.width = width;
     this.setScales();
@@ -138,6 +143,7 @@ timesync.Chart = class {
 
   mark(node, row) {
     const isHere = row !== null && row.values[this.measure.key] !== null;
+    if (!node) return; // a trajectory without values has no marks
     node.setAttribute("visibility", isHere ? "visible" : "hidden");
     if (isHere) node.setAttribute("transform", `translate(${this.place(row).join(" ")})`);
   }
