@@ -66,7 +66,7 @@ timesync.ChipGrid = class {
       "aria-label": label, "data-position": position },
     timesync.frame(this.site, this.plot, composite, row, "lazy"),
     element("span", { class: "caption", "aria-hidden": "true" },
-      element("b", {}, String(row.year)), row.day.slice(5), star, sky));
+      element("b", {}, String(row.year)), element("span", { class: "date" }, row.day.slice(5)), star, sky));
   }
 
   /** Mark the selected row, which then holds the place in the order of tabs. */
