@@ -59,7 +59,8 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     for attempt in range(access.max_retries + 1):
         last = attempt == access.max_retries or time.monotonic() > end
         try:
-            _LOG.debug("asking for %s", clean(address))
+            if _LOG.isEnabledFor(logging.DEBUG):
+                _LOG.debug("asking for %s", clean(address))
             found = call(*open_store(address, access))
         except Exception as error:  # noqa: BLE001 - credential providers raise what they like
             ours = _translated(error, address)
