@@ -175,7 +175,7 @@ def _odc(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:
 
 
 def _odc_by_code(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:
-    """odc-stac as it is mostly called: with the code of the CRS, by which it has to warp."""
+    """odc-stac as it is mostly called: with the code of the CRS, so that it warps."""
     _load_by_odc(job, items, plots, "EPSG:5070")
 
 
