@@ -273,7 +273,27 @@ _CREDENTIALS: Final = (
     "(--profile for the archive, --out-profile for the output), or use --unsigned for a public "
     "bucket"
 )
-_INSTANCE_ROLE: Final = ("169.254.", "fd00:ec2::254", "/latest/api/token", "/latest/meta-data")
+_OTHER_CREDENTIALS: Final = {
+    "gs": "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+    "az": "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+
+
+def _credentials(address: str) -> str:
+    """What to do where a service does not know who asks."""
+    if (scheme := scheme_of(address)) == "s3":
+        return _CREDENTIALS
+    return _OTHER_CREDENTIALS.get(scheme, "Check the server's permissions")
+
+
+_INSTANCE_ROLE: Final = (
+    "169.254.",
+    "fd00:ec2::254",
+    "/latest/api/token",
+    "/latest/meta-data",
+    "metadata.google.internal",
+    "must be specified",
+)
 """Signs of the services that obstore asks for credentials when it has found none elsewhere."""
 
 _CODES: Final = {
@@ -313,11 +333,10 @@ def _barred(kind: str, text: str, address: str) -> AccessError | None:
     """The error of a service that can't be reached or entered; None for any other failure."""
     place = clean(address)
     if any(sign in text for sign in _INSTANCE_ROLE):
-        return _ServiceError(place, "no AWS credentials were found", _CREDENTIALS)
+        return _ServiceError(place, "no credentials were found", _credentials(address))
     denied = kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
     if denied or "status code: 401" in text or "status code: 403" in text:
-        remedy = _CREDENTIALS if scheme_of(address) == "s3" else "Check the server's permissions"
-        return _DeniedError(place, "the server denies access", remedy)
+        return _DeniedError(place, "the server denies access", _credentials(address))
     if any(sign in text for sign in _UNREACHABLE):
         remedy = "Check the network, proxies and the address"
         return _UnreachableError(place, "the server can't be reached", remedy)
