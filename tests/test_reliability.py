@@ -225,10 +225,12 @@ def test_what_is_wrong_with_one_file_for_good_costs_one_observation(
 
 @shows(PASSING, "STAC API", "archive")
 def test_a_tenth_of_all_requests_failing_changes_nothing(
-    services: Services, tmp_path: Path
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transport, "Patience", lambda: replace(PATIENCE, timeout=9.0, deadline=9.0))
+    patient = replace(QUICK, timeout_seconds=9.0, retry_seconds=60.0)
     ways = (services.api, services.source)
-    assert services.run(tmp_path / "before").complete
+    assert services.run(tmp_path / "before", access=patient).complete
     needed = [list(way.requests) for way in ways]
     reader.reset()
     dice = random.Random(5)
@@ -240,7 +242,7 @@ def test_a_tenth_of_all_requests_failing_changes_nothing(
     for way in ways:
         way.rule = rule
         way.requests.clear()
-    assert services.run(tmp_path / "out").complete
+    assert services.run(tmp_path / "out", access=patient).complete
     assert contents(tmp_path / "out") == services.whole
     for way, before in zip(ways, needed, strict=True):
         asked, spoilt = len(way.requests), len(way.spoilt)
