@@ -127,6 +127,10 @@ def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> No
     if page == "docs/howto/new-region.md":
         (demo / "plots.csv").unlink()
         (demo / "plots.csv").write_text("project_id,plot_id,lon,lat\n1,1,-155.5,19.6\n")
+        items = json.loads((demo / "items.json").read_text())
+        items["features"][0]["properties"]["landsat:grid_region"] = "HI"
+        (demo / "items.json").unlink()
+        (demo / "items.json").write_text(json.dumps(items))
     names: dict[str, object] = {"timesync_data_extraction": lambda **_: None}  # that of USGS
     text = (ROOT / page).read_text(encoding="utf-8")
     for language, block in re.findall(FENCE, text, re.MULTILINE | re.DOTALL):

@@ -286,15 +286,11 @@ def _credentials(address: str) -> str:
     return _OTHER_CREDENTIALS.get(scheme, "Check the server's permissions")
 
 
-_INSTANCE_ROLE: Final = (
-    "169.254.",
-    "fd00:ec2::254",
-    "/latest/api/token",
-    "/latest/meta-data",
-    "metadata.google.internal",
-    "must be specified",
-)
-"""Signs of the services that obstore asks for credentials when it has found none elsewhere."""
+_NO_CREDENTIALS: Final = (
+    "169.254.", "fd00:ec2::254", "/latest/api/token", "/latest/meta-data",
+    "metadata.google.internal", "must be specified",
+)  # fmt: skip
+"""Signs that obstore found no credentials: it asks the machine for its role, or for an account."""
 
 _CODES: Final = {
     "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}"),
@@ -332,7 +328,7 @@ def _translated(error: Exception, address: str) -> Exception:
 def _barred(kind: str, text: str, address: str) -> AccessError | None:
     """The error of a service that can't be reached or entered; None for any other failure."""
     place = clean(address)
-    if any(sign in text for sign in _INSTANCE_ROLE):
+    if any(sign in text for sign in _NO_CREDENTIALS):
         return _ServiceError(place, "no credentials were found", _credentials(address))
     denied = kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
     if denied or "status code: 401" in text or "status code: 403" in text:
