@@ -339,7 +339,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     """A disk whose reads fail is no plot's fault."""
     from timesync_xr import storage
     from timesync_xr.errors import TransientReadError
-    from timesync_xr.service import LATER
+    from timesync_xr.failures import LATER
 
     def fail(path: str, ranges: object) -> None:
         raise TransientReadError(path, "reading failed: Input/output error", LATER)
