@@ -225,8 +225,8 @@ def try_input(name: str, data: bytes) -> bool:
     return True
 
 
-def main(name: str, count: int, seed: int) -> None:
-    """Try damaged inputs of a target, and say how it went."""
+def main(name: str, count: int, seed: int) -> int:
+    """Try damaged inputs of a target, say how it went, and return how many were refused."""
     dice = random.Random(seed)
     valid = seeds(name)
     assert all(try_input(name, data) for data in valid)
@@ -249,6 +249,7 @@ def main(name: str, count: int, seed: int) -> None:
         f"{name}: {count} inputs, {refused} refused, slowest {slowest:.2f} s, "
         f"at most {memory:.0f} MB\n"
     )
+    return refused
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from timesync_xr.errors import AccessError, InputError
-from timesync_xr.folder import Folder
+from timesync_xr.folder import Folder, open_folder
 
 
 def test_what_is_written_is_read_and_listed(tmp_path: Path) -> None:
@@ -91,3 +92,25 @@ def test_folders_of_one_process_do_not_mix_their_files(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(write, "abcd"))
+
+
+# In buckets; more of them stands in tests/services
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "memory", "file", "https", "abfs", "hdfs"])
+def test_other_addresses_are_refused(scheme: str) -> None:
+    with pytest.raises(InputError, match=f"can't be kept at {scheme}://: give a folder or s3://"):
+        open_folder(f"{scheme}://host/p")
+
+
+def test_an_address_names_a_bucket() -> None:
+    with pytest.raises(InputError, match="no bucket"):
+        open_folder("s3://")
+    assert open_folder("S3://bucket/p/").root == "s3://bucket/p"
+
+
+def test_azure_without_an_account_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(AccessError, match=r"no credentials were found. Set AZURE_STORAGE_ACCOUNT"):
+        open_folder("az://container/p").names("a")

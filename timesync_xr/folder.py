@@ -44,7 +44,7 @@ def open_folder(out: str | Path, access: Access = OUT_ACCESS) -> Folder:
         )
     from .remote import RemoteFolder
 
-    return RemoteFolder(str(out), access)
+    return RemoteFolder(scheme + str(out)[len(scheme) :], access)
 
 
 class Folder:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .errors import AccessError
+from .failures import LATER
 from .ledger import failures_of
-from .service import LATER
 
 PLOTS: Final = 5
 """Plots in a row of which nothing could be read for passing reasons, after which a run stops."""

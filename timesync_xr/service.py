@@ -21,14 +21,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .access import Access, clean, scheme_of
-from .errors import (
-    AccessError,
-    CorruptAssetError,
-    InputError,
-    MissingAssetError,
-    ReadError,
-    TransientReadError,
-)
+from .errors import AccessError, InputError, ReadError, TransientReadError
+from .failures import LATER, MISSING, DeniedError, ServiceError, UnreachableError, translated
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -36,10 +30,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-MISSING: Final = "Check the archive or the mirror, or leave the item out"
-REPLACE: Final = "Replace it by a whole copy of the original"
-LATER: Final = "Run again later: what is done is kept"
 
 _GIVEN_UP: Final = 16
 """Requests given up in a row, each after all its tries, until the service itself is doubted."""
@@ -63,7 +53,7 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
                 _LOG.debug("asking for %s", clean(address))
             found = call(*open_store(address, access))
         except Exception as error:  # noqa: BLE001 - credential providers raise what they like
-            ours = _translated(error, address)
+            ours = translated(error, address)
             if last or not _is_repeatable(ours, str(error)):
                 raise _judged(ours, address, access) from None
         else:
@@ -121,11 +111,11 @@ def _judged(error: Exception, address: str, access: Access) -> Exception:
             f"{error.asset}: {error.cause}, as did all of the last {_GIVEN_UP} requests. The "
             f"service is down. {LATER}"
         )
-    if isinstance(error, _DeniedError) and _works(health, access):
+    if isinstance(error, DeniedError) and _works(health, access):
         return ReadError(clean(address), "the server denies access to it alone", MISSING)
-    if isinstance(error, _UnreachableError) and _works(health, access):
+    if isinstance(error, UnreachableError) and _works(health, access):
         return TransientReadError(clean(address), "the server was out of reach", LATER)
-    if isinstance(error, _ServiceError) and _is_aside(address, access):
+    if isinstance(error, ServiceError) and _is_aside(address, access):
         return error.of_one
     return error
 
@@ -135,22 +125,6 @@ def _is_aside(address: str, access: Access) -> bool:
     since = time.monotonic() - _RECENTLY
     others = any(health.when > since for health in list(_healths[access].values()))
     return not _health(address, access).good and (others or access.is_beside_mirrors(address))
-
-
-class _ServiceError(AccessError):
-    """A service fails for all that it holds; ``of_one`` is the error if it holds little."""
-
-    def __init__(self, place: str, fact: str, remedy: str) -> None:
-        self.of_one = ReadError(place, fact, f"{remedy}, or leave the item out")
-        super().__init__(f"{place}: {fact}. {remedy}")
-
-
-class _DeniedError(_ServiceError):
-    """The server denies access: to all, or to one object."""
-
-
-class _UnreachableError(_ServiceError):
-    """The server can't be reached: for good, or for some minutes."""
 
 
 def _works(health: _Health, access: Access) -> bool:
@@ -266,71 +240,3 @@ def _profile_credentials(profile: str | None) -> Any:
             f"the AWS profile {profile or 'default'} gives no credentials "
             f"({type(error).__name__}): check ~/.aws/config and ~/.aws/credentials"
         ) from None
-
-
-_CREDENTIALS: Final = (
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or choose a profile "
-    "(--profile for the archive, --out-profile for the output), or use --unsigned for a public "
-    "bucket"
-)
-_INSTANCE_ROLE: Final = ("169.254.", "fd00:ec2::254", "/latest/api/token", "/latest/meta-data")
-"""Signs of the services that obstore asks for credentials when it has found none elsewhere."""
-
-_CODES: Final = {
-    "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}"),
-    "InvalidToken": ("the session token is not valid", _CREDENTIALS),
-    "InvalidAccessKeyId": ("the access key is unknown", _CREDENTIALS),
-    "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS),
-    "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it"),
-    "NoSuchBucket": ("there is no such bucket", "Check its name, or make it"),
-    "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}"),
-    "507 Insufficient Storage": ("the service has no room left", f"Make room. {LATER}"),
-}
-"""Codes of S3 that hold for all objects, and what they mean."""
-
-
-def _translated(error: Exception, address: str) -> Exception:
-    """Our error for one of obstore. Its text may hold secrets: none of it is passed on."""
-    place, text, kind = clean(address), str(error), type(error).__name__
-    if isinstance(error, InputError | AccessError):
-        return error
-    code = next((meaning for code, meaning in _CODES.items() if code in text), None)
-    if code:
-        return _ServiceError(place, *code)
-    if isinstance(error, FileNotFoundError):
-        return MissingAssetError(place, "nothing lies at this address", MISSING)
-    if kind in ("NotSupportedError", "ValueError", "InvalidPathError"):
-        cause = "the server does not give parts of files, or the address is malformed"
-        return ReadError(place, cause, "Check the address")
-    if "416 Range Not Satisfiable" in text:
-        return CorruptAssetError(place, "it ends too early", REPLACE)
-    return _barred(kind, text, address) or TransientReadError(
-        place, f"the service failed: {_reason(text)}", LATER
-    )
-
-
-def _barred(kind: str, text: str, address: str) -> AccessError | None:
-    """The error of a service that can't be reached or entered; None for any other failure."""
-    place = clean(address)
-    if any(sign in text for sign in _INSTANCE_ROLE):
-        return _ServiceError(place, "no AWS credentials were found", _CREDENTIALS)
-    denied = kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
-    if denied or "status code: 401" in text or "status code: 403" in text:
-        remedy = _CREDENTIALS if scheme_of(address) == "s3" else "Check the server's permissions"
-        return _DeniedError(place, "the server denies access", remedy)
-    if any(sign in text for sign in _UNREACHABLE):
-        remedy = "Check the network, proxies and the address"
-        return _UnreachableError(place, "the server can't be reached", remedy)
-    return None
-
-
-_UNREACHABLE: Final = ("dns error", "Connection refused", "Network is unreachable", "No route to")
-_STATUS: Final = re.compile(r"non-2xx status code: (\d{3} [A-Za-z ]{1,40})")
-
-
-def _reason(text: str) -> str:
-    """What is known of a failure, in words of our own."""
-    status = _STATUS.search(text)
-    if status:
-        return status[1].strip()
-    return "time ran out" if "Timeout" in text or "TimedOut" in text else "the connection broke"

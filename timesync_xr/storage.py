@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from .access import Access, clean, is_file
 from .errors import CorruptAssetError, MissingAssetError, ReadError, TransientReadError
-from .service import LATER, MISSING, REPLACE, request
+from .failures import LATER, MISSING, REPLACE
+from .service import request
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

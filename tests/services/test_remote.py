@@ -144,13 +144,6 @@ def test_where_nothing_can_be_written_it_says_why(
     assert len(proxy.requests) <= 6
 
 
-def test_other_addresses_are_refused() -> None:
-    with pytest.raises(InputError, match="ftp://"):
-        open_folder("ftp://host/p")
-    with pytest.raises(InputError, match="no bucket"):
-        open_folder("s3://")
-
-
 @shows("a second run", "output")
 def test_a_second_run_is_refused_while_the_first_lives(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
