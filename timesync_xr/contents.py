@@ -118,6 +118,8 @@ class Contents:
     """Names of the composites of its chips."""
     as_ever: frozenset[str]
     """Those of them that are drawn as `extract` draws them, so that values tell their colours."""
+    rendered: bool
+    """Whether it was made of the cubes of another project."""
 
     @property
     def unfinished(self) -> list[str]:
@@ -173,6 +175,7 @@ def open_contents(project: str | Path, access: Access = OUT_ACCESS) -> Contents:
         plots.iloc[order],
         tuple(drawn),
         frozenset(name for name in drawn if fixed and drawn[name] == usual.get(name)),
+        "composites" in settings,
     )
 
 
