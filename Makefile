@@ -41,7 +41,9 @@ notebooks: $(VENV)/with-notebooks ## run every notebook; cells tagged skip-execu
 bench: $(VENV)/with-bench ## measure the speed beside that of others
 	$(BIN)/python -m benchmarks
 
-bench-scale: $(VENV)/with-test ## simulate a project of 27,000 plots on a cluster
+bench-scale: $(VENV)/with-test ## simulate 27,000 plots on a cluster; workers, one tile, cubes
+	$(BIN)/python -m benchmarks.workers
+	$(BIN)/python -m benchmarks.cubes
 	$(BIN)/python -m benchmarks.scale
 
 fuzz: $(VENV)/with-test ## try damaged TIFFs, items and plot lists, 20,000 of each

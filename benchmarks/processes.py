@@ -25,7 +25,8 @@ def dask_processes(folder: Path, workers: int, **environment: str) -> Iterator[A
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: object) -> None:
-        command = [sys.executable, "-m", "dask", *map(str, arguments), "--no-dashboard"]
+        command = [sys.executable, "-m", "dask", *map(str, arguments)]
+        command += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         env = {**os.environ, "PYTHONPATH": path, **environment}
         quiet = subprocess.DEVNULL

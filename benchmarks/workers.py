@@ -30,7 +30,7 @@ ONE: Tile = (12, 9)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
     parser.add_argument("--items", type=int, default=18, help="items of a tile; a third are fill")
-    parser.add_argument("--threads", type=int, default=2, help="threads that read, of a worker")
+    parser.add_argument("--threads", type=int, default=1, help="threads that read, of a worker")
     parser.add_argument("--delay", type=float, default=0.03, help="seconds of a request")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="timesync-workers-") as folder:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.archive import Archive
 from timesync_xr import extract, read_ledger
-from timesync_xr.cluster import Settings
+from timesync_xr.cluster import AHEAD, Settings, work_through
 from timesync_xr.grid import REGIONS
+from timesync_xr.order import PlotQueue
+from timesync_xr.plots import Plot
 
 pytestmark = pytest.mark.services
 PLOTS = 24
@@ -194,7 +199,7 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
     )
     preload = [str(tmp_path / "killer.py")]
     with (
-        LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+        LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
                      preload=preload) as local,
         Client(local) as client,
     ):  # fmt: skip
@@ -206,6 +211,56 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
     assert "the workers that had it died" in str(summary)
     ledger = read_ledger(str(tmp_path / "out"))
     assert (ledger["status"] == "complete").sum() == PLOTS - 1
+
+
+def test_the_scheduler_never_holds_more_than_a_few_tasks() -> None:
+    from distributed import Client, LocalCluster
+
+    plots = [Plot("p", str(n), 0.0, 0.0) for n in range(200)]
+    queue, held = PlotQueue(plots, lambda plot: (3, 9)), []
+    with (
+        LocalCluster(2, threads_per_worker=2, processes=False, protocol="tcp://",
+                     host="127.0.0.1", dashboard_address="127.0.0.1:0") as local,
+        Client(local) as client,
+    ):  # fmt: skip
+        for plot, result in work_through(client, queue, lambda plot: partial(int, plot.plot_id)):
+            assert result == int(plot.plot_id)
+            held.append(len(local.scheduler.tasks))
+    assert len(held) == 200
+    assert max(held) <= AHEAD * 4 + 4  # what is done may not be forgotten yet
+
+
+def test_a_script_that_every_worker_would_run_again_is_told_so(
+    archive: Archive, tmp_path: Path
+) -> None:
+    call = (
+        f"import timesync_xr\ntimesync_xr.extract({str(archive.folder / 'plots.csv')!r}, "
+        f"{str(tmp_path / 'out')!r}, source={str(archive.folder / 'items.json')!r}, "
+        f"mirror={archive.mirror!r}, workers=2, progress=False)\n"
+    )
+    (tmp_path / "script.py").write_text(call)
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("timesync_xr.errors.InputError: the 2 workers did not start")
+    assert 'below `if __name__ == "__main__":`' in last
+
+
+def test_a_run_of_local_workers_ends_in_silence(archive: Archive, tmp_path: Path) -> None:
+    """Without a dashboard that is not there, and without what dask's processes say at their end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "timesync_xr", "extract", archive.folder / "plots.csv",
+         "--out", tmp_path / "out", "--source", archive.folder / "items.json",
+         "--mirror", archive.mirror, "--workers", "2"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first, *others = done.stderr.splitlines()
+    assert re.fullmatch(
+        r"Working on the dask cluster tcp://127\.0\.0\.1:\d+(, dashboard .*)?", first
+    )
+    assert all(re.match(r"\d+/24 plots", line) for line in others), done.stderr
+    assert ("dashboard" in first) == (importlib.util.find_spec("bokeh") is not None)
 
 
 def test_workers_that_join_late_get_the_settings_and_no_log_shows_them(

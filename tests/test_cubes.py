@@ -71,17 +71,27 @@ def test_it_holds_what_was_read_and_opens_without_this_package(
     assert len(digests(tmp_path / "out" / CUBE)) < 30
 
 
+@pytest.mark.parametrize(
+    ("before", "settled"), [("2006/2022", ("2012", "2022")), ("../2022", ("2005", "2012", "2022"))]
+)
 def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
-    archive: Archive, tmp_path: Path
+    archive: Archive, tmp_path: Path, before: str, settled: tuple[str, ...]
 ) -> None:
+    """Files of what was there before are gone, so that reading one of them would fail."""
     products = ("png", "csv", "zarr")
     run(archive, tmp_path / "full", products=products)
-    run(archive, tmp_path / "out", products=products, datetime="2006/2022")
-    for path in archive.folder.rglob("*2022*.TIF"):
-        path.unlink()
+    run(archive, tmp_path / "out", products=products, datetime=before)
+    for year in settled:
+        for path in archive.folder.rglob(f"*_{year}????_*.TIF"):
+            path.unlink()
+    new = {path.name for path in archive.folder.rglob("*.TIF")}
     assert run(archive, tmp_path / "out", products=products).complete
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
+    assert len(new) == 7 * (5 - sum({"2022": 2}.get(year, 1) for year in settled))
+    for path in archive.folder.rglob("*.TIF"):
+        path.unlink()
     assert run(archive, tmp_path / "out", products=products).already == 1
+    assert run(archive, tmp_path / "out", products=products, refresh=True).complete
 
 
 def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ PAGES = sorted(
 NOT_RUN = {
     "sample": "the sample is there; tests/test_sample.py makes it",
     "--scheduler": "it needs a cluster, which tests/test_cluster.py starts",
+    "--scheduler-file": "the same",
     "--version": "it is run by tests/test_cli.py",
 }
 """Commands of the pages that are only parsed, by a word of theirs, and why."""
@@ -45,7 +46,7 @@ LANGUAGES = {"console", "python", "toml", "text", "{toctree}", "{eval-rst}", "{i
 """What blocks may be; the first three are run, the others are no code."""
 
 FENCE = r"^```(\w+)\n(.*?)^```"
-"""A block: its language and what is in it."""
+"""A block: its language and what is in it. One of ``python no-run`` is only compiled."""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -126,13 +127,15 @@ def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(tx, "extract", extract_here)
     if page == "docs/howto/new-region.md":
         _move_to_hawaii(demo)
-    names: dict[str, object] = {"timesync_data_extraction": lambda **_: None}  # that of USGS
+    names: dict[str, object] = {"__name__": "__main__"}
+    names["timesync_data_extraction"] = lambda **_: None  # that of USGS
     text = (ROOT / page).read_text(encoding="utf-8")
     for language, block in re.findall(FENCE, text, re.MULTILINE | re.DOTALL):
         if language == "python":
             exec(compile(block, page, "exec"), names)
         elif language == "toml":
-            (demo / "timesync.toml").write_text(_here(block))
+            for name in ("timesync.toml", "styles.toml"):
+                (demo / name).write_text(_here(block))
         elif language == "console":
             for line in command_lines(page, block):
                 run_here(line)
@@ -182,6 +185,8 @@ def test_no_block_is_left_out(page: str) -> None:
         assert line[0] == "timesync-xr" or (line[0] == "make" and line[1] in targets), line
     for block in blocks(page, "toml"):
         tomllib.loads(block)
+    for block in blocks(page, "python no-run"):
+        compile(block, page, "exec")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
-from timesync_xr import Filters, extract, read_ledger
+from timesync_xr import Filters, extract, read_ledger, repair, verify
 from timesync_xr.composites import composite_rgb
 from timesync_xr.errors import InputError, ProjectError
+from timesync_xr.export import png_bytes
 from timesync_xr.landsat import COMPOSITES
 from timesync_xr.radiometry import to_collection1
 from timesync_xr.rendering import render
@@ -39,10 +40,22 @@ def project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def test_it_gives_the_files_of_a_direct_extract(project: Path, tmp_path: Path) -> None:
+def test_it_gives_the_files_of_a_direct_extract(
+    sample: SamplePaths, project: Path, tmp_path: Path
+) -> None:
     assert len(render(project / "cubes", tmp_path, progress=False)) == 2
     assert contract(tmp_path) == contract(project / "direct")
     assert len(contract(tmp_path)) > 100
+    assert verify(tmp_path).empty
+    chip = next((tmp_path).rglob("tc/*/*.png"))
+    chip.write_bytes(png_bytes(np.full((61, 61, 3), 77, np.uint8)))
+    problems = verify(tmp_path)
+    assert problems["file"].tolist() == [str(chip.relative_to(tmp_path))]
+    with pytest.raises(ProjectError, match="make it again by timesync-xr render"):
+        repair(tmp_path, problems)
+    with pytest.raises(ProjectError, match="was made with composites"):
+        extract(sample.plots, tmp_path, source=str(sample.items), chip_size=(61, 61))
+    assert chip.exists()
     assert len(render(project / "cubes", tmp_path, progress=False)) == 0
 
 
@@ -60,6 +73,7 @@ def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -
         )  # fmt: skip
         names = {p.parent.parent.name for p in (tmp_path / stretch).rglob("*.png")}
         assert names == {"b543", "mine"}
+        assert verify(tmp_path / stretch).empty
     chips = [np.asarray(Image.open(p)) for p in (tmp_path / "plot").rglob("mine/*/*.png")]
     assert all(chip.shape == (61, 61, 3) for chip in chips)
     assert max(chip.max() for chip in chips) == 255

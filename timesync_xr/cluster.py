@@ -7,6 +7,7 @@ is. Nothing on a worker's disk matters: a plot that was lost with its worker is 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import time
 from collections import Counter
@@ -22,7 +23,7 @@ from .order import PlotQueue
 from .plots import Plot
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, Worker
+    from distributed import Client, Future, Scheduler, Worker
 
 AHEAD: Final = 2
 """Plots that a worker has for each of its threads: the one at work and the next."""
@@ -40,6 +41,10 @@ _TICK: Final = 1.0
 _WAY: Final = 10.0
 """Seconds that a result may take from its worker, which may die just then."""
 
+_GUARD: Final = (
+    'in a script, call extract below `if __name__ == "__main__":`, since every worker imports the '
+    "script"
+)
 _PLUGIN: Final = "timesync_xr settings"
 Result = TypeVar("Result")
 
@@ -90,19 +95,36 @@ class Settings(WorkerPlugin):
 
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Client]:
-    """A client of a cluster of processes on this machine, each with one plot at a time."""
+    """A client of a cluster of processes on this machine, each with one plot at a time.
+
+    Raises `InputError` where they can't start, as in a script that runs anew in each of them.
+    """
     from distributed import Client, LocalCluster
 
-    with (
-        LocalCluster(
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(f"this process is a worker that was just started: {_GUARD}")
+    try:
+        cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+        )
+    except RuntimeError as error:
+        raise InputError(f"the {workers} workers did not start ({error}): {_GUARD}") from None
+    level = logging.getLogger("distributed").level
+    try:
+        with cluster, Client(cluster) as client:
+            yield client
+            client.run(_hush)
+            _hush()
+    finally:
+        logging.getLogger("distributed").setLevel(level)
+
+
+def _hush() -> None:
+    """Show no more messages of dask: what processes miss of each other as they end is no news."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -128,11 +150,17 @@ def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator
 
 def about(client: Client) -> str:
     """Where a cluster is, with the link to its dashboard if it has one."""
-    scheduler = client.scheduler_info()
-    dashboard = (
-        f", dashboard {client.dashboard_link}" if "dashboard" in scheduler["services"] else ""
-    )
-    return f"Working on the dask cluster {scheduler['address']}{dashboard}"
+
+    def has_dashboard(dask_scheduler: Scheduler) -> bool:  # dask sends a function in here as it is
+        return bool(dask_scheduler.http_application.applications)
+
+    address = client.scheduler_info()["address"]
+    try:
+        shown = client.run_on_scheduler(has_dashboard)
+    except ValueError:  # this scheduler runs no functions of others
+        shown = True
+    dashboard = f", dashboard {client.dashboard_link}" if shown else ""
+    return f"Working on the dask cluster {address}{dashboard}"
 
 
 def work_through(

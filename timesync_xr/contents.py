@@ -116,6 +116,10 @@ class Contents:
     """Its ledger, a table of `read_ledger` in the order of `plot_order`."""
     composites: tuple[str, ...]
     """Names of the composites of its chips."""
+    as_ever: frozenset[str]
+    """Those of them that are drawn as `extract` draws them, so that values tell their colours."""
+    rendered: bool
+    """Whether it was made of the cubes of another project."""
 
     @property
     def unfinished(self) -> list[str]:
@@ -160,8 +164,19 @@ def open_contents(project: str | Path, access: Access = OUT_ACCESS) -> Contents:
         ) from None
     order = sorted(range(len(plots)), key=lambda i: _key(plots.iloc[i]))
     width, height = settings["chip_size"]
-    composites = tuple(settings.get("composites", COMPOSITES))
-    return Contents(folder, settings["region"], (width, height), plots.iloc[order], composites)
+    usual = {c.name: [list(c.channels), [list(pair) for pair in c.limits]]
+             for c in COMPOSITES.values()}  # fmt: skip
+    drawn = settings.get("composites", usual)  # what `render` keeps of another way to draw
+    fixed = settings.get("stretch") is None
+    return Contents(
+        folder,
+        settings["region"],
+        (width, height),
+        plots.iloc[order],
+        tuple(drawn),
+        frozenset(name for name in drawn if fixed and drawn[name] == usual.get(name)),
+        "composites" in settings,
+    )
 
 
 def has_product(plots: pd.DataFrame, product: str) -> pd.Series:

@@ -36,8 +36,8 @@ CHUNK_TIMES: Final = 16
 CHUNK_PIXELS: Final = 32
 """Pixels of a chunk along y and x."""
 
-SHARD_TIMES: Final = 64
-"""Observations in a shard, which is one object: 58 MB before compression. Building one takes some
+SHARD_TIMES: Final = 32
+"""Observations in a shard, which is one object: 29 MB before compression. Building one takes some
 four times as much memory."""
 
 MARK: Final = "zarr.json"

@@ -63,6 +63,9 @@ PRODUCTS: Final = ("png", "csv", "zarr")
 _BATCH = 40
 """Observations that are read, rendered and written together."""
 
+_CUBE_BATCH = 20
+"""The same where a cube is kept, for which the pixels of a few batches wait in memory."""
+
 _THREADS = min(8, 1 + (os.cpu_count() or 1))
 """Batches of a plot that are worked on at the same time: one more than can compute, to wait."""
 
@@ -225,7 +228,8 @@ def _export(
 
     threads = ThreadPoolExecutor(_THREADS)
     try:
-        for batch in _in_turn(threads, export, todo.chunks(_BATCH)):
+        size = _BATCH if keep is None else _CUBE_BATCH
+        for batch in _in_turn(threads, export, todo.chunks(size)):
             for done in batch:
                 if isinstance(done.told, ReadError):
                     note_failure(account, done.rows, done.told)

@@ -127,11 +127,11 @@ class Ledger:
             raise ProjectError(
                 f"{self.folder.root}/{_SETTINGS} is damaged: remove it if you know the settings"
             ) from None
-        for name, value in settings.items():
-            if kept.get(name) != value:
+        for name in {**kept, **settings}:
+            if kept.get(name) != settings.get(name):
                 raise ProjectError(
                     f"the project in {self.folder.root} was made with {name} {kept.get(name)}, "
-                    f"not {value}: use the same, or another --out folder"
+                    f"not {settings.get(name)}: use the same, or another --out folder"
                 )
 
     def row(self, plot: Plot) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from .access import Access, Mirrors
 from .batch import extract
 from .contents import Contents, open_contents
 from .cubes import MARK
+from .errors import ProjectError
 from .export import chip_path, spectra_path
 from .filters import Filters
 from .folder import OUT_ACCESS, Folder
@@ -62,11 +63,15 @@ def repair(
     Raises
     ------
     ProjectError
-        There is no project, or a run is at work on it.
+        There is no project, or it was made by `render`, or a run is at work on it.
     InputError, CatalogError, AccessError
         As in `extract`; what was removed is made by the next run.
     """
     contents = open_contents(project, out_access)
+    if contents.rendered:
+        raise ProjectError(
+            f"{project} was made of cubes: make it again by timesync-xr render, with another --out"
+        )
     wanted = problems[problems["kind"] != STRAY]
     chosen = contents.plots.merge(wanted[_PLOT].drop_duplicates(), on=_PLOT)
     _take_out(contents.folder, chosen, wanted)

@@ -9,11 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .contents import Contents, has_product
-from .landsat import COMPOSITES
 from .problems import NOT_WRITTEN, REMOVE, STRAY, UNKNOWN, Problem
-
-_BESIDE = frozenset({"cubes", *COMPOSITES})
-"""Folders that may lie in a ``prj_`` folder."""
 
 _CSV = re.compile(r"(?P<plot>.+)_spectral_files_set_(?P<year>\d{4})_(?P<doy>\d{3})\.csv")
 
@@ -40,7 +36,7 @@ def _stray_rows(contents: Contents, project: str, days: Days) -> Iterator[Proble
     unknown: Counter[str] = Counter()
     for name in contents.folder.names(f"prj_{project}"):
         match = _CSV.fullmatch(name)
-        if name in _BESIDE:
+        if name in {"cubes", *contents.composites}:
             continue
         if match and (project, match["plot"]) not in days:
             unknown[match["plot"]] += 1
@@ -58,7 +54,7 @@ def _stray_rows(contents: Contents, project: str, days: Days) -> Iterator[Proble
 
 def _stray_folders(contents: Contents, project: str, days: Days) -> Iterator[Problem]:
     """What lies among the plots' folders of chips and is none of a plot of the ledger."""
-    for composite in COMPOSITES:
+    for composite in contents.composites:
         folder = f"prj_{project}/{composite}"
         for name in sorted(contents.folder.names(folder)):
             plot = name.removeprefix("plot_")

@@ -34,7 +34,7 @@ from .cubes import MARK, cube_path
 from .errors import InputError
 from .export import chip_path, spectra_path
 from .folder import OUT_ACCESS
-from .landsat import COMPOSITES, CSV_BANDS
+from .landsat import CSV_BANDS
 from .ledger import COMPLETE
 from .placing import names_in
 from .plots import Plot, read_plots
@@ -71,6 +71,8 @@ class _Plot:
     """Its id there."""
     products: tuple[str, ...]
     """What was made of it: some of png, csv and zarr."""
+    composites: tuple[str, ...]
+    """Names of the composites of its chips."""
     pixels: Mapping[str, tuple[int, ...]]
     """The plot pixel of every day by its cube, as the CSV has it; empty where there is none."""
 
@@ -83,7 +85,7 @@ class _Plot:
 
     def chips(self, written: Written) -> dict[str, str]:
         """The chips of an observation by composite; none where none were made."""
-        names = COMPOSITES if "png" in self.products else ()
+        names = self.composites if "png" in self.products else ()
         when = self.plot_id, written.year, written.doy
         return {name: chip_path(self.project_id, name, *when) for name in names}
 
@@ -171,7 +173,8 @@ def _of_plot(
     contents: Contents, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
 ) -> tuple[_Plot, list[Problem], array[int]]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
-    plot = _Plot(row["project_id"], row["plot_id"], tuple(row["products"].split(",")), {})
+    products = tuple(row["products"].split(","))
+    plot = _Plot(row["project_id"], row["plot_id"], products, contents.composites, {})
     _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
     account = read_kept_account(contents.folder, plot.project_id, plot.plot_id)
     written = written_observations(account)
@@ -234,7 +237,7 @@ def _wrong(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem
     good = [row for row in rows if not row.problem]
     spectra = parse_rows(row.line for row in good)
     problems += _other_than_cube(plot, good, spectra)
-    colours = _colours(good, spectra)
+    colours = _colours(good, spectra, contents.as_ever)
     for written in part:
         for name, file in plot.chips(written).items():
             if why := _chip_problem(contents, file, colours.get((written.day, name))):
@@ -252,12 +255,15 @@ def _other_than_cube(plot: _Plot, good: list[Row], spectra: pd.DataFrame) -> Ite
             yield plot.problem(row.of.day, BROKEN, plot.csv(row.of), problem, REPAIR)
 
 
-def _colours(good: list[Row], spectra: pd.DataFrame) -> dict[tuple[str, str], tuple[int, ...]]:
+def _colours(
+    good: list[Row], spectra: pd.DataFrame, as_ever: frozenset[str]
+) -> dict[tuple[str, str], tuple[int, ...]]:
     """Colour of the plot pixel by day and composite, as the good rows have it."""
     colours = plot_colours(spectra)
     return {
         (row.of.day, name): tuple(colour.tolist())
         for name, of_rows in colours.items()
+        if name in as_ever
         for row, colour in zip(good, of_rows, strict=True)
     }
 
@@ -278,7 +284,7 @@ def _chip_problem(contents: Contents, file: str, colour: tuple[int, ...] | None)
 def _by_name(contents: Contents, plot: _Plot, written: list[Written]) -> Iterator[Problem]:
     """Chips that are not there, and what lies among them and is none that was written."""
     chips = {file: w.day for w in written for file in plot.chips(w).values()}
-    folders = [f"prj_{plot.project_id}/{name}/plot_{plot.plot_id}" for name in COMPOSITES]
+    folders = [f"prj_{plot.project_id}/{name}/plot_{plot.plot_id}" for name in plot.composites]
     there = {f"{folder}/{name}" for folder in folders for name in contents.folder.names(folder)}
     for file in chips.keys() - there:
         yield plot.problem(chips[file], MISSING, file, NO_FILE, REPAIR)
