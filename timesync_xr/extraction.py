@@ -60,7 +60,7 @@ from .styles import draw_each
 PRODUCTS: Final = ("png", "csv", "zarr")
 """What can be made of an observation."""
 
-_BATCH = 40
+_BATCH = 24
 """Observations that are read, rendered and written together."""
 
 _CUBE_BATCH = 20
