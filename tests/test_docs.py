@@ -31,6 +31,7 @@ PAGES = sorted(
 NOT_RUN = {
     "sample": "the sample is there; tests/test_sample.py makes it",
     "--scheduler": "it needs a cluster, which tests/test_cluster.py starts",
+    "--scheduler-file": "it needs a cluster, too",
     "--version": "it is run by tests/test_cli.py",
 }
 """Commands of the pages that are only parsed, by a word of theirs, and why."""

@@ -36,7 +36,7 @@ timesync.receiveIndex = (site) => {
       words.every((word) => `${row.project} ${row.plot}`.toLowerCase().includes(word)) &&
       (!status || row.status === status) &&
       !(row.observations < least) &&
-      !(row.clear * 100 > clearest) &&
+      (Number.isNaN(clearest) || (row.clear !== null && row.clear * 100 <= clearest)) &&
       !(row.gaps < gaps)).sort(compare);
     state.page = 0;
     drawTable();
