@@ -110,7 +110,6 @@ def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
     assert len(texts(chrome, "#plots tbody tr")) == 6
     falls = chrome.find_elements(By.CSS_SELECTOR, "#plots th button")[-1]
     falls.click()
-    falls.click()
     assert texts(chrome, "#plots tbody a")[0] == "2"
     heads = chrome.find_elements(By.CSS_SELECTOR, "#plots th")
     assert heads[-1].get_attribute("aria-sort") == "ascending"
@@ -121,6 +120,64 @@ def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
     least.send_keys("1")
     chrome.find_element(By.LINK_TEXT, "2").click()
     WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 2, project 1001")
+
+
+def test_list_is_as_it_was_left(open_page: Open) -> None:
+    """The next plot is the next of the list, and both ways back lead to the list as it was."""
+    chrome = open_page("index.html")
+    chrome.find_element(By.ID, "search").send_keys("1001")
+    chrome.find_elements(By.CSS_SELECTOR, "#plots th button")[-1].click()
+    order = texts(chrome, "#plots tbody a")
+    assert order == ["2", "4", "3", "5", "1"]
+    chrome.find_element(By.LINK_TEXT, "2").click()
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 2, project 1001")
+    press(chrome, "n")
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 4, project 1001")
+    assert not chrome.find_elements(By.CSS_SELECTOR, "#problem:not([hidden])")
+    chrome.find_element(By.CLASS_NAME, "back").click()
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#plots tbody a") == order)
+    chrome.find_element(By.LINK_TEXT, "3").click()
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 3, project 1001")
+    chrome.back()
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#plots tbody a") == order)
+    chrome.find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    WebDriverWait(chrome, 5).until(lambda c: len(texts(c, "#plots tbody tr")) == 6)
+
+
+def test_next_plot_is_shown_as_this_one(open_page: Open) -> None:
+    open_page("index.html")  # the list is in its own order
+    chrome = open_page("plot.html#project=1001&plot=2&measures=ndvi")
+    press(chrome, "3", "+", "+", "b", "c", "n")
+    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 3, project 1001")
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    assert texts(chrome, "#charts .name") == ["Normalized difference vegetation index"]
+    source = chrome.find_element(By.CSS_SELECTOR, "#chips img").get_attribute("src") or ""
+    assert "/b432/" in source
+    assert chrome.find_element(By.ID, "zoom").get_attribute("value") == "4"
+    for name in ("box", "cloudy"):
+        assert not chrome.find_element(By.ID, name).is_selected()
+    chrome.refresh()
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    assert chrome.find_element(By.ID, "zoom").get_attribute("value") == "4"
+
+
+def test_view_of_a_year_opens_in_that_year(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2&view=1995")
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    assert {text[:4] for text in texts(chrome, "#chips .chip b")} == {"1995"}
+
+
+def test_selected_chip_is_not_below_the_tools(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    press(chrome, Keys.END)
+    for _ in range(30):
+        press(chrome, Keys.ARROW_LEFT)
+        tools, chip = chrome.execute_script(
+            """return [document.querySelector(".tools").getBoundingClientRect().bottom,
+            document.querySelector('#chips [aria-selected="true"]').getBoundingClientRect().top]"""
+        )
+        assert chip >= tools
 
 
 def test_map_leads_to_a_plot(open_page: Open) -> None:
@@ -273,6 +330,7 @@ def test_pages_tell_the_target_day(open_page: Open) -> None:
 
 
 def test_next_plot_and_unknown_plot(open_page: Open) -> None:
+    open_page("index.html")
     chrome = open_page("plot.html#project=1001&plot=5")
     press(chrome, "n")
     WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot river-bank, project valley")

@@ -70,6 +70,7 @@ def test_what_stands_on_the_line_wins(place: Path) -> None:
         ("[extrakt]\nout = 'x'", r"'extrakt' is no command \(did you mean 'extract'\?\)"),
         ("out = 'x'", "'out' is no command"),
         ("[extract]\nchipsize = [5, 5]", r"no option 'chipsize' \(did you mean 'chip-size'\?\)"),
+        ("[extract]\nchip-size = 255", "chip-size = 255 must be a list of 2 values"),
     ],
 )
 def test_wrong_config_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
@@ -288,6 +289,19 @@ def test_regions_may_be_written_small(project: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_one_value_stands_for_a_list_of_it(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("[extract]\nmirror = 's3://a=b'\nproducts = ['png', 'csv']")
+    found = main.get_command(click.Context(main), "extract")
+    assert found
+    options = read_config(tmp_path / "one.toml", {"extract": lambda: found})["extract"]
+    assert options["products"] == "png,csv"
+    assert options["mirror"] == ["s3://a=b"]
+
+
+def test_help_shows_every_command_in_a_whole_line() -> None:
+    assert "..." not in invoke("--help").output.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion_of_commands_and_options(shell: str) -> None:
     """The scripts of docs/howto/install.md ask the program like this."""
@@ -301,6 +315,8 @@ def test_shell_completion_of_commands_and_options(shell: str) -> None:
         ("timesync-xr br", "br", "browse"),
         ("timesync-xr sheet --fo", "--fo", "--form"),
         ("timesync-xr sheet --form ", "", "strip"),
+        ("timesync-xr browse de", "de", "file"),
+        ("timesync-xr sheet demo --out si", "si", "file"),
     ):
         asked = {
             "_TIMESYNC_XR_COMPLETE": f"{shell}_complete",

@@ -186,7 +186,7 @@ def main(ctx: click.Context, /, config: Path | None) -> None:
     Options that come back from day to day can stand in a file:
       timesync-xr --config timesync.toml extract plots.csv
     """
-    if "NO_COLOR" in os.environ:
+    if os.environ.get("NO_COLOR"):  # empty is as if it were not set: no-color.org
         ctx.color = False
     if config is not None:
         ctx.default_map = read_config(config, _COMMANDS)

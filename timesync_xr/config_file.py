@@ -48,10 +48,7 @@ def _options(
         text.removeprefix("--"): option
         for option in commands[name]().params
         for text in option.opts
-        if isinstance(option, click.Option)
-        and text.startswith("--")
-        and text != "--config"
-        and text != "--config"
+        if isinstance(option, click.Option) and text.startswith("--") and text != "--config"
     }
     unknown = [key for key in table if key not in options]
     if unknown:
@@ -59,11 +56,19 @@ def _options(
             f"{path}: [{name}] has no option {unknown[0]!r}{did_you_mean(unknown[0], options)}. "
             f"Its options are {', '.join(options)}"
         )
-    return {options[key].name or key: _value(options[key], value) for key, value in table.items()}
+    return {
+        options[key].name or key: _value(path, options[key], value) for key, value in table.items()
+    }
 
 
-def _value(option: click.Option, value: Any) -> Any:
-    """A list for an option that takes commas between its values is joined."""
-    if isinstance(value, list) and not option.multiple and option.nargs == 1:
+def _value(path: Path, option: click.Option, value: Any) -> Any:
+    """The value as click takes it: one that may be repeated as a list, others joined by commas."""
+    if option.multiple:
+        return value if isinstance(value, list) else [value]
+    if isinstance(value, list) and option.nargs == 1:
         return ",".join(map(str, value))
+    if option.nargs > 1 and not (isinstance(value, list) and len(value) == option.nargs):
+        raise InputError(
+            f"{path}: {option.opts[-1][2:]} = {value!r} must be a list of {option.nargs} values"
+        )
     return value

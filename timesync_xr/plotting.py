@@ -34,9 +34,12 @@ def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figu
     """Chips beside each other, each with its date.
 
     ``rgb`` is a result of `composite_rgb`: uint8 with dims (time, y, x, rgb), or (y, x, rgb) for
-    one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError` where there is no chip.
+    one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError` where there is no chip,
+    and for what has no colours.
     """
     plt = _pyplot()
+    if "rgb" not in rgb.dims:
+        raise InputError(f"chips have a dimension rgb, not {rgb.dims}: give composite_rgb(cube)")
     chips = rgb if "time" in rgb.dims else rgb.expand_dims("time")
     chips = chips.transpose("time", "y", "x", "rgb").compute()
     count = chips.sizes["time"]

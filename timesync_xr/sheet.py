@@ -29,7 +29,7 @@ from .yearly import annual_of_project
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMS: Final = {"sheet": "png", "strip": "png", "gif": "gif", "webp": "webp"}
+FORMS: Final = {"sheet": "png", "strip": "strip.png", "gif": "gif", "webp": "webp"}
 """What can be made of a plot, and the ending of its file.
 
 sheet: years in rows of `_COLUMNS`, a composite below the other. strip: all years in one row.
@@ -104,8 +104,8 @@ def write_sheets(
     """Write a picture of every plot (or of those of a list) into a folder, PROJECT/sheets if empty.
 
     ``form`` is one of `FORMS`, ``target_day`` that of `annual`; ``progress`` is shown on standard
-    error. The files are ``prj_{project}_plot_{plot}.{png,gif,webp}``. `InputError` for an unknown
-    form or composite.
+    error. The files are ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an
+    unknown form or composite.
     """
     if form not in FORMS:
         raise InputError(f"there is no form {form!r}: choose one of {', '.join(FORMS)}")

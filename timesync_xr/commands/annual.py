@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="List the observation of each plot and year.")
+@click.argument("project", type=click.Path())
 @target_day_option
 @click.option(
     "--overrides",
@@ -37,6 +37,7 @@ _SHOWN = 10
 )
 @click.option(
     "--out",
+    type=click.Path(),
     metavar="FILE",
     help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
 )

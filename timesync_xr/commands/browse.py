@@ -10,10 +10,14 @@ from .choice_options import target_day_option
 from .s3_options import out_s3_options
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="Make pages of a project to look at in a browser.")
+@click.argument("project", type=click.Path())
 @click.option(
-    "--out", metavar="DIR", default="", help="Folder of the site. Default: PROJECT/browse."
+    "--out",
+    type=click.Path(),
+    metavar="DIR",
+    default="",
+    help="Folder of the site. Default: PROJECT/browse.",
 )
 @target_day_option
 @out_s3_options

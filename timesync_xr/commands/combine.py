@@ -13,15 +13,20 @@ from .s3_options import out_s3_options
 _SHOWN = 10
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="Make the tables that the TimeSync server loads.")
+@click.argument("project", type=click.Path())
 @click.option(
     "--server-project",
     metavar="ID",
     help="Id of the project on the server; all rows go to it. Default: every project keeps its "
     "own id.",
 )
-@click.option("--out", metavar="DIR", help="Folder of the files. Default: PROJECT/combined.")
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="DIR",
+    help="Folder of the files. Default: PROJECT/combined.",
+)
 @out_s3_options
 def combine(project: str, **options: Any) -> None:
     """Put the values of all observations of PROJECT into the files that the server loads.

@@ -11,8 +11,8 @@ from .choice_options import target_day_option
 from .s3_options import out_s3_options
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="Write a project in another program's format.")
+@click.argument("project", type=click.Path())
 @click.option(
     "--format",
     "form",
@@ -21,7 +21,9 @@ from .s3_options import out_s3_options
     help="v3-json: a file per plot, as TimeSync V3's REST service, TimeSync+ and TSPO read it. "
     "sqlite: the same records in one table. gpkg, kml: plots and outlines of their chips for maps.",
 )
-@click.option("--out", metavar="DIR", help="Folder to write to. Default: PROJECT/exports.")
+@click.option(
+    "--out", type=click.Path(), metavar="DIR", help="Folder to write to. Default: PROJECT/exports."
+)
 @target_day_option
 @out_s3_options
 def export(project: str, form: str, **options: Any) -> None:

@@ -14,10 +14,11 @@ from .filter_options import filter_options
 from .s3_options import out_s3_options, s3_options
 
 
-@click.command()
+@click.command(short_help="Make a TimeSync project of a plot list.")
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--out",
+    type=click.Path(),
     required=True,
     metavar="PROJECT_DIR",
     help="Project folder to make, or an address in a bucket: s3://bucket/prefix.",

@@ -12,10 +12,11 @@ from ..cli import is_quiet
 from .s3_options import out_s3_options
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="List all observations and where they come from.")
+@click.argument("project", type=click.Path())
 @click.option(
     "--out",
+    type=click.Path(),
     metavar="FILE",
     help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
 )

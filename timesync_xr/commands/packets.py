@@ -10,9 +10,11 @@ from ..cli import is_quiet
 from .s3_options import out_s3_options
 
 
-@click.command()
-@click.argument("plots", metavar="PLOTS.csv|PROJECT")
-@click.option("--out", required=True, metavar="DIR", help="Folder of the packets.")
+@click.command(short_help="Split a plot list or project into packets.")
+@click.argument("plots", type=click.Path(), metavar="PLOTS.csv|PROJECT")
+@click.option(
+    "--out", type=click.Path(), required=True, metavar="DIR", help="Folder of the packets."
+)
 @click.option(
     "--size", type=int, default=250, show_default=True, help="Plots of a packet, at most."
 )

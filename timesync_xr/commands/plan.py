@@ -12,7 +12,7 @@ from .filter_options import filter_options
 from .s3_options import out_s3_options
 
 
-@click.command()
+@click.command(short_help="Tell what extract would take: requests, bytes, cost.")
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--source", default="landsatlook", show_default=True, help="As for extract.")
 @click.option(
@@ -33,7 +33,12 @@ from .s3_options import out_s3_options
     help="Pixels of a chip.",
 )
 @filter_options
-@click.option("--out", metavar="PROJECT_DIR", help="Keep the items here, for the run that follows.")
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="PROJECT_DIR",
+    help="Keep the items here, for the run that follows.",
+)
 @out_s3_options
 @click.option(
     "--workers",

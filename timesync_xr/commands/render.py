@@ -11,9 +11,11 @@ from ..cli import is_quiet
 from .s3_options import out_s3_options, project_s3_options
 
 
-@click.command()
-@click.argument("project")
-@click.option("--out", required=True, metavar="OTHER", help="Project folder to make.")
+@click.command(short_help="Make chips and spectra of a project's cubes.")
+@click.argument("project", type=click.Path())
+@click.option(
+    "--out", type=click.Path(), required=True, metavar="OTHER", help="Project folder to make."
+)
 @click.option("--products", default="png,csv", show_default=True, help="png, csv or both.")
 @click.option(
     "--composites",

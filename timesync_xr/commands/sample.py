@@ -10,7 +10,7 @@ from ..cli import is_quiet
 from ..errors import AccessError
 
 
-@click.command()
+@click.command(short_help="Write a small made-up archive to try all on.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def sample(folder: Path) -> None:
     """Write a small archive of made-up scenes to FOLDER, to try things on.

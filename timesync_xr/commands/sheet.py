@@ -13,9 +13,11 @@ from .choice_options import target_day_option
 from .s3_options import out_s3_options
 
 
-@click.command()
-@click.argument("project")
-@click.option("--out", metavar="DIR", default="", help="Default: PROJECT/sheets.")
+@click.command(short_help="Make a picture or animation of every plot.")
+@click.argument("project", type=click.Path())
+@click.option(
+    "--out", type=click.Path(), metavar="DIR", default="", help="Default: PROJECT/sheets."
+)
 @click.option(
     "--plots",
     metavar="PLOTS.csv",
@@ -53,7 +55,7 @@ def sheet(project: str, composites: str, out_access: Access, **options: Any) -> 
     """
     from ..sheet import write_sheets
 
-    names = tuple(composites.split(","))
+    names = tuple(name.strip() for name in composites.split(","))
     sheets = write_sheets(
         project, composites=names, access=out_access, progress=not is_quiet(), **options
     )

@@ -16,8 +16,8 @@ from .s3_options import out_s3_options, s3_options
 _SHOWN = 20
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="Compare a project's files with its ledger; repair.")
+@click.argument("project", type=click.Path())
 @click.option(
     "--plots",
     metavar="PLOTS.csv",

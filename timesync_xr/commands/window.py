@@ -12,13 +12,14 @@ from ..cli import is_quiet
 from .s3_options import out_s3_options
 
 
-@click.command()
-@click.argument("project")
+@click.command(short_help="List statistics of the pixels around each plot.")
+@click.argument("project", type=click.Path())
 @click.option(
     "--size", type=int, default=3, show_default=True, help="Edge of the window in pixels, odd."
 )
 @click.option(
     "--out",
+    type=click.Path(),
     metavar="FILE",
     help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
 )

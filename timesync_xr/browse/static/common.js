@@ -62,6 +62,28 @@ timesync.setTheme = (theme) => {
   }
 };
 
+/**
+ * The list as the user left it: its filters as text, its plots as [project, plot] in their order.
+ * It belongs to this site and this tab, and is what `timesync.list()` gives to the page of a plot.
+ */
+const listKey = `timesync-list ${location.pathname.replace(/[^/]*$/, "")}`;
+
+timesync.keepList = (filters, plots) => {
+  try {
+    sessionStorage.setItem(listKey, JSON.stringify({ filters, plots }));
+  } catch {
+    // a browser that keeps nothing for pages from disk: plots follow each other as in the project
+  }
+};
+
+timesync.list = () => {
+  try {
+    return JSON.parse(sessionStorage.getItem(listKey)) ?? { filters: "", plots: [] };
+  } catch {
+    return { filters: "", plots: [] };
+  }
+};
+
 timesync.setTheme("");
 timesync.byId("theme").addEventListener("click", timesync.toggleTheme);
 timesync.byId("help-button").addEventListener("click", () => timesync.byId("help").showModal());

@@ -13,7 +13,7 @@ timesync.receiveIndex = (site) => {
     { key: "written", name: "Written", number: true },
     { key: "clear", name: "Clear", number: true, show: percent },
     { key: "gaps", name: "Years without", number: true, wide: true },
-    { key: "fall", name: "Largest NBR fall", number: true, wide: true,
+    { key: "fall", name: "Largest NBR fall", number: true, wide: true, isLeastFirst: true,
       show: (fall, row) => (fall === null ? "" : `${fall.toFixed(2)} in ${row.fall_year}`) },
   ];
   const rows = site.plots.map((values) =>
@@ -36,16 +36,36 @@ timesync.receiveIndex = (site) => {
       words.every((word) => `${row.project} ${row.plot}`.toLowerCase().includes(word)) &&
       (!status || row.status === status) &&
       !(row.observations < least) &&
-      !(row.clear * 100 > clearest) &&
+      (Number.isNaN(clearest) || (row.clear !== null && row.clear * 100 <= clearest)) &&
       !(row.gaps < gaps)).sort(compare);
     state.page = 0;
     drawTable();
     drawMap();
+    timesync.keepList(kept(), state.shown.map((row) => [row.project, row.plot]));
+  }
+
+  /** Filters and order as the part of an address; `restore` takes it up again. */
+  const FILTERS = ["search", "status", "least", "clearest", "gaps"];
+  function kept() {
+    const chosen = FILTERS.map((id) => [id, byId(id).value]).filter(([, value]) => value);
+    const { sort, ascending } = state;
+    const order = sort === "plot" && ascending ? [] : [["sort", sort], ["ascending", ascending]];
+    const text = String(new URLSearchParams([...chosen, ...order]));
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    return text;
+  }
+
+  function restore() {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    FILTERS.forEach((id) => { byId(id).value = asked.get(id) ?? ""; });
+    const known = COLUMNS.some(({ key }) => key === asked.get("sort"));
+    sortBy(known ? asked.get("sort") : "plot", !known || asked.get("ascending") === "true");
   }
 
   function drawHead() {
     byId("plots").tHead.rows[0].append(...COLUMNS.map((column) => {
-      const sort = () => sortBy(column.key, state.sort === column.key ? !state.ascending : !column.number);
+      const first = column.isLeastFirst ?? !column.number;
+      const sort = () => sortBy(column.key, state.sort === column.key ? !state.ascending : first);
       return element("th", { scope: "col", class: classes(column) },
         element("button", { type: "button", click: sort }, column.name));
     }));
@@ -201,7 +221,7 @@ timesync.receiveIndex = (site) => {
   byId("status").append(...[...new Set(rows.map((row) => row.status))].sort()
     .map((status) => element("option", { value: status }, status)));
   drawHead();
-  sortBy("plot", true);
+  restore();
   byId("filters").addEventListener("input", filter);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", () => setTimeout(filter));

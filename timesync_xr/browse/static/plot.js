@@ -1,6 +1,7 @@
 "use strict";
 // The page of a plot. The address after # says which plot, and keeps what the user chose, so that
-// it can be sent to others: project, plot, day, composite, view (annual, all, or a year), measures.
+// it can be sent to others: project, plot, day, composite, view (annual, all, or a year), measures,
+// size, zoom, contrast, box, cloudy.
 
 timesync.receiveIndex = (site) => {
   const { element, byId } = timesync;
@@ -10,6 +11,10 @@ timesync.receiveIndex = (site) => {
   let rows = [];
   let charts = [];
   let grid = null;
+  let neighbours = {};
+
+  const LOOK = ["size", "zoom", "contrast"];
+  const USUAL = Object.fromEntries(LOOK.map((id) => [id, byId(id).value]));
 
   const address = () => new URLSearchParams(location.hash.slice(1));
 
@@ -21,17 +26,30 @@ timesync.receiveIndex = (site) => {
       complain(`There is no plot ${id ?? ""} of project ${project ?? ""} here. Choose one from the list of plots.`);
       return;
     }
-    link("plot-before", site.plots[at - 1]);
-    link("plot-after", site.plots[at + 1]);
+    linkOthers(project, id, at);
     const source = `data/prj_${encodeURIComponent(project)}/plot_${encodeURIComponent(id)}.js`;
     document.head.append(element("script", {
       src: source, error: () => complain(`The data of plot ${id} can't be read: make the site again.`),
     }));
   }
 
-  function link(id, other) {
-    if (other) byId(id).href = timesync.plotAddress(other[column.project], other[column.plot]);
-    else byId(id).removeAttribute("href");
+  /** The plots before and after: those of the list as the user left it, if it has this plot. */
+  function linkOthers(project, id, at) {
+    const { filters, plots } = timesync.list();
+    document.querySelector(".back").href = `index.html${filters && `#${filters}`}`;
+    const all = site.plots.map((one) => [one[column.project], one[column.plot]]);
+    const place = plots.findIndex(([one, other]) => one === project && other === id);
+    const [list, here] = place < 0 ? [all, at] : [plots, place];
+    neighbours = { "plot-before": list[here - 1], "plot-after": list[here + 1] };
+    setNeighbours({});
+  }
+
+  /** Lead to the plots before and after with what the user chose here, but for the day. */
+  function setNeighbours(choices) {
+    for (const [id, other] of Object.entries(neighbours)) {
+      if (other) byId(id).href = `${timesync.plotAddress(...other)}&${new URLSearchParams(choices)}`;
+      else byId(id).removeAttribute("href");
+    }
   }
 
   function complain(text) {
@@ -82,16 +100,29 @@ timesync.receiveIndex = (site) => {
     state.view = known(["annual", "all", ...years().map(String)], asked.get("view"), "annual");
     const keys = site.measures.map(({ key }) => key);
     const wanted = (asked.get("measures") ?? "").split(",").filter((key) => keys.includes(key));
-    state.measures = wanted.length ? wanted : site.first_measures;
-    const first = rows.find((row) => row.annual) ?? rows[0];
+    state.measures = asked.has("measures") ? wanted : site.first_measures;
+    for (const id of LOOK) {
+      if (asked.has(id)) byId(id).value = asked.get(id);
+      if (!byId(id).value) byId(id).value = USUAL[id]; // the address had no choice of this list
+    }
+    if (asked.has("box")) byId("box").checked = asked.get("box") === "true";
+    if (asked.has("cloudy")) state.cloudy = byId("cloudy").checked = asked.get("cloudy") === "true";
+    setLook();
+    const inView = rows.filter((row) => !Number(state.view) || row.year === Number(state.view));
+    const first = inView.find((row) => row.annual) ?? inView[0];
     state.chosen = rows.find((row) => row.day === asked.get("day")) ?? first;
   }
 
   function keepAddress() {
     const { composite, view, measures, chosen } = state;
-    const kept = { project: plot.project, plot: plot.plot, day: chosen.day, view, measures: measures.join(",") };
-    if (composite) kept.composite = composite;
+    const choices = { view, measures: measures.join(",") };
+    if (composite) choices.composite = composite;
+    for (const id of LOOK) if (byId(id).value !== USUAL[id]) choices[id] = byId(id).value;
+    if (!byId("box").checked) choices.box = false;
+    if (!state.cloudy) choices.cloudy = false;
+    const kept = { project: plot.project, plot: plot.plot, day: chosen.day, ...choices };
     history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+    setNeighbours(choices);
   }
 
   const years = () => [...new Set(rows.map((row) => row.year))];
@@ -199,6 +230,7 @@ timesync.receiveIndex = (site) => {
     state.cloudy = byId("cloudy").checked = isShown;
     drawChips();
     resizeCharts();
+    keepAddress();
   }
 
   /** The user asks for a view: the selection moves into it. */
@@ -244,6 +276,7 @@ timesync.receiveIndex = (site) => {
     style.setProperty("--contrast", byId("contrast").value);
     style.setProperty("--size", `${byId("size").value}px`);
     byId("content").classList.toggle("no-box", !byId("box").checked);
+    if (grid) keepAddress();
   }
 
   const keys = {
