@@ -248,9 +248,9 @@ def test_traceback_only_when_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        (["render", "{none}", "--out", "{none}2"], 1, "has no ledger"),
+        (["render", "{none}", "--out", "{none}2"], 2, "has no ledger"),
         (["plan", "{plots}", "--source", "{items}", "--table", "{none}/x.csv"], 1, "none"),
-        (["browse", "{plots}"], 1, "plots.csv/ledger: Not a directory"),
+        (["browse", "{plots}"], 2, "has no ledger"),
     ],
 )
 def test_no_error_is_a_traceback(

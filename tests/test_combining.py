@@ -244,6 +244,6 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_no_project_is_one_message_and_no_traceback(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["combine", str(tmp_path)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "has no ledger" in result.stderr
     assert not list(tmp_path.iterdir())

@@ -157,7 +157,7 @@ def test_command_lists_observations_and_tells_what_is_not_there(
     assert "0 observations" in result.stdout
     assert pd.read_parquet(out).columns.tolist() == list(OBSERVATION_COLUMNS)
     assert CliRunner().invoke(main, ["observations", str(project), "--out", "a.xls"]).exit_code == 2
-    assert CliRunner().invoke(main, ["observations", str(tmp_path / "no")]).exit_code == 1
+    assert CliRunner().invoke(main, ["observations", str(tmp_path / "no")]).exit_code == 2
     with pytest.raises(ProjectError, match="no ledger"):
         observation_table(tmp_path / "no")
 

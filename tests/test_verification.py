@@ -296,5 +296,5 @@ def test_command_tells_all_and_by_its_exit_code(made: Path, project: Path, tmp_p
     table = pd.read_csv(tmp_path / "problems.csv", dtype=str)
     assert len(table) == 19
     assert tuple(table.columns) == COLUMNS
-    assert run(tmp_path / "nowhere").exit_code == 1
+    assert run(tmp_path / "nowhere").exit_code == 2
     assert run(project, "--plots", tmp_path / "none.csv").exit_code == 2

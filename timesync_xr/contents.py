@@ -24,7 +24,7 @@ import pandas as pd
 
 from .access import Access
 from .account import WRITTEN, read_kept_account
-from .errors import ProjectError
+from .errors import NoProjectError
 from .export import spectra_path
 from .folder import OUT_ACCESS, Folder, open_folder
 from .landsat import COMPOSITES, CSV_BANDS
@@ -151,14 +151,14 @@ class Contents:
 def open_contents(project: str | Path, access: Access = OUT_ACCESS) -> Contents:
     """Open a project for reading, also while a run is at work on it.
 
-    ``access`` is how a project in a bucket is reached. `ProjectError` where there is no ledger.
+    ``access`` is how a project in a bucket is reached. `NoProjectError` where there is no ledger.
     """
     folder = open_folder(project, access)
     plots = read_ledger(str(project), access)
     try:
         settings = json.loads(folder.read("ledger/project.json"))
     except FileNotFoundError:
-        raise ProjectError(
+        raise NoProjectError(
             f"{project} has no ledger, so it is no project or an empty one: give the folder that "
             "timesync-xr extract --out made"
         ) from None
@@ -263,7 +263,7 @@ def read_spectra(project: str | Path, access: Access = OUT_ACCESS) -> pd.DataFra
     Columns `timesync_xr.spectra.CSV_COLUMNS`: ids, ``sensor``, ``hv`` and ``date`` as text, the
     rest as integers; values in the Collection 1 range. Meant for projects that fit in memory;
     `combine` makes files of any others. What the ledger says is written and can't be read is left
-    out: `verify` tells. `ProjectError` where there is no ledger.
+    out: `verify` tells. `NoProjectError` where there is no ledger.
     """
     contents = open_contents(project, access)
     return parse_rows(row.line for plot in read_rows(contents) for row in plot.rows)

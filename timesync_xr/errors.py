@@ -12,6 +12,7 @@
     │   ├── CorruptAssetError what lies there is not the raster it should be
     │   └── TransientReadError the service failed, and still failed after the retries
     └── ProjectError          the project folder belongs to another run or other settings
+        └── NoProjectError    no project lies there; it is an `InputError`, too
 
 A message says the fact, the offender and the remedy, in this order.
 """
@@ -82,3 +83,7 @@ class TransientReadError(ReadError):
 
 class ProjectError(TimesyncError):
     """The project folder is in use by another run, or was made with other settings."""
+
+
+class NoProjectError(ProjectError, InputError):
+    """No project lies at the folder or address that was given."""

@@ -101,7 +101,7 @@ class Folder:
         """Names of what lies directly in a folder; empty where the folder does not exist."""
         try:
             return set(os.listdir(self._path(path)))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return set()
 
     def present(self, paths: Iterable[str]) -> set[str]:

@@ -32,7 +32,7 @@ from .account import (
     WHY,
     WRITTEN,
 )
-from .errors import ProjectError
+from .errors import NoProjectError, ProjectError
 from .folder import OUT_ACCESS, Folder, open_folder
 from .plots import Plot
 
@@ -184,11 +184,11 @@ def read_ledger(project: str, access: Access = OUT_ACCESS) -> pd.DataFrame:
     """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text.
 
     ``project`` is a folder or an address like ``s3://bucket/prefix``, reached by ``access``.
-    `ProjectError` where there is no ledger.
+    `NoProjectError` where there is no ledger.
     """
     folder = open_folder(project, access)
     if not folder.names("ledger"):
-        raise ProjectError(
+        raise NoProjectError(
             f"{project} has no ledger, so it is no project or an empty one: give the folder that "
             "timesync-xr extract --out made"
         )
