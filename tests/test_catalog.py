@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from tests.tally import shows
 from timesync_xr import stac_api, transport
+from timesync_xr.access import without_secrets
 from timesync_xr.catalog import (
     DatetimeRange,
     fetch_items,
@@ -33,6 +34,7 @@ from timesync_xr.catalog import (
 from timesync_xr.errors import AccessError, CatalogError, InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import BANDS
+from timesync_xr.tile_items import _items_file
 from timesync_xr.transport import Patience, PatientIO
 
 CU = REGIONS["CU"]
@@ -547,13 +549,91 @@ def test_an_answer_without_end(api: Api) -> None:
         io.request(f"{api.url}/search", "POST", None, {"limit": 200})
 
 
+def header_trickle(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(40):
+        try:
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+        except OSError:
+            break
+        time.sleep(0.02)
+    handler.close_connection = True
+
+
+def test_a_header_that_trickles(api: Api) -> None:
+    api.fault = always(header_trickle)
+    with pytest.raises(CatalogError, match=r"the answer took over 0\.1 s"):
+        PatientIO(Patience(tries=1, deadline=0.1)).request(api.url)
+
+
+def moved_without_end(handler: Handler) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", "/stac/elsewhere")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for _ in range(400):
+        try:
+            handler.wfile.write(b"100000\r\n" + bytes(2**20) + b"\r\n")
+        except OSError:
+            break
+    else:
+        pytest.fail("all of the body was read")
+    handler.close_connection = True
+
+
+def test_the_body_of_a_redirect_is_not_read(api: Api) -> None:
+    api.fault = once(1, moved_without_end)
+    assert PatientIO(QUICK).request(api.url)
+    assert api.requests == 2
+
+
+def test_redirects_in_a_circle(api: Api) -> None:
+    api.fault = always(status(302, ("Location", "?again")))
+    with pytest.raises(CatalogError, match="too many redirects"):
+        PatientIO(QUICK).request(api.url)
+    assert api.requests == 10
+
+
+def test_an_address_of_the_next_page_that_is_none(api: Api) -> None:
+    api.change = lambda page: page | {"links": [{"rel": "next", "href": "http://[::1"}]}
+    with pytest.raises(CatalogError, match="address of the next page is malformed"):
+        search(api)
+
+
+@pytest.mark.parametrize("count", [1234.0, 10**400])
+def test_counts_of_odd_form(api: Api, count: Any) -> None:
+    api.change = lambda page: page | {"numberMatched": count}
+    with pytest.raises(CatalogError, match=r"counted 1[0234]+ items"):
+        search(api)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", float("nan"), float("inf"), []])
+def test_what_json_allows_does_not_hold_up_a_project(odd: Any) -> None:
+    for _ in range(900 if odd == [] else 0):
+        odd = [odd]
+    item = {**ARCHIVE[0], "properties": {**ARCHIVE[0]["properties"], "odd": odd}}
+    _, data = _items_file([without_secrets(item)], "name")
+    assert b"LC0" in data
+
+
 def test_an_answer_that_trickles(api: Api) -> None:
     api.fault = always(trickle)
     with pytest.raises(CatalogError, match=r"the answer took over 0\.1 s"):
         PatientIO(Patience(tries=1, deadline=0.1)).request(api.url)
 
 
-@pytest.mark.parametrize(("asked", "waited"), [("7", 7), ("999999", 60), ("-3", 1), ("x", 1)])
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        ("7", 7),
+        ("999999", 60),
+        ("-3", 1),
+        ("x", 1),
+        ("9" * 5000, 1),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", 1),
+    ],
+)
 def test_a_server_that_asks_to_wait(
     api: Api, monkeypatch: pytest.MonkeyPatch, asked: str, waited: float
 ) -> None:

@@ -343,3 +343,12 @@ def test_a_tile_of_forty_years_is_quick() -> None:
     start = time.process_time()
     assert (items_table(items, H3V9)["refused"] == "").all()
     assert time.process_time() - start < 1
+
+
+def test_nesting_and_lone_surrogates_are_refused_alone() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    assert "proj:shape" in item_row(item(proj__shape=deep), EVERYTHING)["refused"]
+    row = item_row(item(assets={"blue": {"href": "s3://b/\ud800"}}), EVERYTHING)
+    assert row["blue"] == "s3://b/?"

@@ -316,6 +316,9 @@ def test_access_is_a_plain_value() -> None:
         ("/data/run#3/why?.tif", "/data/run#3/why?.tif"),
         ("x.tif?sig=1", "x.tif"),
         ("https://u:p@ss@h/x y?sig=1\n#", "https://h/x y"),
+        ("//user:pw@host/x", "//host/x"),
+        ("https:/user:pw@host/x", "https:/host/x"),
+        ("/data/a@b/x", "/data/a@b/x"),
     ],
 )
 def test_clean(text: str, cleaned: str) -> None:

@@ -196,12 +196,13 @@ def clean(text: str) -> str:
 
 def _bare(address: str) -> str:
     """An address without user name, password, query and fragment; a path keeps # and ?."""
-    if not scheme_of(address):
-        return _PATH_QUERY.sub("", address)
-    return re.sub(r"[?#].*", "", _USER.sub(r"\1", address), flags=re.DOTALL)
+    bare = _USER.sub(r"\1", address)
+    if not scheme_of(bare):
+        return _PATH_QUERY.sub("", bare)
+    return re.sub(r"[?#].*", "", bare, flags=re.DOTALL)
 
 
-_USER: Final = re.compile(r"^([^/]*://)[^/?#]*@")
+_USER: Final = re.compile(r"^([a-z][a-z0-9+.-]+:/{1,2}|//)[^/?#]*@", re.IGNORECASE)
 _PATH_QUERY: Final = re.compile(r"\?[^/=?]*=.*", re.DOTALL)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _QUERY: Final = re.compile(r"\?[^\s?=]+=\S*")
@@ -220,19 +221,27 @@ def keepable(address: str) -> str:
     return bare if bare == address else f"{bare}?"
 
 
-def without_secrets(value: Any) -> Any:
+_DEPTH: Final = 64
+"""Levels of a value of JSON that are kept; real items have some ten."""
+
+
+def without_secrets(value: Any, depth: int = _DEPTH) -> Any:
     """A value of JSON without secrets: its addresses are `keepable`.
 
-    Members whose name says that they hold a secret are left out.
+    Members whose name says that they hold a secret are left out, as is what is nested too deep.
     """
+    if not depth:
+        return None
     if isinstance(value, Mapping):
         return {
-            key: keepable(v) if key == "href" and isinstance(v, str) else without_secrets(v)
+            key: keepable(v)
+            if key == "href" and isinstance(v, str)
+            else without_secrets(v, depth - 1)
             for key, v in value.items()
             if not _SECRET.search(str(key))
         }
     if isinstance(value, list | tuple):
-        return [without_secrets(v) for v in value]
+        return [without_secrets(v, depth - 1) for v in value]
     if isinstance(value, str) and "://" in value:
         bare = _ADDRESS.sub(lambda found: keepable(found[0]), value)
         return _QUERY.sub("?", bare)  # also of addresses with blanks in them

@@ -344,7 +344,8 @@ def _write_geoparquet(items: Sequence[Mapping[str, Any]], path: Path, partial: P
         item["properties"] = {**properties, VERBATIM: properties.get("datetime")}
     try:
         rustac.write_sync(str(partial.absolute()), kept, format="parquet")
-    except rustac.RustacError as error:
+    except Exception as error:  # noqa: BLE001 - of numbers and text of JSON that it does not take
         raise CatalogError(
-            f"{path}: these items can't be kept as geoparquet ({error}). Write .json instead"
+            f"{path}: these items can't be kept as geoparquet ({type(error).__name__}). Write "
+            ".json instead"
         ) from None

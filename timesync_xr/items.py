@@ -332,7 +332,7 @@ def _address(asset: object) -> str | None:
     s3 = _mapping(_mapping(asset.get("alternate")).get("s3"))
     for address in (s3.get("href"), asset.get("href")):
         if isinstance(address, str) and address:
-            return keepable(address)
+            return keepable(address.encode("utf-8", "replace").decode())  # lone surrogates
     return None
 
 

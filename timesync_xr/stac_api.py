@@ -143,7 +143,8 @@ def _search_once(api: _Api, query: Query, tile: Tile) -> _Found:
 def _matched(page: Mapping[str, Any]) -> int | None:
     """Number of items that the API counted, None if it does not say."""
     counts = (page.get("numberMatched"), _get(page.get("context"), "matched"))
-    return next((n for n in counts if isinstance(n, int) and not isinstance(n, bool)), None)
+    numbers = (n for n in counts if isinstance(n, int | float) and not isinstance(n, bool))
+    return next((int(n) for n in numbers if isinstance(n, int) or n.is_integer()), None)
 
 
 def _get(value: object, key: str) -> Any:
@@ -176,8 +177,15 @@ def _next_request(page: Mapping[str, Any], url: str, body: dict[str, Any]) -> di
         if isinstance(link, dict) and link.get("rel") == "next" and link.get("href"):
             sent: dict[str, Any] = link["body"] if isinstance(link.get("body"), dict) else {}
             post = str(link.get("method", "GET")).upper() == "POST"
+            try:
+                href = urljoin(url, str(link["href"]))
+            except ValueError:
+                raise CatalogError(
+                    f"{clean(url)}: the address of the next page is malformed. Run again later; "
+                    "if that does not help, the API is at fault"
+                ) from None
             return {
-                "href": urljoin(url, str(link["href"])),
+                "href": href,
                 "method": "POST" if post else "GET",
                 "body": ({**body, **sent} if link.get("merge") else sent) if post else {},
             }

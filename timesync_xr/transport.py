@@ -6,8 +6,11 @@ import json
 import random
 import re
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -18,6 +21,9 @@ from .errors import AccessError, CatalogError
 
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that a service gives in passing; the same request may succeed later."""
+
+_REDIRECTS: Final = 10
+"""Addresses that one request may lead through."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Patience:
     timeout: float = 60.0
     """Seconds without a byte after which a try is given up; 10 at most for the connection."""
     deadline: float = 180.0
-    """Seconds for one whole answer."""
+    """Seconds until an answer begins, and again for all of it."""
     max_bytes: int = 64 * 2**20
     """Size of an answer that is still read; a page of landsatlook stays below 6 MB."""
 
@@ -100,15 +106,7 @@ class PatientIO(StacApiIO):
         shown = clean(str(request.url))
         try:
             prepared = self.session.prepare_request(request)
-            settings = self.session.merge_environment_settings(
-                str(prepared.url), proxies={}, stream=True, verify=None, cert=None
-            )
-            answer = self.session.send(
-                prepared,
-                timeout=(min(10.0, self._patience.timeout), self._patience.timeout),
-                allow_redirects=request.method != "POST",  # a redirected POST becomes a GET
-                **settings,
-            )
+            answer = self._begin(prepared)
         except (requests.ConnectionError, requests.Timeout) as error:
             raise _PassingError(_cause(error), reached=False) from None
         except (requests.RequestException, ValueError) as error:
@@ -118,6 +116,44 @@ class PatientIO(StacApiIO):
         with answer:
             _check_status(answer, shown)
             return self._json_text(answer, shown)
+
+    def _begin(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """The answer without its body, which may take long to begin; only GET is redirected.
+
+        A server that sends its header byte by byte is left to a thread that nobody waits for.
+        """
+        found: Future[requests.Response] = Future()
+
+        def send() -> None:
+            try:
+                found.set_result(self._follow(prepared))
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                found.set_exception(error)
+
+        Thread(target=send, name="timesync_xr request", daemon=True).start()
+        try:
+            return found.result(self._patience.deadline)
+        except TimeoutError:
+            took = f"the answer took over {self._patience.deadline:g} s"
+            raise _PassingError(took) from None
+
+    def _follow(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """The answer where redirects end. What a redirect has for a body is not read."""
+        timeout = (min(10.0, self._patience.timeout), self._patience.timeout)
+        for _ in range(_REDIRECTS):
+            settings = self.session.merge_environment_settings(
+                str(prepared.url), proxies={}, stream=True, verify=None, cert=None
+            )
+            adapter = self.session.get_adapter(str(prepared.url))  # the session would read on
+            answer = adapter.send(prepared, timeout=timeout, **settings)
+            if prepared.method == "POST" or not answer.is_redirect:
+                return answer
+            answer.close()
+            prepared = prepared.copy()
+            target = self.session.get_redirect_target(answer) or ""
+            prepared.prepare_url(urljoin(str(answer.url), target), None)
+            self.session.rebuild_auth(prepared, answer)
+        raise requests.TooManyRedirects
 
     def _json_text(self, answer: requests.Response, shown: str) -> str:
         body = self._body(answer, shown)
@@ -171,7 +207,7 @@ def _retry_after(answer: requests.Response) -> float:
     """Seconds that the server asks to wait; 0 if it does not say."""
     try:
         return urllib3.Retry().parse_retry_after(answer.headers.get("Retry-After", "0"))
-    except urllib3.exceptions.InvalidHeader:
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return 0.0
 
 
