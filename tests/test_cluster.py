@@ -17,7 +17,7 @@ import pytest
 
 from tests.archive import Archive
 from timesync_xr import extract, read_ledger
-from timesync_xr.cluster import AHEAD, Settings, work_through
+from timesync_xr.cluster import AHEAD, Settings, local_cluster, work_through
 from timesync_xr.grid import REGIONS
 from timesync_xr.order import PlotQueue
 from timesync_xr.plots import Plot
@@ -286,3 +286,15 @@ def test_workers_that_join_late_get_the_settings_and_no_log_shows_them(
         assert list(client.run(settings).values()) == [["theirs", "1"]] * 2
     assert "planted-secret" not in repr(Settings())
     assert not [p for p in cluster.processes if "planted-secret" in cluster.log(p)]
+
+
+def test_workers_of_this_machine_obey_no_one_else() -> None:
+    """Who can connect to a scheduler can have its workers run any code, and read their secrets."""
+    from distributed import Client
+
+    with local_cluster(1) as client:
+        address = str(client.scheduler_info()["address"])
+        assert address.startswith("tls://127.0.0.1:")
+        for stranger in (address, address.replace("tls", "tcp")):
+            with pytest.raises((OSError, TypeError)):
+                Client(stranger, timeout=1, set_as_default=False)

@@ -185,7 +185,7 @@ def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
     old, _, new = mirror.partition("=") if isinstance(mirror, str) else (mirror[0], "", mirror[1])
     old, new = old.strip(), os.path.expanduser(str(new).strip())
     if new and not scheme_of(new) and not os.path.isdir(new):
-        raise InputError(f"the mirror's folder {new} does not exist: check the path")
+        raise InputError(f"the mirror's folder {clean(new)} does not exist: check the path")
     return old, new
 
 

@@ -108,6 +108,8 @@ def local_cluster(workers: int) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
+            protocol="tls",  # else any user of this machine could have the workers run code
+            security=True,
             dashboard_address="127.0.0.1:0",
         )
     except RuntimeError as error:

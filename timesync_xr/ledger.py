@@ -159,8 +159,8 @@ class Ledger:
             self.folder.write(_TABLE, _csv(self.table()))
 
     def table(self) -> pd.DataFrame:
-        """The table of plots, with `COLUMNS`."""
-        return _table(list(self.rows.values()))
+        """The table of plots, with `COLUMNS`; its order is that of the ids, however it was made."""
+        return _table([self.rows[key] for key in sorted(self.rows, key=_by_length)])
 
     def close(self) -> None:
         """Bring ``plots.csv`` up to date."""
@@ -225,6 +225,11 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _by_length(key: tuple[str, str]) -> list[tuple[int, str]]:
+    """Sorts ids that are numbers as numbers."""
+    return [(len(text), text) for text in key]
 
 
 def _csv(table: pd.DataFrame) -> bytes:
