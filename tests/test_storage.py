@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.servers import PlainHandler, serving
 from tests.tally import shows
 from timesync_xr import service
 from timesync_xr.access import Access, access_for, clean, keepable, without_secrets
@@ -523,7 +524,7 @@ def test_lasting_faults_end_after_the_retries(server: Served, name: str) -> None
         (401, AccessError, "denies access"),
         (403, AccessError, "denies access"),
         (404, MissingAssetError, "nothing lies"),
-        (200, ReadError, "does not give parts"),
+        (200, AccessError, "does not give parts"),
         (416, CorruptAssetError, "ends too early"),
     ],
 )
@@ -664,3 +665,24 @@ def test_profile_of_the_aws_files(
     assert "AKIDLAB" in server.headers[0]["authorization"]
     with pytest.raises(AccessError, match="profile other gives no credentials"):
         read_ranges("s3://b/x", [(0, 5)], replace(QUICK, endpoint=server.url, profile="other"))
+
+
+@shows("a page in place of the file", "one asset")
+@shows("no parts of files", "archive")
+def test_a_server_of_whole_files_is_told_from_a_file_that_is_one() -> None:
+    """A page in place of a file costs one asset; a server that knows no ranges ends the run."""
+
+    class Handler(PlainHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            if self.path == "/good":
+                self.reply(206, b"x", ("Content-Range", "bytes 0-0/9"))
+            else:
+                self.reply(200, b"<html>")
+
+    with serving(Handler) as port:
+        url = f"http://127.0.0.1:{port}"
+        with pytest.raises(AccessError, match="does not give parts of files"):
+            read_ranges(f"{url}/page", [(0, 1)], QUICK)
+        assert read_ranges(f"{url}/good", [(0, 1)], QUICK) == [b"x"]
+        with pytest.raises(ReadError, match="does not give parts of files"):
+            read_ranges(f"{url}/page", [(0, 1)], QUICK)

@@ -42,6 +42,10 @@ class UnreachableError(ServiceError):
     """The server can't be reached: for good, or for some minutes."""
 
 
+class WholeFilesError(ServiceError):
+    """The server does not give parts of files: of none, or it is a page in place of one."""
+
+
 _CREDENTIALS: Final = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or choose a profile "
     "(--profile for the archive, --out-profile for the output), or use --unsigned for a public "
@@ -89,9 +93,8 @@ def translated(error: Exception, address: str) -> Exception:
         return ServiceError(place, *code)
     if isinstance(error, FileNotFoundError):
         return MissingAssetError(place, "nothing lies at this address", MISSING)
-    if kind in ("NotSupportedError", "ValueError", "InvalidPathError"):
-        cause = "the server does not give parts of files, or the address is malformed"
-        return ReadError(place, cause, "Check the address")
+    if kind in ("ValueError", "InvalidPathError"):
+        return ReadError(place, "the address is malformed", "Check the address")
     if "416 Range Not Satisfiable" in text:
         return CorruptAssetError(place, "it ends too early", REPLACE)
     return _barred(kind, text, address) or TransientReadError(
@@ -104,6 +107,9 @@ def _barred(kind: str, text: str, address: str) -> AccessError | None:
     place = clean(address)
     if any(sign in text for sign in _NO_CREDENTIALS):
         return ServiceError(place, "no credentials were found", _credentials(address))
+    if kind == "NotSupportedError":
+        remedy = "Check the address, or take another server or a folder as mirror"
+        return WholeFilesError(place, "the server does not give parts of files", remedy)
     denied = kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
     if denied or "status code: 401" in text or "status code: 403" in text:
         return DeniedError(place, "the server denies access", _credentials(address))

@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .access import Access, clean, scheme_of
 from .errors import AccessError, InputError, ReadError, TransientReadError
-from .failures import LATER, MISSING, DeniedError, ServiceError, UnreachableError, translated
+from .failures import (
+    LATER,
+    MISSING,
+    DeniedError,
+    ServiceError,
+    UnreachableError,
+    WholeFilesError,
+    translated,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -115,7 +123,8 @@ def _judged(error: Exception, address: str, access: Access) -> Exception:
         return ReadError(clean(address), "the server denies access to it alone", MISSING)
     if isinstance(error, UnreachableError) and _works(health, access):
         return TransientReadError(clean(address), "the server was out of reach", LATER)
-    if isinstance(error, ServiceError) and _is_aside(address, access):
+    of_one = isinstance(error, WholeFilesError) and _works(health, access)
+    if isinstance(error, ServiceError) and (of_one or _is_aside(address, access)):
         return error.of_one
     return error
 
