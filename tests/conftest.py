@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from timesync_xr.sample import SamplePaths
 
 settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
 settings.load_profile("patient")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a shell's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # for the processes of the tests
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
