@@ -257,7 +257,7 @@ def test_a_run_of_local_workers_ends_in_silence(archive: Archive, tmp_path: Path
     )  # fmt: skip
     first, *others = done.stderr.splitlines()
     assert re.fullmatch(
-        r"Working on the dask cluster tcp://127\.0\.0\.1:\d+(, dashboard .*)?", first
+        r"Working on the dask cluster tls://127\.0\.0\.1:\d+(, dashboard .*)?", first
     )
     assert all(re.match(r"\d+/24 plots", line) for line in others), done.stderr
     assert ("dashboard" in first) == (importlib.util.find_spec("bokeh") is not None)
