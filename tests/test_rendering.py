@@ -13,11 +13,11 @@ from timesync_xr import Filters, extract, read_ledger, repair, verify
 from timesync_xr.composites import composite_rgb
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.export import png_bytes
-from timesync_xr.landsat import COMPOSITES
+from timesync_xr.landsat import COMPOSITES, Composite
 from timesync_xr.radiometry import to_collection1
 from timesync_xr.rendering import render
 from timesync_xr.sample import SamplePaths
-from timesync_xr.styles import Styles, draw, read_styles, with_percentiles
+from timesync_xr.styles import Styles, draw, draw_each, read_styles, with_percentiles
 
 
 def contract(out: Path) -> dict[str, bytes]:
@@ -111,6 +111,17 @@ def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
     for styles, stretch in (("1.toml", "fixed"), ("0.toml", "plot")):
         with pytest.raises(ProjectError, match="use the same, or another --out folder"):
             run(styles, stretch)
+
+
+def test_bands_and_components_may_be_mixed() -> None:
+    """A channel looks the same whatever stands beside it."""
+    cube = cube_of(np.random.default_rng(3).integers(0, 65536, (2, 7, 30, 20), dtype=np.uint16))
+    limits = ((0, 4000),) * 3
+    mixed = Composite("mixed", ("swir16", "wetness", "red"), limits)
+    alone = [Composite(name, (name,) * 3, limits) for name in mixed.channels]
+    chips, *channels = draw_each(cube, [mixed, *alone])
+    for position, channel in enumerate(channels):
+        np.testing.assert_array_equal(chips[..., position], channel[..., 0])
 
 
 def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_path: Path) -> None:

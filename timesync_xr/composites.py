@@ -158,7 +158,7 @@ def draw_chips(
 ) -> list[npt.NDArray[np.uint8]]:
     """Digital numbers (..., 6, y, x) to the chips (..., y, x, 3) of each composite, fill black.
 
-    ``composites`` have channels of `SR_BANDS` or of `COMPONENTS`, else `InputError`.
+    `InputError` for a composite that is not `is_common`.
     """
     for composite in composites:
         _check_channels(composite)
@@ -171,9 +171,14 @@ def draw_chips(
     return chips
 
 
-def _check_channels(composite: Composite) -> None:
+def is_common(composite: Composite) -> bool:
+    """Whether all channels are bands or all are components: what `draw_chips` draws."""
     channels = set(composite.channels)
-    if not (channels <= set(COMPONENTS) or channels <= set(SR_BANDS)):
+    return channels <= set(COMPONENTS) or channels <= set(SR_BANDS)
+
+
+def _check_channels(composite: Composite) -> None:
+    if not is_common(composite):
         raise InputError(
             f"composite {composite.name!r} has channels {composite.channels}: take all three from "
             f"{', '.join(SR_BANDS)} or all three from {', '.join(COMPONENTS)}"

@@ -32,6 +32,7 @@ from .composites import (
     COMPONENTS,
     composite_rgb,
     draw_chips,
+    is_common,
     select_bands,
     stretch,
     tasseled_cap,
@@ -157,8 +158,7 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:
     """RGB chips of a cube like those of `composite_rgb`, of any channels of this module."""
-    channels = set(composite.channels)
-    if channels <= set(SR_BANDS) or channels <= set(COMPONENTS):
+    if is_common(composite):
         return composite_rgb(cube, composite)
     fill = (select_bands(cube, SR_BANDS) == FILL).any("band")
     layers = [
@@ -172,7 +172,7 @@ def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:
 
 def draw_each(cube: xr.DataArray, composites: Sequence[Composite]) -> list[npt.NDArray[np.uint8]]:
     """Chips (time, y, x, 3) of a cube (time, band, y, x) in memory, of each composite."""
-    common = [c for c in composites if set(c.channels) <= {*SR_BANDS, *COMPONENTS}]
+    common = [c for c in composites if is_common(c)]
     bands = select_bands(cube, SR_BANDS).transpose("time", "band", "y", "x")
     chips = dict(zip(common, draw_chips(bands.to_numpy(), common), strict=True))
     return [chips[c] if c in chips else draw(cube, c).to_numpy() for c in composites]
