@@ -13,13 +13,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from .access import Access
+from .composites import is_fill_pixel
 from .errors import ProjectError, ReadError
 from .filters import NOT_CLEAR, Filters
 from .folder import OUT_ACCESS, Folder, open_folder
+from .landsat import QA_BAND
 from .observations import Plan
 from .radiometry import is_clear, is_fill
+from .spectra import plot_pixel
 
 WRITTEN: Final = "written"
 FILL_AT_PLOT: Final = "fill at plot"
@@ -148,6 +152,17 @@ def take_over(
     settled = np.flatnonzero(open_ & ~account["day"].isin(changed))
     columns = ["outcome", *PIXELS]
     account.loc[settled, columns] = same.loc[settled, columns].to_numpy()
+
+
+def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
+    """The columns `PIXELS`, as text, of each observation of a cube (time, band, y, x) in memory."""
+    qa = cube.sel(band=QA_BAND)
+    size = cube.sizes["y"] * cube.sizes["x"]
+    told = [plot_pixel(qa).to_numpy().astype(str).tolist()]
+    for where in (is_fill_pixel(cube), is_clear(qa)):
+        counts = np.count_nonzero(where.to_numpy(), axis=(1, 2))
+        told.append([f"{count / size:.4f}" for count in counts])
+    return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
 
 
 def with_items_left_out(account: pd.DataFrame, plan: Plan) -> pd.DataFrame:

@@ -117,6 +117,11 @@ def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     return values.isel(band=[names.index(b) for b in bands])
 
 
+def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
+    """Where a chip is black: fill in any of the surface reflectance bands. Lazy in, lazy out."""
+    return (select_bands(cube, SR_BANDS) == FILL).any("band")
+
+
 def _tasseled_cap_weights(name: str) -> npt.NDArray[np.float64]:
     """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
     try:

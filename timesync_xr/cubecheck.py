@@ -7,14 +7,14 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from .account import PIXELS, WRITTEN
+from .account import WRITTEN, measure_pixels
 from .composites import select_bands
 from .cubes import CHUNK_TIMES, is_in_cube, whole_cube
 from .errors import TimesyncError
 from .folder import Folder
-from .landsat import CSV_BANDS, FILL, QA_BAND, SR_BANDS
+from .landsat import CSV_BANDS, QA_BAND, SR_BANDS
 from .plots import Plot
-from .radiometry import contract_qa, is_clear, to_collection1
+from .radiometry import contract_qa, to_collection1
 from .spectra import plot_pixel
 
 _PART = 2 * CHUNK_TIMES
@@ -71,13 +71,9 @@ def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame, size: tuple[in
 
 def _check_pixels(cube: xr.DataArray, wanted: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Compare some observations with their rows of the account; return their plot pixels."""
-    qa, pixel = cube.sel(band=QA_BAND), plot_pixel(cube)
-    fill = (select_bands(cube, SR_BANDS) == FILL).any("band")
-    shares = [share.mean(("y", "x")).to_numpy() for share in (fill, is_clear(qa))]
-    told = [plot_pixel(qa).to_numpy().astype(str)]
-    told += [np.array([f"{value:.4f}" for value in share]) for share in shares]
-    for name, found in zip(PIXELS, told, strict=True):
-        wrong = np.flatnonzero(wanted[name].to_numpy(str) != found)
+    pixel = plot_pixel(cube)
+    for name, found in measure_pixels(cube).items():
+        wrong = np.flatnonzero(wanted[name].to_numpy(str) != found.to_numpy(str))
         if len(wrong):
             row = wanted.iloc[wrong[0]]
             raise BrokenCubeError(

@@ -21,11 +21,11 @@ from .account import (
     FAILED,
     FILL_AT_PLOT,
     OTHER_PLATFORM,
-    PIXELS,
     REFUSED,
     WRITTEN,
     Rows,
     is_open,
+    measure_pixels,
     note_failure,
     note_plot_pixel,
     read_kept_account,
@@ -34,7 +34,7 @@ from .account import (
     with_items_left_out,
     write_account,
 )
-from .composites import select_bands
+from .composites import is_fill_pixel
 from .cube import read_cube
 from .cubes import (
     CubeBuilder,
@@ -50,10 +50,10 @@ from .export import chip_path, csv_files, png_bytes, spectra_path
 from .filters import Filters
 from .folder import Folder
 from .grid import ChipGrid, get_region
-from .landsat import BANDS, COMPOSITES, FILL, PLATFORM_AGE, QA_BAND, SR_BANDS, Composite
+from .landsat import BANDS, COMPOSITES, PLATFORM_AGE, QA_BAND, Composite
 from .observations import Plan, plan_observations
 from .plots import Plot
-from .radiometry import contract_qa, is_clear
+from .radiometry import contract_qa
 from .spectra import plot_pixel, spectral_table
 from .styles import draw_each
 
@@ -300,7 +300,7 @@ def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder
     """
     table = spectral_table(cube, plot.project_id, plot.plot_id)
     chosen = table.loc[choose_platforms(_at(cube, table.index))]
-    made = _measured(cube).assign(outcome=FILL_AT_PLOT)
+    made = measure_pixels(cube).assign(outcome=FILL_AT_PLOT)
     made.loc[table.index, "outcome"] = OTHER_PLATFORM
     made.loc[chosen.index, "outcome"] = WRITTEN
     taken = _at(cube, chosen.index)
@@ -320,28 +320,6 @@ def _at(cube: xr.DataArray, steps: pd.Index) -> xr.DataArray:
     return cube if len(steps) == cube.sizes["time"] else cube.isel(time=steps)
 
 
-def _measured(cube: xr.DataArray) -> pd.DataFrame:
-    """The columns `PIXELS` of the account of each observation, as text."""
-    qa = cube.sel(band=QA_BAND)
-    size = cube.sizes["y"] * cube.sizes["x"]
-    counts = [_count(_is_fill_pixel(cube)), _count(is_clear(qa))]
-    shares = [[f"{count / size:.4f}" for count in part] for part in counts]
-    return pd.DataFrame(
-        dict(zip(PIXELS, [plot_pixel(qa).to_numpy().astype(str), *shares], strict=True))
-    )
-
-
-def _count(where: xr.DataArray) -> list[int]:
-    """How many pixels of each chip hold."""
-    counts: list[int] = np.count_nonzero(where.to_numpy(), axis=(1, 2)).tolist()
-    return counts
-
-
-def _is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
-    """Where a chip is black: fill in any of the surface reflectance bands."""
-    return (select_bands(cube, SR_BANDS) == FILL).any("band")
-
-
 def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     """Which observation of each day gets the files, where two platforms saw the plot.
 
@@ -354,7 +332,7 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
         return np.ones(len(ranks), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
     ranks["unusable"] = contract_qa(plot_pixel(cube).sel(band=QA_BAND)).to_numpy()
-    ranks["fill"] = _is_fill_pixel(cube).sum(("y", "x")).to_numpy()
+    ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
     ranks["age"] = -np.array(age)
     best = ranks.sort_values(["day", "unusable", "fill", "age"]).drop_duplicates("day").index
     return np.isin(np.arange(len(ranks)), best)

@@ -33,13 +33,14 @@ from .composites import (
     composite_rgb,
     draw_chips,
     is_common,
+    is_fill_pixel,
     select_bands,
     stretch,
     tasseled_cap,
 )
 from .errors import InputError
 from .ids import id_problem
-from .landsat import COMPOSITES, FILL, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
+from .landsat import COMPOSITES, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
 from .radiometry import is_clear, to_collection1
 from .spelling import did_you_mean
 
@@ -160,7 +161,7 @@ def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:
     """RGB chips of a cube like those of `composite_rgb`, of any channels of this module."""
     if is_common(composite):
         return composite_rgb(cube, composite)
-    fill = (select_bands(cube, SR_BANDS) == FILL).any("band")
+    fill = is_fill_pixel(cube)
     layers = [
         stretch(channel_values(cube, channel).fillna(low), low, high).where(~fill, 0)
         for channel, (low, high) in zip(composite.channels, composite.limits, strict=True)
@@ -203,9 +204,7 @@ def with_percentiles(
     """
     counts = np.zeros((3, 2**16), dtype=np.int64)
     for cube in cubes:
-        known = is_clear(cube.sel(band=QA_BAND)) & (select_bands(cube, SR_BANDS) != FILL).all(
-            "band"
-        )
+        known = is_clear(cube.sel(band=QA_BAND)) & ~is_fill_pixel(cube)
         for count, channel in zip(counts, composite.channels, strict=True):
             values = channel_values(cube, channel).to_numpy()[known.to_numpy()]
             steps = np.rint(values[np.isfinite(values)] * _steps(channel)) + 2**15
