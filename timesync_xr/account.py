@@ -160,7 +160,7 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
     size = cube.sizes["y"] * cube.sizes["x"]
     told = [plot_pixel(qa).to_numpy().astype(str).tolist()]
     for where in (is_fill_pixel(cube), is_clear(qa)):
-        counts = np.count_nonzero(where.to_numpy(), axis=(1, 2))
+        counts = map(np.count_nonzero, where.to_numpy())
         told.append([f"{count / size:.4f}" for count in counts])
     return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
 

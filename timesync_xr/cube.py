@@ -7,7 +7,7 @@ of ARD lies on the native grid and nothing is to be guessed, snapped or warped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -100,17 +100,26 @@ def build_cube(plan: Plan, access: Access) -> xr.DataArray:
     return _labelled(plan, _merged(plan, chunks, access), BANDS)
 
 
-def read_cube(plan: Plan, access: Access, bands: Sequence[str] = BANDS) -> xr.DataArray:
-    """The cube of a plan in memory: what `build_cube` has dask do for a chunk, done at once."""
+def begin_cube(
+    plan: Plan, access: Access, bands: Sequence[str] = BANDS
+) -> Callable[[], xr.DataArray]:
+    """Begin to fetch what is remote; return the function that gives the cube in memory.
+
+    It does at once, in the thread that calls it, what `build_cube` has dask do.
+    """
     spec = _image_spec(plan, bands)
     readers = [
         RecordReader(url=assets, spec=spec, access=access)
         for assets in _assets(plan.records, bands)
     ]
-    images = np.empty((len(readers), 1, *spec.shape), _DTYPE)
-    for reader, (image,) in zip(readers, images, strict=True):
-        reader.read_into(image)
-    return _labelled(plan, _merge_images(images, _first_records(plan), bands), bands)
+
+    def read() -> xr.DataArray:
+        images = np.empty((len(readers), 1, *spec.shape), _DTYPE)
+        for reader, (image,) in zip(readers, images, strict=True):
+            reader.read_into(image)
+        return _labelled(plan, _merge_images(images, _first_records(plan), bands), bands)
+
+    return read
 
 
 _DTYPE = np.dtype(np.uint16)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, TypeVar
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +31,7 @@ from .account import (
     write_account,
 )
 from .composites import is_fill_pixel
-from .cube import read_cube
+from .cube import begin_cube
 from .cubes import (
     CubeBuilder,
     cube_attributes,
@@ -66,13 +62,8 @@ _BATCH = 24
 _CUBE_BATCH = 20
 """The same where a cube is kept, for which the pixels of a few batches wait in memory."""
 
-_THREADS = min(8, 1 + (os.cpu_count() or 1))
-"""Batches of a plot that are worked on at the same time: one more than can compute, to wait."""
-
-Made = TypeVar("Made")
-
-_LAST_WRITES = 5.0
-"""Seconds that a run which ends early waits for the files it is writing."""
+_AHEAD = 2
+"""Batches that are fetched while one is worked on."""
 
 _PIXELS_BATCH = 256
 """Observations whose plot pixel is looked at together."""
@@ -168,12 +159,12 @@ def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
     """
     rows = np.flatnonzero(is_open(account))
     pixels = plan.select(is_open(account)).at_plot_pixel()
-    for part in pixels.chunks(_PIXELS_BATCH):
-        for where, cube in _computed(pixels, part, request.access, (QA_BAND,)):
-            if isinstance(cube, ReadError):
-                note_failure(account, rows[where], cube)
-            else:
-                note_plot_pixel(account, rows[where], cube.to_numpy().ravel(), request.filters)
+    parts = pixels.chunks(_PIXELS_BATCH)
+    for part, cube in _read_ahead(pixels, parts, request.access, (QA_BAND,)):
+        if isinstance(cube, ReadError):
+            note_failure(account, rows[part], cube)
+        else:
+            note_plot_pixel(account, rows[part], cube.to_numpy().ravel(), request.filters)
 
 
 def _export_with_cube(
@@ -211,85 +202,55 @@ def _export(
     rows = np.flatnonzero(chosen)
     todo = plan.select(chosen)
 
-    stopped, writing = threading.Event(), threading.Semaphore(_THREADS)
-
-    def export(part: slice) -> list[_Done]:
-        done: list[_Done] = []
-        for where, made in _computed(todo, part, request.access, BANDS):
-            with writing:
-                if stopped.is_set():  # the run has ended: write no more
-                    break
-                if isinstance(made, ReadError):
-                    done.append(_Done(rows[where], made, None))
-                else:
-                    told = write_chips(made, plot, request, folder)
-                    done.append(_Done(rows[where], told, made.to_numpy() if keep else None))
-        return done
-
-    threads = ThreadPoolExecutor(_THREADS)
-    try:
-        size = _BATCH if keep is None else _CUBE_BATCH
-        for batch in _in_turn(threads, export, todo.chunks(size)):
-            for done in batch:
-                if isinstance(done.told, ReadError):
-                    note_failure(account, done.rows, done.told)
-                else:
-                    account.loc[done.rows, list(done.told.columns)] = done.told.to_numpy()
-                    if keep is not None and done.pixels is not None:
-                        seen = (done.told["outcome"] != FILL_AT_PLOT).to_numpy()
-                        keep(done.rows[seen], done.pixels[seen])
-                yield len(done.rows)
-    finally:
-        stopped.set()
-        threads.shutdown(wait=False, cancel_futures=True)  # a read may wait for minutes
-        end = time.monotonic() + _LAST_WRITES
-        for _ in range(_THREADS):  # but what is being written is waited for
-            writing.acquire(timeout=max(0.0, end - time.monotonic()))
+    size = _BATCH if keep is None else _CUBE_BATCH
+    for part, made in _read_ahead(todo, todo.chunks(size), request.access, BANDS):
+        if isinstance(made, ReadError):
+            note_failure(account, rows[part], made)
+        else:
+            told = write_chips(made, plot, request, folder)
+            account.loc[rows[part], list(told.columns)] = told.to_numpy()
+            if keep is not None:
+                seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
+                keep(rows[part][seen], made.to_numpy()[seen])
+        del made  # before the next part takes memory
+        yield part.stop - part.start
 
 
-class _Done(NamedTuple):
-    """Some observations that are done."""
-
-    rows: Rows
-    """Where they stand in the account."""
-    told: pd.DataFrame | ReadError
-    """What `write_chips` tells of them, or which of their assets can't be read."""
-    pixels: npt.NDArray[np.uint16] | None
-    """Their pixels, where a cube is to be kept."""
-
-
-def _in_turn(
-    threads: ThreadPoolExecutor, work: Callable[[slice], Made], parts: Iterable[slice]
-) -> Iterator[Made]:
-    """Results in the order of the parts; few are begun ahead, so that few wait in memory."""
-    running: deque[Future[Made]] = deque()
-    for part in parts:
-        running.append(threads.submit(work, part))
-        if len(running) > _THREADS:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
-def _computed(
-    plan: Plan, part: slice, access: Access, bands: tuple[str, ...]
+def _read_ahead(
+    plan: Plan, parts: Iterable[slice], access: Access, bands: tuple[str, ...]
 ) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
-    """Part of a plan as a cube in memory; day by day where an asset can't be read.
+    """Parts of a plan as cubes in memory, in order; day by day where an asset can't be read.
 
-    Yields the rows of ``plan.observations`` with their cube, or with the error of a day.
+    Yields the rows of ``plan.observations`` with their cube, or with the error of a day. While one
+    part is worked on, what is remote is fetched for the next ones. The work itself is done by the
+    caller's thread alone: several would wait for the interpreter's lock more than they compute.
     """
-    inside = np.zeros(len(plan.observations), dtype=bool)
-    inside[part] = True
-    smaller = plan.select(inside)
+    begun: deque[tuple[slice, Callable[[], xr.DataArray]]] = deque()
+    for part in parts:
+        begun.append((part, begin_cube(plan.part(part), access, bands)))
+        if len(begun) > _AHEAD:
+            yield from _read(plan, *begun.popleft(), access, bands)
+    while begun:
+        yield from _read(plan, *begun.popleft(), access, bands)
+
+
+def _read(
+    plan: Plan,
+    part: slice,
+    read: Callable[[], xr.DataArray],
+    access: Access,
+    bands: tuple[str, ...],
+) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
+    """One part for `_read_ahead`."""
     try:
-        yield part, read_cube(smaller, access, bands)
+        yield part, read()
     except ReadError as error:
-        days = [slice(part.start + d.start, part.start + d.stop) for d in smaller.chunks(1)]
+        days = plan.part(part).chunks(1)
         if len(days) == 1:
             yield part, error
             return
-        for day in days:
-            yield from _computed(plan, day, access, bands)
+        for day in (slice(part.start + d.start, part.start + d.stop) for d in days):
+            yield from _read(plan, day, begin_cube(plan.part(day), access, bands), access, bands)
 
 
 def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder) -> pd.DataFrame:
@@ -307,11 +268,14 @@ def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder
     chips = draw_each(taken, request.composites if "png" in request.products else ())
     lines = csv_files(chosen) if "csv" in request.products else []
     days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
-    for position, day in enumerate(days):
-        contents = [png_bytes(chip[position]) for chip in chips]
-        contents += lines[position : position + 1]
-        for path, data in zip(request.paths(plot, day), contents, strict=True):
-            folder.write(path, data)
+    paths = [request.paths(plot, day) for day in days]
+    folder.write_all(
+        (path, png_bytes(chip[step]))
+        for step, of_day in enumerate(paths)
+        for path, chip in zip(of_day[: len(chips)], chips, strict=True)
+    )
+    if lines:  # after the chips, see `Request.paths`
+        folder.write_all((of_day[-1], line) for of_day, line in zip(paths, lines, strict=True))
     return made
 
 

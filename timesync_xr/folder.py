@@ -52,6 +52,7 @@ class Folder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
+        self._temporary = self._path(_TEMPORARY)
         self._made: set[Path] = set()
 
     def __reduce__(self) -> tuple[type[Folder], tuple[object, ...]]:
@@ -83,15 +84,21 @@ class Folder:
 
     def write(self, path: str, data: bytes) -> None:
         """Put a file in place: it appears under its name with all its bytes, or not at all."""
-        target, temporary = self._path(path), self._path(_TEMPORARY)
-        part = temporary / uuid4().hex  # many machines may share the folder
+        target, temporary = self._path(path), self._temporary
+        part = f"{temporary}/{uuid4().hex}"  # many machines may share the folder
         try:
             self._make(temporary)
             self._make(target.parent)
-            part.write_bytes(data)
-            part.replace(target)
+            with open(part, "wb") as file:  # pathlib's own takes twice as long
+                file.write(data)
+            os.replace(part, target)
         except OSError as error:
             raise _no_writing(target, error) from error
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Put files in place, each as `write` does."""
+        for path, data in files:
+            self.write(path, data)
 
     def read(self, path: str) -> bytes:
         """The bytes of a file; ``FileNotFoundError`` where there is none."""
@@ -115,7 +122,7 @@ class Folder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder of this machine, from which `place` moves trees."""
-        path = self._path(_TEMPORARY) / uuid4().hex
+        path = self._temporary / uuid4().hex
         try:
             path.mkdir(parents=True)
             yield path
@@ -146,7 +153,7 @@ class Folder:
 
     def clear_temporary(self) -> None:
         """Remove what a killed run left half-written."""
-        shutil.rmtree(self._path(_TEMPORARY), ignore_errors=True)
+        shutil.rmtree(self._temporary, ignore_errors=True)
         self._made.clear()
 
     def _make(self, folder: Path) -> None:

@@ -63,6 +63,12 @@ class Plan:
             observations=self.observations[chosen].reset_index(drop=True),
         )
 
+    def part(self, rows: slice) -> Plan:
+        """The plan of a run of observations."""
+        chosen = np.zeros(len(self.observations), dtype=bool)
+        chosen[rows] = True
+        return self.select(chosen)
+
     def at_plot_pixel(self) -> Plan:
         """The observations whose tile holds the plot, over the plot pixel alone."""
         own = self.select(self.observations["at_plot"])

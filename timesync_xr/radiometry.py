@@ -83,7 +83,11 @@ def is_clear(qa: Array) -> Array:
     than `contract_qa`. Any shape, lazy in, lazy out.
     """
     return _elementwise(
-        _clear_table().take, qa, np.bool_, "is_clear", "clear or water, by every bit of QA_PIXEL"
+        partial(_look_up, _clear_table()),
+        qa,
+        np.bool_,
+        "is_clear",
+        "clear or water, by every bit of QA_PIXEL",
     )
 
 
@@ -118,7 +122,11 @@ def qa_grade(qa: Array) -> Array:
     """
     classes = ", ".join(f"{grade} {name}" for name, grade in GRADES.items())
     return _elementwise(
-        _grade_table().take, qa, np.uint8, "grade", f"TimeSync v4's class: {classes}"
+        partial(_look_up, _grade_table()),
+        qa,
+        np.uint8,
+        "grade",
+        f"TimeSync v4's class: {classes}",
     )
 
 
@@ -145,6 +153,12 @@ def _grade_table() -> npt.NDArray[np.uint8]:
 def _clear_table() -> npt.NDArray[np.bool_]:
     """Whether each of the 65,536 values of QA_PIXEL is clear."""
     return _grade_table() <= GRADES["water"]
+
+
+def _look_up(table: npt.NDArray[Any], qa: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    # each uint16 is a place of the table, so that none needs to be checked
+    found: npt.NDArray[Any] = table.take(qa, mode="clip" if qa.dtype == np.uint16 else "raise")
+    return found
 
 
 def _two_bits(shift: int, qa: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -152,8 +151,8 @@ def _render_plot(
     _remove_others(account, plot, target, request)
     with whole_cube(source, plot) as cube:
         request = replace(request, composites=drawn.of_plot(cube).composites)
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda part: write_chips(part, plot, request, target), _parts(cube)))
+        for part in _parts(cube):
+            write_chips(part, plot, request, target)
     write_account(target, plot.project_id, plot.plot_id, account)
     return len(account)
 
