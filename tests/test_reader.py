@@ -33,6 +33,7 @@ from timesync_xr.errors import (
     ReadError,
     TransientReadError,
 )
+from timesync_xr.landsat import QA_BAND
 from timesync_xr.reader import Asset, RecordReader
 
 LEFT, TOP = -2115585, 2714805
@@ -264,6 +265,17 @@ def server(archive: Path) -> Iterator[Counting]:
     yield counting
     made.shutdown()
     made.server_close()
+
+
+def test_requests_of_qa_pixel(server: Counting) -> None:
+    access = Access(mirrors=((BUCKET, server.url),))
+    qa = asset("red", QA_BAND)
+    read_pixels(qa, 257, 267, 1, 1, access)
+    assert len(server.requests) == 2  # header and block
+    assert server.requests[1][3] < 8 * 1024
+    found = read_pixels(qa, 130, 140, 255, 255, access)
+    np.testing.assert_array_equal(found, texture(EDGE, EDGE)[140:395, 130:385])
+    assert len(server.requests) == 3  # the other blocks, and what little lies between
 
 
 @pytest.mark.parametrize("keep_blocks", [False, True])

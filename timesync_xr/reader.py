@@ -47,6 +47,10 @@ _ROUNDS: Final = 3
 """Further reads that a header may take: its directory, its long values, and one to spare."""
 
 
+_SPARE: Final = 16 * 1024
+"""Bytes between blocks of QA_PIXEL, which are small, that cost less than a further request."""
+
+
 @dataclass(frozen=True)
 class Asset:
     """One band of one STAC item: a raster of a whole ARD tile."""
@@ -130,9 +134,7 @@ def _fetch(address: str, asset: Asset, window: Window, access: Access) -> _Loade
             header = _fetch_header(address, access)
             state.headers.put(key, header)
         _check_grid(header, asset)
-        return header, _fetch_blocks(
-            state.kept_blocks(asset, access), address, find_blocks(header, window), access
-        )
+        return header, _fetch_blocks(asset, address, find_blocks(header, window), access)
 
 
 def _fetch_header(address: str, access: Access) -> TiffHeader:
@@ -159,8 +161,9 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
 
 
 def _fetch_blocks(
-    kept: Cache[bytes] | Spool, address: str, blocks: list[tiff.Block], access: Access
+    asset: Asset, address: str, blocks: list[tiff.Block], access: Access
 ) -> dict[int, bytes]:
+    kept = _state().kept_blocks(asset, access)
     keep = not is_file(address)  # the system itself keeps the files that were read last
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
@@ -171,7 +174,8 @@ def _fetch_blocks(
         elif block.stop > block.start:
             missing.append(block)
     if missing:
-        fetched = read_ranges(address, [(b.start, b.stop) for b in missing], access)
+        ranges = [(block.start, block.stop) for block in missing]
+        fetched = read_ranges(address, ranges, access, spare=_SPARE if asset.band == QA_BAND else 0)
         for block, data in zip(missing, fetched, strict=True):
             found[block.number] = data
             if keep:
