@@ -18,12 +18,12 @@ from timesync_xr.contents import (
     csv_line,
     in_order,
     open_contents,
-    plot_order,
     read_row,
     read_rows,
 )
 from timesync_xr.errors import ProjectError
 from timesync_xr.folder import Folder
+from timesync_xr.ids import id_order
 from timesync_xr.spectra import CSV_COLUMNS
 
 ONE = Observation("1211", "7", "2020-07-01")
@@ -33,18 +33,18 @@ FOUND = Written("2020-07-01", 2020, 183, "LC08", "0309", ONE.date)
 def test_numbers_come_first_by_their_value_and_then_text() -> None:
     ids = ["b", "10", "9", "a", "7", "-1", "07", "2.5", "1e3", "٣", "A"]
     ordered = ["-1", "2.5", "07", "7", "9", "10", "1e3", "A", "a", "b", "٣"]
-    assert sorted(ids, key=plot_order) == ordered
+    assert sorted(ids, key=id_order) == ordered
 
 
 @given(st.lists(st.integers(-(10**30), 10**30)))
 def test_whole_numbers_are_ordered_as_numbers(numbers: list[int]) -> None:
-    assert sorted(map(str, numbers), key=plot_order) == list(map(str, sorted(numbers)))
+    assert sorted(map(str, numbers), key=id_order) == list(map(str, sorted(numbers)))
 
 
 @given(st.lists(st.text(max_size=5)))
 def test_order_is_the_same_whatever_it_starts_from(ids: list[str]) -> None:
     backwards = ids[::-1]
-    assert sorted(ids, key=plot_order) == sorted(backwards, key=plot_order)
+    assert sorted(ids, key=id_order) == sorted(backwards, key=id_order)
 
 
 def test_a_good_row_is_kept_byte_by_byte(tmp_path: Path) -> None:

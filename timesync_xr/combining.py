@@ -92,7 +92,7 @@ def combine(
     Combined
         Files, counts, and what had to be left out. The files of a year have no header; the columns
         are ``server_project_id`` and those of the contract, the rows sorted by plot id
-        (`timesync_xr.contents.plot_order`), then day of the year, then project id. Every row is
+        (`timesync_xr.ids.id_order`), then day of the year, then project id. Every row is
         that of the observation's CSV, byte by byte. ``spectra.csv`` (with a header) and
         ``spectra.parquet`` hold the rows sorted by plot id, project id and date.
 

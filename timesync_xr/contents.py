@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -27,6 +26,7 @@ from .account import WRITTEN, read_kept_account
 from .errors import NoProjectError
 from .export import spectra_path
 from .folder import OUT_ACCESS, Folder, open_folder
+from .ids import id_order
 from .landsat import COMPOSITES, CSV_BANDS
 from .ledger import COMPLETE, read_ledger
 from .radiometry import collection1_table
@@ -50,7 +50,6 @@ _SHOWN = 5
 """How many plots of a kind are named."""
 
 _HEADER = ",".join(CSV_COLUMNS).encode() + b"\n"
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _LOWEST, _HIGHEST = (int(value) for value in collection1_table()[[0, -1]])
 _VALUES = re.compile(rb"(?:-?\d+,){6}[01],", re.ASCII)
 
@@ -113,7 +112,7 @@ class Contents:
     chip_size: tuple[int, int]
     """Width and height of its chips in pixels."""
     plots: pd.DataFrame
-    """Its ledger, a table of `read_ledger` in the order of `plot_order`."""
+    """Its ledger, a table of `read_ledger` in the order of `timesync_xr.ids.id_order`."""
     composites: tuple[str, ...]
     """Names of the composites of its chips."""
     as_ever: frozenset[str]
@@ -158,10 +157,7 @@ def open_contents(project: str | Path, access: Access = OUT_ACCESS) -> Contents:
     try:
         settings = json.loads(folder.read("ledger/project.json"))
     except FileNotFoundError:
-        raise NoProjectError(
-            f"{project} has no ledger, so it is no project or an empty one: give the folder that "
-            "timesync-xr extract --out made"
-        ) from None
+        raise NoProjectError(project) from None
     order = sorted(range(len(plots)), key=lambda i: _key(plots.iloc[i]))
     width, height = settings["chip_size"]
     usual = {c.name: [list(c.channels), [list(pair) for pair in c.limits]]
@@ -185,18 +181,7 @@ def has_product(plots: pd.DataFrame, product: str) -> pd.Series:
 
 
 def _key(row: Any) -> tuple[Any, ...]:
-    return (*plot_order(row["plot_id"]), row["project_id"])
-
-
-def plot_order(plot_id: str) -> tuple[int, Decimal, str]:
-    """What plots are sorted by: ids that are numbers by their value, then all others as text.
-
-    A number is made of digits, with a sign and a decimal point at most. Ids of the same value
-    ("7", "07") are ordered as text; text is ordered by code points.
-    """
-    if _NUMBER.fullmatch(plot_id):
-        return 0, Decimal(plot_id), plot_id
-    return 1, Decimal(0), plot_id
+    return (*id_order(row["plot_id"]), row["project_id"])
 
 
 def written_observations(account: pd.DataFrame) -> list[Written]:
@@ -209,9 +194,9 @@ def written_observations(account: pd.DataFrame) -> list[Written]:
 
 
 def read_rows(contents: Contents) -> Iterator[PlotRows]:
-    """The rows of all plots in the order of `plot_order`, a few plots ahead of who takes them.
+    """The rows of all plots in their order (`timesync_xr.ids.id_order`).
 
-    Plots that were made without csv have none.
+    They are read a few plots ahead of who takes them. Plots that were made without csv have none.
     """
     made = contents.plots[has_product(contents.plots, "csv")]
     plots = list(zip(made["project_id"], made["plot_id"], strict=True))
@@ -258,7 +243,7 @@ def _row_problem(data: bytes, project_id: str, plot_id: str, written: Written) -
 
 
 def read_spectra(project: str | Path, access: Access = OUT_ACCESS) -> pd.DataFrame:
-    """All rows of a project in one table, by plot (`plot_order`) and date.
+    """All rows of a project in one table, by plot (`timesync_xr.ids.id_order`) and date.
 
     Columns `timesync_xr.spectra.CSV_COLUMNS`: ids, ``sensor``, ``hv`` and ``date`` as text, the
     rest as integers; values in the Collection 1 range. Meant for projects that fit in memory;

@@ -1,15 +1,17 @@
-"""Ids of projects and plots: which of them can name files."""
+"""Ids of projects and plots: which of them can name files, and their order."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final
 
 LONGEST_ID: Final = 100
 """Bytes (UTF-8) that a project or plot id may have, so that every file name stays under 255."""
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 
 
@@ -36,3 +38,14 @@ def _id_problems(text: str) -> Iterator[str]:
         yield f"begins with {found[1]!r}, which Windows keeps for a device: rename it"
     if len(text.encode()) > LONGEST_ID:
         yield f"is longer than {LONGEST_ID} bytes: shorten it"
+
+
+def id_order(text: str) -> tuple[int, Decimal, str]:
+    """What projects and plots are sorted by: numbers by their value, then all others as text.
+
+    A number is made of digits, with a sign and a decimal point at most. Ids of the same value
+    ("7", "07") are ordered as text; text is ordered by code points.
+    """
+    if _NUMBER.fullmatch(text):
+        return 0, Decimal(text), text
+    return 1, Decimal(0), text

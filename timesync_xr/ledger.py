@@ -34,6 +34,7 @@ from .account import (
 )
 from .errors import NoProjectError, ProjectError
 from .folder import OUT_ACCESS, Folder, open_folder
+from .ids import id_order
 from .plots import Plot
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
@@ -160,7 +161,9 @@ class Ledger:
 
     def table(self) -> pd.DataFrame:
         """The table of plots, with `COLUMNS`; its order is that of the ids, however it was made."""
-        return _table([self.rows[key] for key in sorted(self.rows, key=_by_length)])
+        return _table(
+            [self.rows[key] for key in sorted(self.rows, key=lambda key: [*map(id_order, key)])]
+        )
 
     def close(self) -> None:
         """Bring ``plots.csv`` up to date."""
@@ -188,10 +191,7 @@ def read_ledger(project: str, access: Access = OUT_ACCESS) -> pd.DataFrame:
     """
     folder = open_folder(project, access)
     if not folder.names("ledger"):
-        raise NoProjectError(
-            f"{project} has no ledger, so it is no project or an empty one: give the folder that "
-            "timesync-xr extract --out made"
-        )
+        raise NoProjectError(project)
     return _table(_rows(folder))
 
 
@@ -225,11 +225,6 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _by_length(key: tuple[str, str]) -> list[tuple[int, str]]:
-    """Sorts ids that are numbers as numbers."""
-    return [(len(text), text) for text in key]
 
 
 def _csv(table: pd.DataFrame) -> bytes:

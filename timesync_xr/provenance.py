@@ -68,7 +68,7 @@ def observation_table(
     -------
     pandas.DataFrame
         A row per observation, written or not, and per item that is part of none; by plot
-        (`timesync_xr.contents.plot_order`), within it by time. Columns `OBSERVATION_COLUMNS`:
+        (`timesync_xr.ids.id_order`), within it by time. Columns `OBSERVATION_COLUMNS`:
 
         - project_id, plot_id, day (``YYYY-MM-DD``, UTC), year, doy; with them rows of the contract
           (`read_spectra`) find theirs among those whose outcome is ``written``

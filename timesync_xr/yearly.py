@@ -29,7 +29,7 @@ def annual_of_project(
 
     ``project``, ``plots`` and ``access`` are those of `observation_table`, everything else is that
     of `annual`. What was written is read: values from the files of the contract, and the grade of
-    each from its account. Plots by `timesync_xr.contents.plot_order`; a plot without any
+    each from its account. Plots by `timesync_xr.ids.id_order`; a plot without any
     observation has no rows.
     """
     contents = open_contents(project, access)

@@ -11,6 +11,7 @@ import click
 from ..cli import COMPLETE, INCOMPLETE, is_quiet
 from .cluster_options import chosen_cluster, cluster_options
 from .filter_options import filter_options
+from .grid_options import chip_size_option, region_option
 from .s3_options import out_s3_options, s3_options
 
 
@@ -37,27 +38,13 @@ from .s3_options import out_s3_options, s3_options
     help="Read assets whose address starts with OLD below NEW instead: a folder, a bucket or an "
     "http address. May be given several times.",
 )
-@click.option(
-    "--region",
-    type=click.Choice(["CU", "AK", "HI"], case_sensitive=False),
-    default="CU",
-    show_default=True,
-    help="ARD grid: conterminous U.S., Alaska or Hawaii.",
-)
+@region_option
 @click.option(
     "--datetime",
     metavar="START/END",
     help="Dates to take, either end open (2010/.., ../1999-12-31). Default: 1982 to now.",
 )
-@click.option(
-    "--chip-size",
-    nargs=2,
-    type=int,
-    default=(255, 255),
-    show_default=True,
-    metavar="WIDTH HEIGHT",
-    help="Pixels of a chip. TimeSync's client expects 255 255.",
-)
+@chip_size_option
 @click.option(
     "--products",
     default="png,csv",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..cli import is_quiet
+from .grid_options import region_option
 from .s3_options import out_s3_options
 
 
@@ -25,13 +26,7 @@ from .s3_options import out_s3_options
     show_default=True,
     help="Give each packet its part of PROJECT: as hard links, which need no space, or as copies.",
 )
-@click.option(
-    "--region",
-    type=click.Choice(["CU", "AK", "HI"], case_sensitive=False),
-    default="CU",
-    show_default=True,
-    help="ARD grid of PLOTS.csv.",
-)
+@region_option
 @out_s3_options
 def packets(plots: str, **options: Any) -> None:
     """Split a plot list, or the plots of a project, into packets of whole plots.

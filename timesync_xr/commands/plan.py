@@ -9,29 +9,16 @@ import click
 
 from ..cli import is_quiet
 from .filter_options import filter_options
+from .grid_options import chip_size_option, region_option
 from .s3_options import out_s3_options
 
 
 @click.command(short_help="Tell what extract would take: requests, bytes, cost.")
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--source", default="landsatlook", show_default=True, help="As for extract.")
-@click.option(
-    "--region",
-    type=click.Choice(["CU", "AK", "HI"], case_sensitive=False),
-    default="CU",
-    show_default=True,
-    help="ARD grid: conterminous U.S., Alaska or Hawaii.",
-)
+@region_option
 @click.option("--datetime", metavar="START/END", help="Dates to take, either end open.")
-@click.option(
-    "--chip-size",
-    nargs=2,
-    type=int,
-    default=(255, 255),
-    show_default=True,
-    metavar="WIDTH HEIGHT",
-    help="Pixels of a chip.",
-)
+@chip_size_option
 @filter_options
 @click.option(
     "--out",
