@@ -75,7 +75,7 @@ def extract(
         Which observations to leave out. The project ends as one made with these filters from the
         start: files of what other filters let through are removed.
     workers
-        Processes that work at the same time; 1 works in this process, with threads.
+        Processes that work at the same time, each on one core; 1 is this process alone.
     client
         A client of a dask cluster whose workers do the plots, in place of ``workers``. They read
         and write the project themselves, so that it must be reachable from all of them.

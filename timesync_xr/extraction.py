@@ -59,9 +59,6 @@ PRODUCTS: Final = ("png", "csv", "zarr")
 _BATCH = 24
 """Observations that are read, rendered and written together."""
 
-_CUBE_BATCH = 20
-"""The same where a cube is kept, for which the pixels of a few batches wait in memory."""
-
 _AHEAD = 2
 """Batches that are fetched while one is worked on."""
 
@@ -201,9 +198,7 @@ def _export(
     """
     rows = np.flatnonzero(chosen)
     todo = plan.select(chosen)
-
-    size = _BATCH if keep is None else _CUBE_BATCH
-    for part, made in _read_ahead(todo, todo.chunks(size), request.access, BANDS):
+    for part, made in _read_ahead(todo, todo.chunks(_BATCH), request.access, BANDS):
         if isinstance(made, ReadError):
             note_failure(account, rows[part], made)
         else:

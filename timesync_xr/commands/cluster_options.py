@@ -28,7 +28,7 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=int,
             default=1,
             show_default=True,
-            help="Processes of this machine that work at a time.",
+            help="Processes of this machine that work at a time, each on one core.",
         ),
     ):
         command = option(command)
