@@ -60,11 +60,13 @@ def serving(handler: type[PlainHandler]) -> Iterator[int]:
 
 
 @contextmanager
-def file_server(folder: Path) -> Iterator[int]:
-    """Serve the files of a folder by ranges; gives the port."""
+def file_server(folder: Path, asked_for: list[str] | None = None) -> Iterator[int]:
+    """Serve the files of a folder by ranges; gives the port. ``asked_for`` gets all paths."""
 
     class Handler(PlainHandler):
         def do_GET(self) -> None:
+            if asked_for is not None:
+                asked_for.append(self.path)
             path = folder / unquote(self.path.partition("?")[0]).lstrip("/")
             if not path.is_file():
                 self.reply(404, b"")

@@ -11,7 +11,8 @@ import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
 from tests.archive import Archive
-from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, verify
+from tests.servers import file_server
+from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, reader, verify
 from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, open_cube
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
@@ -37,8 +38,8 @@ def archive(tmp_path: Path) -> Archive:
 def run(archive: Archive, out: Path, **options: object) -> Summary:
     plots = archive.folder / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\np,7,{PLACE[0]},{PLACE[1]}\n")
-    settings = {"chip_size": (41, 37), "products": ("zarr",)}
-    return extract(plots, out, source=str(archive.write_items()), mirror=archive.mirror,
+    settings = {"chip_size": (41, 37), "products": ("zarr",), "mirror": archive.mirror}
+    return extract(plots, out, source=str(archive.write_items()),
                    progress=False, **(settings | options))  # type: ignore[arg-type] # fmt: skip
 
 
@@ -92,6 +93,28 @@ def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
         path.unlink()
     assert run(archive, tmp_path / "out", products=products).already == 1
     assert run(archive, tmp_path / "out", products=products, refresh=True).complete
+
+
+def test_a_new_year_takes_the_requests_of_its_own_observations(
+    archive: Archive, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def requests(out: Path, datetime: str) -> list[str]:
+        reader.reset()
+        asked.clear()
+        mirror = f"s3://usgs-landsat-ard=http://127.0.0.1:{port}"
+        settings = {"mirror": mirror, "products": ("png", "csv", "zarr"), "datetime": datetime}
+        assert run(archive, out, **settings).complete
+        return sorted(asked)
+
+    with file_server(archive.folder, asked) as port:
+        old = requests(tmp_path / "out", "../2022")
+        new = requests(tmp_path / "out", "../2023")
+        both = requests(tmp_path / "full", "../2023")
+    assert sorted(old + new) == both
+    assert {"20230101" in path for path in new} == {True}
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
 def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path) -> None:
