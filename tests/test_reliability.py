@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pytest
@@ -33,6 +33,7 @@ from timesync_xr.errors import AccessError, CatalogError
 from timesync_xr.folder import Folder
 from timesync_xr.grid import REGIONS
 from timesync_xr.outage import PLOTS
+from timesync_xr.tiff import FIRST_READ
 from timesync_xr.tile_items import SEARCHES
 from timesync_xr.transport import Patience
 
@@ -247,10 +248,14 @@ def test_a_tenth_of_all_requests_failing_changes_nothing(
     for way, before in zip(ways, needed, strict=True):
         asked, spoilt = len(way.requests), len(way.spoilt)
         # what is needed arrives, and what was spoilt is asked for again, but not without end
-        answered = [request for request in way.requests if request not in way.spoilt]
+        # (half of what is asked for first of a file may hold its header already)
+        answered = [r for r in way.requests if r not in way.spoilt or what(r)[2] == FIRST]
         assert {what(request) for request in before} <= {what(request) for request in answered}
         assert asked <= len(before) + 3 * spoilt
     assert sum(len(way.spoilt) for way in ways) >= 0.05 * sum(len(way.requests) for way in ways)
+
+
+FIRST = f"bytes=0-{FIRST_READ - 1}"
 
 
 def what(request: Request) -> tuple[str, str, str]:
@@ -369,17 +374,16 @@ def test_a_target_that_takes_no_more_ends_the_run_at_once(
     import os
 
     written = 0
-    write_bytes = Path.write_bytes
 
-    def fail(path: Path, data: bytes) -> int:
+    def fail(path: str, mode: str) -> IO[Any]:
         nonlocal written
         written += 1
         if written > 40:
             raise OSError(number, os.strerror(number))
-        return write_bytes(path, data)
+        return open(path, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fail)
+        patch.setattr("timesync_xr.folder.open", fail, raising=False)
         with pytest.raises(AccessError, match=rf"can't be written: .*{words}.*Check the disk"):
             services.run(tmp_path)
     assert written < 80
