@@ -263,12 +263,13 @@ class _Crew(Generic[Result]):
     def _result(self, future: Future[Result]) -> Result | None:
         """What came of a plot; None where it was lost on its way here."""
         from distributed import KilledWorker
+        from distributed.comm import CommClosedError
 
         if future.status == "cancelled":
             raise self._lost()
         try:
             return future.result(timeout=_WAY)
-        except (KilledWorker, TimeoutError):
+        except (KilledWorker, TimeoutError, CommClosedError):
             self._client.cancel([future])
             return None
 
