@@ -263,7 +263,7 @@ class _Crew(Generic[Result]):
     def _result(self, future: Future[Result]) -> Result | None:
         """What came of a plot; None where it was lost on its way here."""
         from distributed import KilledWorker
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         if future.status == "cancelled":
             raise self._lost()
