@@ -29,9 +29,6 @@ REGION: Final = REGIONS["CU"]
 TILE: Final[Tile] = (3, 9)
 BLOCK: Final = 256
 ACROSS: Final = -(-TILE_SIZE // BLOCK)
-SPAN: Final = 90_000
-"""Bytes between two blocks of a row of blocks, about what a block of a real file takes."""
-
 ROWS, COLS = range(9, 11), range(9, 13)
 """Blocks that hold data."""
 
@@ -86,7 +83,7 @@ def make_archive(folder: Path, scenes: int, observations: int, *, fill: bool = F
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             if number < scenes:
-                _write(path, _blocks(scene, band, fill), band)
+                _write(path, list(_blocks(scene, band, fill)), band)
             else:
                 os.link(folder / _key(_name(scene)[0], suffix), path)
         items.append(_item(name, date))
@@ -199,15 +196,19 @@ def _between(knots: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> Any
     return knots[first] * (1 - part) + knots[first + 1] * part
 
 
-def _write(path: Path, blocks: Iterator[tuple[int, bytes]], band: str) -> None:
-    """A file of a real COG's layout: the header, then every block at the place it would have."""
+def _write(path: Path, blocks: Sequence[tuple[int, bytes]], band: str) -> None:
+    """A file of a real COG's layout: the header, then the blocks where they would lie.
+
+    Blocks that are left out count as large as the others on average.
+    """
     header, at_offsets, at_counts = _header(QA_FILL if band == QA_BAND else 0)
     offsets, counts = np.zeros((2, ACROSS * ACROSS), dtype="<u4")
+    span = sum(len(data) for _, data in blocks) // len(blocks)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         for number, data in blocks:
             previous = number > 0 and offsets[number - 1]
-            start = offsets[number - 1] + counts[number - 1] if previous else number * SPAN + 2**14
+            start = offsets[number - 1] + counts[number - 1] if previous else number * span + 2**14
             offsets[number], counts[number] = start, len(data)
             file.seek(int(start))
             file.write(data)
@@ -215,7 +216,7 @@ def _write(path: Path, blocks: Iterator[tuple[int, bytes]], band: str) -> None:
             header[place : place + values.nbytes] = values.tobytes()
         file.seek(0)
         file.write(header)
-        file.truncate(ACROSS * ACROSS * SPAN)
+        file.truncate(2**14 + ACROSS * ACROSS * span)
     part.replace(path)
 
 

@@ -101,15 +101,17 @@ def build_cube(plan: Plan, access: Access) -> xr.DataArray:
 
 
 def begin_cube(
-    plan: Plan, access: Access, bands: Sequence[str] = BANDS
+    plan: Plan, access: Access, bands: Sequence[str] = BANDS, later: ChipGrid | None = None
 ) -> Callable[[], xr.DataArray]:
     """Begin to fetch what is remote; return the function that gives the cube in memory.
 
-    It does at once, in the thread that calls it, what `build_cube` has dask do.
+    It does at once, in the thread that calls it, what `build_cube` has dask do. ``later`` is the
+    chip that will be read of most of its observations, see `RecordReader`.
     """
-    spec = _image_spec(plan, bands)
+    spec = _image_spec(plan.grid, bands)
+    after = None if later is None else _image_spec(later, bands)
     readers = [
-        RecordReader(url=assets, spec=spec, access=access)
+        RecordReader(url=assets, spec=spec, access=access, later=after)
         for assets in _assets(plan.records, bands)
     ]
 
@@ -162,7 +164,7 @@ def _images(plan: Plan, chunks: list[slice], access: Access) -> Any:
     """
     from stackstac.to_dask import items_to_dask
 
-    spec = _image_spec(plan, BANDS)
+    spec = _image_spec(plan.grid, BANDS)
     return items_to_dask(
         _asset_table(plan.records, spec),
         spec,
@@ -174,12 +176,12 @@ def _images(plan: Plan, chunks: list[slice], access: Access) -> Any:
     )
 
 
-def _image_spec(plan: Plan, bands: Sequence[str]) -> Any:
+def _image_spec(grid: ChipGrid, bands: Sequence[str]) -> Any:
     """stackstac's grid of a record's image."""
     from stackstac.raster_spec import RasterSpec
 
-    left, _, right, top = plan.grid.bounds
-    bottom = top - len(bands) * plan.grid.height * PIXEL
+    left, _, right, top = grid.bounds
+    bottom = top - len(bands) * grid.height * PIXEL
     return RasterSpec(epsg=0, bounds=(left, bottom, right, top), resolutions_xy=(PIXEL, PIXEL))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -46,7 +47,7 @@ from .export import chip_path, csv_files, png_bytes, spectra_path
 from .filters import Filters
 from .folder import Folder
 from .grid import ChipGrid, get_region
-from .landsat import BANDS, COMPOSITES, PLATFORM_AGE, QA_BAND, Composite
+from .landsat import COMPOSITES, PLATFORM_AGE, QA_BAND, Composite
 from .observations import Plan, plan_observations
 from .plots import Plot
 from .radiometry import contract_qa
@@ -156,8 +157,8 @@ def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
     """
     rows = np.flatnonzero(is_open(account))
     pixels = plan.select(is_open(account)).at_plot_pixel()
-    parts = pixels.chunks(_PIXELS_BATCH)
-    for part, cube in _read_ahead(pixels, parts, request.access, (QA_BAND,)):
+    begin = partial(begin_cube, access=request.access, bands=(QA_BAND,), later=plan.grid)
+    for part, cube in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
         if isinstance(cube, ReadError):
             note_failure(account, rows[part], cube)
         else:
@@ -198,7 +199,8 @@ def _export(
     """
     rows = np.flatnonzero(chosen)
     todo = plan.select(chosen)
-    for part, made in _read_ahead(todo, todo.chunks(_BATCH), request.access, BANDS):
+    begin = partial(begin_cube, access=request.access)
+    for part, made in _read_ahead(todo, todo.chunks(_BATCH), begin):
         if isinstance(made, ReadError):
             note_failure(account, rows[part], made)
         else:
@@ -211,8 +213,12 @@ def _export(
         yield part.stop - part.start
 
 
+_Begin = Callable[[Plan], Callable[[], xr.DataArray]]
+"""Begins to fetch the cube of a plan and returns the function that gives it."""
+
+
 def _read_ahead(
-    plan: Plan, parts: Iterable[slice], access: Access, bands: tuple[str, ...]
+    plan: Plan, parts: Iterable[slice], begin: _Begin
 ) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
     """Parts of a plan as cubes in memory, in order; day by day where an asset can't be read.
 
@@ -222,19 +228,15 @@ def _read_ahead(
     """
     begun: deque[tuple[slice, Callable[[], xr.DataArray]]] = deque()
     for part in parts:
-        begun.append((part, begin_cube(plan.part(part), access, bands)))
+        begun.append((part, begin(plan.part(part))))
         if len(begun) > _AHEAD:
-            yield from _read(plan, *begun.popleft(), access, bands)
+            yield from _read(plan, *begun.popleft(), begin)
     while begun:
-        yield from _read(plan, *begun.popleft(), access, bands)
+        yield from _read(plan, *begun.popleft(), begin)
 
 
 def _read(
-    plan: Plan,
-    part: slice,
-    read: Callable[[], xr.DataArray],
-    access: Access,
-    bands: tuple[str, ...],
+    plan: Plan, part: slice, read: Callable[[], xr.DataArray], begin: _Begin
 ) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
     """One part for `_read_ahead`."""
     try:
@@ -245,7 +247,7 @@ def _read(
             yield part, error
             return
         for day in (slice(part.start + d.start, part.start + d.stop) for d in days):
-            yield from _read(plan, day, begin_cube(plan.part(day), access, bands), access, bands)
+            yield from _read(plan, day, begin(plan.part(day)), begin)
 
 
 def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder) -> pd.DataFrame:

@@ -50,6 +50,12 @@ _ROUNDS: Final = 3
 _SPARE: Final = 16 * 1024
 """Bytes between blocks of QA_PIXEL, which are small, that cost less than a further request."""
 
+_BESIDE: Final = 16
+"""Bytes between blocks that lie beside each other, at most: GDAL keeps a few for itself."""
+
+_UNIFORM: Final = 128
+"""A block that shrank to less than one part in so many holds hardly more than one value."""
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -79,11 +85,14 @@ _Loaded = tuple[TiffHeader, dict[int, bytes]]
 """The header of an asset and the compressed blocks that a window touches."""
 
 
-def _window(spec: _Spec, asset: Asset) -> Window:
-    """The pixels of a chip in an asset's tile, whole numbers of them; it may reach out of it."""
+def _window(spec: _Spec, assets: Sequence[Asset]) -> Window:
+    """The pixels of a chip in the tile, whole numbers of them; it may reach out of it.
+
+    ``spec`` is the grid of all assets of a record, one below the other.
+    """
     left, _, _, top = (round(edge) for edge in spec.bounds)
-    height, width = spec.shape
-    return Window(_pixels(left - asset.left), _pixels(asset.top - top), width, height)
+    col, row = _pixels(left - assets[0].left), _pixels(assets[0].top - top)
+    return Window(col, row, spec.shape[1], spec.shape[0] // len(assets))
 
 
 def _pixels(metres: int) -> int:
@@ -100,10 +109,12 @@ def _inside(window: Window) -> Window | None:
     return Window(c0, r0, c1 - c0, r1 - r0) if c0 < c1 and r0 < r1 else None
 
 
-def _load(asset: Asset, address: str, window: Window, access: Access) -> _Loaded:
-    """Fetches what a window inside the tile needs."""
+def _load(
+    asset: Asset, address: str, window: Window, access: Access, later: Window | None
+) -> _Loaded:
+    """Fetches what a window inside the tile needs, see `RecordReader` for what is needed later."""
     with _errors_named(asset, access):
-        return _fetch(address, asset, window, access)
+        return _fetch(address, asset, window, access, later)
 
 
 @contextmanager
@@ -124,7 +135,9 @@ def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
         raise AccessError(f"{asset}: {error}") from error
 
 
-def _fetch(address: str, asset: Asset, window: Window, access: Access) -> _Loaded:
+def _fetch(
+    address: str, asset: Asset, window: Window, access: Access, later: Window | None
+) -> _Loaded:
     """Header and compressed blocks of a window. One thread at a time asks for one address."""
     state = _state()
     key = (access.endpoint, address)
@@ -134,7 +147,29 @@ def _fetch(address: str, asset: Asset, window: Window, access: Access) -> _Loade
             header = _fetch_header(address, access)
             state.headers.put(key, header)
         _check_grid(header, asset)
-        return header, _fetch_blocks(asset, address, find_blocks(header, window), access)
+        blocks = find_blocks(header, window)
+        if later is not None:
+            blocks = _joined(blocks, find_blocks(header, later), header)
+        return header, _fetch_blocks(asset, address, blocks, access)
+
+
+def _joined(
+    blocks: list[tiff.Block], later: list[tiff.Block], header: TiffHeader
+) -> list[tiff.Block]:
+    """The blocks, with those of ``later`` that lie beside them in the file.
+
+    Only where the first block holds more than one value: else it may be all fill, and nothing else
+    will be needed.
+    """
+    first = blocks[0]
+    if (first.stop - first.start) * _UNIFORM < 2 * header.block_width * header.block_height:
+        return blocks
+    beside = (b for b in later if b.number != first.number and _gap(b, first) <= _BESIDE)
+    return [*blocks, *beside]
+
+
+def _gap(one: tiff.Block, other: tiff.Block) -> int:
+    return max(one.start, other.start) - min(one.stop, other.stop)
 
 
 def _fetch_header(address: str, access: Access) -> TiffHeader:
@@ -205,8 +240,8 @@ class _State:
     def __init__(self) -> None:
         self.headers = Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
         blocks = _setting(BLOCK_CACHE, 128) * 2**20
-        self.blocks = Cache[bytes](blocks // 4 * 3, _block_size)
-        self.qa_blocks = Cache[bytes](blocks // 4, _block_size)
+        self.blocks = Cache[bytes](blocks // 2, _block_size)
+        self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
         self._locks = [threading.Lock() for _ in range(1024)]
@@ -273,16 +308,22 @@ class RecordReader:
     """
 
     def __init__(
-        self, *, url: Sequence[Asset], spec: _Spec, access: Access, **_unused: object
+        self,
+        *,
+        url: Sequence[Asset],
+        spec: _Spec,
+        access: Access,
+        later: _Spec | None = None,
+        **_unused: object,
     ) -> None:
         """``url`` lists the assets, ``spec`` is the grid of all bands one below the other.
 
-        stackstac's settings for GDAL do not apply.
+        ``later`` is the grid that the same assets will be read on if this one is not fill; what a
+        request can fetch of it at once is fetched. stackstac's settings for GDAL do not apply.
         """
-        height, width = spec.shape[0] // len(url), spec.shape[1]
-        whole = _window(spec, url[0])
         self._assets, self._access = tuple(url), access
-        self._window = Window(whole.col, whole.row, width, height)
+        self._window = _window(spec, url)
+        self._later = None if later is None else _inside(_window(later, url))
         self._fetches = [self._fetch(asset) for asset in url]
 
     def _fetch(self, asset: Asset) -> Callable[[], _Loaded | None]:
@@ -295,8 +336,8 @@ class RecordReader:
         except ReadError as error:
             return partial(_fail, error)  # `read` raises it
         if is_file(address):
-            return partial(_load, asset, address, inside, self._access)
-        return _state().pool.submit(_load, asset, address, inside, self._access).result
+            return partial(_load, asset, address, inside, self._access, None)
+        return _state().pool.submit(_load, asset, address, inside, self._access, self._later).result
 
     def _resolve(self, asset: Asset) -> str:
         if asset.href is None:
@@ -336,7 +377,7 @@ class RecordReader:
 
     def __setstate__(self, state: tuple[tuple[Asset, ...], Window, Access]) -> None:
         self._assets, self._window, self._access = state
-        self._fetches = []
+        self._later, self._fetches = None, []
 
 
 def _fail(error: ReadError) -> NoReturn:
