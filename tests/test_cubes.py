@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ import xarray as xr
 from tests.archive import Archive
 from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, verify
 from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, open_cube
+from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
 from timesync_xr.observations import plan_observations
+from timesync_xr.rendering import render
 
 CU = REGIONS["CU"]
 PLACE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -92,6 +95,29 @@ def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
         path.unlink()
     assert run(archive, tmp_path / "out", products=products).already == 1
     assert run(archive, tmp_path / "out", products=products, refresh=True).complete
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "no metadata"])
+def test_what_a_damaged_cube_held_is_never_taken_over(
+    archive: Archive, tmp_path: Path, damage: str
+) -> None:
+    """Zarr itself would take a shard that is missing for one of fill."""
+    run(archive, tmp_path / "full")
+    run(archive, tmp_path / "out", datetime="../2022")
+    shard = tmp_path / "out" / CUBE / "digital_number/c/0/0/0/0"
+    if damage == "missing":
+        shard.unlink()
+    elif damage == "cut off":
+        shard.write_bytes(shard.read_bytes()[:700])
+    else:
+        (tmp_path / "out" / CUBE / "zarr.json").write_text("{}")
+    with pytest.raises(ProjectError, match=r"plot_7\.zarr is damaged .*: remove it, and run"):
+        run(archive, tmp_path / "out")
+    with pytest.raises(ProjectError, match=r"plot_7\.zarr is damaged .* verify --repair"):
+        render(tmp_path / "out", tmp_path / "drawn", progress=False)
+    shutil.rmtree(tmp_path / "out" / CUBE)
+    run(archive, tmp_path / "out")
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
 def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path) -> None:
