@@ -90,7 +90,7 @@ def test_what_another_run_cleared_is_not_put_in_place(tmp_path: Path) -> None:
         Folder(tmp_path).clear_temporary()
         (scratch / "cube").mkdir(parents=True)
         (scratch / "cube/mark").touch()
-        with pytest.raises(ProjectError, match="another run took over .* while a/cube was made"):
+        with pytest.raises(ProjectError, match=r"another run took over .* while a/cube was made"):
             folder.place(scratch / "cube", "a/cube", "mark")
     assert not (tmp_path / "a").exists()
 

@@ -43,6 +43,7 @@ four times as much memory."""
 MARK: Final = "zarr.json"
 """The file that makes a cube: it is put in place last."""
 
+
 class DamagedCubeError(ProjectError):
     """A cube can't be read; ``why`` says it without the cube and the remedy."""
 
