@@ -76,7 +76,7 @@ def request_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
     yield at_most("bytes / (blocks + headers)", 1.1, cold.bytes / needed)
     fill = found["fill 30 ms"]
     blocks = len(fill.requests) - _headers(fill)
-    yield at_most("fill at the plot: blocks per observation", 1, blocks / fill.observations, "")
+    yield at_most("fill at the plot: requests but for headers", 1, blocks / fill.observations, "")
     assets = len({path for _, path, _, _ in fill.requests})
     yield at_most("fill at the plot: assets per observation", 1, assets / fill.observations, "")
     yield at_most("neighbour plots: ranges fetched twice", 0, _twice(found["neighbours 30 ms"]), "")

@@ -17,7 +17,8 @@ import pytest
 
 from tests.archive import Archive
 from timesync_xr import extract, read_ledger
-from timesync_xr.cluster import AHEAD, Settings, local_cluster, work_through
+from timesync_xr.cluster import AHEAD, Settings, local_cluster, running_cluster, work_through
+from timesync_xr.errors import AccessError
 from timesync_xr.grid import REGIONS
 from timesync_xr.order import PlotQueue
 from timesync_xr.plots import Plot
@@ -282,10 +283,81 @@ def test_workers_that_join_late_get_the_settings_and_no_log_shows_them(
             return [os.environ.get(name) for name in names]
 
         assert list(client.run(settings).values()) == [["planted-secret", "77"]] * 2
-        client.unregister_worker_plugin(Settings.name)
+        monkeypatch.setenv("GDAL_CACHEMAX", "88")
+        other = Settings("another run")
+        client.register_plugin(other)
+        client.unregister_worker_plugin(Settings().name)
+        assert list(client.run(settings).values()) == [["planted-secret", "88"]] * 2
+        client.unregister_worker_plugin(other.name)
         assert list(client.run(settings).values()) == [["theirs", "1"]] * 2
     assert "planted-secret" not in repr(Settings())
     assert not [p for p in cluster.processes if "planted-secret" in cluster.log(p)]
+
+
+def test_a_late_worker_of_another_version_gets_no_plots(
+    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    preload = tmp_path / "preload.py"
+    preload.write_text('import timesync_xr\ntimesync_xr.__version__ = "0.0.1"\n')
+    cluster.scheduler()
+    run = cluster.run(archive, tmp_path / "out")
+    wait_for(lambda: "Working on the dask cluster" in cluster.log(run))
+    time.sleep(2)  # by then the run has given the workers of the cluster, none, its settings
+    cluster.worker(DASK_DISTRIBUTED__WORKER__PRELOAD=f'["{preload}"]')
+    wait_for(lambda: "has timesync_xr 0.0.1, not" in cluster.log(run))
+    assert done(tmp_path / "out") == 0
+    cluster.worker()
+    assert run.wait(120) == 0, cluster.log(run)
+    assert contents(tmp_path / "out") == expected
+
+
+def test_a_death_that_dask_counted_is_a_death() -> None:
+    """A worker that is back at its address before anyone looked was there all the time."""
+    from distributed import KilledWorker
+
+    class Killed:
+        status = "error"
+
+        def add_done_callback(self, call: Callable[[object], None]) -> None:
+            call(self)
+
+        def result(self, timeout: float) -> None:
+            raise KilledWorker("make_plot", None, 3)  # type: ignore[arg-type]
+
+    class FakeClient:
+        status, sent = "running", 0
+
+        def submit(self, *call: object, **options: object) -> Killed:
+            self.sent += 1
+            assert self.sent < 20, "it goes on and on"
+            return Killed()
+
+        def nthreads(self) -> dict[str, int]:
+            return {"tcp://worker": 1}
+
+        def run(self, function: Callable[[], str], **options: object) -> dict[str, str]:
+            return {"tcp://worker": function()}
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+    queue = PlotQueue([Plot("p", "1", 0, 0)], lambda plot: (3, 9))
+    made = work_through(FakeClient(), queue, lambda plot: lambda: 1)  # type: ignore[arg-type]
+    assert [(plot.plot_id, result) for plot, result in made] == [("1", None)]
+
+
+def test_a_scheduler_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AccessError, match="there is no scheduler file"),
+        running_cluster(None, str(tmp_path / "none.json")),
+    ):
+        pass
+    (tmp_path / "scheduler.json").write_text("no JSON")
+    with (
+        pytest.raises(AccessError, match=r"scheduler\.json can't be reached"),
+        running_cluster(None, str(tmp_path / "scheduler.json")),
+    ):
+        pass
 
 
 def test_workers_of_this_machine_obey_no_one_else() -> None:

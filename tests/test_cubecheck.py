@@ -86,7 +86,7 @@ def no_cube(cube: Path) -> None:
         (other_plot_pixel, "broken", "its values are"),
         (other_qa, "broken", "LC08 of 2020-07-01 has a qa_pixel of"),
         (other_items, "broken", "it lacks 1, and it holds 1 others"),
-        (no_shard, "broken", "has a qa_pixel of 0"),
+        (no_shard, "broken", r"it can't be read \(it lacks digital_number/c/0/0/0/0\)"),
         (damaged_shard, "broken", "it can't be read"),
         (no_metadata, "broken", "it can't be read"),
         (no_cube, "missing", "the cube is missing"),

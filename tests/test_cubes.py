@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from tests.archive import Archive
 from tests.servers import file_server
 from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, reader, verify
 from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, open_cube
+from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
 from timesync_xr.observations import plan_observations
+from timesync_xr.rendering import render
 
 CU = REGIONS["CU"]
 PLACE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -114,6 +117,29 @@ def test_a_new_year_takes_the_requests_of_its_own_observations(
         both = requests(tmp_path / "full", "../2023")
     assert sorted(old + new) == both
     assert {"20230101" in path for path in new} == {True}
+    assert contract(tmp_path / "out") == contract(tmp_path / "full")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "no metadata"])
+def test_what_a_damaged_cube_held_is_never_taken_over(
+    archive: Archive, tmp_path: Path, damage: str
+) -> None:
+    """Zarr itself would take a shard that is missing for one of fill."""
+    run(archive, tmp_path / "full")
+    run(archive, tmp_path / "out", datetime="../2022")
+    shard = tmp_path / "out" / CUBE / "digital_number/c/0/0/0/0"
+    if damage == "missing":
+        shard.unlink()
+    elif damage == "cut off":
+        shard.write_bytes(shard.read_bytes()[:700])
+    else:
+        (tmp_path / "out" / CUBE / "zarr.json").write_text("{}")
+    with pytest.raises(ProjectError, match=r"plot_7\.zarr is damaged .*: remove it, and run"):
+        run(archive, tmp_path / "out")
+    with pytest.raises(ProjectError, match=r"plot_7\.zarr is damaged .* verify --repair"):
+        render(tmp_path / "out", tmp_path / "drawn", progress=False)
+    shutil.rmtree(tmp_path / "out" / CUBE)
+    run(archive, tmp_path / "out")
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 

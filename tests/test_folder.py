@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from timesync_xr.errors import AccessError, InputError
+from timesync_xr.errors import AccessError, InputError, ProjectError
 from timesync_xr.folder import Folder, open_folder
 
 
@@ -79,6 +79,31 @@ def test_it_pickles(tmp_path: Path) -> None:
     folder = pickle.loads(pickle.dumps(Folder(tmp_path)))
     folder.write("a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def test_what_another_run_cleared_is_not_put_in_place(tmp_path: Path) -> None:
+    """As where workers go on with a plot whose run was killed, while the next run begins."""
+    folder = Folder(tmp_path)
+    with folder.scratch() as scratch:
+        (scratch / "cube").mkdir()
+        (scratch / "cube/first").touch()
+        Folder(tmp_path).clear_temporary()
+        (scratch / "cube").mkdir(parents=True)
+        (scratch / "cube/mark").touch()
+        with pytest.raises(ProjectError, match=r"another run took over .* while a/cube was made"):
+            folder.place(scratch / "cube", "a/cube", "mark")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_relative_folder_stays_the_same_on_workers_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sent = pickle.dumps(Folder("project"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pickle.loads(sent).write("a", b"1")
+    assert (tmp_path / "project/a").read_bytes() == b"1"
 
 
 def test_folders_of_one_process_do_not_mix_their_files(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
 from timesync_xr import Filters, extract, read_ledger, repair, verify
-from timesync_xr.composites import composite_rgb
+from timesync_xr.composites import _byte_table, composite_rgb
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.export import png_bytes
 from timesync_xr.landsat import COMPOSITES, Composite
@@ -143,6 +143,8 @@ def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_p
         '[composites.a]\nchannels = ["red", "red"]\nlimits = [[0,1],[0,1]]',
         '[composites.a]\nchannels = ["red", "red", "red"]\nlimits = [[1,0],[0,1],[0,1]]',
         '[composites.a]\nchannels = ["wetness@x", "red", "red"]\nlimits = [[0,1],[0,1],[0,1]]',
+        '[composites.a]\nchannels = ["red", "red", "red"]\nlimits = [[0,inf],[0,1],[0,1]]',
+        '[composites.cubes]\nchannels = ["red", "red", "red"]\nlimits = [[0,1],[0,1],[0,1]]',
         "[stretches.a]\npercentiles = [98, 2]",
     ],
 )
@@ -161,8 +163,18 @@ def test_percentiles_are_those_of_the_clear_pixels() -> None:
     for channel, limits in zip(found.channels, found.limits, strict=True):
         clear = to_collection1(cube[:2].sel(band=channel).to_numpy())
         assert limits == pytest.approx(np.percentile(clear, [2, 98]), abs=30)
+    whole = with_percentiles(COMPOSITES["b743"], [cube], (0, 100))
+    for channel, limits in zip(whole.channels, whole.limits, strict=True):
+        clear = to_collection1(cube[:2].sel(band=channel).to_numpy())
+        assert limits == (clear.min(), clear.max())
     cloudy = with_percentiles(COMPOSITES["b743"], [cube[2:]], (2, 98))
     assert cloudy == COMPOSITES["b743"]
+
+
+def test_stretches_of_many_plots_do_not_fill_the_memory() -> None:
+    for low in range(200):
+        _byte_table(low, 5000)
+    assert _byte_table.cache_info().currsize < 100  # of 66 kB each
 
 
 def test_the_usual_composites_are_drawn_as_ever() -> None:

@@ -186,6 +186,8 @@ def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
     old, new = old.strip(), os.path.expanduser(str(new).strip())
     if new and not scheme_of(new) and not os.path.isdir(new):
         raise InputError(f"the mirror's folder {clean(new)} does not exist: check the path")
+    if new and not scheme_of(new):
+        new = os.path.abspath(new)  # workers may be at work in other folders
     return old, new
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -196,7 +197,9 @@ class _Run:
         from .cluster import about, work_through
 
         self.bar.tell(about(client))
-        for plot, made in work_through(client, queue, lambda p: partial(make_plot, *self.of(p))):
+        run = os.path.abspath(str(self.ledger.folder.root))
+        made_of = partial(work_through, client, queue, run=run)
+        for plot, made in made_of(lambda p: partial(make_plot, *self.of(p))):
             done = give_up_plot(*self.of(plot)) if made is None else made
             self.bar.advance(done.observations)
             yield done

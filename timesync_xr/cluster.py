@@ -6,19 +6,20 @@ is. Nothing on a worker's disk matters: a plot that was lost with its worker is 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from distributed import WorkerPlugin
 
-from .errors import AccessError, InputError
+from .errors import AccessError, InputError, TimesyncError
 from .order import PlotQueue
 from .plots import Plot
 
@@ -46,6 +47,10 @@ _GUARD: Final = (
     "script"
 )
 _PLUGIN: Final = "timesync_xr settings"
+_LOG = logging.getLogger(__name__)
+_BEFORE: Final[dict[str, str | None]] = {}
+"""What a worker had before the first run set a variable."""
+
 Result = TypeVar("Result")
 
 
@@ -54,20 +59,19 @@ class Settings(WorkerPlugin):
 
     These are the environment variables of AWS, GDAL, proxies and this package. Their values are
     shown nowhere; they travel as the cluster's connections do (use tls:// on an open network).
+    Runs with different ``name`` may share a cluster: what one sets stays until it ends itself.
     """
 
-    name = _PLUGIN
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = _PLUGIN) -> None:
         from . import __version__
 
+        self.name = name
         self._version = __version__
         self._variables = {
             name: value
             for name, value in os.environ.items()
             if name.startswith(SETTINGS) or name.lower() in _PROXIES
         }
-        self._before: dict[str, str | None] = {}
 
     def __repr__(self) -> str:
         return f"<{_PLUGIN}: {', '.join(sorted(self._variables))}>"
@@ -77,16 +81,17 @@ class Settings(WorkerPlugin):
         from . import __version__
 
         if __version__ != self._version:
-            raise InputError(
-                f"the worker {worker.address} has timesync_xr {__version__}, not {self._version}: "
-                "install the same version on all workers"
-            )
-        self._before = {name: os.environ.get(name) for name in self._variables}
+            raise InputError(_other_version(worker.address, __version__, self._version))
+        for name in self._variables:
+            _BEFORE.setdefault(name, os.environ.get(name))
         os.environ.update(self._variables)
 
-    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - dask gives it
-        """Put back what was before."""
-        for name, value in self._before.items():
+    def teardown(self, worker: Worker) -> None:
+        """Put back what was before, or what another run has set."""
+        others = [p for p in worker.plugins.values() if isinstance(p, Settings) and p is not self]
+        for name in self._variables:
+            values = [p._variables[name] for p in others if name in p._variables]
+            value = values[-1] if values else _BEFORE.pop(name, None)
             if value is None:
                 os.environ.pop(name, None)
             else:
@@ -137,9 +142,14 @@ def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator
     """
     from distributed import Client
 
+    if scheduler_file is not None and not os.path.isfile(scheduler_file):  # dask would wait for it
+        raise AccessError(
+            f"there is no scheduler file {scheduler_file}: check the path, and that the scheduler "
+            "runs"
+        )
     try:
         client = Client(address=address, scheduler_file=scheduler_file)
-    except (OSError, ValueError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever dask makes of a wrong file or address
         raise AccessError(
             f"the dask scheduler {address or scheduler_file} can't be reached "
             f"({type(error).__name__}): check its address, and that it runs"
@@ -166,17 +176,19 @@ def about(client: Client) -> str:
 
 
 def work_through(
-    client: Client, queue: PlotQueue, task: Callable[[Plot], Callable[[], Result]]
+    client: Client, queue: PlotQueue, task: Callable[[Plot], Callable[[], Result]], run: str = ""
 ) -> Iterator[tuple[Plot, Result | None]]:
     """Do all plots of a queue on a cluster; yield each with its result as they are done.
 
     ``task`` makes of a plot what is to be called on a worker; it is asked for just before. A plot
     that lost `DEATHS` workers is tried again at the end, alone, so that it is not blamed for what
     others did; if it loses as many again, it comes with None. Any error on a worker is raised
-    here. `AccessError` where the scheduler is lost.
+    here. ``run`` tells runs apart that share the cluster. `AccessError` where the scheduler is
+    lost.
     """
-    client.register_plugin(Settings())
+    settings = Settings(f"{_PLUGIN} {hashlib.sha256(run.encode()).hexdigest()[:12]}")
     try:
+        _settle_in(client, settings)
         crew = _Crew(client, task)
         suspects: list[Plot] = []
         for plot, result in crew.do(queue):
@@ -188,7 +200,37 @@ def work_through(
             yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
     finally:
         if client.status == "running":
-            client.unregister_worker_plugin(_PLUGIN)
+            with suppress(OSError):  # the scheduler is lost, and the client does not know it yet
+                client.unregister_worker_plugin(settings.name)
+
+
+def _settle_in(client: Client, settings: Settings) -> None:
+    """Give the workers the settings; `InputError` where they have another version, or none."""
+    from . import __version__
+
+    try:
+        client.register_plugin(settings)
+    except (TimesyncError, OSError):
+        raise
+    except Exception as error:  # dask sends what went wrong on a worker as any of these
+        raise InputError(
+            f"the workers can't take part ({error}): install timesync_xr {__version__} on all of "
+            "them"
+        ) from error
+
+
+def _version() -> str:
+    """The version of this package; runs on workers."""
+    from . import __version__
+
+    return __version__
+
+
+def _other_version(worker: str, has: str, wanted: str = "") -> str:
+    return (
+        f"the worker {worker} has timesync_xr {has}, not {wanted or _version()}: it gets no plots. "
+        "Install the same version on all workers"
+    )
 
 
 class _Crew(Generic[Result]):
@@ -205,6 +247,7 @@ class _Crew(Generic[Result]):
         self._again: list[Plot] = []
         self._deaths: Counter[Plot] = Counter()
         self._threads: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
         self._looked = -_TICK
 
     def do(self, queue: PlotQueue) -> Iterator[tuple[Plot, Result | None]]:
@@ -221,10 +264,10 @@ class _Crew(Generic[Result]):
                 continue
             plot, _ = self._running.pop(future)
             result = self._result(future)
-            if result is None:
-                self._again.append(plot)
-            else:
+            if result is not None:
                 yield plot, result
+            elif self._is_given_up(plot):
+                yield plot, None
 
     def _look_around(self, queue: PlotQueue) -> list[Plot]:
         """See which workers there are now; return the plots that have lost too many."""
@@ -232,18 +275,43 @@ class _Crew(Generic[Result]):
         if time.monotonic() - self._looked < _TICK:
             return []
         before = set(self._threads)
-        self._threads = dict(self._client.nthreads())
+        try:
+            there = dict(self._client.nthreads())
+            self._ask_versions(there.keys())
+        except OSError:
+            raise self._lost() from None
+        fit = {worker for worker, version in self._versions.items() if version == _version()}
+        self._threads = {worker: there[worker] for worker in there if worker in fit}
         self._looked = time.monotonic()
         queue.forget(before - set(self._threads))
         lost = [f for f, (_, w) in self._running.items() if w not in self._threads]
         plots = [self._running.pop(future)[0] for future in lost]
         self._client.cancel(lost)
-        self._deaths.update(plots)
-        given_up = [plot for plot in plots if self._deaths[plot] >= DEATHS]
-        self._again += [plot for plot in plots if plot not in given_up]
-        for plot in given_up:
-            del self._deaths[plot]
-        return given_up
+        return [plot for plot in plots if self._is_given_up(plot)]
+
+    def _is_given_up(self, plot: Plot) -> bool:
+        """Note that a plot lost a worker: whether it lost too many, or is to be tried again."""
+        self._deaths[plot] += 1
+        if self._deaths[plot] < DEATHS:
+            self._again.append(plot)
+            return False
+        del self._deaths[plot]
+        return True
+
+    def _ask_versions(self, there: Collection[str]) -> None:
+        """Ask workers that joined for their version of this package: any other gets no plots."""
+        self._versions = {w: v for w, v in self._versions.items() if w in there}
+        joined = [worker for worker in there if worker not in self._versions]
+        if not joined:
+            return
+        for worker, version in self._client.run(
+            _version, workers=joined, on_error="return"
+        ).items():
+            if isinstance(version, OSError):  # it went; else it is asked again
+                continue
+            self._versions[worker] = str(version)
+            if version != _version():
+                _LOG.warning("%s", _other_version(worker, str(version)))
 
     def _submit(self, queue: PlotQueue) -> None:
         """Give plots to the workers that have too few."""

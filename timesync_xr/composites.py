@@ -8,7 +8,7 @@ found by name, so their order in the cube does not matter and a missing one is a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -223,7 +223,7 @@ def _stretched(values: npt.NDArray[np.float64], low: float, high: float) -> npt.
     return np.clip(made, 0, 255, out=made)
 
 
-@cache
+@lru_cache(maxsize=64)  # limits may be those of each plot
 def _byte_table(low: float, high: float) -> npt.NDArray[np.uint8]:
     """Stretched byte of each of the 65,536 digital numbers."""
     table: npt.NDArray[np.uint8] = stretch(collection1_table(), low, high)

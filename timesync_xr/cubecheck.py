@@ -9,7 +9,7 @@ import xarray as xr
 
 from .account import WRITTEN, measure_pixels
 from .composites import select_bands
-from .cubes import CHUNK_TIMES, is_in_cube, whole_cube
+from .cubes import CHUNK_TIMES, DamagedCubeError, is_in_cube, whole_cube
 from .errors import TimesyncError
 from .folder import Folder
 from .landsat import CSV_BANDS, QA_BAND, SR_BANDS
@@ -42,6 +42,8 @@ def plot_pixels_of_cube(
                 _check_pixels(cube[start : start + _PART].compute(), wanted[start : start + _PART])
                 for start in range(0, len(wanted), _PART)
             ]
+    except DamagedCubeError as error:
+        raise BrokenCubeError(f"it can't be read ({error.why})") from error
     except (TimesyncError, BrokenCubeError):
         raise
     except Exception as error:  # whatever zarr and xarray make of damaged bytes

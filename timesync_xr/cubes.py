@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from .account import OTHER_PLATFORM, WRITTEN, Rows
-from .errors import ProjectError
+from .errors import ProjectError, TimesyncError
 from .folder import Folder
 from .grid import ChipGrid
 from .landsat import BANDS, OFFSET, SCALE
@@ -43,6 +43,15 @@ four times as much memory."""
 MARK: Final = "zarr.json"
 """The file that makes a cube: it is put in place last."""
 
+
+class DamagedCubeError(ProjectError):
+    """A cube can't be read; ``why`` says it without the cube and the remedy."""
+
+    def __init__(self, why: str, cube: str = "the cube", remedy: str = "make it again") -> None:
+        super().__init__(f"{cube} is damaged ({why}): {remedy}")
+        self.why = why
+
+
 _COORDINATES: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")
 
 
@@ -58,31 +67,69 @@ def _waiting_path(project_id: str, plot_id: str) -> str:
 
 @contextmanager
 def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
-    """The cube of a plot that was kept, complete or waiting; lazy, None if there is none."""
+    """The cube of a plot that was kept, complete or waiting; lazy, None if there is none.
+
+    `DamagedCubeError` where it can't be read.
+    """
     with (
         folder.tree(cube_path(plot.project_id, plot.plot_id), MARK) as whole,
         folder.tree(_waiting_path(plot.project_id, plot.plot_id), MARK) as waiting,
     ):
         found = waiting or whole
-        yield None if found is None else open_cube(found)
+        path = (_waiting_path if waiting else cube_path)(plot.project_id, plot.plot_id)
+        with _named(f"{folder.root}/{path}", "remove it, and run the same command again"):
+            yield None if found is None else open_cube(found)
 
 
 @contextmanager
 def whole_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray]:
-    """The complete cube of a plot, lazy; `ProjectError` if there is none."""
+    """The complete cube of a plot, lazy; `ProjectError` if there is none or it can't be read."""
     path = cube_path(plot.project_id, plot.plot_id)
     with folder.tree(path, MARK) as tree:
         if tree is None:
             raise ProjectError(f"{path} is not there: run extract with --products zarr again")
-        yield open_cube(tree)
+        with _named(f"{folder.root}/{path}", "make it again by timesync-xr verify --repair"):
+            yield open_cube(tree)
+
+
+@contextmanager
+def _named(cube: str, remedy: str) -> Iterator[None]:
+    """Tell of which cube it is that something is damaged."""
+    try:
+        yield
+    except DamagedCubeError as error:
+        raise DamagedCubeError(error.why, cube, remedy) from error
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (TimesyncError, MemoryError):
+        raise
+    except Exception as error:  # whatever zarr and xarray make of damaged bytes
+        raise DamagedCubeError(f"{type(error).__name__}: {error}") from error
 
 
 def open_cube(path: str | Path) -> xr.DataArray:
-    """A cube of a project, as a lazy DataArray like that of `chips_for_plot`."""
-    cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None)[NAME]
-    for name in (*_COORDINATES, "band"):
-        cube = cube.assign_coords({name: cube[name].astype(object)})
+    """A cube of a project, as a lazy DataArray like that of `chips_for_plot`.
+
+    `DamagedCubeError` where it can't be opened, or lacks shards: Zarr takes these for fill.
+    """
+    with _readable():
+        cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None)[NAME]
+        for name in (*_COORDINATES, "band"):
+            cube = cube.assign_coords({name: cube[name].astype(object)})
+    shards = [f"{NAME}/c/{n}/0/0/0" for n in range(-(-cube.sizes["time"] // SHARD_TIMES))]
+    if lacking := [shard for shard in shards if not Path(path, shard).is_file()]:
+        raise DamagedCubeError(f"it lacks {lacking[0]}")
     return cube
+
+
+def read_part(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:
+    """Some observations of a cube, in memory; `DamagedCubeError` where they can't be read."""
+    with _readable():
+        return cube[start:stop].compute()
 
 
 def is_in_cube(account: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -165,7 +212,7 @@ class CubeBuilder:
         """The observations of the kept cube that share a chunk with one."""
         start = place - place % CHUNK_TIMES
         if self._kept is not None and self._chunk[0] != start:
-            self._chunk = start, self._kept[start : start + CHUNK_TIMES].to_numpy()
+            self._chunk = start, read_part(self._kept, start, start + CHUNK_TIMES).to_numpy()
         return self._chunk[1]
 
 

@@ -20,6 +20,9 @@ _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
 step. What a killed run leaves there is removed by the next."""
 
+_OWNED = "owned"
+"""The file in a scratch folder that says that no later run has cleared it."""
+
 LOCK = "ledger/lock"
 """The file that a run holds while it writes."""
 
@@ -56,7 +59,7 @@ class Folder:
         self._made: set[Path] = set()
 
     def __reduce__(self) -> tuple[type[Folder], tuple[object, ...]]:
-        return Folder, (self.root,)
+        return Folder, (os.path.abspath(self.root),)  # workers may be at work in other folders
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -125,6 +128,7 @@ class Folder:
         path = self._temporary / uuid4().hex
         try:
             path.mkdir(parents=True)
+            (path / _OWNED).touch()
             yield path
         except OSError as error:
             raise _no_writing(path, error) from error
@@ -137,8 +141,13 @@ class Folder:
         yield self._path(path) if self._path(f"{path}/{mark}").is_file() else None
 
     def place(self, tree: Path, path: str, mark: str) -> None:
-        """Put a tree from `scratch` in place of what is there: with its ``mark`` it is whole."""
+        """Put a tree from `scratch` in place of what is there: with its ``mark`` it is whole.
+
+        `ProjectError` where another run has cleared the scratch folder, maybe while it was filled.
+        """
         target = self._path(path)
+        if tree.is_relative_to(self._temporary) and not (tree.parent / _OWNED).is_file():
+            raise ProjectError(f"another run took over {self.root} while {path} was made")
         self.remove_tree(path, mark)
         try:
             self._make(target.parent)
@@ -152,7 +161,12 @@ class Folder:
         shutil.rmtree(self._path(path), ignore_errors=True)
 
     def clear_temporary(self) -> None:
-        """Remove what a killed run left half-written."""
+        """Remove what a killed run left half-written.
+
+        Workers of a cluster may still be at it: they have to see that before a file is gone.
+        """
+        for owned in self._temporary.glob(f"*/{_OWNED}"):
+            owned.unlink(missing_ok=True)
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._made.clear()
 

@@ -46,15 +46,8 @@ _REPLACE: Final = "Replace the file by a whole copy of the original"
 _ROUNDS: Final = 3
 """Further reads that a header may take: its directory, its long values, and one to spare."""
 
-
-_SPARE: Final = 16 * 1024
-"""Bytes between blocks of QA_PIXEL, which are small, that cost less than a further request."""
-
 _BESIDE: Final = 16
 """Bytes between blocks that lie beside each other, at most: GDAL keeps a few for itself."""
-
-_UNIFORM: Final = 128
-"""A block that shrank to less than one part in so many holds hardly more than one value."""
 
 
 @dataclass(frozen=True)
@@ -149,21 +142,13 @@ def _fetch(
         _check_grid(header, asset)
         blocks = find_blocks(header, window)
         if later is not None:
-            blocks = _joined(blocks, find_blocks(header, later), header)
+            blocks = _joined(blocks, find_blocks(header, later))
         return header, _fetch_blocks(asset, address, blocks, access)
 
 
-def _joined(
-    blocks: list[tiff.Block], later: list[tiff.Block], header: TiffHeader
-) -> list[tiff.Block]:
-    """The blocks, with those of ``later`` that lie beside them in the file.
-
-    Only where the first block holds more than one value: else it may be all fill, and nothing else
-    will be needed.
-    """
+def _joined(blocks: list[tiff.Block], later: list[tiff.Block]) -> list[tiff.Block]:
+    """The blocks, with those of ``later`` that lie beside the first in the file."""
     first = blocks[0]
-    if (first.stop - first.start) * _UNIFORM < 2 * header.block_width * header.block_height:
-        return blocks
     beside = (b for b in later if b.number != first.number and _gap(b, first) <= _BESIDE)
     return [*blocks, *beside]
 
@@ -210,7 +195,7 @@ def _fetch_blocks(
             missing.append(block)
     if missing:
         ranges = [(block.start, block.stop) for block in missing]
-        fetched = read_ranges(address, ranges, access, spare=_SPARE if asset.band == QA_BAND else 0)
+        fetched = read_ranges(address, ranges, access)
         for block, data in zip(missing, fetched, strict=True):
             found[block.number] = data
             if keep:
@@ -318,8 +303,8 @@ class RecordReader:
     ) -> None:
         """``url`` lists the assets, ``spec`` is the grid of all bands one below the other.
 
-        ``later`` is the grid that the same assets will be read on if this one is not fill; what a
-        request can fetch of it at once is fetched. stackstac's settings for GDAL do not apply.
+        ``later`` is the grid that the same assets will be read on if this one is not fill: blocks
+        of it that lie beside come in the same request. stackstac's settings for GDAL do not apply.
         """
         self._assets, self._access = tuple(url), access
         self._window = _window(spec, url)

@@ -15,9 +15,9 @@ import pandas as pd
 import xarray as xr
 
 from .access import Access
-from .account import WRITTEN, read_kept_account, write_account
+from .account import REFUSED, SUPERSEDED, WRITTEN, read_kept_account, write_account
 from .contents import Contents, has_product, open_contents
-from .cubes import CHUNK_TIMES, whole_cube
+from .cubes import CHUNK_TIMES, read_part, whole_cube
 from .errors import InputError
 from .extraction import Request, write_chips
 from .filters import ALL
@@ -154,7 +154,7 @@ def _render_plot(
         for part in _parts(cube):
             write_chips(part, plot, request, target)
     write_account(target, plot.project_id, plot.plot_id, account)
-    return len(account)
+    return int((~account["outcome"].isin([REFUSED, SUPERSEDED])).sum())
 
 
 def _remove_others(account: pd.DataFrame, plot: Plot, target: Folder, request: Request) -> None:
@@ -178,4 +178,4 @@ def _parts(cube: xr.DataArray) -> Iterator[xr.DataArray]:
     starts = np.arange(0, len(days), CHUNK_TIMES)
     edges = sorted({*np.searchsorted(days, days[starts]).tolist(), len(days)})
     for start, stop in pairwise(edges):
-        yield cube[start:stop].compute()
+        yield read_part(cube, start, stop)

@@ -23,18 +23,12 @@ Range = tuple[int, int]
 
 
 def read_ranges(
-    address: str,
-    ranges: Sequence[Range],
-    access: Access,
-    *,
-    allow_short: bool = False,
-    spare: int = 0,
+    address: str, ranges: Sequence[Range], access: Access, *, allow_short: bool = False
 ) -> list[bytes]:
     """Bytes of one object, one ``bytes`` per (start, stop) of ``ranges``.
 
     ``address`` is what `Access.resolve` gave. Ranges that touch or nearly touch are fetched in one
-    request: those with less between them than a tenth of what was asked for, or than ``spare``
-    bytes. No request but GET is made.
+    request; what is fetched is at most 1.1 times what was asked for. No request but GET is made.
     With ``allow_short`` an object that ends early gives fewer bytes, else that is an error.
 
     Raises `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after the retries), each
@@ -43,7 +37,7 @@ def read_ranges(
     if is_file(address):
         found = _read_file(address, ranges)
     else:
-        found = _read_remote(address, ranges, access, allow_short, spare)
+        found = _read_remote(address, ranges, access, allow_short)
     short = [r for r, data in zip(ranges, found, strict=True) if len(data) != r[1] - r[0]]
     if short and not allow_short:
         raise CorruptAssetError(clean(address), f"it ends before byte {short[0][1]}", REPLACE)
@@ -72,10 +66,10 @@ _SHORT_TRIES: Final = 2
 
 
 def _read_remote(
-    address: str, ranges: Sequence[Range], access: Access, allow_short: bool, spare: int
+    address: str, ranges: Sequence[Range], access: Access, allow_short: bool
 ) -> list[bytes]:
     def get(store: ObjectStore, path: str) -> list[bytes]:
-        return _get(store, path, ranges, allow_short, spare)
+        return _get(store, path, ranges, allow_short)
 
     found = request(get, address, access)
     for _ in range(_SHORT_TRIES):
@@ -90,14 +84,12 @@ def _is_whole(found: Sequence[bytes], ranges: Sequence[Range]) -> bool:
     return all(len(data) == stop - start for data, (start, stop) in zip(found, ranges, strict=True))
 
 
-def _get(
-    store: ObjectStore, path: str, ranges: Sequence[Range], allow_short: bool, spare: int
-) -> list[bytes]:
+def _get(store: ObjectStore, path: str, ranges: Sequence[Range], allow_short: bool) -> list[bytes]:
     from obstore import get_range, get_ranges
 
     if allow_short:
         return [bytes(get_range(store, path, start=a, end=b)) for a, b in ranges]
     starts, ends = [a for a, _ in ranges], [b for _, b in ranges]
     wanted = sum(ends) - sum(starts)
-    gap = max(wanted // 10, spare) // max(1, len(ranges) - 1)
+    gap = wanted // (10 * max(1, len(ranges) - 1))
     return [bytes(r) for r in get_ranges(store, path, starts=starts, ends=ends, coalesce=gap)]

@@ -129,8 +129,10 @@ def _composite(name: str, value: Mapping[str, Any]) -> Composite:
     for channel in (first, second, third):
         _check_channel(channel)
     a, b, c = ((float(low), float(high)) for low, high in value["limits"])
-    if not all(low < high for low, high in (a, b, c)):
+    if not all(-np.inf < low < high < np.inf for low, high in (a, b, c)):
         raise InputError(f"the composite {name!r} has limits whose low is not below its high")
+    if name == "cubes":  # where those of the plots lie
+        raise InputError(f"a composite can't be named {name!r}: rename it")
     return Composite(name, (first, second, third), (a, b, c))
 
 
@@ -228,6 +230,7 @@ def _limits(
     count: npt.NDArray[np.int64], percentiles: tuple[float, float], steps: int
 ) -> tuple[float, float] | None:
     """Values at two percentiles of a histogram; None if it is empty or holds one value."""
-    reached = np.searchsorted(np.cumsum(count), np.array(percentiles) / 100 * count.sum())
+    wanted = np.maximum(np.array(percentiles) / 100 * count.sum(), 1)  # 0: the lowest that is there
+    reached = np.searchsorted(np.cumsum(count), wanted)
     low, high = (reached.clip(0, 2**16 - 1) - 2**15) / steps
     return (float(low), float(high)) if count.any() and low < high else None
