@@ -57,6 +57,8 @@ def test_it_gives_the_files_of_a_direct_extract(
         extract(sample.plots, tmp_path, source=str(sample.items), chip_size=(61, 61))
     assert chip.exists()
     assert len(render(project / "cubes", tmp_path, progress=False)) == 0
+    with pytest.raises(InputError, match="is the project whose cubes are drawn"):
+        render(project / "cubes", project / "direct" / ".." / "cubes")
 
 
 def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -> None:

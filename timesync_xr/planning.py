@@ -34,7 +34,7 @@ Collection 2, 72 to 114 kB, as ARD is packed: deflate after horizontal differenc
 QA_BLOCK_BYTES: Final = 10_000
 """Assumed: the same of QA_PIXEL. Measured in two of these scenes, 1 and 13 kB."""
 
-OBSERVATION_SECONDS: Final = 0.027
+OBSERVATION_SECONDS: Final = 0.02
 """Assumed: processor time of an observation on one core, with requests, PNG and CSV, as measured in
 docs/performance.md."""
 
@@ -97,9 +97,12 @@ class Forecast:
 
     @property
     def requests(self) -> int:
-        """Requests to the archive, about: one for each header, plot pixel and row of blocks."""
-        rows = self.block_rows * len(BANDS) * (1 - FILL_SHARE)
-        return round(self.headers + self.observations + rows)
+        """Requests to the archive, about: one for each header, plot pixel and row of blocks.
+
+        With the plot pixel comes its row of blocks of QA_PIXEL.
+        """
+        rows = self.block_rows * len(BANDS) - min(self.observations, self.block_rows)
+        return round(self.headers + self.observations + rows * (1 - FILL_SHARE))
 
     @property
     def gigabytes(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -62,6 +63,8 @@ def render(
         raise InputError(f"cubes do not give {', '.join(sorted(unknown))}: choose png, csv or both")
     contents = open_contents(project, access)
     source, target = contents.folder, open_folder(out, out_access)
+    if os.path.realpath(source.root) == os.path.realpath(target.root):
+        raise InputError(f"{out} is the project whose cubes are drawn: give another --out folder")
     todo = _plots_with_cubes(contents)
     drawn = drawn.of_project(source, [plot for plot, _ in todo])
     rows: list[dict[str, Any]] = []
