@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import xarray as xr
 from tests.archive import Archive
 from tests.servers import file_server
 from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, reader, verify
-from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, open_cube
-from timesync_xr.errors import ProjectError
+from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, DamagedCubeError, open_cube
+from timesync_xr.errors import NoProjectError, ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
 from timesync_xr.observations import plan_observations
@@ -141,6 +142,13 @@ def test_what_a_damaged_cube_held_is_never_taken_over(
     shutil.rmtree(tmp_path / "out" / CUBE)
     run(archive, tmp_path / "out")
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
+
+
+@pytest.mark.parametrize(
+    "error", [DamagedCubeError("it is cut off", "a cube", "remove it"), NoProjectError("a folder")]
+)
+def test_what_a_worker_says_arrives_as_it_was(error: ProjectError) -> None:
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path) -> None:

@@ -48,8 +48,11 @@ class DamagedCubeError(ProjectError):
     """A cube can't be read; ``why`` says it without the cube and the remedy."""
 
     def __init__(self, why: str, cube: str = "the cube", remedy: str = "make it again") -> None:
-        super().__init__(f"{cube} is damaged ({why}): {remedy}")
-        self.why = why
+        super().__init__(why, cube, remedy)
+        self.why, self.cube, self.remedy = why, cube, remedy
+
+    def __str__(self) -> str:
+        return f"{self.cube} is damaged ({self.why}): {self.remedy}"
 
 
 _COORDINATES: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")

@@ -89,7 +89,11 @@ class NoProjectError(ProjectError, InputError):
     """No project lies at the folder or address that was given."""
 
     def __init__(self, project: object) -> None:
-        super().__init__(
-            f"{project} has no ledger, so it is no project or an empty one: give the folder that "
-            "timesync-xr extract --out made"
+        super().__init__(project)
+        self.project = project
+
+    def __str__(self) -> str:
+        return (
+            f"{self.project} has no ledger, so it is no project or an empty one: give the folder "
+            "that timesync-xr extract --out made"
         )
