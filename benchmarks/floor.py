@@ -16,6 +16,7 @@ import numpy as np
 
 from timesync_xr import COMPOSITES, chips_for_plot, composite_rgb
 from timesync_xr.blocks import find_blocks
+from timesync_xr.export import PNG_LEVEL
 from timesync_xr.tiff import FIRST_READ, Window, parse_header
 
 from .archive import BUCKET, PLOTS, plot_xy
@@ -80,4 +81,4 @@ def _encode(image: Any) -> None:
     rows = np.zeros((height, 1 + image[0].size), np.uint8)
     rows[:, 1:] = image.reshape(height, -1)
     np.subtract(rows[1:, 1:], rows[:-1, 1:].copy(), out=rows[1:, 1:])
-    isal_zlib.compress(rows, 1)
+    isal_zlib.compress(rows, PNG_LEVEL)

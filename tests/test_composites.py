@@ -137,7 +137,19 @@ def test_unknown_composite_names_the_choices() -> None:
     with pytest.raises(InputError, match="tc, b743, b432"):
         composite_rgb(cube, "b742")
     with pytest.raises(InputError, match="channels"):
-        composite_rgb(cube, Composite("x", ("red", "wetness", "blue"), ((0, 1),) * 3))
+        composite_rgb(cube, Composite("x", ("red", "ndvi", "blue"), ((0, 1),) * 3))
+
+
+def test_bands_and_components_of_one_composite_are_those_of_others() -> None:
+    dn = np.random.default_rng(3).integers(0, 30000, (2, 7, 60, 40)).astype(np.uint16)
+    b743, tc = COMPOSITES["b743"], COMPOSITES["tc"]
+    limits = (b743.limits[1], tc.limits[2], tc.limits[2])
+    mixed = Composite("mixed", ("nir08", "wetness", "greenness"), limits)
+    odd = Composite("odd", tc.channels, (tc.limits[0], tc.limits[2], tc.limits[1]))
+    made = composite_rgb(cube_of(dn), mixed).to_numpy()
+    assert (made[..., 0] == composite_rgb(cube_of(dn), b743).to_numpy()[..., 1]).all()
+    assert (made[..., 1] == composite_rgb(cube_of(dn), tc).to_numpy()[..., 2]).all()
+    assert (made[..., 2] == composite_rgb(cube_of(dn), odd).to_numpy()[..., 1]).all()
 
 
 def test_stretch_of_small_integers_does_not_overflow() -> None:

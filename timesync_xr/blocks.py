@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,7 @@ from .tiff import (
 
 def find_blocks(header: TiffHeader, window: Window) -> list[Block]:
     """The blocks that a window touches, by rows. The window must lie inside the image."""
-    bw, bh = header.block_width, header.block_height
-    across = -(-header.width // bw)
-    rows = range(window.row // bh, (window.row + window.height - 1) // bh + 1)
-    cols = range(window.col // bw, (window.col + window.width - 1) // bw + 1)
-    return [_find_block(header, row * across + col) for row in rows for col in cols]
+    return [_find_block(header, index) for index, _, _ in _cuts_of(header, window)]
 
 
 def _find_block(header: TiffHeader, index: int) -> Block:
@@ -50,7 +46,7 @@ def read_blocks(
     ``data`` holds the compressed bytes of every block that `find_blocks` names and that is not
     sparse, by the block's number. Raises `TiffError` for a block that does not decode to its size.
     """
-    for index, inside, target in _cuts(header, window):
+    for index, inside, target in _cuts_of(header, window):
         if index in data:
             out[target] = _decode_part(header, index, data[index], inside)
         else:
@@ -60,12 +56,21 @@ def read_blocks(
 _Cut = tuple[slice, slice]
 
 
-def _cuts(header: TiffHeader, window: Window) -> Iterator[tuple[int, _Cut, _Cut]]:
+def _cuts_of(header: TiffHeader, window: Window) -> list[tuple[int, _Cut, _Cut]]:
     """Block index, the part of the block inside the window, and its place in the window."""
-    across = -(-header.width // header.block_width)
-    for row, inside_y, target_y in _cut(window.row, window.height, header.block_height):
-        for col, inside_x, target_x in _cut(window.col, window.width, header.block_width):
-            yield row * across + col, (inside_y, inside_x), (target_y, target_x)
+    return _cuts(header.width, header.block_width, header.block_height, window)
+
+
+@lru_cache(maxsize=64)  # the same for all assets of a plot
+def _cuts(
+    width: int, block_width: int, block_height: int, window: Window
+) -> list[tuple[int, _Cut, _Cut]]:
+    across = -(-width // block_width)
+    return [
+        (row * across + col, (inside_y, inside_x), (target_y, target_x))
+        for row, inside_y, target_y in _cut(window.row, window.height, block_height)
+        for col, inside_x, target_x in _cut(window.col, window.width, block_width)
+    ]
 
 
 def _cut(first: int, length: int, step: int) -> Iterator[tuple[int, slice, slice]]:

@@ -7,7 +7,7 @@ found by name, so their order in the cube does not matter and a missing one is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -119,7 +119,7 @@ def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
 
 def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
     """Where a chip is black: fill in any of the surface reflectance bands. Lazy in, lazy out."""
-    return ~select_bands(cube, SR_BANDS).all("band")  # FILL is 0; this is the quickest way to ask
+    return select_bands(cube, SR_BANDS).min("band") == FILL  # which is 0, the least there is
 
 
 def _tasseled_cap_weights(name: str) -> npt.NDArray[np.float64]:
@@ -154,9 +154,6 @@ def _tasseled_cap_last(
 _STRIP = 51
 """Rows of a chip that are worked on at a time: few enough to stay in the processor's cache."""
 
-_Planes = Iterator[npt.NDArray[Any]]
-"""The three channels of a strip, as numbers from 0 to 255 that are yet to be truncated."""
-
 
 def draw_chips(
     dn: npt.NDArray[np.uint16], composites: Sequence[Composite]
@@ -169,58 +166,59 @@ def draw_chips(
         _check_channels(composite)
     shape = (*dn.shape[:-3], *dn.shape[-2:], 3)
     chips = [np.empty(shape, dtype=np.uint8) for _ in composites]
+    channels: _Channels = {}
+    for composite, chip in zip(composites, chips, strict=True):
+        for place, channel in enumerate(zip(composite.channels, composite.limits, strict=True)):
+            channels.setdefault(channel, []).append(chip[..., place])
     for index in np.ndindex(dn.shape[:-3]):
         for top in range(0, dn.shape[-2], _STRIP):
-            rows = slice(top, top + _STRIP)
-            _draw_strip(dn[index][:, rows], composites, [chip[index][rows] for chip in chips])
+            strip = (*index, slice(top, top + _STRIP))
+            _draw_strip(dn[index][:, strip[-1]], strip, channels)
     return chips
 
 
+_Channels = dict[tuple[str, tuple[float, float]], list[npt.NDArray[np.uint8]]]
+"""Name and limits of each channel, and the parts (..., y, x) of the chips that show it."""
+
+
 def is_common(composite: Composite) -> bool:
-    """Whether all channels are bands or all are components: what `draw_chips` draws."""
-    channels = set(composite.channels)
-    return channels <= set(COMPONENTS) or channels <= set(SR_BANDS)
+    """Whether all channels are bands or components: what `draw_chips` draws."""
+    return {*composite.channels} <= {*SR_BANDS, *COMPONENTS}
 
 
 def _check_channels(composite: Composite) -> None:
     if not is_common(composite):
         raise InputError(
-            f"composite {composite.name!r} has channels {composite.channels}: take all three from "
-            f"{', '.join(SR_BANDS)} or all three from {', '.join(COMPONENTS)}"
+            f"composite {composite.name!r} has channels {composite.channels}: take them from "
+            f"{', '.join((*SR_BANDS, *COMPONENTS))}"
         )
 
 
 def _draw_strip(
-    dn: npt.NDArray[np.uint16],
-    composites: Sequence[Composite],
-    chips: Sequence[npt.NDArray[np.uint8]],
+    dn: npt.NDArray[np.uint16], strip: tuple[int | slice, ...], channels: _Channels
 ) -> None:
+    """Put each channel of some rows (6, y, x) where it is shown, once computed."""
     places = dn.astype(np.intp)  # of the tables below; numpy would do it for each
-    fill = None if dn.all() else (dn == FILL).any(axis=0)
-    for composite, chip in zip(composites, chips, strict=True):
-        draw = _band_planes if composite.channels[0] in SR_BANDS else _tasseled_cap_planes
-        for channel, plane in enumerate(draw(composite, places)):
-            chip[..., channel] = plane
+    fill = (dn == FILL).any(axis=0) if dn.min() == FILL else None
+    components = None
+    for (name, limits), shown in channels.items():
+        if name in SR_BANDS:
+            plane = _byte_table(*limits).take(places[SR_BANDS.index(name)], mode="clip")
+        else:
+            if components is None:
+                components = tasseled_cap_kernel(_collection1_float().take(places, mode="clip"))
+            plane = _stretched(components[COMPONENTS.index(name)], *limits)
         if fill is not None:
-            chip[fill] = 0
+            plane[fill] = 0
+        for chip in shown:
+            chip[strip] = plane
 
 
-def _tasseled_cap_planes(composite: Composite, places: npt.NDArray[np.intp]) -> _Planes:
-    components = tasseled_cap_kernel(_collection1_float().take(places, mode="clip"))
-    for name, limits in zip(composite.channels, composite.limits, strict=True):
-        yield _stretched(components[COMPONENTS.index(name)], *limits)
-
-
-def _band_planes(composite: Composite, places: npt.NDArray[np.intp]) -> _Planes:
-    for name, limits in zip(composite.channels, composite.limits, strict=True):
-        yield _byte_table(*limits).take(places[SR_BANDS.index(name)], mode="clip")
-
-
-def _stretched(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.float64]:
-    """As `stretch`, before the truncation and with fewer arrays in between."""
+def _stretched(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:
+    """As `stretch`, with fewer arrays in between."""
     made: npt.NDArray[np.float64] = values - low
     np.multiply(made, 255 / (high - low), out=made)
-    return np.clip(made, 0, 255, out=made)
+    return np.clip(made, 0, 255, out=made).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)  # limits may be those of each plot

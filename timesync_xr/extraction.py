@@ -200,17 +200,21 @@ def _export(
     rows = np.flatnonzero(chosen)
     todo = plan.select(chosen)
     begin = partial(begin_cube, access=request.access)
+    written: list[pd.DataFrame] = []
     for part, made in _read_ahead(todo, todo.chunks(_BATCH), begin):
         if isinstance(made, ReadError):
             note_failure(account, rows[part], made)
         else:
             told = write_chips(made, plot, request, folder)
-            account.loc[rows[part], list(told.columns)] = told.to_numpy()
+            written.append(told.set_axis(rows[part]))
             if keep is not None:
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
                 keep(rows[part][seen], made.to_numpy()[seen])
         del made  # before the next part takes memory
         yield part.stop - part.start
+    if written:  # all at once: to set a few at a time takes as long for each
+        told = pd.concat(written)
+        account.loc[told.index, list(told.columns)] = told.to_numpy()
 
 
 _Begin = Callable[[Plan], Callable[[], xr.DataArray]]

@@ -83,12 +83,18 @@ def is_clear(qa: Array) -> Array:
     than `contract_qa`. Any shape, lazy in, lazy out.
     """
     return _elementwise(
-        partial(_look_up, _clear_table()),
+        lambda v: (v & _NOT_CLEAR) == 0,
         qa,
         np.bool_,
         "is_clear",
         "clear or water, by every bit of QA_PIXEL",
     )
+
+
+_NOT_CLEAR = sum(1 << bit for name, bit in QA_FLAGS.items() if name not in ("clear", "water")) + (
+    sum(QA_MEDIUM << shift for shift in QA_CONFIDENCE.values())  # medium and high have this bit
+)
+"""Bits of QA_PIXEL none of which a clear pixel has."""
 
 
 def qa_flags(qa: xr.DataArray) -> xr.Dataset:
@@ -122,7 +128,7 @@ def qa_grade(qa: Array) -> Array:
     """
     classes = ", ".join(f"{grade} {name}" for name, grade in GRADES.items())
     return _elementwise(
-        partial(_look_up, _grade_table()),
+        _grade_table().take,
         qa,
         np.uint8,
         "grade",
@@ -147,18 +153,6 @@ def _grade_table() -> npt.NDArray[np.uint8]:
     }
     grades = [where * GRADES[name] for name, where in holds.items()]
     return np.max(grades, axis=0).astype(np.uint8)  # type: ignore[no-any-return]
-
-
-@cache
-def _clear_table() -> npt.NDArray[np.bool_]:
-    """Whether each of the 65,536 values of QA_PIXEL is clear."""
-    return _grade_table() <= GRADES["water"]
-
-
-def _look_up(table: npt.NDArray[Any], qa: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    # each uint16 is a place of the table, so that none needs to be checked
-    found: npt.NDArray[Any] = table.take(qa, mode="clip" if qa.dtype == np.uint16 else "raise")
-    return found
 
 
 def _two_bits(shift: int, qa: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

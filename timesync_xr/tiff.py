@@ -14,6 +14,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -37,8 +38,9 @@ MAX_BLOCK_BYTES: Final = 64 * 2**20
 MAX_POSITION: Final = 2**62
 """No byte of a file lies at or beyond this position."""
 
-_DTYPES: Final = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 12: "f8", 13: "u4", 16: "u8"}
-"""Field types of TIFF that the tags below may have."""
+_TYPES: Final = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 12: "f8", 13: "u4", 16: "u8"}
+_DTYPES: Final = {(o, kind): np.dtype(o + name) for o in "<>" for kind, name in _TYPES.items()}
+"""Field types of TIFF that the tags below may have, in both byte orders."""
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PREDICTOR = 273, 277, 278, 279, 317
@@ -86,6 +88,14 @@ _OTHER_COMPRESSIONS: Final = {
 LERC: Final = 34887
 _WITH_PREDICTOR: Final = (5, 8, 32946, 34925, 50000)
 """Compressions that a predictor goes with; the others ignore the tag."""
+
+
+_STRUCTS: Final = {
+    (order, big): (struct.Struct(order + "HQ"[big]), struct.Struct(order + ("HHII", "HHQQ")[big]))
+    for order in "<>"
+    for big in (False, True)
+}
+"""Number of entries of a directory, and an entry, by byte order and whether it is BigTIFF."""
 
 
 class TiffError(ValueError):
@@ -162,7 +172,7 @@ class TiffHeader:
 
 
 class _Field(NamedTuple):
-    dtype: str
+    dtype: np.dtype[Any]
     size: int
     start: int
     stop: int
@@ -199,13 +209,15 @@ def parse_header(pieces: Sequence[tuple[int, Buffer]]) -> TiffHeader:
     source = _Pieces(pieces)
     order, big, position = _parse_start(source)
     fields = _parse_directory(source, order, big, position)
-    missing = [(f.start, f.stop) for f in fields.values() if source.take(f.start, f.stop) is None]
+    values, missing = {}, []
+    for tag, (dtype, size, start, stop) in fields.items():
+        data = source.take(start, stop)
+        if data is None:
+            missing.append((start, stop))
+        else:
+            values[tag] = np.frombuffer(data, dtype, size)
     if missing:
         raise NeedMore(missing)
-    values = {
-        tag: np.frombuffer(source.need(f.start, f.stop, 0), f.dtype, f.size)
-        for tag, f in fields.items()
-    }
     return _build_header(values, order)
 
 
@@ -228,11 +240,7 @@ def _parse_start(source: _Pieces) -> tuple[str, bool, int]:
 
 def _parse_directory(source: _Pieces, order: str, big: bool, position: int) -> dict[int, _Field]:
     """The fields of the directory at a position that are of interest, by tag."""
-    head, entry = (
-        (struct.Struct(order + "Q"), struct.Struct(order + "HHQQ"))
-        if big
-        else (struct.Struct(order + "H"), struct.Struct(order + "HHII"))
-    )
+    head, entry = _STRUCTS[order, big]
     if not head.size <= position < MAX_POSITION:
         raise TiffError(f"its directory can't lie at byte {position}")
     (count,) = head.unpack(source.need(position, position + head.size, FIRST_READ))
@@ -240,8 +248,15 @@ def _parse_directory(source: _Pieces, order: str, big: bool, position: int) -> d
         raise TiffError(f"its directory can't have {count} entries")
     start = position + head.size
     stop = start + count * entry.size
-    inline = 8 if big else 4
     table = source.need(start, stop, max(FIRST_READ, stop - start))
+    return _parse_entries(order, big, start, bytes(table))
+
+
+@lru_cache(maxsize=64)  # that of one file is that of most others: its arrays lie elsewhere
+def _parse_entries(order: str, big: bool, start: int, table: bytes) -> dict[int, _Field]:
+    """The fields of interest of a directory whose entries begin at ``start``, by tag."""
+    _, entry = _STRUCTS[order, big]
+    inline = 8 if big else 4
     fields = {}
     for i, (tag, kind, number, value) in enumerate(entry.iter_unpack(table)):
         if tag in _VALUES:
@@ -253,16 +268,16 @@ def _parse_directory(source: _Pieces, order: str, big: bool, position: int) -> d
 def _parse_field(order: str, entry: tuple[int, int, int, int], at: int, inline: int) -> _Field:
     """Where the values of a directory entry lie; ``at`` is the place of short values."""
     tag, kind, number, value = entry
-    if kind not in _DTYPES:
+    dtype = _DTYPES.get((order, kind))
+    if dtype is None:
         raise TiffError(f"its tag {tag} has the type {kind}, which is not read")
-    dtype = np.dtype(order + _DTYPES[kind])
     start = at if number * dtype.itemsize <= inline else value
     if tag in _ARRAYS and number > MAX_BLOCKS:
         raise TiffError(f"its tag {tag} lists {number} blocks, more than {MAX_BLOCKS}")
     count = min(number, _VALUES[tag])
     if start >= MAX_POSITION:
         raise TiffError(f"the values of its tag {tag} can't lie at byte {start}")
-    return _Field(dtype.str, count, start, start + count * dtype.itemsize)
+    return _Field(dtype, count, start, start + count * dtype.itemsize)
 
 
 def _build_header(values: Mapping[int, npt.NDArray[Any]], order: str) -> TiffHeader:
