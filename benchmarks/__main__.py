@@ -14,7 +14,7 @@ from .archive import make_archive
 from .jobs import REFERENCE, Job
 from .measure import Figures, Setting, local, measure, served
 from .startup import startup_targets
-from .targets import Target, request_targets, scale_targets, speed_targets
+from .targets import CORES, Target, request_targets, scale_targets, speed_targets
 
 DELAY = 0.03
 
@@ -68,6 +68,9 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
         jobs |= {
             "cold 30 ms": there.job("timesync_xr", count),
             "known 30 ms": there.job("timesync_xr", count, plots=("far", "main")),
+            "known 30 ms, 2 processes": there.job(
+                "timesync_xr", count, plots=("far", "main"), processes=CORES
+            ),
             "neighbours 30 ms": there.job(
                 "timesync_xr", count, plots=("main", "far", "neighbour"), together=True
             ),
@@ -109,12 +112,12 @@ def _series(long: Setting, options: argparse.Namespace) -> dict[str, Job]:
 def _table(found: dict[str, Figures]) -> Iterator[str]:
     """Everything side by side."""
     yield f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians, per observation"
-    yield f"{'job':<22}{'CPU ms':>9}{'wall ms':>9}{'requests':>10}{'kB':>9}{'peak MB':>9}"
+    yield f"{'job':<25}{'CPU ms':>9}{'wall ms':>9}{'requests':>10}{'kB':>9}{'peak MB':>9}"
     for name, f in found.items():
         count = len(f.requests) / f.observations
         net = f"{count:10.1f}{f.bytes / 1000:9.0f}" if f.requests else f"{'-':>10}{'-':>9}"
         wall = f"{f.wall:9.1f}" if name != "floor" else f"{'-':>9}"
-        yield f"{name:<22}{f.cpu:9.2f}{wall}{net}{f.memory:9.0f}"
+        yield f"{name:<25}{f.cpu:9.2f}{wall}{net}{f.memory:9.0f}"
 
 
 def _targets(found: dict[str, Figures], options: argparse.Namespace) -> Iterator[Target]:
@@ -127,9 +130,9 @@ def _targets(found: dict[str, Figures], options: argparse.Namespace) -> Iterator
 
 def _target_table(targets: Iterator[Target]) -> Iterator[str]:
     verdicts = {True: "met", False: "NOT MET", None: "-"}
-    yield f"{'what':<52}{'target':>12}{'measured':>12}  verdict"
+    yield f"{'what':<56}{'target':>12}{'measured':>12}  verdict"
     for t in targets:
-        yield f"{t.what:<52}{t.target:>12}{t.measured:>12}  {verdicts[t.met]}"
+        yield f"{t.what:<56}{t.target:>12}{t.measured:>12}  {verdicts[t.met]}"
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ single observation before, so that imports do not count.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -44,10 +46,39 @@ class Job:
     """Plots to make; the last is what is measured, the others come before."""
     together: bool = False
     """Whether all plots are made in one run, which is measured."""
+    processes: int = 1
+    """How many processes do all of it at the same time."""
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Do a job; call it in a fresh process. Its files stay behind, empty, in BENCH_WORK."""
+    """Do a job; call it in a fresh process. Its files stay behind, empty, in BENCH_WORK.
+
+    Of several processes the wall time is that of all, by the observations of all.
+    """
+    if job.processes == 1:
+        return _run(job)
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(job.processes).wait
+    with ProcessPoolExecutor(job.processes, context, _wait_by, (ready,)) as pool:
+        told = list(pool.map(_run, [job] * job.processes))
+    return {
+        "cpu": sum(one["cpu"] for one in told) / job.processes,
+        "wall": max(one["wall"] for one in told) / job.processes,
+        "memory": sum(one["memory"] for one in told),
+        "server": max(one["server"] for one in told) / job.processes,
+        "requests": [],
+    }
+
+
+_waits: list[Callable[[], object]] = []
+"""What to wait for before the measured part begins: other processes."""
+
+
+def _wait_by(wait: Callable[[], object]) -> None:
+    _waits.append(wait)
+
+
+def _run(job: Job) -> dict[str, Any]:
     work = Path(tempfile.mkdtemp(prefix="bench-", dir=os.environ["BENCH_WORK"]))
     server = Served(job.archive) if job.archive.startswith("http") else None
     do = JOBS[job.name]
@@ -56,6 +87,8 @@ def run(job: Job) -> dict[str, Any]:
         measured = job.plots if job.together else job.plots[-1:]
         for number, plot in enumerate(() if job.together else job.plots[:-1]):
             do(job, job.items, (plot,), work / f"before{number}")
+        for wait in _waits:
+            wait()
         served = server.counts()[1] if server else 0.0
         cpu, wall = time.process_time(), time.perf_counter()
         extra = do(job, job.items, measured, work / "measured") or {}
