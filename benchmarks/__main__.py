@@ -17,6 +17,8 @@ from .startup import startup_targets
 from .targets import CORES, Target, request_targets, scale_targets, speed_targets
 
 DELAY = 0.03
+ALONE = ("floor", "fetching alone 30 ms")
+"""Jobs of which only a part is measured, so that their wall time says nothing."""
 
 
 def main() -> None:
@@ -30,8 +32,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small and quick: shows that it works")
     parser.add_argument("--runs", type=int, default=5, help="runs of each job")
-    parser.add_argument("--observations", type=int, default=120, help="of a plot; peers do fewer")
-    parser.add_argument("--few", type=int, default=300, help="observations of the short series")
+    parser.add_argument("--observations", type=int, default=300, help="of a plot; peers do fewer")
     parser.add_argument(
         "--some", type=int, default=500, help="of a series whose memory is measured"
     )
@@ -40,7 +41,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.smoke:
         options.runs = 1
-        options.observations = options.few = options.some = options.many = 4
+        options.observations = options.some = options.many = 4
     return options
 
 
@@ -48,8 +49,9 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
     """Figures of all jobs, and notes on what was left out."""
     scenes = 2 if options.smoke else 20
     delay = 0 if options.smoke else DELAY
-    here = local(folder / "archive", scenes, options.observations)
-    long = local(folder / "archive", scenes, options.many)
+    warm = 1 if options.smoke else 24
+    here = local(folder / "archive", scenes, options.observations, warm)
+    long = local(folder / "archive", scenes, options.many, warm)
     fill = Setting(
         make_archive(folder / "fill", 1, options.observations, fill=True),
         "",
@@ -74,10 +76,11 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
             "neighbours 30 ms": there.job(
                 "timesync_xr", count, plots=("main", "far", "neighbour"), together=True
             ),
+            "fetching alone 30 ms": there.job("fetching alone", count),
             "fill 30 ms": filled.job("timesync_xr", count),
         }
         if "reference" in jobs:
-            jobs["reference 30 ms"] = there.job("reference", count // 3)
+            jobs["reference 30 ms"] = there.job("reference", count // 6)
         found = measure(jobs, options.runs, folder)
     if not options.smoke:
         found |= measure(_series(long, options), options.runs, folder)
@@ -103,7 +106,6 @@ def _peers(here: Setting, count: int) -> tuple[dict[str, Job], list[str]]:
 def _series(long: Setting, options: argparse.Namespace) -> dict[str, Job]:
     return {
         "graph": long.job("timesync_xr graph", min(1500, options.many)),
-        f"{options.few} observations": long.job("timesync_xr", options.few),
         f"{options.some} observations": long.job("timesync_xr", options.some),
         f"{options.many} observations": long.job("timesync_xr", options.many),
     }
@@ -116,7 +118,7 @@ def _table(found: dict[str, Figures]) -> Iterator[str]:
     for name, f in found.items():
         count = len(f.requests) / f.observations
         net = f"{count:10.1f}{f.bytes / 1000:9.0f}" if f.requests else f"{'-':>10}{'-':>9}"
-        wall = f"{f.wall:9.1f}" if name != "floor" else f"{'-':>9}"
+        wall = f"{f.wall:9.1f}" if name not in ALONE else f"{'-':>9}"
         yield f"{name:<25}{f.cpu:9.2f}{wall}{net}{f.memory:9.0f}"
 
 
@@ -124,15 +126,15 @@ def _targets(found: dict[str, Figures], options: argparse.Namespace) -> Iterator
     yield from speed_targets(found)
     yield from request_targets(found)
     if not options.smoke:
-        yield from scale_targets(found, options.few, options.some, options.many)
+        yield from scale_targets(found, options.observations, options.some, options.many)
     yield from startup_targets(options.runs)
 
 
 def _target_table(targets: Iterator[Target]) -> Iterator[str]:
     verdicts = {True: "met", False: "NOT MET", None: "-"}
-    yield f"{'what':<56}{'target':>12}{'measured':>12}  verdict"
+    yield f"{'what':<60}{'target':>12}{'measured':>12}  verdict"
     for t in targets:
-        yield f"{t.what:<56}{t.target:>12}{t.measured:>12}  {verdicts[t.met]}"
+        yield f"{t.what:<60}{t.target:>12}{t.measured:>12}  {verdicts[t.met]}"
 
 
 if __name__ == "__main__":

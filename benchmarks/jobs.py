@@ -1,8 +1,9 @@
 """What is measured: ``python -m benchmarks.jobs`` does one job in a process of its own.
 
 A job is told by a JSON object on the command line and answers with one: CPU and wall milliseconds
-per observation, peak memory, and the requests that a server counted. Each job is done once with a
-single observation before, so that imports do not count.
+per observation, peak memory, and the requests that a server counted. Each job is done once on a few
+other observations before, so that imports and the first touch of memory do not count: a run goes on
+for days.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Job:
     archive: str
     """Folder of the files, or address of the server that has them."""
     warm_items: str
-    """File with the item of another observation."""
+    """File with the items of a few other observations."""
     plots: tuple[str, ...] = ("main",)
     """Plots to make; the last is what is measured, the others come before."""
     together: bool = False
@@ -270,6 +271,12 @@ def _floor(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> dict[st
     return floor(job.archive, items, _direct(job, items), plots[0])
 
 
+def _fetch(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> dict[str, Any]:
+    from .floor import fetch
+
+    return fetch(job.archive, _direct(job, items), plots[0])
+
+
 JOBS: Final[dict[str, Callable[..., Any]]] = {
     "timesync_xr": _whole_job,
     "timesync_xr cube": _cube,
@@ -279,6 +286,7 @@ JOBS: Final[dict[str, Callable[..., Any]]] = {
     "odc-stac cube by code": _odc_by_code,
     "stackstac cube": _stackstac,
     "floor": _floor,
+    "fetching alone": _fetch,
 }
 
 

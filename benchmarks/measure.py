@@ -60,8 +60,9 @@ def measure(jobs: Mapping[str, Job], runs: int, work: Path) -> dict[str, Figures
     told: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
     for number in range(runs):
         for name, job in jobs.items():
-            print(f"run {number + 1} of {runs}: {name}", file=sys.stderr, flush=True)
             told[name].append(run_job(job, work))
+            said = f"{name}: {told[name][-1]['cpu']:.2f} ms of CPU"
+            print(f"run {number + 1} of {runs}, {said}", file=sys.stderr, flush=True)
     return {name: _figures(jobs[name], runs_of) for name, runs_of in told.items()}
 
 
@@ -89,7 +90,7 @@ class Setting:
     place: str
     """Its folder, or the address of its server."""
     warm_items: Path
-    """Items of one observation of another date, to get ready on."""
+    """Items of some observations of other dates, to get ready on."""
 
     def job(self, name: str, observations: int, **more: Any) -> Job:
         """A job on the first observations."""
@@ -97,11 +98,11 @@ class Setting:
         return Job(name, str(items), observations, self.place, str(self.warm_items), **more)
 
 
-def local(folder: Path, scenes: int, observations: int) -> Setting:
-    """The archive as files; one more observation serves to get ready."""
-    archive = make_archive(folder, scenes, observations + 1)
-    warm = replace(archive, items=archive.items[-1:]).subset(1, "warm")
-    return Setting(archive, str(folder), warm)
+def local(folder: Path, scenes: int, observations: int, warm: int) -> Setting:
+    """The archive as files; ``warm`` more observations serve to get ready."""
+    archive = make_archive(folder, scenes, observations + warm)
+    ready = replace(archive, items=archive.items[-warm:]).subset(warm, "warm")
+    return Setting(archive, str(folder), ready)
 
 
 @contextmanager

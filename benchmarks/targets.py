@@ -57,7 +57,8 @@ def speed_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
     yield at_most("whole job, local, headers known: CPU / floor", 1.5, ratio("known", "floor"))
     both = found["known 30 ms, 2 processes"]
     floor, link = found["floor"].cpu, both.others["server"]
-    for what, limit in (("floor", floor), ("floor and server", floor + link)):
+    fetching = found["fetching alone 30 ms"].cpu
+    for what, limit in (("floor", floor), ("floor, fetching, server", floor + fetching + link)):
         wall = both.wall / (limit / CORES)
         yield at_most(f"whole job, 30 ms, 2 processes: wall / {what}", 1.5, wall)
 
@@ -115,7 +116,7 @@ def scale_targets(found: Mapping[str, Figures], few: int, some: int, many: int) 
     yield at_most("chips_for_plot of 1,500 items", 1, graph["seconds"], "s")
     yield at_most("its graph", 500, graph["keys"], "keys")
     yield at_most("files that it opens", 0, graph["files"], "")
-    short, middle, long = (found[f"{count} observations"] for count in (few, some, many))
+    short, middle, long = found["cold"], *(found[f"{count} observations"] for count in (some, many))
     yield at_most(f"peak memory, {some} observations", 1000, middle.memory, "MB")
     yield at_most(f"peak memory, {many} observations", 1000, long.memory, "MB")
     yield at_most(f"peak memory, {many} / {some}", 1.1, long.memory / middle.memory)

@@ -121,9 +121,9 @@ def test_bands_and_components_may_be_mixed() -> None:
     limits = ((0, 4000),) * 3
     mixed = Composite("mixed", ("swir16", "wetness", "red"), limits)
     alone = [Composite(name, (name,) * 3, limits) for name in mixed.channels]
-    chips, *channels = draw_each(cube, [mixed, *alone])
-    for position, channel in enumerate(channels):
-        np.testing.assert_array_equal(chips[..., position], channel[..., 0])
+    for chip, *channels in draw_each(cube, [mixed, *alone]):
+        for position, channel in enumerate(channels):
+            np.testing.assert_array_equal(chip[..., position], channel[..., 0])
 
 
 def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_path: Path) -> None:

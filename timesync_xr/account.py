@@ -139,6 +139,8 @@ def take_over(
     tells of which of some days all files are there: without them a day that was written is made
     again.
     """
+    if kept.empty:
+        return
     key = ["day", "sensor", "item_ids"]
     before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
     same = account[key].merge(before, on=key, how="left").fillna("")
@@ -167,6 +169,8 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
 
 def with_items_left_out(account: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """The account with the items that are part of no observation at its end."""
+    if plan.refused.empty and plan.superseded.empty:
+        return account
     refused = plan.refused[~plan.refused["item_id"].isin(account["item_ids"])]
     rest = pd.concat(
         [

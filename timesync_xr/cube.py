@@ -97,16 +97,24 @@ def build_cube(plan: Plan, access: Access) -> xr.DataArray:
     grid = plan.grid
     per_chunk = max(1, CHUNK_BYTES // (2 * len(BANDS) * grid.width * grid.height))
     chunks = plan.chunks(min(per_chunk, 256))
-    return _labelled(plan, _merged(plan, chunks, access), BANDS)
+    return _labelled(plan, _merged(plan, chunks, access))
 
 
-def begin_cube(
-    plan: Plan, access: Access, bands: Sequence[str] = BANDS, later: ChipGrid | None = None
-) -> Callable[[], xr.DataArray]:
+def begin_cube(plan: Plan, access: Access) -> Callable[[], xr.DataArray]:
     """Begin to fetch what is remote; return the function that gives the cube in memory.
 
-    It does at once, in the thread that calls it, what `build_cube` has dask do. ``later`` is the
-    chip that will be read of most of its observations, see `RecordReader`.
+    It does at once, in the thread that calls it, what `build_cube` has dask do.
+    """
+    read = begin_pixels(plan, access, BANDS)
+    return lambda: _labelled(plan, read())
+
+
+def begin_pixels(
+    plan: Plan, access: Access, bands: Sequence[str], later: ChipGrid | None = None
+) -> Callable[[], npt.NDArray[np.uint16]]:
+    """As `begin_cube`, for the bare pixels (observation, band, y, x) of some bands.
+
+    ``later`` is the chip that will be read of most of the observations, see `RecordReader`.
     """
     spec = _image_spec(plan.grid, bands)
     after = None if later is None else _image_spec(later, bands)
@@ -115,11 +123,11 @@ def begin_cube(
         for assets in _assets(plan.records, bands)
     ]
 
-    def read() -> xr.DataArray:
+    def read() -> npt.NDArray[np.uint16]:
         images = np.empty((len(readers), 1, *spec.shape), _DTYPE)
         for reader, (image,) in zip(readers, images, strict=True):
             reader.read_into(image)
-        return _labelled(plan, _merge_images(images, _first_records(plan), bands), bands)
+        return _merge_images(images, _first_records(plan), bands)
 
     return read
 
@@ -128,21 +136,22 @@ _DTYPE = np.dtype(np.uint16)
 _FILL = np.uint16(FILL)
 
 
-def _labelled(plan: Plan, data: Any, bands: Sequence[str]) -> xr.DataArray:
+def _labelled(plan: Plan, data: Any) -> xr.DataArray:
     """Pixels (observation, band, y, x) with their coordinates and attributes."""
     grid = plan.grid
-    cube = xr.DataArray(
+    return xr.DataArray(
         data,
         dims=("time", "band", "y", "x"),
         coords={
             "time": plan.observations["time"].to_numpy("datetime64[ns]"),
-            "band": np.array(bands, dtype=object),
+            "band": np.array(BANDS, dtype=object),
             "y": grid.y,
             "x": grid.x,
             **{
                 name: ("time", plan.observations[name].to_numpy(dtype=object))
                 for name in ("sensor", "hv", "item_id", "item_ids", "date")
             },
+            "spatial_ref": _spatial_ref(grid.region.wkt),
         },
         name="digital_number",
         attrs={
@@ -152,9 +161,9 @@ def _labelled(plan: Plan, data: Any, bands: Sequence[str]) -> xr.DataArray:
             "region": grid.region.name,
             "plot_x": float(grid.x[grid.plot_index[1]]),
             "plot_y": float(grid.y[grid.plot_index[0]]),
+            "grid_mapping": "spatial_ref",
         },
     )
-    return _with_crs(cube, grid)
 
 
 def _images(plan: Plan, chunks: list[slice], access: Access) -> Any:
@@ -244,14 +253,9 @@ def _merge_images(images: Any, starts: Any, bands: Sequence[str]) -> npt.NDArray
     return merge_records(records, starts.ravel(), list(bands).index(QA_BAND))
 
 
-def _with_crs(cube: xr.DataArray, grid: ChipGrid) -> xr.DataArray:
-    """Name the CRS as rioxarray does, but so that it also survives Zarr as a coordinate."""
-    located = cube.assign_coords(spatial_ref=_spatial_ref(grid.region.wkt))
-    return located.assign_attrs(grid_mapping="spatial_ref")
-
-
 @cache
 def _spatial_ref(wkt: str) -> xr.DataArray:
+    """The CRS as rioxarray names it; as a coordinate it also survives Zarr."""
     import rioxarray  # noqa: F401 - registers the .rio accessor
 
     coordinate: xr.DataArray = xr.DataArray(0).rio.write_crs(wkt)["spatial_ref"]

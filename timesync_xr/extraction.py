@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from .account import (
     write_account,
 )
 from .composites import is_fill_pixel
-from .cube import begin_cube
+from .cube import begin_cube, begin_pixels
 from .cubes import (
     CubeBuilder,
     cube_attributes,
@@ -157,12 +157,12 @@ def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
     """
     rows = np.flatnonzero(is_open(account))
     pixels = plan.select(is_open(account)).at_plot_pixel()
-    begin = partial(begin_cube, access=request.access, bands=(QA_BAND,), later=plan.grid)
-    for part, cube in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
-        if isinstance(cube, ReadError):
-            note_failure(account, rows[part], cube)
+    begin = partial(begin_pixels, access=request.access, bands=(QA_BAND,), later=plan.grid)
+    for part, qa in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
+        if isinstance(qa, ReadError):
+            note_failure(account, rows[part], qa)
         else:
-            note_plot_pixel(account, rows[part], cube.to_numpy().ravel(), request.filters)
+            note_plot_pixel(account, rows[part], qa.ravel(), request.filters)
 
 
 def _export_with_cube(
@@ -217,20 +217,23 @@ def _export(
         account.loc[told.index, list(told.columns)] = told.to_numpy()
 
 
-_Begin = Callable[[Plan], Callable[[], xr.DataArray]]
-"""Begins to fetch the cube of a plan and returns the function that gives it."""
+_Pixels = TypeVar("_Pixels")
+"""Pixels of a plan in memory."""
+
+_Begin = Callable[[Plan], Callable[[], _Pixels]]
+"""Begins to fetch the pixels of a plan and returns the function that gives them."""
 
 
 def _read_ahead(
-    plan: Plan, parts: Iterable[slice], begin: _Begin
-) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
-    """Parts of a plan as cubes in memory, in order; day by day where an asset can't be read.
+    plan: Plan, parts: Iterable[slice], begin: _Begin[_Pixels]
+) -> Iterator[tuple[slice, _Pixels | ReadError]]:
+    """Pixels of the parts of a plan, in order; day by day where an asset can't be read.
 
-    Yields the rows of ``plan.observations`` with their cube, or with the error of a day. While one
-    part is worked on, what is remote is fetched for the next ones. The work itself is done by the
-    caller's thread alone: several would wait for the interpreter's lock more than they compute.
+    Yields the rows of ``plan.observations`` with their pixels, or with the error of a day. While
+    one part is worked on, what is remote is fetched for the next ones. The work itself is done by
+    the caller's thread alone: several would wait for the interpreter's lock more than they compute.
     """
-    begun: deque[tuple[slice, Callable[[], xr.DataArray]]] = deque()
+    begun: deque[tuple[slice, Callable[[], _Pixels]]] = deque()
     for part in parts:
         begun.append((part, begin(plan.part(part))))
         if len(begun) > _AHEAD:
@@ -240,8 +243,8 @@ def _read_ahead(
 
 
 def _read(
-    plan: Plan, part: slice, read: Callable[[], xr.DataArray], begin: _Begin
-) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
+    plan: Plan, part: slice, read: Callable[[], _Pixels], begin: _Begin[_Pixels]
+) -> Iterator[tuple[slice, _Pixels | ReadError]]:
     """One part for `_read_ahead`."""
     try:
         yield part, read()
@@ -266,13 +269,13 @@ def write_chips(cube: xr.DataArray, plot: Plot, request: Request, folder: Folder
     made.loc[table.index, "outcome"] = OTHER_PLATFORM
     made.loc[chosen.index, "outcome"] = WRITTEN
     taken = _at(cube, chosen.index)
-    chips = draw_each(taken, request.composites if "png" in request.products else ())
+    drawn = draw_each(taken, request.composites if "png" in request.products else ())
     lines = csv_files(chosen) if "csv" in request.products else []
     days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
     paths = [request.paths(plot, day) for day in days]
     folder.write_all(
-        (path, png_bytes(chip[step]))
-        for step, of_day in enumerate(paths)
+        (path, png_bytes(chip))
+        for of_day, chips in zip(paths, drawn, strict=True)
         for path, chip in zip(of_day[: len(chips)], chips, strict=True)
     )
     if lines:  # after the chips, see `Request.paths`

@@ -18,7 +18,7 @@ in its own unit.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -173,12 +173,17 @@ def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:
     return chips
 
 
-def draw_each(cube: xr.DataArray, composites: Sequence[Composite]) -> list[npt.NDArray[np.uint8]]:
-    """Chips (time, y, x, 3) of a cube (time, band, y, x) in memory, of each composite."""
+def draw_each(
+    cube: xr.DataArray, composites: Sequence[Composite]
+) -> Iterator[list[npt.NDArray[np.uint8]]]:
+    """Chips (y, x, 3) of each time of a cube (time, band, y, x) in memory, one per composite."""
     common = [c for c in composites if is_common(c)]
+    others = {c: draw(cube, c).to_numpy() for c in composites if c not in common}
     bands = select_bands(cube, SR_BANDS).transpose("time", "band", "y", "x")
-    chips = dict(zip(common, draw_chips(bands.to_numpy(), common), strict=True))
-    return [chips[c] if c in chips else draw(cube, c).to_numpy() for c in composites]
+    for step, dn in enumerate(bands.to_numpy()):
+        chips = {c: chip[step] for c, chip in others.items()}
+        chips |= zip(common, draw_chips(dn, common), strict=True)
+        yield [chips[c] for c in composites]
 
 
 def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:
