@@ -21,6 +21,7 @@ from timesync_xr.export import PNG_LEVEL
 from timesync_xr.tiff import FIRST_READ, Block, Window, parse_header
 
 from .archive import BUCKET, PLOTS, plot_xy
+from .server import Served
 
 
 def floor(archive: str, source: str, items: list[dict[str, Any]], plot: str) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def fetch(server: str, items: list[dict[str, Any]], plot: str) -> dict[str, Any]
 
     with ThreadPoolExecutor(64) as pool:
         places = list(pool.map(find, paths))
+        Served(server).counts()  # those of the headers are not counted
         start = time.process_time()
         list(pool.map(get, paths, places))
         return {"cpu": (time.process_time() - start) * 1000 / len(items)}

@@ -140,6 +140,10 @@ def test_unknown_composite_names_the_choices() -> None:
         composite_rgb(cube, Composite("x", ("red", "ndvi", "blue"), ((0, 1),) * 3))
 
 
+def test_a_chip_without_pixels_is_empty() -> None:
+    assert composite_rgb(cube_of(np.ones((2, 7, 4, 0), np.uint16)), "tc").shape == (2, 4, 0, 3)
+
+
 def test_bands_and_components_of_one_composite_are_those_of_others() -> None:
     dn = np.random.default_rng(3).integers(0, 30000, (2, 7, 60, 40)).astype(np.uint16)
     b743, tc = COMPOSITES["b743"], COMPOSITES["tc"]

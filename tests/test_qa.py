@@ -41,6 +41,14 @@ def test_clear_is_free_of_everything_written_out() -> None:
     assert (is_clear(ALL) == ~(unclear | medium)).all()
 
 
+@pytest.mark.parametrize("dtype", ["int16", "uint8", ">u2", "int64"])
+def test_clear_of_other_integers(dtype: str) -> None:
+    """Other software saves QA_PIXEL as it likes; the bits count."""
+    values = ALL.astype(dtype)
+    low = 2 ** min(16, 8 * values.dtype.itemsize)
+    assert (is_clear(values) == is_clear(ALL)[np.arange(2**16) % low]).all()
+
+
 def test_the_highest_grade_that_holds_is_taken() -> None:
     grade = np.zeros(2**16)
     grade[bit(7)] = 1

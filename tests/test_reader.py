@@ -310,7 +310,7 @@ def test_requests_and_bytes_of_an_asset(server: Counting, keep_blocks: bool) -> 
 def open_first(server: Counting) -> bytes:
     from timesync_xr.storage import read_ranges
 
-    return bytes(read_ranges(f"{server.url}/red.tif", [(0, 16384)], Access(), allow_short=True)[0])
+    return read_ranges(f"{server.url}/red.tif", [(0, 16384)], Access(), allow_short=True)[0]
 
 
 def test_threads_that_want_the_same_share_the_requests(server: Counting) -> None:

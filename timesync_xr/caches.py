@@ -78,7 +78,7 @@ class Spool:
                 return None
             return os.pread(self._file, place[1], place[0])
 
-    def put(self, key: Key, data: bytes | memoryview) -> None:
+    def put(self, key: Key, data: bytes) -> None:
         """Keep bytes; the oldest make room."""
         with self._lock:
             self._places.pop(key, None)

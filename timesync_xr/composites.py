@@ -119,7 +119,7 @@ def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
 
 def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
     """Where a chip is black: fill in any of the surface reflectance bands. Lazy in, lazy out."""
-    return select_bands(cube, SR_BANDS).min("band") == FILL  # which is 0, the least there is
+    return ~select_bands(cube, SR_BANDS).all("band")  # FILL is 0; this is the quickest way to ask
 
 
 def _tasseled_cap_weights(name: str) -> npt.NDArray[np.float64]:
@@ -199,7 +199,7 @@ def _draw_strip(
 ) -> None:
     """Put each channel of some rows (6, y, x) where it is shown, once computed."""
     places = dn.astype(np.intp)  # of the tables below; numpy would do it for each
-    fill = (dn == FILL).any(axis=0) if dn.min() == FILL else None
+    fill = None if dn.all() else (dn == FILL).any(axis=0)
     components = None
     for (name, limits), shown in channels.items():
         if name in SR_BANDS:

@@ -83,7 +83,7 @@ def is_clear(qa: Array) -> Array:
     than `contract_qa`. Any shape, lazy in, lazy out.
     """
     return _elementwise(
-        lambda v: (v & _NOT_CLEAR) == 0,
+        lambda v: (v & _NOT_CLEAR.astype(v.dtype)) == 0,
         qa,
         np.bool_,
         "is_clear",
@@ -91,8 +91,9 @@ def is_clear(qa: Array) -> Array:
     )
 
 
-_NOT_CLEAR = sum(1 << bit for name, bit in QA_FLAGS.items() if name not in ("clear", "water")) + (
-    sum(QA_MEDIUM << shift for shift in QA_CONFIDENCE.values())  # medium and high have this bit
+_NOT_CLEAR = np.array(
+    sum(1 << bit for name, bit in QA_FLAGS.items() if name not in ("clear", "water"))
+    + sum(QA_MEDIUM << shift for shift in QA_CONFIDENCE.values())  # medium and high have this bit
 )
 """Bits of QA_PIXEL none of which a clear pixel has."""
 

@@ -25,7 +25,7 @@ from .caches import Cache, Spool
 from .errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
 from .landsat import FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
 from .storage import read_ranges
-from .tiff import Buffer, TiffError, TiffHeader, UInt16Array, Window
+from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
 THREADS: Final = "TIMESYNC_XR_THREADS"
 """Environment variable: requests of one process at the same time, 64 if unset."""
@@ -74,7 +74,7 @@ class Asset:
         return QA_FILL if self.band == QA_BAND else FILL
 
 
-_Loaded = tuple[TiffHeader, dict[int, Buffer]]
+_Loaded = tuple[TiffHeader, dict[int, bytes]]
 """The header of an asset and the compressed blocks that a window touches."""
 
 
@@ -159,7 +159,7 @@ def _gap(one: tiff.Block, other: tiff.Block) -> int:
 
 def _fetch_header(address: str, access: Access) -> TiffHeader:
     ranges: Iterable[tuple[int, int]] = [(0, tiff.FIRST_READ)]
-    pieces: list[tuple[int, Buffer]] = []
+    pieces: list[tuple[int, bytes]] = []
     for _ in range(1 + _ROUNDS):
         found = read_ranges(address, list(ranges), access, allow_short=True)
         pieces += [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
@@ -182,10 +182,10 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
 
 def _fetch_blocks(
     asset: Asset, address: str, blocks: list[tiff.Block], access: Access
-) -> dict[int, Buffer]:
+) -> dict[int, bytes]:
     kept = _state().kept_blocks(asset, access)
     keep = not is_file(address)  # the system itself keeps the files that were read last
-    found: dict[int, Buffer] = {}
+    found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
     for block in blocks:
         data = kept.get((access.endpoint, address, block.number)) if keep else None
@@ -215,7 +215,7 @@ def _header_size(header: TiffHeader) -> int:
     return header.nbytes
 
 
-def _block_size(block: Buffer) -> int:
+def _block_size(block: bytes) -> int:
     return len(block) + 200  # with its key
 
 
@@ -225,13 +225,13 @@ class _State:
     def __init__(self) -> None:
         self.headers = Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
         blocks = _setting(BLOCK_CACHE, 128) * 2**20
-        self.blocks = Cache[Buffer](blocks // 2, _block_size)
-        self.qa_blocks = Cache[Buffer](blocks // 2, _block_size)
+        self.blocks = Cache[bytes](blocks // 2, _block_size)
+        self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
         self._locks = [threading.Lock() for _ in range(1024)]
 
-    def kept_blocks(self, asset: Asset, access: Access) -> Cache[Buffer] | Spool:
+    def kept_blocks(self, asset: Asset, access: Access) -> Cache[bytes] | Spool:
         """Where an asset's blocks are kept.
 
         Those of QA_PIXEL are apart: a plot looks at them once more, when many others have passed.

@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 Range = tuple[int, int]
 """Bytes of an object: the first, and the one after the last."""
 
-Buffer = bytes | memoryview
-"""Bytes that were read; what came over the network is not copied once more."""
-
 
 def read_ranges(
     address: str, ranges: Sequence[Range], access: Access, *, allow_short: bool = False
-) -> list[Buffer]:
-    """Bytes of one object, one buffer per (start, stop) of ``ranges``.
+) -> list[bytes]:
+    """Bytes of one object, one ``bytes`` per (start, stop) of ``ranges``.
 
     ``address`` is what `Access.resolve` gave. Ranges that touch or nearly touch are fetched in one
     request; what is fetched is at most 1.1 times what was asked for. No request but GET is made.
@@ -47,7 +44,7 @@ def read_ranges(
     return found
 
 
-def _read_file(path: str, ranges: Sequence[Range]) -> list[Buffer]:
+def _read_file(path: str, ranges: Sequence[Range]) -> list[bytes]:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -70,8 +67,8 @@ _SHORT_TRIES: Final = 2
 
 def _read_remote(
     address: str, ranges: Sequence[Range], access: Access, allow_short: bool
-) -> list[Buffer]:
-    def get(store: ObjectStore, path: str) -> list[Buffer]:
+) -> list[bytes]:
+    def get(store: ObjectStore, path: str) -> list[bytes]:
         return _get(store, path, ranges, allow_short)
 
     found = request(get, address, access)
@@ -83,11 +80,11 @@ def _read_remote(
     return found
 
 
-def _is_whole(found: Sequence[Buffer], ranges: Sequence[Range]) -> bool:
+def _is_whole(found: Sequence[bytes], ranges: Sequence[Range]) -> bool:
     return all(len(data) == stop - start for data, (start, stop) in zip(found, ranges, strict=True))
 
 
-def _get(store: ObjectStore, path: str, ranges: Sequence[Range], allow_short: bool) -> list[Buffer]:
+def _get(store: ObjectStore, path: str, ranges: Sequence[Range], allow_short: bool) -> list[bytes]:
     from obstore import get_range, get_ranges
 
     if allow_short:
@@ -95,4 +92,4 @@ def _get(store: ObjectStore, path: str, ranges: Sequence[Range], allow_short: bo
     starts, ends = [a for a, _ in ranges], [b for _, b in ranges]
     wanted = sum(ends) - sum(starts)
     gap = wanted // (10 * max(1, len(ranges) - 1))
-    return [memoryview(r) for r in get_ranges(store, path, starts=starts, ends=ends, coalesce=gap)]
+    return [bytes(r) for r in get_ranges(store, path, starts=starts, ends=ends, coalesce=gap)]
