@@ -10,14 +10,22 @@ from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
 from timesync_xr import Filters, extract, read_ledger, repair, verify
-from timesync_xr.composites import _byte_table, composite_rgb
+from timesync_xr.composites import _byte_table, composite_rgb, is_fill_pixel
+from timesync_xr.composites import stretch as stretched
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.export import png_bytes
 from timesync_xr.landsat import COMPOSITES, Composite
 from timesync_xr.radiometry import to_collection1
 from timesync_xr.rendering import render
 from timesync_xr.sample import SamplePaths
-from timesync_xr.styles import Styles, draw, draw_each, read_styles, with_percentiles
+from timesync_xr.styles import (
+    Styles,
+    channel_values,
+    draw,
+    draw_each,
+    read_styles,
+    with_percentiles,
+)
 
 
 def contract(out: Path) -> dict[str, bytes]:
@@ -116,14 +124,17 @@ def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
 
 
 def test_bands_and_components_may_be_mixed() -> None:
-    """A channel looks the same whatever stands beside it."""
+    """A channel looks the same whatever stands beside it, and as its values say."""
     cube = cube_of(np.random.default_rng(3).integers(0, 65536, (2, 7, 30, 20), dtype=np.uint16))
+    fill = is_fill_pixel(cube).to_numpy()
     limits = ((0, 4000),) * 3
     mixed = Composite("mixed", ("swir16", "wetness", "red"), limits)
     alone = [Composite(name, (name,) * 3, limits) for name in mixed.channels]
-    for chip, *channels in draw_each(cube, [mixed, *alone]):
-        for position, channel in enumerate(channels):
+    for step, (chip, *channels) in enumerate(draw_each(cube, [mixed, *alone])):
+        for position, (name, channel) in enumerate(zip(mixed.channels, channels, strict=True)):
             np.testing.assert_array_equal(chip[..., position], channel[..., 0])
+            eager = stretched(channel_values(cube, name).to_numpy(), *limits[position])
+            np.testing.assert_array_equal(chip[..., position], np.where(fill, 0, eager)[step])
 
 
 def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_path: Path) -> None:

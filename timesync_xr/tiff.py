@@ -1,4 +1,4 @@
-"""TIFF without input or output: header bytes -> `TiffHeader`; window -> blocks; bytes -> pixels.
+"""TIFF without input or output: header bytes -> `TiffHeader`.
 
 Reads the first image of classic TIFF and BigTIFF files of either byte order that hold one uint16
 sample per pixel in tiles or strips, as GDAL writes them. What a file says is believed only within
