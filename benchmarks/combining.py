@@ -17,11 +17,12 @@ from unittest.mock import patch
 
 import pandas as pd
 
-from timesync_xr import combine, contents
-from timesync_xr.account import COLUMNS as ACCOUNT
-from timesync_xr.folder import Folder
-from timesync_xr.ledger import COLUMNS as LEDGER
-from timesync_xr.spectra import CSV_COLUMNS
+from timesync_xr import combine
+from timesync_xr.project import project as contents
+from timesync_xr.project.ledger import COLUMNS as LEDGER
+from timesync_xr.project.log import COLUMNS as ACCOUNT
+from timesync_xr.spectral.series import CSV_COLUMNS
+from timesync_xr.storage.folder import Folder
 
 HEADER = ",".join(CSV_COLUMNS)
 

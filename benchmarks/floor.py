@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from timesync_xr import COMPOSITES, chips_for_plot, composite_rgb
-from timesync_xr.blocks import find_blocks
-from timesync_xr.export import PNG_LEVEL
-from timesync_xr.tiff import FIRST_READ, Block, Window, parse_header
+from timesync_xr.project.files import PNG_LEVEL
+from timesync_xr.raster.blocks import find_blocks
+from timesync_xr.raster.tiff import FIRST_READ, Block, Window, parse_header
 
 from .archive import BUCKET, PLOTS, plot_xy
 from .server import Served

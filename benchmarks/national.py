@@ -20,13 +20,13 @@ import pandas as pd
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
-from timesync_xr import reader
-from timesync_xr.catalog import parse_datetime
-from timesync_xr.folder import Folder
+from timesync_xr.catalog.items import COLUMNS, with_dtypes
+from timesync_xr.catalog.kept import Search
+from timesync_xr.catalog.search import parse_datetime
 from timesync_xr.grid import REGIONS, ChipGrid, Tile
-from timesync_xr.items import COLUMNS, with_dtypes
 from timesync_xr.landsat import BANDS, PLATFORM_AGE, QA_BAND, QA_FILL, TILE_SIZE
-from timesync_xr.tile_items import Search
+from timesync_xr.raster import reader
+from timesync_xr.storage.folder import Folder
 
 SOURCE = "https://stac.invalid"
 REAL = Path(__file__).parents[2] / "shared/real/timesync_plot_lists/lcnext_srs5000_final.csv"

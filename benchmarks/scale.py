@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from timesync_xr import Filters, extract
-from timesync_xr.filters import ALL
-from timesync_xr.folder import Folder
-from timesync_xr.ledger import Ledger
-from timesync_xr.planning import plan_run
+from timesync_xr.cube.selection import ALL
+from timesync_xr.project.ledger import Ledger
+from timesync_xr.run.forecast import plan
+from timesync_xr.storage.folder import Folder
 
 from .national import SOURCE, fake_assets, keep_items, plot_list, tiles_of
 from .processes import Watch, dask_processes, peak_megabytes
@@ -46,8 +46,8 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
     keep_items(Folder(out), tiles, options.items)
     _tell(f"{len(plots)} plots on {len(tiles)} tiles of {options.items} items", started)
     started = time.perf_counter()
-    forecast = plan_run(plots, source=SOURCE, out=out)
-    _tell(f"plan_run: {forecast.observations} observations", started)
+    forecast = plan(plots, source=SOURCE, out=out)
+    _tell(f"plan: {forecast.observations} observations", started)
     with dask_processes(folder, options.workers) as client:
         client.run(fake_assets)
         watch, ledger = Watch(client), _timed(Ledger, "record")

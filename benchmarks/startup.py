@@ -14,7 +14,7 @@ _ALONE = "import numpy, xarray"
 _COMMANDS = {
     "alone": [_ALONE],
     "import timesync_xr": [f"{_ALONE}; import timesync_xr"],
-    "timesync-xr --help": [f"{_ALONE}; from timesync_xr.cli import main; main(['--help'])"],
+    "timesync-xr --help": [f"{_ALONE}; from timesync_xr.cli.main import main; main(['--help'])"],
 }
 
 

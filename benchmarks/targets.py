@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from timesync_xr.tiff import FIRST_READ
+from timesync_xr.raster.tiff import FIRST_READ
 
 from .measure import Figures
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from timesync_xr import extract, reader
-from timesync_xr.folder import Folder
+from timesync_xr import extract
 from timesync_xr.grid import Tile
 from timesync_xr.landsat import TILE_SIZE
+from timesync_xr.raster import reader
+from timesync_xr.storage.folder import Folder
 
 from .national import CU, SOURCE, items_of, keep_items, write_assets
 from .processes import dask_processes

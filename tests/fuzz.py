@@ -25,16 +25,15 @@ import numpy as np
 
 from tests.archive import Archive
 from tests.test_tiff import parse
-from timesync_xr.access import Access
-from timesync_xr.blocks import find_blocks, read_blocks
-from timesync_xr.catalog import parse_items
+from timesync_xr.catalog.items import COLUMNS, Query, items_table
+from timesync_xr.catalog.search import parse_items
 from timesync_xr.errors import ReadError, TimesyncError
 from timesync_xr.grid import REGIONS
-from timesync_xr.ids import id_problem
-from timesync_xr.items import COLUMNS, Query, items_table
 from timesync_xr.landsat import BANDS
-from timesync_xr.plots import read_plots
-from timesync_xr.tiff import TiffError, Window
+from timesync_xr.plots import id_problem, read_plots
+from timesync_xr.raster.blocks import find_blocks, read_blocks
+from timesync_xr.raster.tiff import TiffError, Window
+from timesync_xr.storage.access import Access
 
 SECONDS = 2.0
 """What one input may take."""

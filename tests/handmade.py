@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from timesync_xr.account import COLUMNS as ACCOUNT
-from timesync_xr.ledger import COLUMNS as LEDGER
+from timesync_xr.project.ledger import COLUMNS as LEDGER
+from timesync_xr.project.log import COLUMNS as ACCOUNT
 
 HEADER = "sensor,project_id,plot_id,hv,year,doy,blue,green,red,nir,swir1,swir2,qa,date\n"
 

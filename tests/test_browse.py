@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from timesync_xr import annual_of_project, extract, read_plots
-from timesync_xr.account import read_account
-from timesync_xr.browse import browse
-from timesync_xr.browse.records import INDEX_COLUMNS
 from timesync_xr.errors import InputError, ProjectError
-from timesync_xr.ledger import read_ledger
+from timesync_xr.project.ledger import read_ledger
+from timesync_xr.project.log import read_account
 from timesync_xr.sample import SamplePaths
+from timesync_xr.view.site import browse
+from timesync_xr.view.site.records import INDEX_COLUMNS
 
 
 def data_of(path: Path) -> dict[str, Any]:

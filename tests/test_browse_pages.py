@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from timesync_xr.browse import browse
 from timesync_xr.landsat import CSV_BANDS
+from timesync_xr.view.site import browse
 
 pytestmark = pytest.mark.services
 selenium = pytest.importorskip("selenium", reason="needs the test extra")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr.caches import Cache, Spool
+from timesync_xr.raster.caches import Cache, Spool
 
 LIMIT = 100
 steps = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 60)), max_size=60)

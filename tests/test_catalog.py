@@ -21,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tally import shows
-from timesync_xr import stac_api, transport
-from timesync_xr.access import without_secrets
-from timesync_xr.catalog import (
+from timesync_xr.catalog import stac as stac_api
+from timesync_xr.catalog import stac as transport
+from timesync_xr.catalog.kept import _items_file
+from timesync_xr.catalog.search import (
     DatetimeRange,
     fetch_items,
     parse_datetime,
@@ -31,11 +32,11 @@ from timesync_xr.catalog import (
     search_items,
     write_items,
 )
+from timesync_xr.catalog.stac import Patience, PatientIO
 from timesync_xr.errors import AccessError, CatalogError, InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import BANDS
-from timesync_xr.tile_items import _items_file
-from timesync_xr.transport import Patience, PatientIO
+from timesync_xr.storage.access import without_secrets
 
 CU = REGIONS["CU"]
 CONFORMS = [f"https://api.stacspec.org/v1.0.0/item-search{part}" for part in ("", "#query")]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from timesync_xr.chipcheck import BrokenChipError, plot_colours, plot_pixel_of_png
-from timesync_xr.export import png_bytes
+from timesync_xr.project.checks import BrokenChipError, plot_colours, plot_pixel_of_png
+from timesync_xr.project.files import png_bytes
 
 RGB = npt.NDArray[np.uint8]
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))

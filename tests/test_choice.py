@@ -19,8 +19,8 @@ from timesync_xr import (
     selected_of_year,
     to_collection1,
 )
-from timesync_xr.choice import NONE_AT_ALL, NONE_USABLE, not_taken
 from timesync_xr.errors import InputError
+from timesync_xr.spectral.annual import NONE_AT_ALL, NONE_USABLE, not_taken
 
 COLUMNS = ["project_id", "plot_id", "year", "doy", "sensor", "blue", "green", "red", "qa", "grade"]
 

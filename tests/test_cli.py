@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from tests.archive import Archive
 from timesync_xr import __version__
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)

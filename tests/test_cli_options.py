@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from tests.archive import Archive
 from tests.servers import file_server
-from timesync_xr.cli import COMMANDS, main
-from timesync_xr.config_file import read_config
+from timesync_xr.cli.config import read_config
+from timesync_xr.cli.main import COMMANDS, main
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
 
@@ -274,7 +274,7 @@ def test_what_nobody_foresaw_is_told_in_a_line(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("nobody foresaw this")
 
-    monkeypatch.setattr("timesync_xr.browse.browse", broken)
+    monkeypatch.setattr("timesync_xr.view.site.browse", broken)
     result = invoke("browse", project / "project")
     assert result.exit_code == 1
     assert "unexpected KeyError" in result.output
@@ -305,7 +305,7 @@ def test_help_shows_every_command_in_a_whole_line() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion_of_commands_and_options(shell: str) -> None:
     """The scripts of docs/howto/install.md ask the program like this."""
-    program = [sys.executable, "-c", "from timesync_xr.cli import run; run()"]
+    program = [sys.executable, "-c", "from timesync_xr.cli.main import run; run()"]
     variable = {"_TIMESYNC_XR_COMPLETE": f"{shell}_source"}
     script = subprocess.run(
         program, env=os.environ | variable, check=False, capture_output=True, text=True

@@ -17,11 +17,11 @@ import pytest
 
 from tests.archive import Archive
 from timesync_xr import extract, read_ledger
-from timesync_xr.cluster import AHEAD, Settings, local_cluster, running_cluster, work_through
 from timesync_xr.errors import AccessError
 from timesync_xr.grid import REGIONS
-from timesync_xr.order import PlotQueue
 from timesync_xr.plots import Plot
+from timesync_xr.run.cluster import AHEAD, Settings, local_cluster, running_cluster, work_through
+from timesync_xr.run.schedule import PlotQueue
 
 pytestmark = pytest.mark.services
 PLOTS = 24

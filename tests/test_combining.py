@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.handmade import HEADER, Observation, write_project
-from timesync_xr import combine, combining
-from timesync_xr.cli import main
+from timesync_xr import combine
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
-from timesync_xr.placing import workplace
+from timesync_xr.export import server as combining
+from timesync_xr.storage.places import workplace
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tests.handmade import HEADER, Observation, write_project
 from timesync_xr import read_spectra
-from timesync_xr.contents import (
+from timesync_xr.errors import ProjectError
+from timesync_xr.plots import id_order
+from timesync_xr.project.project import (
     Written,
     chunks,
     csv_line,
@@ -21,10 +23,8 @@ from timesync_xr.contents import (
     read_row,
     read_rows,
 )
-from timesync_xr.errors import ProjectError
-from timesync_xr.folder import Folder
-from timesync_xr.ids import id_order
-from timesync_xr.spectra import CSV_COLUMNS
+from timesync_xr.spectral.series import CSV_COLUMNS
+from timesync_xr.storage.folder import Folder
 
 ONE = Observation("1211", "7", "2020-07-01")
 FOUND = Written("2020-07-01", 2020, 183, "LC08", "0309", ONE.date)

@@ -201,7 +201,7 @@ def test_a_table_of_items_is_cut_to_the_time_asked_for(archive: Archive) -> None
 
 
 def test_merging_is_right_in_every_chunk(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    from timesync_xr import cube as module
+    from timesync_xr.cube import chips as module
 
     tiles = ((3, 9), (4, 9), (3, 10), (4, 10))
     for day in range(1, 6):

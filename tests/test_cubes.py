@@ -14,13 +14,14 @@ import xarray as xr
 
 from tests.archive import Archive
 from tests.servers import file_server
-from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, reader, verify
-from timesync_xr.cubes import SHARD_TIMES, CubeBuilder, DamagedCubeError, open_cube
+from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, verify
+from timesync_xr.cube.plan import plan_observations
 from timesync_xr.errors import NoProjectError, ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
-from timesync_xr.observations import plan_observations
-from timesync_xr.rendering import render
+from timesync_xr.project.cubes import SHARD_TIMES, CubeBuilder, DamagedCubeError, open_cube
+from timesync_xr.raster import reader
+from timesync_xr.run.render import render
 
 CU = REGIONS["CU"]
 PLACE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)

@@ -15,10 +15,12 @@ import pytest
 
 from tests.archive import BUCKET, Archive
 from tests.tally import shows
-from timesync_xr import extract, read_account, read_ledger, reader, tile_items
+from timesync_xr import extract, read_account, read_ledger
+from timesync_xr.catalog import kept as tile_items
 from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS
-from timesync_xr.ledger import failures_of
+from timesync_xr.project.ledger import failures_of
+from timesync_xr.raster import reader
 
 CU = REGIONS["CU"]
 INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)

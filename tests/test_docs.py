@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 import timesync_xr as tx
-from timesync_xr.cli import COMMANDS, main
+from timesync_xr.cli.main import COMMANDS, main
 from timesync_xr.sample import SamplePaths
 
 ROOT = Path(__file__).resolve().parents[1]

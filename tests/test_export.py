@@ -15,7 +15,7 @@ from PIL import Image
 from tests.strategies import cube_of
 from timesync_xr import spectral_table, write_csv, write_png
 from timesync_xr.errors import InputError
-from timesync_xr.export import chip_path, csv_files, png_bytes, spectra_path
+from timesync_xr.project.files import chip_path, csv_files, png_bytes, spectra_path
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))))

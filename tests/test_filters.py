@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from tests.archive import Archive
 from tests.strategies import CLEAR
 from timesync_xr import Filters, Summary, extract, read_account, read_ledger
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
+from timesync_xr.cube.selection import ALL
 from timesync_xr.errors import InputError
-from timesync_xr.extraction import write_chips
-from timesync_xr.filters import ALL
 from timesync_xr.grid import REGIONS
-from timesync_xr.repairing import filters_of
+from timesync_xr.run.plot import write_chips
+from timesync_xr.run.repair import filters_of
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 CLOUD, SHADOW = 22280, 23888
@@ -179,7 +179,7 @@ def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
         write_chips(*arguments)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("timesync_xr.extraction.write_chips", write_and_die)
+    monkeypatch.setattr("timesync_xr.run.plot.write_chips", write_and_die)
     with pytest.raises(KeyboardInterrupt):
         run(Filters(sensors=("LE07",)))
     monkeypatch.undo()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from timesync_xr.errors import AccessError, InputError, ProjectError
-from timesync_xr.folder import Folder, open_folder
+from timesync_xr.storage.folder import Folder
+from timesync_xr.storage.places import open_folder
 
 
 def test_what_is_written_is_read_and_listed(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr import SR_BANDS, indices, tasseled_cap, to_collection1
+from timesync_xr import SR_BANDS, tasseled_cap, to_collection1
 from timesync_xr.errors import InputError
 from timesync_xr.landsat import COLLECTION1_FILL, TASSELED_CAPS
+from timesync_xr.spectral import indices
 
 INDICES = {
     name: getattr(indices, name)

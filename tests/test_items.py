@@ -16,8 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
+from timesync_xr.catalog.items import (
+    COLUMNS,
+    DatetimeRange,
+    Query,
+    item_row,
+    items_table,
+    parse_time,
+)
 from timesync_xr.grid import REGIONS
-from timesync_xr.items import COLUMNS, DatetimeRange, Query, item_row, items_table, parse_time
 from timesync_xr.landsat import BANDS
 
 CU = REGIONS["CU"]

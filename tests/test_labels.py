@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 import timesync_xr as tx
-from timesync_xr import indices
 from timesync_xr.errors import InputError
 from timesync_xr.sample import SamplePaths
+from timesync_xr.spectral import indices
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timesync_xr import read_account, read_ledger
-from timesync_xr.account import COLUMNS, OUTCOMES, write_account
 from timesync_xr.errors import ProjectError
-from timesync_xr.folder import Folder
-from timesync_xr.ledger import Ledger, failures_of, ledger_row
 from timesync_xr.plots import Plot
+from timesync_xr.project.ledger import Ledger, failures_of, ledger_row
+from timesync_xr.project.log import COLUMNS, OUTCOMES, write_account
+from timesync_xr.storage.folder import Folder
 
 
 def account_of(*outcomes: str) -> pd.DataFrame:

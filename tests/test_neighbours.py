@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import TILE_SIZE
-from timesync_xr.neighbours import BLOCK, with_neighbours
 from timesync_xr.plots import Plot
+from timesync_xr.run.schedule import BLOCK, with_neighbours
 
 
 def blocks(first: int, length: int) -> set[tuple[int, int]]:

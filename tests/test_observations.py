@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 from tests.strategies import CLEAR, items_table
 from timesync_xr import merge_records
+from timesync_xr.cube.plan import plan_observations
 from timesync_xr.grid import REGIONS, ChipGrid
-from timesync_xr.observations import plan_observations
 
 INSIDE = ChipGrid(REGIONS["CU"], 3 * 5000 + 2500, 9 * 5000 + 2500)
 CORNER = ChipGrid(REGIONS["CU"], 4 * 5000 + 3, 10 * 5000 + 2)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timesync_xr.grid import Tile
-from timesync_xr.order import STRETCH, PlotQueue
 from timesync_xr.plots import Plot
+from timesync_xr.run.schedule import STRETCH, PlotQueue
 
 
 def queue_of(*tiles: int) -> PlotQueue:

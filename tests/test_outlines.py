@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 from timesync_xr import chip_outlines, export_project
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
+from timesync_xr.export.maps import write_geopackage
 from timesync_xr.grid import REGIONS
-from timesync_xr.outlines import write_geopackage
 
 Ring = npt.NDArray[np.float64]
 KML = "{http://www.opengis.net/kml/2.2}"
@@ -150,7 +150,7 @@ def test_kml_holds_a_placemark_for_each_plot(
 
 
 def test_kml_escapes_what_ids_may_hold(tmp_path: Path) -> None:
-    from timesync_xr.outlines import write_kml
+    from timesync_xr.export.maps import write_kml
 
     plots = pd.DataFrame({"plot_id": ["a & b'ç"], "x": [0.0], "y": [1500000.0]})
     write_kml(chip_outlines(plots), tmp_path / "plots.kml")

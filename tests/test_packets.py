@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timesync_xr import combine, read_ledger, split_packets, verify, write_packets
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.errors import AccessError, InputError, PlotListError
 
 KEY = ["project_id", "plot_id"]

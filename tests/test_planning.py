@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from tests.archive import Archive
 from timesync_xr import Filters, extract, read_account, read_ledger, read_plots
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
-from timesync_xr.planning import plan_run
+from timesync_xr.run.forecast import plan
 from timesync_xr.sample import SamplePaths
 
 SUMMER = Filters(season="06-01/09-30", sensors=("LC08", "LC09"))
@@ -21,7 +21,7 @@ SUMMER = Filters(season="06-01/09-30", sensors=("LC08", "LC09"))
 @pytest.mark.parametrize("filters", [Filters(), SUMMER])
 def test_it_counts_what_a_run_counts(sample: SamplePaths, tmp_path: Path, filters: Filters) -> None:
     options = {"source": str(sample.items), "chip_size": (3, 3), "filters": filters}
-    forecast = plan_run(sample.plots, out=tmp_path, **options)  # type: ignore[arg-type]
+    forecast = plan(sample.plots, out=tmp_path, **options)  # type: ignore[arg-type]
     extract(sample.plots, tmp_path, products=["csv"], progress=False,
             mirror=f"s3://usgs-landsat-ard={sample.folder}", **options)  # type: ignore[arg-type] # fmt: skip
     ledger = read_ledger(str(tmp_path)).set_index(["project_id", "plot_id"])
@@ -49,7 +49,7 @@ def test_blocks_that_two_plots_share_count_once(
     points = [REGIONS["CU"].center(15_000 + c, 45_000 + row) for c in cols]
     table = pd.DataFrame(points, columns=["x", "y"])
     table = table.assign(project_id="p", plot_id=["1", "2"], offset=0.0)
-    forecast = plan_run(table, source=str(archive.write_items()), chip_size=size)
+    forecast = plan(table, source=str(archive.write_items()), chip_size=size)
     first, second = (
         {
             ((c - size[0] // 2 + x) // 256, (row - size[1] // 2 + y) // 256)

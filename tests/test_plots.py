@@ -15,8 +15,7 @@ from pyproj import Transformer
 
 from timesync_xr.errors import InputError, PlotListError
 from timesync_xr.grid import REGIONS
-from timesync_xr.ids import id_problem
-from timesync_xr.plots import Plot, plot_from, read_plots
+from timesync_xr.plots import Plot, id_problem, plot_from, read_plots
 
 CU = REGIONS["CU"]
 PROJ4 = {

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from timesync_xr.errors import InputError
-from timesync_xr.plotting import plot_before_after, plot_chips, plot_trajectory
+from timesync_xr.view.plotting import plot_before_after, plot_chips, plot_trajectory
 
 
 @pytest.fixture(autouse=True)

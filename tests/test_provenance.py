@@ -20,11 +20,11 @@ from timesync_xr import (
     read_ledger,
     read_spectra,
 )
-from timesync_xr.choice import NONE_AT_ALL, NONE_USABLE
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.grid import REGIONS
-from timesync_xr.provenance import OBSERVATION_COLUMNS, write_observations
+from timesync_xr.project.tables import OBSERVATION_COLUMNS, write_observations
+from timesync_xr.spectral.annual import NONE_AT_ALL, NONE_USABLE
 
 NEAR_CORNER = REGIONS["CU"].center(3 * 5000 + 4998, 9 * 5000 + 4998)
 CLOUD, SHADOW, WATER = 22280, 23888, 21952

@@ -22,9 +22,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from timesync_xr import reader, tiff
-from timesync_xr.access import Access
-from timesync_xr.blocks import find_blocks
 from timesync_xr.errors import (
     AccessError,
     CorruptAssetError,
@@ -34,7 +31,10 @@ from timesync_xr.errors import (
     TransientReadError,
 )
 from timesync_xr.landsat import QA_BAND
-from timesync_xr.reader import Asset, RecordReader
+from timesync_xr.raster import reader, tiff
+from timesync_xr.raster.blocks import find_blocks
+from timesync_xr.raster.reader import Asset, RecordReader
+from timesync_xr.storage.access import Access
 
 LEFT, TOP = -2115585, 2714805
 SIZE = 5000
@@ -308,7 +308,7 @@ def test_requests_and_bytes_of_an_asset(server: Counting, keep_blocks: bool) -> 
 
 
 def open_first(server: Counting) -> bytes:
-    from timesync_xr.storage import read_ranges
+    from timesync_xr.storage.objects import read_ranges
 
     return read_ranges(f"{server.url}/red.tif", [(0, 16384)], Access(), allow_short=True)[0]
 

@@ -27,15 +27,17 @@ from tests.archive import BUCKET, Archive
 from tests.faults import PASSING, Fault, Proxy, Request, first, status
 from tests.servers import file_server, stac_server
 from tests.tally import counts, shows
-from timesync_xr import Summary, extract, read_account, read_ledger, reader, transport
-from timesync_xr.access import Access
+from timesync_xr import Summary, extract, read_account, read_ledger
+from timesync_xr.catalog import stac as transport
+from timesync_xr.catalog.kept import SEARCHES
+from timesync_xr.catalog.stac import Patience
 from timesync_xr.errors import AccessError, CatalogError
-from timesync_xr.folder import Folder
 from timesync_xr.grid import REGIONS
-from timesync_xr.outage import PLOTS
-from timesync_xr.tiff import FIRST_READ
-from timesync_xr.tile_items import SEARCHES
-from timesync_xr.transport import Patience
+from timesync_xr.raster import reader
+from timesync_xr.raster.tiff import FIRST_READ
+from timesync_xr.run.extract import PLOTS
+from timesync_xr.storage.access import Access
+from timesync_xr.storage.folder import Folder
 
 CU = REGIONS["CU"]
 INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -342,9 +344,9 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk whose reads fail is no plot's fault."""
-    from timesync_xr import storage
     from timesync_xr.errors import TransientReadError
-    from timesync_xr.failures import LATER
+    from timesync_xr.storage import objects as storage
+    from timesync_xr.storage.objects import LATER
 
     def fail(path: str, ranges: object) -> None:
         raise TransientReadError(path, "reading failed: Input/output error", LATER)
@@ -383,7 +385,7 @@ def test_a_target_that_takes_no_more_ends_the_run_at_once(
         return open(path, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr("timesync_xr.folder.open", fail, raising=False)
+        patch.setattr("timesync_xr.storage.folder.open", fail, raising=False)
         with pytest.raises(AccessError, match=rf"can't be written: .*{words}.*Check the disk"):
             services.run(tmp_path)
     assert written < 80

@@ -10,15 +10,15 @@ from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
 from timesync_xr import Filters, extract, read_ledger, repair, verify
-from timesync_xr.composites import _byte_table, composite_rgb, is_fill_pixel
-from timesync_xr.composites import stretch as stretched
 from timesync_xr.errors import InputError, ProjectError
-from timesync_xr.export import png_bytes
 from timesync_xr.landsat import COMPOSITES, Composite
-from timesync_xr.radiometry import to_collection1
-from timesync_xr.rendering import render
+from timesync_xr.project.files import png_bytes
+from timesync_xr.run.render import render
 from timesync_xr.sample import SamplePaths
-from timesync_xr.styles import (
+from timesync_xr.spectral.composites import _byte_table, composite_rgb, is_fill_pixel
+from timesync_xr.spectral.composites import stretch as stretched
+from timesync_xr.spectral.reflectance import to_collection1
+from timesync_xr.spectral.styles import (
     Styles,
     channel_values,
     draw,

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.archive import Archive
 from timesync_xr import Filters, extract, read_ledger, repair, verify
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.errors import TimesyncError
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import PLATFORM_AGE
-from timesync_xr.repairing import filters_of
+from timesync_xr.run.repair import filters_of
 
 X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 LIST = "project_id,plot_id,x,y\n" + "".join(f"1211,{n},{X + 30 * n},{Y}\n" for n in (7, 8, 9))

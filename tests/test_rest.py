@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from tests.handmade import Observation, write_project
 from timesync_xr import export_project, read_spectra, v3_records
-from timesync_xr.cli import main
-from timesync_xr.doors import FORMATS
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
-from timesync_xr.rest import KEYS, SQLITE_TABLE
+from timesync_xr.export.formats import FORMATS
+from timesync_xr.export.v3 import KEYS, SQLITE_TABLE
 
 ROWS = [
     Observation("3132", "7", "2020-08-01", "100,200,300,400,500,600,0", "LC08"),

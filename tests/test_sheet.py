@@ -11,7 +11,7 @@ from PIL import Image
 
 from timesync_xr import annual_of_project
 from timesync_xr.errors import InputError
-from timesync_xr.sheet import contact_sheet, write_sheets
+from timesync_xr.view.sheet import contact_sheet, write_sheets
 
 SIZE = 255
 PLOT = pd.DataFrame({"project_id": ["1001"], "plot_id": ["2"]})

@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 from tests.servers import PlainHandler, serving
 from tests.tally import shows
-from timesync_xr import service
-from timesync_xr.access import Access, access_for, clean, keepable, without_secrets
 from timesync_xr.errors import (
     AccessError,
     CorruptAssetError,
@@ -26,7 +24,9 @@ from timesync_xr.errors import (
     ReadError,
     TransientReadError,
 )
-from timesync_xr.storage import read_ranges
+from timesync_xr.storage import objects as service
+from timesync_xr.storage.access import Access, access_for, clean, keepable, without_secrets
+from timesync_xr.storage.objects import read_ranges
 
 ARCHIVE = "s3://usgs-landsat-ard"
 BODY = os.urandom(200_000)

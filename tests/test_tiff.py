@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio import windows
 
-from timesync_xr import tiff
-from timesync_xr.blocks import find_blocks, read_blocks
-from timesync_xr.tiff import NeedMore, TiffError, TiffHeader, Window
+from timesync_xr.raster import tiff
+from timesync_xr.raster.blocks import find_blocks, read_blocks
+from timesync_xr.raster.tiff import NeedMore, TiffError, TiffHeader, Window
 
 WIDTH, HEIGHT = 613, 541
 TRANSFORM = rasterio.Affine(30, 0, -2115585, 0, -30, 2714805)

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from tests.archive import Archive
-from timesync_xr import catalog, extract, search_items, tile_items
-from timesync_xr.catalog import parse_datetime, read_items
-from timesync_xr.folder import Folder
+from timesync_xr import extract, search_items
+from timesync_xr.catalog import kept as tile_items
+from timesync_xr.catalog import search as catalog
+from timesync_xr.catalog.items import Query
+from timesync_xr.catalog.kept import Search, TileItems, read_items_of
+from timesync_xr.catalog.search import parse_datetime, read_items
 from timesync_xr.grid import REGIONS
-from timesync_xr.items import Query
-from timesync_xr.tile_items import Search, TileItems, read_items_of
+from timesync_xr.storage.folder import Folder
 
 TILES = ((3, 9), (4, 9))
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from tests.archive import Archive
 from timesync_xr import extract, read_ledger, read_plots, verify
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
-from timesync_xr.export import png_bytes
 from timesync_xr.grid import REGIONS
-from timesync_xr.problems import COLUMNS
+from timesync_xr.project.files import png_bytes
+from timesync_xr.project.verify import COLUMNS
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 CHIP = "prj_1211/tc/plot_7/plot_7_2020_183.png"

@@ -21,10 +21,10 @@ from timesync_xr import (
     to_collection1,
     window_statistics,
 )
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
-from timesync_xr.window import WINDOW_COLUMNS
-from timesync_xr.windows import WINDOW_TABLE_COLUMNS
+from timesync_xr.project.tables import WINDOW_TABLE_COLUMNS
+from timesync_xr.spectral.series import WINDOW_COLUMNS
 
 
 def pixel_by_pixel(cube: xr.DataArray, size: int) -> list[tuple[float, float, int]]:

@@ -2,28 +2,35 @@
 
 from importlib.metadata import version
 
-from . import indices
-from .account import read_account
-from .batch import extract
-from .catalog import read_items, search_items, write_items
-from .choice import annual, read_overrides, selected_of_year
-from .combining import Combined, combine
-from .composites import composite_rgb, stretch, tasseled_cap
-from .contents import read_spectra
-from .cube import chips_for_plot
-from .doors import export_project
+from .catalog.search import read_items, search_items, write_items
+from .cube.chips import chips_for_plot
+from .cube.plan import merge_records
+from .cube.selection import Filters
 from .errors import TimesyncError
-from .export import write_csv, write_png
-from .extraction import choose_platforms
-from .filters import Filters
-from .landsat import BANDS, COMPOSITES, SR_BANDS
-from .ledger import read_ledger
-from .observations import merge_records
-from .outlines import chip_outlines
-from .packets import split_packets, write_packets
+from .export.formats import export_project
+from .export.maps import chip_outlines
+from .export.packets import split_packets, write_packets
+from .export.server import Combined, combine
+from .export.v3 import v3_records
+from .landsat import BANDS, COMPOSITES, SR_BANDS, Composite
 from .plots import Plot, read_plots
-from .provenance import observation_table
-from .radiometry import (
+from .project.files import write_csv, write_png
+from .project.ledger import read_ledger
+from .project.log import read_account
+from .project.project import read_spectra
+from .project.tables import annual_of_project, observation_table
+from .project.verify import verify
+from .run.extract import extract
+from .run.forecast import Forecast, Prices, plan
+from .run.plot import choose_platforms
+from .run.render import render
+from .run.repair import repair
+from .run.summary import Summary
+from .sample import make_sample
+from .spectral import indices
+from .spectral.annual import annual, read_overrides, selected_of_year
+from .spectral.composites import composite_rgb, stretch, tasseled_cap
+from .spectral.reflectance import (
     contract_qa,
     has_bit,
     is_clear,
@@ -32,14 +39,11 @@ from .radiometry import (
     qa_grade,
     to_collection1,
 )
-from .repairing import repair
-from .rest import v3_records
-from .sample import make_sample
-from .spectra import plot_pixel, spectral_table
-from .summary import Summary
-from .verification import verify
-from .window import window_statistics
-from .yearly import annual_of_project
+from .spectral.series import plot_pixel, spectral_table, window_statistics
+from .spectral.styles import Styles, read_styles
+from .view.plotting import plot_before_after, plot_chips, plot_trajectory
+from .view.sheet import Sheets, contact_sheet, write_sheets
+from .view.site import Site, browse
 
 __version__ = version("timesync_xr")
 
@@ -48,17 +52,25 @@ __all__ = [
     "COMPOSITES",
     "SR_BANDS",
     "Combined",
+    "Composite",
     "Filters",
+    "Forecast",
     "Plot",
+    "Prices",
+    "Sheets",
+    "Site",
+    "Styles",
     "Summary",
     "TimesyncError",
     "annual",
     "annual_of_project",
+    "browse",
     "chip_outlines",
     "chips_for_plot",
     "choose_platforms",
     "combine",
     "composite_rgb",
+    "contact_sheet",
     "contract_qa",
     "export_project",
     "extract",
@@ -69,7 +81,11 @@ __all__ = [
     "make_sample",
     "merge_records",
     "observation_table",
+    "plan",
+    "plot_before_after",
+    "plot_chips",
     "plot_pixel",
+    "plot_trajectory",
     "qa_flags",
     "qa_grade",
     "read_account",
@@ -78,6 +94,8 @@ __all__ = [
     "read_overrides",
     "read_plots",
     "read_spectra",
+    "read_styles",
+    "render",
     "repair",
     "search_items",
     "selected_of_year",
@@ -93,4 +111,5 @@ __all__ = [
     "write_items",
     "write_packets",
     "write_png",
+    "write_sheets",
 ]

@@ -1,5 +1,5 @@
 """``python -m timesync_xr`` is the command ``timesync-xr``."""
 
-from .cli import run
+from .cli.main import run
 
 run()

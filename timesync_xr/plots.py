@@ -1,4 +1,7 @@
-"""Plot lists: a CSV file becomes a table of plots, each on the pixel that holds it."""
+"""Ids of projects and plots: which of them can name files, and their order.
+
+Plot lists: a CSV file becomes a table of plots, each on the pixel that holds it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -17,12 +21,56 @@ import pandas as pd
 
 from .errors import InputError, PlotListError
 from .grid import REGIONS, Region, get_region
-from .ids import id_problem
 
 if TYPE_CHECKING:
     import os
 
     from pyproj import Transformer
+
+
+LONGEST_ID: Final = 100
+"""Bytes (UTF-8) that a project or plot id may have, so that every file name stays under 255."""
+
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_ID_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
+
+
+def id_problem(text: str) -> str:
+    r"""Why an id can't be part of file names on common disks and stores; "" if it can.
+
+    Refused are: nothing, more than 100 bytes, control characters and others that can't be
+    printed, any of ``< > : " / \ | ? *``, a dot or space at either end (so "." and ".."), and
+    names that Windows keeps for devices ("CON", "nul.txt").
+    """
+    return next(_id_problems(text), "")
+
+
+def _id_problems(text: str) -> Iterator[str]:
+    if not text:
+        yield "is empty: give every plot a project_id and a plot_id"
+    if found := _FORBIDDEN.search(text):
+        yield f"holds {found[0]!r}, which file names can't hold: rename it"
+    if not text.isprintable():
+        yield "holds a character that can't be printed: rename it"
+    if text != text.strip(". "):
+        yield "begins or ends with a dot or a space, which file names should not: rename it"
+    if found := _DEVICE.match(text):
+        yield f"begins with {found[1]!r}, which Windows keeps for a device: rename it"
+    if len(text.encode()) > LONGEST_ID:
+        yield f"is longer than {LONGEST_ID} bytes: shorten it"
+
+
+def id_order(text: str) -> tuple[int, Decimal, str]:
+    """What projects and plots are sorted by: numbers by their value, then all others as text.
+
+    A number is made of digits, with a sign and a decimal point at most. Ids of the same value
+    ("7", "07") are ordered as text; text is ordered by code points.
+    """
+    if _ID_NUMBER.fullmatch(text):
+        return 0, Decimal(text), text
+    return 1, Decimal(0), text
+
 
 COLUMNS: Final = (
     "project_id", "plot_id", "x", "y", "x_listed", "y_listed", "offset", "line",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults import Proxy
 from tests.services.s3 import KEY, S3, SECRET, demand_payment, s3_server
-from timesync_xr import service
+from timesync_xr.storage import objects as service
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

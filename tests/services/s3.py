@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.faults import Fault, Request, status
-from timesync_xr.access import Access
+from timesync_xr.storage.access import Access
 
 KEY, SECRET = "test", "testtest"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"

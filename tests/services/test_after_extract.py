@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.services.s3 import S3
 from timesync_xr import combine, export_project, read_spectra, repair, verify, write_packets
-from timesync_xr.cli import main
+from timesync_xr.cli.main import main
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from tests.services.s3 import S3
 from timesync_xr import Filters, annual_of_project, extract, observation_table
-from timesync_xr.cli import main
-from timesync_xr.windows import write_windows
+from timesync_xr.cli.main import main
+from timesync_xr.project.tables import write_windows
 
 
 def test_a_project_in_a_bucket_is_like_one_on_disk(

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from tests.archive import Archive
 from tests.services.s3 import S3
 from timesync_xr import extract, repair, verify
-from timesync_xr.cli import main
-from timesync_xr.cubes import open_cube
+from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
+from timesync_xr.project.cubes import open_cube
 
 CUBE = "prj_p/cubes/plot_7.zarr"
 

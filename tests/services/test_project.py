@@ -25,12 +25,13 @@ from tests.servers import file_server
 from tests.services.pgstac import stac_api
 from tests.services.s3 import KEY, S3, SECRET
 from tests.tally import counts, shows
-from timesync_xr import extract, read_account, read_ledger, reader
-from timesync_xr.access import Access
+from timesync_xr import extract, read_account, read_ledger
 from timesync_xr.errors import AccessError, ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import read_plots
+from timesync_xr.raster import reader
 from timesync_xr.sample import SamplePaths
+from timesync_xr.storage.access import Access
 
 NOON = "T18:30:00.1234567Z"
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)

@@ -16,9 +16,10 @@ import pytest
 from tests.faults import Fault, Proxy, Request, status
 from tests.services.s3 import S3
 from tests.tally import shows
-from timesync_xr import lock
 from timesync_xr.errors import AccessError, InputError, ProjectError
-from timesync_xr.folder import LOCK, Folder, open_folder
+from timesync_xr.storage import bucket as lock
+from timesync_xr.storage.folder import LOCK, Folder
+from timesync_xr.storage.places import open_folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tests.services.pgstac import by_page, changed, stac_api
 from tests.tally import shows
-from timesync_xr.catalog import search_items
+from timesync_xr.catalog.search import search_items
 from timesync_xr.errors import CatalogError
 from timesync_xr.grid import REGIONS, Tile
 from timesync_xr.sample import SamplePaths

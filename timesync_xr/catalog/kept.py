@@ -1,0 +1,196 @@
+"""Items of tiles, kept in the project: searched once per tile, read by every process.
+
+::
+
+    ledger/items/CU_h03v09.json            what was asked of whom, and when; written last
+    ledger/items/CU_h03v09.parquet         the items as the API sent them, but for secrets
+    ledger/items/CU_h03v09_table.parquet   the table of `timesync_xr.items` made of them
+
+A rerun reads the tables and searches only for tiles that it does not find there, or whose search
+covers too little, came from elsewhere, or from a file that has changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import pandas as pd
+
+from ..errors import CatalogError, ProjectError
+from ..grid import Tile
+from ..storage.access import clean, without_secrets
+from ..storage.folder import Folder
+from .items import DatetimeRange, in_period, with_dtypes
+from .search import parse_datetime, search_with_items, write_items
+
+_LOG = logging.getLogger(__name__)
+
+_FOLDER: Final = "ledger/items"
+
+SEARCHES: Final = 2
+"""Tiles that are searched at the same time."""
+
+_TABLES: Final = 8
+"""Tables that a process keeps in memory: about 10 MB each for 4,000 items."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for, in every tile alike."""
+
+    source: str
+    """A source of `search_items`."""
+    region: str
+    """Name of the ARD grid."""
+    period: DatetimeRange
+    """Which dates."""
+
+    def identity(self) -> dict[str, str]:
+        """The source without secrets, and for a file the digest of what it holds."""
+        if not os.path.isfile(self.source):
+            return {"source": clean(self.source), "file": ""}
+        with open(self.source, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"source": os.path.abspath(self.source), "file": digest}
+
+
+@dataclass(frozen=True)
+class TileTable:
+    """Where the table of a tile's items lies. Small, so that it can go to any process."""
+
+    folder: Folder = field(compare=False)
+    """The project."""
+    root: str
+    """Its name: two tables of one path are the same only within a project."""
+    path: str
+    """Path below the project folder."""
+    digest: str
+    """Digest of the file, so that a table that was kept in memory is not mistaken for a newer."""
+    period: str
+    """Dates to take of it."""
+
+    def read(self) -> pd.DataFrame:
+        """The item table; not to be written into, as other plots read it too.
+
+        `ProjectError` where the file is damaged.
+        """
+        return _read(self)
+
+
+@lru_cache(maxsize=_TABLES)
+def _read(table: TileTable) -> pd.DataFrame:
+    data = table.folder.read(table.path)
+    if hashlib.sha256(data).hexdigest() != table.digest:
+        raise ProjectError(
+            f"{table.root}/{table.path} is damaged: run again with --refresh to search anew"
+        )
+    return in_period(with_dtypes(pd.read_parquet(io.BytesIO(data))), parse_datetime(table.period))
+
+
+def read_items_of(tables: Iterable[TileTable]) -> pd.DataFrame:
+    """The items of some tiles as one table of `timesync_xr.items`."""
+    found = [table.read() for table in tables]
+    return found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
+
+
+class TileItems:
+    """The items of all tiles of a run; searches run in the background, a few at a time.
+
+    With ``refresh`` every tile is searched again, whatever the project holds.
+    """
+
+    def __init__(self, folder: Folder, search: Search, refresh: bool) -> None:
+        self._folder, self._search, self._refresh = folder, search, refresh
+        self._asked = {**search.identity(), "datetime": str(search.period)}
+        self._pool = ThreadPoolExecutor(SEARCHES, "timesync_xr-search")
+        self._tables: dict[Tile, Future[TileTable]] = {}
+
+    def begin(self, tiles: Iterable[Tile]) -> None:
+        """Begin to search for tiles, in this order."""
+        for tile in tiles:
+            if tile not in self._tables:
+                self._tables[tile] = self._pool.submit(self._find, tile)
+
+    def of(self, tiles: Iterable[Tile]) -> tuple[TileTable, ...]:
+        """Where the tables of some tiles lie; waits for their searches.
+
+        Raises what `search_items` raises.
+        """
+        tiles = tuple(tiles)
+        self.begin(tiles)
+        return tuple(self._tables[tile].result() for tile in tiles)
+
+    def close(self) -> None:
+        """Give up the searches that have not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _find(self, tile: Tile) -> TileTable:
+        """The table of a tile that the project holds, or that of a new search."""
+        name = f"{_FOLDER}/{self._search.region}_h{tile[0]:02d}v{tile[1]:02d}"
+        kept = None if self._refresh else self._kept(name)
+        _LOG.info("tile h%02d v%02d: %s", *tile, "items are kept" if kept else "searching")
+        digest = kept or self._find_anew(tile, name)
+        root = str(self._folder.root)
+        period = self._asked["datetime"]
+        return TileTable(self._folder, root, f"{name}_table.parquet", digest, period)
+
+    def _kept(self, name: str) -> str | None:
+        """Digest of a table that answers the search; None where there is none."""
+        try:
+            kept = json.loads(self._folder.read(f"{name}.json"))
+        except (FileNotFoundError, ValueError):
+            return None
+        if any(kept.get(key) != self._asked[key] for key in ("source", "file")):
+            return None
+        covered = _covers(str(kept["datetime"]), self._asked["datetime"])
+        return str(kept["digest"]) if covered else None
+
+    def _find_anew(self, tile: Tile, name: str) -> str:
+        """Search, and keep what came; what says that it is there is written last."""
+        search, write = self._search, self._folder.write
+        items, table = search_with_items(
+            [tile], source=search.source, region=search.region, datetime=search.period
+        )
+        if items:
+            write(*_items_file([without_secrets(item) for item in items], name))
+        data = table.to_parquet(index=False, compression="zstd")
+        digest = hashlib.sha256(data).hexdigest()
+        write(f"{name}_table.parquet", data)
+        kept = {**self._asked, "items": len(table), "digest": digest}
+        if not self._asked["file"]:
+            kept["searched"] = datetime.now(UTC).isoformat(timespec="seconds")
+        write(f"{name}.json", json.dumps(kept, indent=1).encode())
+        return digest
+
+
+def _items_file(items: list[Any], name: str) -> tuple[str, bytes]:
+    """Path and bytes of a file of items: JSON where geoparquet can't hold them."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "items.parquet"
+        try:
+            write_items(items, path)
+        except CatalogError:
+            path = path.with_suffix(".json")
+            write_items(items, path)
+            return f"{name}_items.json", path.read_bytes()
+        return f"{name}.parquet", path.read_bytes()
+
+
+def _covers(kept: str, asked: str) -> bool:
+    """Whether one period (as text) holds all of another."""
+    a, b = parse_datetime(kept), parse_datetime(asked)
+    early = a.start is not None and (b.start is None or b.start < a.start)
+    late = a.end is not None and (b.end is None or b.end > a.end)
+    return not (early or late)

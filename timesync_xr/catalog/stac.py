@@ -1,0 +1,399 @@
+"""Requests to a STAC API: patient but bounded, and every failure in words.
+
+Searches in STAC APIs: a search per tile, page by page, counted.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import requests
+import urllib3
+from pystac_client import Client, ItemSearch
+from pystac_client.stac_api_io import StacApiIO
+
+from ..errors import AccessError, CatalogError, TimesyncError
+from ..grid import Tile
+from ..storage.access import clean
+from .items import COLLECTION, DatetimeRange, Query
+
+PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that a service gives in passing; the same request may succeed later."""
+
+_REDIRECTS: Final = 10
+"""Addresses that one request may lead through."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to try."""
+
+    tries: int = 6
+    """Requests sent at most for one answer."""
+    backoff: float = 1.0
+    """Seconds before the second try (half of it at random); doubled before each further one."""
+    longest_wait: float = 60.0
+    """Seconds between two tries at most, also where the server asks for more."""
+    timeout: float = 60.0
+    """Seconds without a byte after which a try is given up; 10 at most for the connection."""
+    deadline: float = 180.0
+    """Seconds until an answer begins, and again for all of it."""
+    max_bytes: int = 64 * 2**20
+    """Size of an answer that is still read; a page of landsatlook stays below 6 MB."""
+
+
+class _PassingError(Exception):
+    """A fault that may pass: what it was, and for how many seconds the server asks to wait."""
+
+    def __init__(self, cause: str, wait: float = 0.0, *, reached: bool = True) -> None:
+        self.cause, self.wait, self.reached = cause, wait, reached
+        super().__init__(cause)
+
+
+class PatientIO(StacApiIO):
+    """The transport of a pystac-client `Client`: waits faults out and says what went wrong.
+
+    Every answer is JSON text as a whole, or an error: `CatalogError` for what the server answers
+    or fails to answer, `AccessError` where it can't be reached or refuses credentials. Errors show
+    addresses without user, password and query string.
+    """
+
+    def __init__(self, patience: Patience | None = None) -> None:
+        super().__init__(max_retries=None)
+        self._patience = patience or Patience()
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """Send a request until it is answered, and return the answer's text (JSON)."""
+        verb = (method or "GET").upper()
+        post = verb == "POST"
+        request = requests.Request(
+            verb,
+            href,
+            headers,
+            json=parameters if post else None,
+            params={} if post else parameters,
+        )
+        for failed in range(1, self._patience.tries + 1):
+            try:
+                return self._send(request)
+            except _PassingError as error:
+                if failed == self._patience.tries:
+                    raise self._given_up(href, error) from None
+                time.sleep(self._wait(failed, error.wait))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _wait(self, failed: int, asked: float) -> float:
+        jitter = random.uniform(0.5, 1)  # noqa: S311 - keeps clients apart, not a secret
+        backoff = self._patience.backoff * float(2 ** (failed - 1)) * jitter
+        return min(max(backoff, asked), self._patience.longest_wait)
+
+    def _given_up(self, href: str, error: _PassingError) -> Exception:
+        fact = f"{clean(href)}: {error.cause}, {self._patience.tries} times"
+        if error.reached:
+            return CatalogError(f"{fact}. Run again later")
+        return AccessError(f"{fact}. Check the address and the network")
+
+    def _send(self, request: requests.Request) -> str:
+        """One try."""
+        shown = clean(str(request.url))
+        try:
+            prepared = self.session.prepare_request(request)
+            answer = self._begin(prepared)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise _PassingError(_cause(error), reached=False) from None
+        except (requests.RequestException, ValueError) as error:
+            raise CatalogError(
+                f"{shown}: the request can't be sent ({_cause(error)}). Check the address"
+            ) from None
+        with answer:
+            _check_status(answer, shown)
+            return self._json_text(answer, shown)
+
+    def _begin(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """The answer without its body, which may take long to begin; only GET is redirected.
+
+        A server that sends its header byte by byte is left to a thread that nobody waits for.
+        """
+        found: Future[requests.Response] = Future()
+
+        def send() -> None:
+            try:
+                found.set_result(self._follow(prepared))
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                found.set_exception(error)
+
+        Thread(target=send, name="timesync_xr request", daemon=True).start()
+        try:
+            return found.result(self._patience.deadline)
+        except TimeoutError:
+            took = f"the answer took over {self._patience.deadline:g} s"
+            raise _PassingError(took) from None
+
+    def _follow(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """The answer where redirects end. What a redirect has for a body is not read."""
+        timeout = (min(10.0, self._patience.timeout), self._patience.timeout)
+        for _ in range(_REDIRECTS):
+            settings = self.session.merge_environment_settings(
+                str(prepared.url), proxies={}, stream=True, verify=None, cert=None
+            )
+            adapter = self.session.get_adapter(str(prepared.url))  # the session would read on
+            answer = adapter.send(prepared, timeout=timeout, **settings)
+            if prepared.method == "POST" or not answer.is_redirect:
+                return answer
+            answer.close()
+            prepared = prepared.copy()
+            target = self.session.get_redirect_target(answer) or ""
+            prepared.prepare_url(urljoin(str(answer.url), target), None)
+            self.session.rebuild_auth(prepared, answer)
+        raise requests.TooManyRedirects
+
+    def _json_text(self, answer: requests.Response, shown: str) -> str:
+        body = self._body(answer, shown)
+        try:
+            text = body.decode("utf-8")
+            json.loads(text)
+        except (ValueError, RecursionError):
+            if body.strip() and not body.lstrip().startswith(b"{"):  # no part of an answer either
+                raise CatalogError(
+                    f"{shown}: the answer is no JSON but {body[:20]!r}. Check that the address is "
+                    "the root of a STAC API"
+                ) from None
+            raise _PassingError("the answer is not JSON, or only a part of it") from None
+        return text
+
+    def _body(self, answer: requests.Response, shown: str) -> bytes:
+        """The whole body, read as it arrives so that a trickle is noticed."""
+        deadline = time.monotonic() + self._patience.deadline
+        parts, size = [], 0
+        try:
+            while part := answer.raw.read1(2**16, decode_content=True):
+                parts.append(part)
+                size += len(part)
+                if size > self._patience.max_bytes:
+                    limit = self._patience.max_bytes // 2**20
+                    raise CatalogError(f"{shown}: the answer is larger than {limit} MB")
+                if time.monotonic() > deadline:
+                    raise _PassingError(f"the answer took over {self._patience.deadline:g} s")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _PassingError(f"the answer broke off ({_cause(error)})") from None
+        return b"".join(parts)
+
+
+def _check_status(answer: requests.Response, shown: str) -> None:
+    """Raise unless the status is a success."""
+    status = answer.status_code
+    if status in PASSING:
+        raise _PassingError(f"status {status}", _retry_after(answer))
+    if status in (401, 403, 407):
+        raise AccessError(f"{shown}: status {status}, no access. Check the credentials")
+    if answer.is_redirect:
+        moved = clean(answer.headers["location"])
+        raise CatalogError(f"{shown}: moved to {moved}. Give the new address as the source")
+    if not answer.ok:
+        raise CatalogError(
+            f"{shown}: status {status}. Check that the address is the root of a STAC API"
+        )
+
+
+def _retry_after(answer: requests.Response) -> float:
+    """Seconds that the server asks to wait; 0 if it does not say."""
+    try:
+        return urllib3.Retry().parse_retry_after(answer.headers.get("Retry-After", "0"))
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        return 0.0
+
+
+def _cause(error: BaseException) -> str:
+    """Kind of an error in words; its text may hold addresses with secrets."""
+    name = re.sub("(Error|Exception)$", "", type(error).__name__)
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+PAGE: Final = 200
+"""Items asked for at once: landsatlook fails where an answer would be larger than 6 MB."""
+
+MOST_ITEMS: Final = 20_000
+"""Items that one tile can't have: from 1982 to now it has some 4,000."""
+
+SEARCHES: Final = 2
+"""Searches that run at the same time."""
+
+
+def search_api(url: str, query: Query) -> list[Any]:
+    """Items of the tiles of a query from the STAC API at an address, unchecked but counted.
+
+    A search per tile, by the query extension; a few run at a time. Raises `CatalogError` for an
+    API that lacks what is needed or sends more or fewer items than it counted, and `AccessError`
+    for one that can't be reached or refuses access. Faults that pass are waited out first.
+    """
+    api = _open(url)
+    pool = ThreadPoolExecutor(SEARCHES)
+    try:
+        tiles = sorted(query.tiles or ())
+        searches = [pool.submit(_search_tile, api, query, tile) for tile in tiles]
+        return [item for search in searches for item in search.result()]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Api:
+    """A STAC API that has what is needed."""
+
+    url: str
+    """Address of its search."""
+    io: PatientIO
+    """Way to it."""
+
+
+_opening = threading.Lock()
+"""Held where warnings are silenced, which works for the whole process."""
+
+
+def _open(url: str) -> _Api:
+    """The API at an address, once it is known to have the query extension."""
+    io = PatientIO()
+    try:
+        with _opening, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is missing is an error here, or has a default
+            client = Client.open(url, stac_io=io)
+            able = client.conforms_to("ITEM_SEARCH") and client.conforms_to("QUERY")
+            search = client.search().url if able else ""
+    except TimesyncError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever pystac makes of an answer of any kind
+        raise CatalogError(
+            f"{clean(url)}: not a STAC API ({type(error).__name__}). Give the address of its root"
+        ) from None
+    if not able:
+        raise CatalogError(
+            f"{clean(url)}: this STAC API lacks the query extension, without which it "
+            "can't search by tile. Choose another API or a file of items"
+        )
+    return _Api(search, io)
+
+
+def _search_tile(api: _Api, query: Query, tile: Tile) -> list[Any]:
+    """All items of one tile, counted; searched again if the archive may have changed meanwhile."""
+    for _ in range(2):
+        found = _search_once(api, query, tile)
+        if found.is_complete():
+            return found.items
+    raise CatalogError(
+        f"tile h{tile[0]:02d}v{tile[1]:02d}: the STAC API counted {found.matched} items but sent "
+        f"{len(found.items)}, {found.different()} of them different. Run again later; if that "
+        "does not help, the API is at fault"
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a search brought."""
+
+    items: list[Any]
+    """Items of all pages."""
+    matched: int | None
+    """Number of items that the API counted; None if it does not count."""
+
+    def different(self) -> int:
+        """Number of different ids; what has none counts once."""
+        return len({str(_get(item, "id")) for item in self.items})
+
+    def is_complete(self) -> bool:
+        """Whether as many different items came as the API counted (where it counts)."""
+        return self.matched is None or self.different() == len(self.items) == self.matched
+
+
+def _search_once(api: _Api, query: Query, tile: Tile) -> _Found:
+    h, v = tile
+    search = ItemSearch(
+        api.url,
+        collections=[COLLECTION],
+        datetime=None if query.period == DatetimeRange() else str(query.period),
+        limit=PAGE,
+        query={
+            "landsat:grid_horizontal": {"eq": f"{h:02d}"},
+            "landsat:grid_vertical": {"eq": f"{v:02d}"},
+            "landsat:grid_region": {"eq": query.region.name},
+        },
+    )
+    items: list[Any] = []
+    matched = None
+    for page in _pages(api.io, api.url, search.get_parameters()):
+        items += page["features"]
+        matched = _matched(page) if matched is None else matched
+        if len(items) > MOST_ITEMS:
+            raise CatalogError(
+                f"tile h{h:02d}v{v:02d}: over {MOST_ITEMS} items came, so the STAC API does not "
+                "search by tile. Choose another API or a file of items"
+            )
+    return _Found(items, matched)
+
+
+def _matched(page: Mapping[str, Any]) -> int | None:
+    """Number of items that the API counted, None if it does not say."""
+    counts = (page.get("numberMatched"), _get(page.get("context"), "matched"))
+    numbers = (n for n in counts if isinstance(n, int | float) and not isinstance(n, bool))
+    return next((int(n) for n in numbers if isinstance(n, int) or n.is_integer()), None)
+
+
+def _get(value: object, key: str) -> Any:
+    """A member of a JSON object; None of anything else."""
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _pages(io: PatientIO, url: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Pages of a search: the first one, also if it is empty, and all that it leads to."""
+    request: dict[str, Any] | None = {"href": url, "method": "POST", "body": body}
+    asked: set[str] = set()
+    while request is not None:
+        asked.add(json.dumps(request, sort_keys=True))
+        page = json.loads(io.request(request["href"], request["method"], None, request["body"]))
+        if not (isinstance(page, dict) and isinstance(page.get("features"), list)):
+            raise CatalogError(
+                f"{clean(request['href'])}: the answer to a search is no item "
+                "collection. Run again later; if that does not help, the API is at fault"
+            )
+        yield page
+        request = _next_request(page, url, body) if page["features"] else None
+        if request is not None and json.dumps(request, sort_keys=True) in asked:
+            raise CatalogError("the pages of the STAC API lead in a circle. Run again later")
+
+
+def _next_request(page: Mapping[str, Any], url: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    """What to send for the next page, by the page's link; None after the last one."""
+    links = page.get("links")
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict) and link.get("rel") == "next" and link.get("href"):
+            sent: dict[str, Any] = link["body"] if isinstance(link.get("body"), dict) else {}
+            post = str(link.get("method", "GET")).upper() == "POST"
+            try:
+                href = urljoin(url, str(link["href"]))
+            except ValueError:
+                raise CatalogError(
+                    f"{clean(url)}: the address of the next page is malformed. Run again later; "
+                    "if that does not help, the API is at fault"
+                ) from None
+            return {
+                "href": href,
+                "method": "POST" if post else "GET",
+                "body": ({**body, **sent} if link.get("merge") else sent) if post else {},
+            }
+    return None

@@ -1,0 +1,1 @@
+"""The command ``timesync-xr``: arguments to one call, one line of report."""

@@ -1,0 +1,132 @@
+"""``timesync-xr annual``: the observation of every year that the server chooses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...storage.access import Access
+from ..main import COMPLETE, INCOMPLETE, is_quiet
+from ..options import out_s3_options, target_day_option
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 10
+
+
+@click.command(short_help="List the observation of each plot and year.")
+@click.argument("project", type=click.Path())
+@target_day_option
+@click.option(
+    "--overrides",
+    metavar="FILE.csv",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="What interpreters chose instead: project_id, plot_id, year, doy.",
+)
+@click.option(
+    "--rule",
+    type=click.Choice(["contract", "graded"]),
+    default="contract",
+    show_default=True,
+    help="What comes first: qa of the contract, or the class that TimeSync v4 grades by.",
+)
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="FILE",
+    help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
+)
+@click.option(
+    "--plots",
+    metavar="PLOTS.csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A plot list: take its plots only. Default: all plots of the project.",
+)
+@out_s3_options
+def annual(
+    project: str,
+    target_day: int,
+    overrides: Path | None,
+    rule: str,
+    out: str | None,
+    plots: Path | None,
+    out_access: Access,
+) -> None:
+    """List the observation of every plot and year in PROJECT that the TimeSync server chooses.
+
+    Of each year: what an interpreter chose, then what is usable, then the day nearest to the target
+    day, of two as near the earlier one. Observations that are too bright in blue (2000 or more) or
+    0 in blue, green and red are never chosen. A year without any choice is listed with the cause.
+
+    \b
+    Exit codes: 0 done, 1 an override could not be followed, 2 wrong usage or input.
+
+    \b
+    Examples:
+      timesync-xr annual project > annual.csv
+      timesync-xr annual project --target-day 200 --rule graded --out annual.parquet
+      timesync-xr annual project --overrides chosen.csv --out annual.csv
+    """
+    from ...project.project import open_contents
+    from ...project.tables import annual_of_project
+    from ...spectral.annual import read_overrides
+    from ...storage.tables import check_table_name, table_file
+    from ..options import tell_what_is_missing
+
+    if out is not None:
+        check_table_name(out)
+    preferred = None if overrides is None else read_overrides(overrides)
+    tell_what_is_missing(open_contents(project, out_access), plots)
+    chosen = annual_of_project(
+        project, plots, target_day=target_day, overrides=preferred, rule=rule, access=out_access
+    )
+    if out is None:
+        chosen.to_csv(sys.stdout, index=False, lineterminator="\n")
+    else:
+        with table_file(out, chosen, out_access) as append:
+            append(chosen)
+    if not is_quiet():
+        _tell_years(chosen)
+    followed = preferred is None or _tell_overrides(preferred, chosen, every=plots is None)
+    sys.exit(COMPLETE if followed else INCOMPLETE)
+
+
+def _tell_years(chosen: pd.DataFrame) -> None:
+    without = chosen[chosen["cause"] != ""]
+    plots = len(chosen.drop_duplicates(["project_id", "plot_id"]))
+    click.echo(
+        f"{plots} plots, {len(chosen)} years: {len(chosen) - len(without)} with an observation, "
+        f"{len(without)} without",
+        err=True,
+    )
+    for row in without.head(_SHOWN).to_dict("records"):
+        plot = f"project {row['project_id']}, plot {row['plot_id']}"
+        click.echo(f"  {plot}, {row['year']}: {row['cause']}", err=True)
+    if len(without) > _SHOWN:
+        click.echo(f"  and {len(without) - _SHOWN} more: see the column cause", err=True)
+
+
+def _tell_overrides(overrides: pd.DataFrame, chosen: pd.DataFrame, *, every: bool) -> bool:
+    """Tell the overrides that could not be followed; whether there are none.
+
+    Of a part of the plots (not ``every``) the overrides of others do not count.
+    """
+    from ...spectral.annual import not_taken
+
+    lost = not_taken(overrides, chosen)
+    if not every:
+        lost = lost.merge(chosen[["project_id", "plot_id"]].drop_duplicates())
+    for row in lost.head(_SHOWN).to_dict("records"):
+        plot = f"project {row['project_id']}, plot {row['plot_id']}"
+        click.echo(
+            f"Override not followed: {plot}, {row['year']}, day {row['doy']}: there is no such "
+            "observation, or it is too bright, or another override of that year was taken",
+            err=True,
+        )
+    if len(lost) > _SHOWN:
+        click.echo(f"and {len(lost) - _SHOWN} more overrides not followed", err=True)
+    return lost.empty

@@ -1,0 +1,45 @@
+"""``timesync-xr browse``: a project as pages to look at."""
+
+from __future__ import annotations
+
+import click
+
+from ...storage.access import Access
+from ..main import is_quiet
+from ..options import out_s3_options, target_day_option
+
+
+@click.command(short_help="Make pages of a project to look at in a browser.")
+@click.argument("project", type=click.Path())
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="DIR",
+    default="",
+    help="Folder of the site. Default: PROJECT/browse.",
+)
+@target_day_option
+@out_s3_options
+def browse(project: str, out: str, target_day: int, out_access: Access) -> None:
+    """Make pages to look at PROJECT: a list and a map of its plots, chips and trajectories.
+
+    The pages open by double-click and from any web server or bucket, and load nothing from
+    elsewhere. Inside the project's folder they show its chips; elsewhere they get chips of their
+    own. PROJECT may be unfinished; run the same command again to renew them. The annual choice is
+    that of timesync-xr annual with the same --target-day.
+
+    \b
+    Examples:
+      timesync-xr browse project
+      timesync-xr browse project --out /var/www/project
+      timesync-xr browse project --target-day 200
+    """
+    from ...view.site import browse as make_site
+
+    site = make_site(
+        project, out, target_day=target_day, access=out_access, progress=not is_quiet()
+    )
+    for line in site.unfinished:
+        click.echo(line, err=True)
+    if not is_quiet():
+        click.echo(site)

@@ -1,0 +1,101 @@
+"""``timesync-xr extract``: a plot list to a project."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..main import COMPLETE, INCOMPLETE, is_quiet
+from ..options import (
+    chip_size_option,
+    chosen_cluster,
+    cluster_options,
+    filter_options,
+    out_s3_options,
+    region_option,
+    s3_options,
+)
+
+
+@click.command(short_help="Make a TimeSync project of a plot list.")
+@click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(),
+    required=True,
+    metavar="PROJECT_DIR",
+    help="Project folder to make, or an address in a bucket: s3://bucket/prefix.",
+)
+@click.option(
+    "--source",
+    default="landsatlook",
+    show_default=True,
+    help="Where the items come from: landsatlook, the URL of a STAC API that has the query "
+    "extension, or a file of items (FeatureCollection JSON or stac-geoparquet).",
+)
+@click.option(
+    "--mirror",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Read assets whose address starts with OLD below NEW instead: a folder, a bucket or an "
+    "http address. May be given several times.",
+)
+@region_option
+@click.option(
+    "--datetime",
+    metavar="START/END",
+    help="Dates to take, either end open (2010/.., ../1999-12-31). Default: 1982 to now.",
+)
+@chip_size_option
+@click.option(
+    "--products",
+    default="png,csv",
+    show_default=True,
+    help="What to make: png (three composites), csv (spectra), zarr (the cube); with commas.",
+)
+@filter_options
+@s3_options
+@out_s3_options
+@cluster_options
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Search for items again, and add to complete plots what is new. Without it the items are "
+    "taken that PROJECT_DIR keeps of earlier searches.",
+)
+def extract(
+    plots: Path,
+    scheduler: str | None,
+    scheduler_file: str | None,
+    workers: int,
+    **options: Any,
+) -> None:
+    """Make a TimeSync project of the plots in PLOTS (CSV).
+
+    PLOTS has the columns project_id, plot_id and either x, y (Albers metres of the region) or
+    lon, lat (degrees). The same command takes up a run that was stopped.
+
+    \b
+    Exit codes: 0 all plots complete, 1 some incomplete, 2 wrong usage or input.
+
+    \b
+    Examples:
+      timesync-xr extract plots.csv --out project
+      timesync-xr extract plots.csv --out project --datetime 2020/..
+      timesync-xr extract plots.csv --out project \\
+          --source items.json --mirror s3://usgs-landsat-ard=/data/ard
+      timesync-xr extract plots.csv --out s3://bucket/project --profile lab --out-profile lab
+      timesync-xr extract plots.csv --out s3://bucket/project --scheduler tcp://10.0.0.7:8786
+      timesync-xr extract plots.csv --out project --season 06-01/09-30 --no-slc-off
+    """
+    from ...run.extract import extract as run
+
+    options["progress"] = not is_quiet()
+    with chosen_cluster(scheduler, scheduler_file, workers) as cluster:
+        summary = run(plots, **cluster, **options)
+    if not (is_quiet() and summary.complete):
+        click.echo(summary)
+    sys.exit(COMPLETE if summary.complete else INCOMPLETE)

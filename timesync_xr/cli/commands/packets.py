@@ -1,0 +1,50 @@
+"""``timesync-xr packets``: plots in packets for interpreters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..main import is_quiet
+from ..options import out_s3_options, region_option
+
+
+@click.command(short_help="Split a plot list or project into packets.")
+@click.argument("plots", type=click.Path(), metavar="PLOTS.csv|PROJECT")
+@click.option(
+    "--out", type=click.Path(), required=True, metavar="DIR", help="Folder of the packets."
+)
+@click.option(
+    "--size", type=int, default=250, show_default=True, help="Plots of a packet, at most."
+)
+@click.option(
+    "--files",
+    type=click.Choice(["none", "link", "copy"]),
+    default="none",
+    show_default=True,
+    help="Give each packet its part of PROJECT: as hard links, which need no space, or as copies.",
+)
+@region_option
+@out_s3_options
+def packets(plots: str, **options: Any) -> None:
+    """Split a plot list, or the plots of a project, into packets of whole plots.
+
+    Packets are as even as they can be and keep the order of the list. DIR gets packet_001.csv and
+    so on; with --files also packet_001/ and so on, each a project of its own.
+
+    \b
+    Examples:
+      timesync-xr packets plots.csv --out packets --size 250
+      timesync-xr packets project --out packets --files link
+    """
+    from ...export.packets import write_packets
+
+    options["access"] = options.pop("out_access")
+    table = write_packets(plots, **options)
+    if is_quiet():
+        return
+    for row in table.itertuples():
+        files = f", {row.files} files" if options["files"] != "none" else ""
+        click.echo(f"{row.packet}: {row.plots} plots{files}")
+    click.echo(f"{len(table)} packets: {options['out']}")

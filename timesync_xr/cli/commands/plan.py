@@ -1,0 +1,79 @@
+"""``timesync-xr plan``: what a run would take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..main import is_quiet
+from ..options import chip_size_option, filter_options, out_s3_options, region_option
+
+
+@click.command(short_help="Tell what extract would take: requests, bytes, cost.")
+@click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--source", default="landsatlook", show_default=True, help="As for extract.")
+@region_option
+@click.option("--datetime", metavar="START/END", help="Dates to take, either end open.")
+@chip_size_option
+@filter_options
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="PROJECT_DIR",
+    help="Keep the items here, for the run that follows.",
+)
+@out_s3_options
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Workers of the run, a core each.",
+)
+@click.option(
+    "--request-price",
+    type=click.FloatRange(0),
+    metavar="USD",
+    help="Price of 1000 requests. Default: 0.0004, for GET in us-west-2 in 2025.",
+)
+@click.option(
+    "--transfer-price",
+    type=click.FloatRange(0),
+    metavar="USD",
+    help="Price of a GB to workers outside us-west-2. Default: 0.09, to the internet in 2025.",
+)
+@click.option(
+    "--table",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a CSV with the tiles, items and observations of every plot.",
+)
+def plan(
+    plots: Path,
+    workers: int,
+    request_price: float | None,
+    transfer_price: float | None,
+    table: Path | None,
+    **options: Any,
+) -> None:
+    """Tell what extract would take for the plots in PLOTS (CSV), without reading pixels.
+
+    Tiles, items, observations, requests, bytes, rough cost and time, and which plots have few or
+    no observations, with what was assumed for it.
+
+    \b
+    Examples:
+      timesync-xr plan plots.csv
+      timesync-xr plan plots.csv --datetime 2020/.. --workers 8 --table plan.csv
+      timesync-xr plan plots.csv --season 06-01/09-30 --transfer-price 0.02
+    """
+    from ...run.forecast import Prices, plan
+
+    given = {"requests": request_price, "transfer": transfer_price}
+    prices = Prices(**{name: price for name, price in given.items() if price is not None})
+    forecast = plan(plots, **options)
+    if table is not None:
+        forecast.plots.to_csv(table, index=False, lineterminator="\n")
+    if table is None or not is_quiet():
+        click.echo(forecast.text(workers, prices))

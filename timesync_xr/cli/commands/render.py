@@ -1,0 +1,66 @@
+"""``timesync-xr render``: other chips of the same cubes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..main import is_quiet
+from ..options import out_s3_options, project_s3_options
+
+
+@click.command(short_help="Make chips and spectra of a project's cubes.")
+@click.argument("project", type=click.Path())
+@click.option(
+    "--out", type=click.Path(), required=True, metavar="OTHER", help="Project folder to make."
+)
+@click.option("--products", default="png,csv", show_default=True, help="png, csv or both.")
+@click.option(
+    "--composites",
+    default="tc,b743,b432",
+    show_default=True,
+    help="Composites: also b543, b321 (true colour), ndvi, nbr, ndmi, or of --styles.",
+)
+@click.option(
+    "--stretch",
+    default="fixed",
+    show_default=True,
+    help="fixed; plot or project (percentiles 2 and 98 of the clear pixels); or of --styles.",
+)
+@click.option(
+    "--styles",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file with composites and stretches of your own.",
+)
+@project_s3_options
+@out_s3_options
+def render(
+    project: str, products: str, composites: str, styles: Path | None, **options: Any
+) -> None:
+    """Make chips and spectra of the cubes in PROJECT, without reading the archive.
+
+    The cubes are made by extract with --products zarr. PROJECT and OTHER may be addresses in a
+    bucket. Run the same command again to add what is new in PROJECT.
+
+    \b
+    Examples:
+      timesync-xr render project --out natural --composites b321
+      timesync-xr render project --out forest --composites forest --styles styles.toml
+      timesync-xr render s3://bucket/project --profile lab --out natural --composites b321
+    """
+    from ...run.render import render as run
+    from ...spectral.styles import Styles, read_styles
+
+    rows = run(
+        project,
+        products=products.split(","),
+        composites=composites.split(","),
+        styles=Styles() if styles is None else read_styles(styles),
+        progress=not is_quiet(),
+        **options,
+    )
+    if not is_quiet():
+        count = rows["written"].sum()
+        click.echo(f"{len(rows)} plots rendered, {count} observations\nFiles: {options['out']}")

@@ -1,0 +1,38 @@
+"""``timesync-xr sample``: a small archive to try things on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...errors import AccessError
+from ..main import is_quiet
+
+
+@click.command(short_help="Write a small made-up archive to try all on.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def sample(folder: Path) -> None:
+    """Write a small archive of made-up scenes to FOLDER, to try things on.
+
+    It holds COGs in the layout of the real archive, items.json and plots.csv.
+
+    \b
+    Example:
+      timesync-xr sample demo
+    """
+    from ...sample import make_sample
+
+    try:
+        make_sample(folder)
+    except OSError as error:
+        raise AccessError(
+            f"{folder} can't be written: {error.strerror}. Choose a folder of yours"
+        ) from None
+    if is_quiet():
+        return
+    click.echo(f"A sample archive lies in {folder}. To make a TimeSync project of it:")
+    click.echo(
+        f"  timesync-xr extract {folder}/plots.csv --out {folder}/project \\\n"
+        f"      --source {folder}/items.json --mirror s3://usgs-landsat-ard={folder}"
+    )

@@ -1,0 +1,107 @@
+"""``timesync-xr verify``: what is missing, broken or should not be there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from ...storage.access import Access
+from ..main import COMPLETE, INCOMPLETE, is_quiet
+from ..options import out_s3_options, s3_options
+
+_SHOWN = 20
+
+
+@click.command(short_help="Compare a project's files with its ledger; repair.")
+@click.argument("project", type=click.Path())
+@click.option(
+    "--plots",
+    metavar="PLOTS.csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The plot list: all of its plots must be there. Default: the plots of the ledger.",
+)
+@click.option("--quick", is_flag=True, help="Compare names only, without opening the files.")
+@click.option(
+    "--table",
+    metavar="FILE.csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all problems to this file, too.",
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Make again what is missing or broken, then verify again. Plots are made as they were "
+    "before; --source and --mirror say where from.",
+)
+@click.option(
+    "--source",
+    default="landsatlook",
+    show_default=True,
+    help="Where the items come from, as in timesync-xr extract.",
+)
+@click.option(
+    "--mirror",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Where assets are read instead, as in timesync-xr extract.",
+)
+@click.option(
+    "--workers", type=int, default=1, show_default=True, help="Processes that repair at a time."
+)
+@s3_options
+@out_s3_options
+def verify(
+    project: str,
+    plots: Path | None,
+    quick: bool,
+    table: Path | None,
+    repair: bool,
+    out_access: Access,
+    **options: Any,
+) -> None:
+    """Compare the files of PROJECT with its ledger, and tell what is wrong.
+
+    Every observation that was written needs its row of values and its three chips; these must be
+    whole, of the project's size, and show the plot in the colours of its values. Files that belong
+    to no observation are told, and never removed.
+
+    \b
+    Exit codes: 0 all is well, 1 there are problems (after a repair: still), 2 wrong usage or input.
+
+    \b
+    Examples:
+      timesync-xr verify project
+      timesync-xr verify project --plots plots.csv --table problems.csv
+      timesync-xr verify project --repair --source items.json \\
+          --mirror s3://usgs-landsat-ard=/data/ard
+    """
+    from ...project.verify import verify as run
+    from ...run.repair import repair as run_repair
+
+    problems = run(project, plots, quick=quick, access=out_access)
+    if repair and len(problems):
+        _tell(problems)
+        options |= {"out_access": out_access, "progress": not is_quiet()}
+        for summary in run_repair(project, problems, plots, **options):
+            click.echo(summary)
+        problems = run(project, plots, quick=quick, access=out_access)
+    if table is not None:
+        problems.to_csv(table, index=False, lineterminator="\n")
+    if len(problems) or not is_quiet():
+        _tell(problems)
+    sys.exit(INCOMPLETE if len(problems) else COMPLETE)
+
+
+def _tell(problems: pd.DataFrame) -> None:
+    for row in problems.head(_SHOWN).to_dict("records"):
+        plot = f"project {row['project_id']}, plot {row['plot_id']} {row['day']}"
+        place = row["file"] or plot.rstrip()
+        click.echo(f"{row['kind']}: {place}: {row['problem']}. {row['remedy']}")
+    if len(problems) > _SHOWN:
+        click.echo(f"and {len(problems) - _SHOWN} more: --table FILE.csv lists all")
+    kinds = ", ".join(f"{count} {kind}" for kind, count in problems["kind"].value_counts().items())
+    click.echo(f"Problems: {kinds or 'none'}")

@@ -1,0 +1,208 @@
+"""The command ``timesync-xr``: which commands there are, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from .. import __version__
+from ..errors import InputError, TimesyncError
+from ..spelling import did_you_mean
+from .config import read_config
+
+COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
+"""Exit codes: all is well, something is missing or failed, wrong usage or input, Ctrl-C."""
+
+COMMANDS: Final = (
+    "plan",
+    "extract",
+    "render",
+    "verify",
+    "combine",
+    "observations",
+    "annual",
+    "window",
+    "export",
+    "packets",
+    "browse",
+    "sheet",
+    "sample",
+)
+"""Names of the commands, each a function in the module of its name in `timesync_xr.commands`."""
+
+
+def _flag(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Keep a flag for the whole program, wherever on the line it stands."""
+    if value:
+        ctx.meta[f"timesync_xr.{param.name}"] = True
+
+
+def _tell_more(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        for name in ("timesync_xr", "urllib3"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_without_queries)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Take users, passwords and query strings out of what libraries log: they may be secret."""
+    text = re.sub(r"(://)[^/?#\s]*@", r"\1", record.getMessage())
+    record.msg, record.args = re.sub(r"\?[^\s\"']+", "?", text), None
+    return True
+
+
+def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Options of a command from a file that is named after it."""
+    if value is not None:
+        ctx.default_map = read_config(value, _COMMANDS).get(str(ctx.info_name), {})
+
+
+def _general_options(config: Callable[..., None] | None) -> list[click.Option]:
+    """The options that every command has, too; ``config`` takes the file when it is parsed."""
+    options: dict[str, Any] = {"is_flag": True, "expose_value": False}
+    return [
+        click.Option(
+            ["-q", "--quiet"],
+            callback=_flag,
+            help="No progress; tell only what is wrong.",
+            **options,
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            callback=_tell_more,
+            help="Also tell each plot and request, and what libraries log.",
+            **options,
+        ),
+        click.Option(
+            ["--config"],
+            metavar="FILE.toml",
+            type=click.Path(dir_okay=False, exists=True, path_type=Path),
+            callback=config,
+            expose_value=config is None,
+            is_eager=True,
+            help="Take options from a file: a table for each command. What stands on the line "
+            "wins.",
+        ),
+        click.Option(["--debug"], callback=_flag, help="Show the traceback of errors.", **options),
+    ]
+
+
+@cache
+def _command(name: str) -> click.Command:
+    command: click.Command = getattr(import_module(f"timesync_xr.cli.commands.{name}"), name)
+    command.params += _general_options(_take_config)
+    return command
+
+
+_COMMANDS: Final = {name: partial(_command, name) for name in COMMANDS}
+
+
+class _Program(click.Group):
+    """The command group: imports a command when it is used, turns errors into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        return _command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for; a misspelt one is met by the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"There is no command {args[0]!r}{near}.")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error is one message and an exit code, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
+        except TimesyncError as error:
+            _complain(ctx, str(error))
+            ctx.exit(USAGE if isinstance(error, InputError) else INCOMPLETE)
+        except OSError as error:
+            _complain(ctx, f"{error.filename or 'a file'}: {error.strerror or error}")
+            ctx.exit(INCOMPLETE)
+        except Exception as error:  # noqa: BLE001 - told with the way to its traceback
+            kind = type(error).__name__
+            _complain(ctx, f"unexpected {kind}: {error}. Report what --debug shows of it")
+            ctx.exit(INCOMPLETE)
+        except KeyboardInterrupt:
+            click.echo(
+                "\ntimesync-xr: stopped. What is done is kept: run the same command to go on.",
+                err=True,
+            )
+            ctx.exit(STOPPED)
+
+
+def _complain(ctx: click.Context, text: str) -> None:
+    """Say what went wrong; the traceback of the error comes first where it is asked for."""
+    if "timesync_xr.debug" in ctx.meta:
+        traceback.print_exc()
+    click.echo(f"{click.style('timesync-xr:', fg='red')} {text}", err=True)
+
+
+def is_quiet() -> bool:
+    """Whether the user wants to hear of trouble only."""
+    return "timesync_xr.quiet" in click.get_current_context().meta
+
+
+@click.group(
+    cls=_Program,
+    params=_general_options(None),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="timesync-xr")
+@click.pass_context
+def main(ctx: click.Context, /, config: Path | None) -> None:
+    """Turn Landsat archives into what TimeSync needs.
+
+    \b
+    Try it:
+      timesync-xr sample demo
+      timesync-xr extract demo/plots.csv --out demo/project \\
+          --source demo/items.json --mirror s3://usgs-landsat-ard=demo
+      timesync-xr browse demo/project
+
+    \b
+    Options that come back from day to day can stand in a file:
+      timesync-xr --config timesync.toml extract plots.csv
+    """
+    if os.environ.get("NO_COLOR"):  # empty is as if it were not set: no-color.org
+        ctx.color = False
+    if config is not None:
+        ctx.default_map = read_config(config, _COMMANDS)
+
+
+def run() -> NoReturn:
+    """The program: runs a command and ends the process with its exit code, at once.
+
+    The interpreter's own end would wait for the requests that are still under way, for minutes
+    where a server is silent, and can crash in the threads of obstore.
+    """
+    code = COMPLETE
+    try:
+        main(prog_name="timesync-xr")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else INCOMPLETE
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""From items to the lazy cube (time, band, y, x) of a plot."""

@@ -1,0 +1,1 @@
+"""A project in the formats of other programs."""

@@ -1,0 +1,97 @@
+"""A project in the formats of other programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import InputError
+from ..project.project import open_contents, read_rows
+from ..spectral.annual import TARGET_DAY
+from ..storage.access import Access
+from ..storage.folder import OUT_ACCESS
+from ..storage.places import beside, workplace
+from .maps import chip_outlines, write_geopackage, write_kml
+from .v3 import write_sqlite, write_v3_json
+
+FORMATS: Final = {
+    "v3-json": "v3-json",
+    "sqlite": "spectra.sqlite",
+    "gpkg": "plots.gpkg",
+    "kml": "plots.kml",
+}
+"""Formats of `export_project`, and the file or folder that each becomes."""
+
+_ATTRIBUTES = ["project_id", "plot_id", "x", "y", "status", "observations", "written"]
+
+
+@dataclass(frozen=True, repr=False)
+class Exported:
+    """What `export_project` made."""
+
+    path: str
+    """The file, or the folder for v3-json."""
+    count: int
+    """Number of observations, or of plots for gpkg and kml."""
+    unfinished: list[str]
+    """What the project does not hold yet, a line each."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        what = "plots" if Path(self.path).suffix in (".gpkg", ".kml") else "observations"
+        return f"{self.count} {what}: {self.path}"
+
+
+def export_project(
+    project: str | Path,
+    form: str,
+    out: str | Path | None = None,
+    *,
+    target_day: int = TARGET_DAY,
+    access: Access = OUT_ACCESS,
+) -> Exported:
+    """Write a project in the format of another program.
+
+    Parameters
+    ----------
+    project
+        A project folder, or an address like ``s3://bucket/prefix``. A run may be at work on it.
+    form
+        ``"v3-json"``: a file per plot with the records of `v3_records`, as TimeSync V3's REST
+        service, TimeSync+ and TSPO read them. ``"sqlite"``: the same records in one table.
+        ``"gpkg"``, ``"kml"``: the plots of the ledger, with the outline of their chips, see
+        `chip_outlines`.
+    out
+        Folder to write to, or an address in a bucket; ``exports`` in the project by default.
+    target_day
+        Day of the year that the server prefers, for the records.
+    access
+        Profile, endpoint and region of S3.
+
+    Raises
+    ------
+    InputError
+        For an unknown format, or where pyogrio is needed and not installed.
+    ProjectError, AccessError
+        There is no project, or nothing can be read or written.
+    """
+    if form not in FORMATS:
+        raise InputError(f"there is no format {form!r}: choose from {', '.join(FORMATS)}")
+    contents = open_contents(project, access)
+    place = str(out or beside(project, "exports"))
+    with workplace(place, access) as work:
+        path = work / FORMATS[form]
+        if form == "v3-json":
+            path.mkdir()
+            count = write_v3_json(read_rows(contents), path, target_day)
+        elif form == "sqlite":
+            count = write_sqlite(read_rows(contents), path, target_day)
+        else:
+            plots = contents.plots[_ATTRIBUTES]
+            outlines = chip_outlines(plots, contents.region, contents.chip_size)
+            (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
+            count = len(outlines)
+    return Exported(beside(place, FORMATS[form]), count, contents.unfinished)

@@ -1,0 +1,317 @@
+"""Cubes of plots, kept as Zarr: every observation of the plot as it was read.
+
+``prj_{project}/cubes/plot_{plot}.zarr`` is a Zarr v3 group that `xarray.open_zarr` opens: the
+variable ``digital_number`` (time, band, y, x) of uint16 with the coordinates of `chips_for_plot`
+and ``processed``, the CRS in ``spatial_ref``. A cube is there whole or not at all. Shards keep the
+number of objects small; chunks in them make one observation and one pixel's series cheap to read.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from ..errors import ProjectError, TimesyncError
+from ..grid import ChipGrid
+from ..landsat import BANDS, OFFSET, SCALE
+from ..plots import Plot
+from ..storage.folder import Folder
+from .log import OTHER_PLATFORM, WRITTEN, Rows
+
+NAME: Final = "digital_number"
+"""Name of the variable."""
+
+CHUNK_TIMES: Final = 16
+"""Observations in a chunk."""
+
+CHUNK_PIXELS: Final = 32
+"""Pixels of a chunk along y and x."""
+
+SHARD_TIMES: Final = 32
+"""Observations in a shard, which is one object: 29 MB before compression. Building one takes some
+four times as much memory."""
+
+MARK: Final = "zarr.json"
+"""The file that makes a cube: it is put in place last."""
+
+
+class DamagedCubeError(ProjectError):
+    """A cube can't be read; ``why`` says it without the cube and the remedy."""
+
+    def __init__(self, why: str, cube: str = "the cube", remedy: str = "make it again") -> None:
+        super().__init__(why, cube, remedy)
+        self.why, self.cube, self.remedy = why, cube, remedy
+
+    def __str__(self) -> str:
+        return f"{self.cube} is damaged ({self.why}): {self.remedy}"
+
+
+_COORDINATES: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")
+
+
+def cube_path(project_id: str, plot_id: str) -> str:
+    """Where a plot's cube lies below the project folder."""
+    return f"prj_{project_id}/cubes/plot_{plot_id}.zarr"
+
+
+def _waiting_path(project_id: str, plot_id: str) -> str:
+    """Where a cube waits that lacks observations which could not be read yet."""
+    return f"ledger/cubes/prj_{project_id}/plot_{plot_id}.zarr"
+
+
+@contextmanager
+def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
+    """The cube of a plot that was kept, complete or waiting; lazy, None if there is none.
+
+    `DamagedCubeError` where it can't be read.
+    """
+    with (
+        folder.tree(cube_path(plot.project_id, plot.plot_id), MARK) as whole,
+        folder.tree(_waiting_path(plot.project_id, plot.plot_id), MARK) as waiting,
+    ):
+        found = waiting or whole
+        path = (_waiting_path if waiting else cube_path)(plot.project_id, plot.plot_id)
+        with _named(f"{folder.root}/{path}", "remove it, and run the same command again"):
+            yield None if found is None else open_cube(found)
+
+
+@contextmanager
+def whole_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray]:
+    """The complete cube of a plot, lazy; `ProjectError` if there is none or it can't be read."""
+    path = cube_path(plot.project_id, plot.plot_id)
+    with folder.tree(path, MARK) as tree:
+        if tree is None:
+            raise ProjectError(f"{path} is not there: run extract with --products zarr again")
+        with _named(f"{folder.root}/{path}", "make it again by timesync-xr verify --repair"):
+            yield open_cube(tree)
+
+
+@contextmanager
+def _named(cube: str, remedy: str) -> Iterator[None]:
+    """Tell of which cube it is that something is damaged."""
+    try:
+        yield
+    except DamagedCubeError as error:
+        raise DamagedCubeError(error.why, cube, remedy) from error
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (TimesyncError, MemoryError):
+        raise
+    except Exception as error:  # whatever zarr and xarray make of damaged bytes
+        raise DamagedCubeError(f"{type(error).__name__}: {error}") from error
+
+
+def open_cube(path: str | Path) -> xr.DataArray:
+    """A cube of a project, as a lazy DataArray like that of `chips_for_plot`.
+
+    `DamagedCubeError` where it can't be opened, or lacks shards: Zarr takes these for fill.
+    """
+    with _readable():
+        cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None)[NAME]
+        for name in (*_COORDINATES, "band"):
+            cube = cube.assign_coords({name: cube[name].astype(object)})
+    shards = [f"{NAME}/c/{n}/0/0/0" for n in range(-(-cube.sizes["time"] // SHARD_TIMES))]
+    if lacking := [shard for shard in shards if not Path(path, shard).is_file()]:
+        raise DamagedCubeError(f"it lacks {lacking[0]}")
+    return cube
+
+
+def read_part(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:
+    """Some observations of a cube, in memory; `DamagedCubeError` where they can't be read."""
+    with _readable():
+        return cube[start:stop].compute()
+
+
+def is_in_cube(account: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which observations of an account belong in the cube: those whose plot pixel is not fill."""
+    return account["outcome"].isin([WRITTEN, OTHER_PLATFORM]).to_numpy()
+
+
+def found_in(cube: xr.DataArray | None, account: pd.DataFrame) -> dict[int, int]:
+    """Rows of an account whose pixels a kept cube holds, with their place in it."""
+    if cube is None:
+        return {}
+    held = zip(cube["sensor"].values, cube["item_ids"].values, strict=True)
+    place = {key: n for n, key in enumerate(held)}
+    rows = zip(account["sensor"], account["item_ids"], strict=True)
+    return {
+        int(row): place[key] for row, key in zip(account.index, rows, strict=True) if key in place
+    }
+
+
+class CubeBuilder:
+    """Builds the cube of a plot in time order, a shard in memory at a time.
+
+    ``kept`` is the cube that was there before: observations of ``found`` that are not added anew
+    are taken from it.
+    """
+
+    def __init__(
+        self, path: Path, grid: ChipGrid, kept: xr.DataArray | None, found: dict[int, int]
+    ) -> None:
+        self._path, self._grid, self._kept, self._found = path, grid, kept, found
+        self._buffer = np.empty((SHARD_TIMES, len(BANDS), grid.height, grid.width), np.uint16)
+        self._rows: list[int] = []
+        self._array: Any = None
+        self._chunk: tuple[int, npt.NDArray[np.uint16]] = (-1, self._buffer[:0])
+
+    def add(self, rows: Rows, values: npt.NDArray[np.uint16]) -> None:
+        """Append observations (row, band, y, x), whose rows of the account ascend."""
+        for row, value in zip(rows.tolist(), values, strict=True):
+            self._take_kept(row)
+            self._append(row, value)
+
+    def finish(self, observations: pd.DataFrame, attrs: Mapping[str, Any]) -> None:
+        """Write what is left, and the coordinates, by the plan's table of observations."""
+        self._take_kept(len(observations))
+        self._flush()
+        coordinates = _coordinates(observations.iloc[self._rows], self._grid, attrs)
+        with _quiet():
+            import zarr
+
+            coordinates.to_zarr(self._path, mode="a", zarr_format=3, consolidated=False,
+                                encoding=_encoding(coordinates))  # fmt: skip
+            zarr.consolidate_metadata(self._path)
+
+    def _take_kept(self, stop: int) -> None:
+        """Append what the kept cube has of the rows up to another."""
+        for row in sorted(row for row in self._found if row < stop):
+            place = self._found.pop(row)
+            self._append(row, self._kept_chunk(place)[place % CHUNK_TIMES])
+
+    def _append(self, row: int, value: npt.NDArray[np.uint16]) -> None:
+        self._buffer[len(self._rows) % SHARD_TIMES] = value
+        self._rows.append(row)
+        if len(self._rows) % SHARD_TIMES == 0:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the observations of the last shard that was begun."""
+        start, stop = self._data().shape[0], len(self._rows)
+        if stop > start:
+            self._data().resize((stop, *self._buffer.shape[1:]))
+            self._data()[start:] = self._buffer[: stop - start]
+
+    def _data(self) -> Any:
+        """The Zarr array of the pixels."""
+        if self._array is None:
+            self._array = _create_array(self._path, self._buffer.shape[1:])
+        return self._array
+
+    def _kept_chunk(self, place: int) -> npt.NDArray[np.uint16]:
+        """The observations of the kept cube that share a chunk with one."""
+        start = place - place % CHUNK_TIMES
+        if self._kept is not None and self._chunk[0] != start:
+            self._chunk = start, read_part(self._kept, start, start + CHUNK_TIMES).to_numpy()
+        return self._chunk[1]
+
+
+def _create_array(path: Path, shape: tuple[int, ...]) -> Any:
+    """An empty array (time, band, y, x) that grows along time."""
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    bands, *pixels = shape
+    edges = [min(CHUNK_PIXELS, size) for size in pixels]
+    whole = [-(-size // edge) * edge for size, edge in zip(pixels, edges, strict=True)]
+    return zarr.create_array(
+        path / NAME,
+        shape=(0, *shape),
+        chunks=(CHUNK_TIMES, bands, *edges),
+        shards=(SHARD_TIMES, bands, *whole),
+        dtype="uint16",
+        fill_value=0,
+        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+        dimension_names=("time", "band", "y", "x"),
+        attributes={
+            "long_name": "Landsat Collection 2 U.S. ARD digital number",
+            "grid_mapping": "spatial_ref",
+            "reflectance_scale": SCALE,
+            "reflectance_offset": OFFSET,
+        },
+    )
+
+
+def _coordinates(
+    observations: pd.DataFrame, grid: ChipGrid, attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """The coordinates of a cube, with its CRS as rioxarray reads it."""
+    import rioxarray  # noqa: F401 - registers the .rio accessor
+
+    coordinates = xr.Dataset(
+        coords={
+            "time": observations["time"].to_numpy("datetime64[ns]"),
+            "band": list(BANDS),
+            "y": grid.y,
+            "x": grid.x,
+            **{name: ("time", observations[name].to_numpy(dtype=object)) for name in _COORDINATES},
+        },
+        attrs=dict(attrs),
+    )
+    located: xr.Dataset = coordinates.rio.write_crs(grid.region.wkt)
+    return located
+
+
+def _encoding(coordinates: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Each coordinate one object, and times to the nanosecond."""
+    encoding: dict[str, dict[str, Any]] = {
+        str(name): {"chunks": tuple(max(1, size) for size in variable.shape)}
+        for name, variable in coordinates.variables.items()
+        if variable.ndim
+    }
+    encoding["time"] |= {"units": "nanoseconds since 1970-01-01", "dtype": "int64"}
+    return encoding
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that Zarr v3 does not settle text and consolidated metadata yet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Zarr (V|format )3 specification")
+        yield
+
+
+def cube_attributes(plot: Plot, source: str) -> dict[str, Any]:
+    """Provenance of a cube; the items are among its coordinates."""
+    return {
+        "title": f"Landsat observations of plot {plot.plot_id} of project {plot.project_id}",
+        "project_id": plot.project_id,
+        "plot_id": plot.plot_id,
+        "plot_x": plot.x,
+        "plot_y": plot.y,
+        "source": source,
+        "history": f"timesync_xr {version('timesync_xr')}",
+    }
+
+
+def settle_cube(folder: Folder, plot: Plot) -> None:
+    """Put a cube that waited in place, as it lacks nothing any more."""
+    waiting = _waiting_path(plot.project_id, plot.plot_id)
+    with folder.tree(waiting, MARK) as tree:
+        if tree is not None:
+            folder.place(tree, cube_path(plot.project_id, plot.plot_id), MARK)
+    folder.remove_tree(waiting, MARK)
+
+
+def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
+    """Put a cube in place that was built, or let it wait for what could not be read.
+
+    The one that it replaces is removed, so that no cube holds less than the plot's other files.
+    """
+    paths = cube_path(plot.project_id, plot.plot_id), _waiting_path(plot.project_id, plot.plot_id)
+    new, old = paths if whole else paths[::-1]
+    folder.place(tree, new, MARK)
+    folder.remove_tree(old, MARK)

@@ -1,0 +1,226 @@
+"""The ledger: what became of every plot and observation of a project, kept in its folder.
+
+::
+
+    ledger/project.json                          what the project is made with
+    ledger/plots.csv                             a row per plot
+    ledger/recent/00000001.csv ...               rows newer than plots.csv, in order
+    ledger/observations/prj_P/plot_N.csv         a row per observation: the account of a plot
+
+Rows of ``plots.csv`` are replaced, not appended to, and files only ever appear whole, so that any
+process can read the ledger at any moment. The table is written anew when the recent rows have
+grown to a fixed share of it, so that keeping it costs the same per plot however many there are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..errors import NoProjectError, ProjectError
+from ..plots import Plot, id_order
+from ..storage.access import Access
+from ..storage.folder import OUT_ACCESS, Folder
+from ..storage.places import open_folder
+from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
+
+COMPLETE, INCOMPLETE = "complete", "incomplete"
+"""Status of a plot: everything there is was written or accounted for, or something failed."""
+
+COLUMNS = (
+    "project_id",
+    "plot_id",
+    "x",
+    "y",
+    "status",
+    "observations",
+    "written",
+    "fill_at_plot",
+    "other_platform",
+    "filtered",
+    "failed",
+    "superseded_items",
+    "refused_items",
+    "failures",
+    "datetime",
+    "products",
+    "filters",
+)
+"""Columns of the table of plots.
+
+``observations`` counts all of the plot, the next five what became of them; then items left out.
+The days are in the plot's account. ``failures`` is a JSON list of the first `FAILURES` that failed,
+with day, sensor, asset, cause and remedy; ``datetime``, ``products`` and ``filters`` are what was
+asked for.
+"""
+
+FAILURES = 20
+"""How many failures of a plot its row tells, so that the table stays small; the account has all."""
+
+_TABLE = "ledger/plots.csv"
+_RECENT = "ledger/recent"
+_SETTINGS = "ledger/project.json"
+
+
+def ledger_row(
+    plot: Plot, account: pd.DataFrame, datetime: str, products: str, filters: str
+) -> dict[str, Any]:
+    """The row of a plot from its account."""
+    count = account["outcome"].value_counts()
+    failed = account[account["outcome"] == FAILED]
+    return {
+        "project_id": plot.project_id,
+        "plot_id": plot.plot_id,
+        "x": plot.x,
+        "y": plot.y,
+        "status": INCOMPLETE if len(failed) else COMPLETE,
+        "observations": len(account) - count.get(SUPERSEDED, 0) - count.get(REFUSED, 0),
+        "written": count.get(WRITTEN, 0),
+        "fill_at_plot": count.get(FILL_AT_PLOT, 0),
+        "other_platform": count.get(OTHER_PLATFORM, 0),
+        "filtered": count.get(FILTERED, 0),
+        "failed": len(failed),
+        "superseded_items": count.get(SUPERSEDED, 0),
+        "refused_items": count.get(REFUSED, 0),
+        "failures": failed[["day", "sensor", *WHY]].head(FAILURES).to_json(orient="records"),
+        "datetime": datetime,
+        "products": products,
+        "filters": filters,
+    }
+
+
+def failures_of(row: Mapping[Any, Any]) -> list[dict[str, str]]:
+    """What failed first of a plot, from its row: day, sensor, asset, cause and remedy of each."""
+    return json.loads(row["failures"])  # type: ignore[no-any-return]
+
+
+class Ledger:
+    """The ledger of a project, open for writing. A project has one writer at a time."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.rows = {(r["project_id"], r["plot_id"]): r for r in _rows(folder)}
+        self._recent = max(map(_number, folder.names(_RECENT)), default=0)
+        self._written = self._recent
+        self._compact()
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Keep what the project is made with; `ProjectError` if it was made with other settings."""
+        try:
+            kept = json.loads(self.folder.read(_SETTINGS))
+        except FileNotFoundError:
+            self.folder.write(_SETTINGS, json.dumps(dict(settings), indent=1).encode())
+            return
+        except ValueError:
+            raise ProjectError(
+                f"{self.folder.root}/{_SETTINGS} is damaged: remove it if you know the settings"
+            ) from None
+        for name in {**kept, **settings}:
+            if kept.get(name) != settings.get(name):
+                raise ProjectError(
+                    f"the project in {self.folder.root} was made with {name} {kept.get(name)}, "
+                    f"not {settings.get(name)}: use the same, or another --out folder"
+                )
+
+    def row(self, plot: Plot) -> dict[str, Any] | None:
+        """The row of a plot; None where there is none."""
+        return self.rows.get((plot.project_id, plot.plot_id))
+
+    def record(self, plot: Plot, row: dict[str, Any]) -> None:
+        """Keep the row of a plot, whose account is there; it is on disk when this returns."""
+        self.rows[plot.project_id, plot.plot_id] = row
+        self._recent += 1
+        self.folder.write(f"{_RECENT}/{self._recent:08d}.csv", _csv(_table([row])))
+        if (self._recent - self._written) * 4 >= len(self.rows):
+            self._compact()
+
+    def reopen(self, plots: Iterable[Plot]) -> None:
+        """Take plots for incomplete until they are recorded again; on disk when this returns.
+
+        A run with other filters takes files away: stopped halfway, it must not leave plots that
+        count as complete by the filters of before.
+        """
+        keys = [(plot.project_id, plot.plot_id) for plot in plots]
+        for key in keys:
+            self.rows[key] = self.rows[key] | {"status": INCOMPLETE}
+        if keys:
+            self.folder.write(_TABLE, _csv(self.table()))
+
+    def table(self) -> pd.DataFrame:
+        """The table of plots, with `COLUMNS`; its order is that of the ids, however it was made."""
+        return _table(
+            [self.rows[key] for key in sorted(self.rows, key=lambda key: [*map(id_order, key)])]
+        )
+
+    def close(self) -> None:
+        """Bring ``plots.csv`` up to date."""
+        self._compact()
+
+    def _compact(self) -> None:
+        """Write the table, then remove the recent rows that it holds, the oldest first.
+
+        A run that is killed in between leaves rows that the table holds already; reading them
+        again, in order, changes nothing.
+        """
+        recent = sorted(self.folder.names(_RECENT))
+        if recent or self._recent > self._written:
+            self.folder.write(_TABLE, _csv(self.table()))
+            self._written = self._recent
+        for name in recent:
+            self.folder.remove(f"{_RECENT}/{name}")
+
+
+def read_ledger(project: str, access: Access = OUT_ACCESS) -> pd.DataFrame:
+    """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text.
+
+    ``project`` is a folder or an address like ``s3://bucket/prefix``, reached by ``access``.
+    `NoProjectError` where there is no ledger.
+    """
+    folder = open_folder(project, access)
+    if not folder.names("ledger"):
+        raise NoProjectError(project)
+    return _table(_rows(folder))
+
+
+def _rows(folder: Folder) -> list[dict[str, Any]]:
+    """Rows of all plots, the newest of each."""
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    # The names first: what is moved into the table in the meantime is then read twice, not missed.
+    recent = [f"{_RECENT}/{name}" for name in sorted(folder.names(_RECENT))]
+    for name in [_TABLE, *recent]:
+        try:
+            data = folder.read(name)
+        except FileNotFoundError:
+            continue
+        text = ("project_id", "plot_id", "products", "filters")
+        kinds: dict[Hashable, type[str]] = dict.fromkeys(text, str)
+        try:
+            table = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False)
+        except ValueError:
+            table = pd.DataFrame()
+        if (
+            tuple(table.columns) != COLUMNS
+            or not table["status"].isin([COMPLETE, INCOMPLETE]).all()
+        ):
+            raise ProjectError(
+                f"{folder.root}/{name} is damaged: remove it, and the plots it held are looked at "
+                "again; files that are right are kept"
+            )
+        newest |= {(r["project_id"], r["plot_id"]): r for r in table.to_dict("records")}
+    return list(newest.values())
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _number(name: str) -> int:
+    return int(name.removesuffix(".csv"))

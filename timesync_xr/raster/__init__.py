@@ -1,0 +1,1 @@
+"""Pixels of one file: its header, its blocks, and what was read before."""

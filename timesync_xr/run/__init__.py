@@ -1,0 +1,1 @@
+"""From a plot list to a project."""

@@ -1,0 +1,353 @@
+"""Plots on the workers of a dask cluster: bounded submission, workers that come, go and die.
+
+The scheduler never holds more than `AHEAD` plots for each thread of a worker, however long the list
+is. Nothing on a worker's disk matters: a plot that was lost with its worker is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from distributed import WorkerPlugin
+
+from ..errors import AccessError, InputError, TimesyncError
+from ..plots import Plot
+from .schedule import PlotQueue
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, Scheduler, Worker
+
+AHEAD: Final = 2
+"""Plots that a worker has for each of its threads: the one at work and the next."""
+
+SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "TIMESYNC_XR_")
+"""How the names of the environment variables begin that workers are given."""
+
+DEATHS: Final = 2
+"""Workers that a plot may lose before it is set aside."""
+
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
+_TICK: Final = 1.0
+"""Seconds after which to look for workers that came or went."""
+
+_WAY: Final = 10.0
+"""Seconds that a result may take from its worker, which may die just then."""
+
+_GUARD: Final = (
+    'in a script, call extract below `if __name__ == "__main__":`, since every worker imports the '
+    "script"
+)
+_PLUGIN: Final = "timesync_xr settings"
+_LOG = logging.getLogger(__name__)
+_BEFORE: Final[dict[str, str | None]] = {}
+"""What a worker had before the first run set a variable."""
+
+Result = TypeVar("Result")
+
+
+class Settings(WorkerPlugin):
+    """Gives every worker the settings of this process, also one that joins late.
+
+    These are the environment variables of AWS, GDAL, proxies and this package. Their values are
+    shown nowhere; they travel as the cluster's connections do (use tls:// on an open network).
+    Runs with different ``name`` may share a cluster: what one sets stays until it ends itself.
+    """
+
+    def __init__(self, name: str = _PLUGIN) -> None:
+        from .. import __version__
+
+        self.name = name
+        self._version = __version__
+        self._variables = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(SETTINGS) or name.lower() in _PROXIES
+        }
+
+    def __repr__(self) -> str:
+        return f"<{_PLUGIN}: {', '.join(sorted(self._variables))}>"
+
+    def setup(self, worker: Worker) -> None:
+        """Set the variables; refuse a worker that has another version of this package."""
+        from .. import __version__
+
+        if __version__ != self._version:
+            raise InputError(_other_version(worker.address, __version__, self._version))
+        for name in self._variables:
+            _BEFORE.setdefault(name, os.environ.get(name))
+        os.environ.update(self._variables)
+
+    def teardown(self, worker: Worker) -> None:
+        """Put back what was before, or what another run has set."""
+        others = [p for p in worker.plugins.values() if isinstance(p, Settings) and p is not self]
+        for name in self._variables:
+            values = [p._variables[name] for p in others if name in p._variables]
+            value = values[-1] if values else _BEFORE.pop(name, None)
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """A client of a cluster of processes on this machine, each with one plot at a time.
+
+    Raises `InputError` where they can't start, as in a script that runs anew in each of them.
+    """
+    from distributed import Client, LocalCluster
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(f"this process is a worker that was just started: {_GUARD}")
+    try:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls",  # else any user of this machine could have the workers run code
+            security=True,
+            dashboard_address="127.0.0.1:0",
+        )
+    except RuntimeError as error:
+        raise InputError(f"the {workers} workers did not start ({error}): {_GUARD}") from None
+    level = logging.getLogger("distributed").level
+    try:
+        with cluster, Client(cluster) as client:
+            yield client
+            client.run(_hush)
+            _hush()
+    finally:
+        logging.getLogger("distributed").setLevel(level)
+
+
+def _hush() -> None:
+    """Show no more messages of dask: what processes miss of each other as they end is no news."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator[Client]:
+    """A client of a cluster that runs already, by its scheduler's address or file.
+
+    Raises `AccessError` where it can't be reached.
+    """
+    from distributed import Client
+
+    if scheduler_file is not None and not os.path.isfile(scheduler_file):  # dask would wait for it
+        raise AccessError(
+            f"there is no scheduler file {scheduler_file}: check the path, and that the scheduler "
+            "runs"
+        )
+    try:
+        client = Client(address=address, scheduler_file=scheduler_file)
+    except Exception as error:  # noqa: BLE001 - whatever dask makes of a wrong file or address
+        raise AccessError(
+            f"the dask scheduler {address or scheduler_file} can't be reached "
+            f"({type(error).__name__}): check its address, and that it runs"
+        ) from None
+    try:
+        yield client
+    finally:
+        client.close(timeout=5)
+
+
+def about(client: Client) -> str:
+    """Where a cluster is, with the link to its dashboard if it has one."""
+
+    def has_dashboard(dask_scheduler: Scheduler) -> bool:  # dask sends a function in here as it is
+        return bool(dask_scheduler.http_application.applications)
+
+    address = client.scheduler_info()["address"]
+    try:
+        shown = client.run_on_scheduler(has_dashboard)
+    except ValueError:  # this scheduler runs no functions of others
+        shown = True
+    dashboard = f", dashboard {client.dashboard_link}" if shown else ""
+    return f"Working on the dask cluster {address}{dashboard}"
+
+
+def work_through(
+    client: Client, queue: PlotQueue, task: Callable[[Plot], Callable[[], Result]], run: str = ""
+) -> Iterator[tuple[Plot, Result | None]]:
+    """Do all plots of a queue on a cluster; yield each with its result as they are done.
+
+    ``task`` makes of a plot what is to be called on a worker; it is asked for just before. A plot
+    that lost `DEATHS` workers is tried again at the end, alone, so that it is not blamed for what
+    others did; if it loses as many again, it comes with None. Any error on a worker is raised
+    here. ``run`` tells runs apart that share the cluster. `AccessError` where the scheduler is
+    lost.
+    """
+    settings = Settings(f"{_PLUGIN} {hashlib.sha256(run.encode()).hexdigest()[:12]}")
+    try:
+        _settle_in(client, settings)
+        crew = _Crew(client, task)
+        suspects: list[Plot] = []
+        for plot, result in crew.do(queue):
+            if result is None:
+                suspects.append(plot)
+            else:
+                yield plot, result
+        for plot in suspects:
+            yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
+    finally:
+        if client.status == "running":
+            with suppress(OSError):  # the scheduler is lost, and the client does not know it yet
+                client.unregister_worker_plugin(settings.name)
+
+
+def _settle_in(client: Client, settings: Settings) -> None:
+    """Give the workers the settings; `InputError` where they have another version, or none."""
+    from .. import __version__
+
+    try:
+        client.register_plugin(settings)
+    except (TimesyncError, OSError):
+        raise
+    except Exception as error:  # dask sends what went wrong on a worker as any of these
+        raise InputError(
+            f"the workers can't take part ({error}): install timesync_xr {__version__} on all of "
+            "them"
+        ) from error
+
+
+def _version() -> str:
+    """The version of this package; runs on workers."""
+    from .. import __version__
+
+    return __version__
+
+
+def _other_version(worker: str, has: str, wanted: str = "") -> str:
+    return (
+        f"the worker {worker} has timesync_xr {has}, not {wanted or _version()}: it gets no plots. "
+        "Install the same version on all workers"
+    )
+
+
+class _Crew(Generic[Result]):
+    """The workers of a cluster and what they are at.
+
+    What a worker had when it went is sent again from here, to any worker: dask itself would leave
+    it waiting if for a moment there was no other.
+    """
+
+    def __init__(self, client: Client, task: Callable[[Plot], Callable[[], Result]]) -> None:
+        self._client, self._task = client, task
+        self._running: dict[Future[Result], tuple[Plot, str]] = {}
+        self._done: SimpleQueue[Future[Result]] = SimpleQueue()
+        self._again: list[Plot] = []
+        self._deaths: Counter[Plot] = Counter()
+        self._threads: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
+        self._looked = -_TICK
+
+    def do(self, queue: PlotQueue) -> Iterator[tuple[Plot, Result | None]]:
+        """Plots with their results, None for one that lost too many workers."""
+        while queue or self._running or self._again:
+            for plot in self._look_around(queue):
+                yield plot, None
+            self._submit(queue)
+            try:
+                future = self._done.get(timeout=_TICK)
+            except Empty:
+                continue
+            if future not in self._running:  # it was given up before it was done
+                continue
+            plot, _ = self._running.pop(future)
+            result = self._result(future)
+            if result is not None:
+                yield plot, result
+            elif self._is_given_up(plot):
+                yield plot, None
+
+    def _look_around(self, queue: PlotQueue) -> list[Plot]:
+        """See which workers there are now; return the plots that have lost too many."""
+        self._check_scheduler()
+        if time.monotonic() - self._looked < _TICK:
+            return []
+        before = set(self._threads)
+        try:
+            there = dict(self._client.nthreads())
+            self._ask_versions(there.keys())
+        except OSError:
+            raise self._lost() from None
+        fit = {worker for worker, version in self._versions.items() if version == _version()}
+        self._threads = {worker: there[worker] for worker in there if worker in fit}
+        self._looked = time.monotonic()
+        queue.forget(before - set(self._threads))
+        lost = [f for f, (_, w) in self._running.items() if w not in self._threads]
+        plots = [self._running.pop(future)[0] for future in lost]
+        self._client.cancel(lost)
+        return [plot for plot in plots if self._is_given_up(plot)]
+
+    def _is_given_up(self, plot: Plot) -> bool:
+        """Note that a plot lost a worker: whether it lost too many, or is to be tried again."""
+        self._deaths[plot] += 1
+        if self._deaths[plot] < DEATHS:
+            self._again.append(plot)
+            return False
+        del self._deaths[plot]
+        return True
+
+    def _ask_versions(self, there: Collection[str]) -> None:
+        """Ask workers that joined for their version of this package: any other gets no plots."""
+        self._versions = {w: v for w, v in self._versions.items() if w in there}
+        joined = [worker for worker in there if worker not in self._versions]
+        if not joined:
+            return
+        for worker, version in self._client.run(
+            _version, workers=joined, on_error="return"
+        ).items():
+            if isinstance(version, OSError):  # it went; else it is asked again
+                continue
+            self._versions[worker] = str(version)
+            if version != _version():
+                _LOG.warning("%s", _other_version(worker, str(version)))
+
+    def _submit(self, queue: PlotQueue) -> None:
+        """Give plots to the workers that have too few."""
+        busy = Counter(worker for _, worker in self._running.values())
+        for worker, threads in self._threads.items():
+            for _ in range(AHEAD * threads - busy[worker]):
+                if self._again:
+                    self._send(self._again.pop(), worker)
+                elif queue:
+                    self._send(queue.next(worker), worker)
+
+    def _send(self, plot: Plot, worker: str) -> None:
+        future = self._client.submit(self._task(plot), pure=False, workers=[worker])
+        self._running[future] = plot, worker
+        future.add_done_callback(self._done.put)
+
+    def _result(self, future: Future[Result]) -> Result | None:
+        """What came of a plot; None where it was lost on its way here."""
+        from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
+
+        if future.status == "cancelled":
+            raise self._lost()
+        try:
+            return future.result(timeout=_WAY)
+        except (KilledWorker, TimeoutError, CommClosedError):
+            self._client.cancel([future])
+            return None
+
+    def _check_scheduler(self) -> None:
+        if self._client.status != "running":
+            raise self._lost()
+
+    def _lost(self) -> AccessError:
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # told below
+        return AccessError(
+            "the dask scheduler was lost. What is done is kept: start it again, or choose another, "
+            "and run the same command"
+        )

@@ -1,0 +1,113 @@
+"""In which order the plots of a long list are done, and by which worker.
+
+Plots of one tile read the same headers, so they are done one after the other by one worker, and
+those that lie near each other, which may need the same blocks, are close in time. But interpreters
+begin with the first plots while the last are not made yet, so that plots move only within a
+stretch of the list.
+
+
+Which plots of a list lie so close that their chips need the same blocks of an asset.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from ..grid import ChipGrid, Tile
+from ..landsat import TILE_SIZE
+from ..plots import Plot
+
+STRETCH: Final = 2000
+"""Plots of the list within which those of a tile are brought together."""
+
+
+NEAR: Final = 256 * 30
+"""Metres: the edge of a block. Plots of such a cell are done one after the other."""
+
+
+class PlotQueue:
+    """Plots that wait, in runs of one tile; a worker keeps to its run while there are others.
+
+    ``tile_of`` tells the tile that holds a plot.
+    """
+
+    def __init__(self, plots: Sequence[Plot], tile_of: Callable[[Plot], Tile]) -> None:
+        self._runs = list(_runs(plots, tile_of))
+        self._run_of: dict[str, deque[Plot]] = {}
+        self._left = len(plots)
+
+    def __len__(self) -> int:
+        return self._left
+
+    def __iter__(self) -> Iterator[Plot]:
+        """All plots that wait, in the order in which one worker would do them."""
+        return (plot for run in self._runs for plot in run)
+
+    def next(self, worker: str) -> Plot:
+        """Take the next plot for a worker; ``IndexError`` where none waits."""
+        run = self._run_of.get(worker)
+        if not run:
+            run = self._run_of[worker] = self._fresh(worker)
+        self._left -= 1
+        return run.popleft()
+
+    def forget(self, workers: Iterable[str]) -> None:
+        """These workers are gone: what they had begun is free for others."""
+        for worker in workers:
+            self._run_of.pop(worker, None)
+
+    def _fresh(self, worker: str) -> deque[Plot]:
+        """The first run that no other worker is at, or else the longest."""
+        self._runs = [run for run in self._runs if run]
+        taken = {id(run) for other, run in self._run_of.items() if other != worker}
+        free = (run for run in self._runs if id(run) not in taken)
+        return next(free, None) or max(self._runs, key=len, default=deque())
+
+
+def _runs(plots: Sequence[Plot], tile_of: Callable[[Plot], Tile]) -> Iterator[deque[Plot]]:
+    """Plots of a stretch and a tile, the tiles as they first come in the list."""
+    for start in range(0, len(plots), STRETCH):
+        runs: dict[Tile, list[Plot]] = {}
+        for plot in plots[start : start + STRETCH]:
+            runs.setdefault(tile_of(plot), []).append(plot)
+        yield from (deque(sorted(run, key=_place)) for run in runs.values())
+
+
+def _place(plot: Plot) -> tuple[int, int]:
+    """The cell of a coarse grid that a plot lies in, by rows of cells."""
+    return -int(plot.y // NEAR), int(plot.x // NEAR)
+
+
+BLOCK: Final = 256
+"""Edge of a block of ARD's assets in pixels. Other sizes only make the answer less exact."""
+
+Block = tuple[int, int, int, int]
+"""Tile (h, v), and column and row of a block in it."""
+
+
+def with_neighbours(plots: Sequence[Plot], chip_of: Callable[[Plot], ChipGrid]) -> set[Plot]:
+    """The plots whose chips touch a block that the chip of another plot touches too."""
+    blocks = {plot: set(blocks_of(chip_of(plot))) for plot in plots}
+    users = Counter(block for of_plot in blocks.values() for block in of_plot)
+    return {plot for plot, of_plot in blocks.items() if any(users[b] > 1 for b in of_plot)}
+
+
+def blocks_of(chip: ChipGrid) -> Iterator[Block]:
+    """The blocks that a chip touches."""
+    cols = list(_along(chip.plot_col - chip.width // 2, chip.width))
+    for v, row in _along(chip.plot_row - chip.height // 2, chip.height):
+        yield from ((h, v, col, row) for h, col in cols)
+
+
+def _along(first: int, length: int) -> Iterable[tuple[int, int]]:
+    """Tile and block of the pixels first..first+length along one axis."""
+    pixels = [*range(first, first + length, BLOCK), first + length - 1]
+    starts = (n // TILE_SIZE * TILE_SIZE for n in pixels)
+    touched = {(p // TILE_SIZE, (p - s) // BLOCK) for p, s in zip(pixels, starts, strict=True)}
+    last = first + length - 1
+    edge = last // TILE_SIZE * TILE_SIZE
+    if first < edge <= last:  # a step may jump over the last, narrow block of a tile
+        touched |= {((edge - 1) // TILE_SIZE, (TILE_SIZE - 1) // BLOCK), (edge // TILE_SIZE, 0)}
+    return sorted(touched)

@@ -1,0 +1,125 @@
+"""What a run did, as values and as a text that says what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..project.ledger import COMPLETE, failures_of
+from ..project.log import REFUSED, SUPERSEDED
+
+OFF_CENTRE = 1.0
+"""Metres that a plot may lie off its pixel's centre before the summary says so."""
+
+_SHOWN = 5
+"""How many of a kind are named; the ledger and the accounts name all."""
+
+
+@dataclass(frozen=True, repr=False)
+class Summary:
+    """What a run did."""
+
+    project: str
+    """The project folder."""
+    plots: pd.DataFrame
+    """The plot list, a table of `read_plots`."""
+    rows: pd.DataFrame
+    """The ledger's rows of the plots that this run worked on."""
+    left_out: pd.DataFrame
+    """Items that were not read, each once: item_id, outcome (superseded or refused) and cause."""
+
+    @property
+    def already(self) -> int:
+        """Number of plots that were complete before."""
+        return len(self.plots) - len(self.rows)
+
+    @property
+    def incomplete(self) -> pd.DataFrame:
+        """The rows of the plots that are incomplete."""
+        return self.rows[self.rows["status"] != COMPLETE]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every plot of the list is complete now."""
+        return self.incomplete.empty
+
+    @property
+    def off_centre(self) -> pd.DataFrame:
+        """Plots of the list that lie more than `OFF_CENTRE` metres off their pixel's centre."""
+        return self.plots[self.plots["offset"] > OFF_CENTRE]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return "\n".join([*self._counts(), *self._odd(), *self._next()])
+
+    def _counts(self) -> Iterator[str]:
+        total = self.rows.sum(numeric_only=True)
+        done = len(self.rows) - len(self.incomplete)
+        yield (
+            f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "
+            f"{len(self.incomplete)} incomplete"
+        )
+        if len(self.rows):
+            yield (
+                f"{total['observations']:.0f} observations: {total['written']:.0f} written, "
+                f"{total['fill_at_plot']:.0f} rejected because the plot pixel is fill, "
+                f"{total['other_platform']:.0f} left to another platform of the same day, "
+                f"{total['filtered']:.0f} filtered, "
+                f"{total['failed']:.0f} failed"
+            )
+
+    def _odd(self) -> Iterator[str]:
+        """Whatever a user should know of, a line each."""
+        none = self.rows["observations"] == 0
+        if none.any():
+            names = _some(self.rows.loc[none, "plot_id"])
+            yield f"Plots without any item ({names}): check --region, --datetime and --source"
+        empty = self.rows[(self.rows["written"] == 0) & ~none]
+        if len(empty):
+            yield f"Plots without any observation written: {_some(empty['plot_id'])}"
+        refused = self.left_out[self.left_out["outcome"] == REFUSED]
+        superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]
+        if len(superseded):
+            names = _some(superseded["item_id"])
+            count = len(superseded)
+            yield f"Items left out because they were processed again later: {count} ({names})"
+        if len(refused):
+            yield f"Items refused because they do not fit: {len(refused)}"
+            for row in refused.head(_SHOWN).itertuples():
+                yield f"  {row.item_id}: {row.cause}"
+        if len(self.off_centre):
+            yield (
+                f"Plots more than {OFF_CENTRE:g} m off the centre of the pixel that holds them: "
+                f"{len(self.off_centre)}, up to {self.off_centre['offset'].max():.1f} m "
+                f"({_some(self.off_centre['plot_id'])}); their chips are centred on that pixel"
+            )
+
+    def _next(self) -> Iterator[str]:
+        for row in self.incomplete.head(_SHOWN).to_dict("records"):
+            failures = failures_of(row)
+            yield f"Incomplete: project {row['project_id']}, plot {row['plot_id']}"
+            for failure in failures[:_SHOWN]:
+                yield f"  {failure['day']} {failure['asset']}: {failure['cause']}"
+                yield f"    {failure['remedy']}"
+            if row["failed"] > _SHOWN:
+                yield f"  and {row['failed'] - _SHOWN} more"
+        if len(self.incomplete) > _SHOWN:
+            yield f"and {len(self.incomplete) - _SHOWN} more plots"
+        yield f"Files:  {self.project}/prj_*"
+        yield f"Ledger: {self.project}/ledger/plots.csv"
+        if not self.complete:
+            yield "Run the same command again to make what is missing."
+        elif self.already:
+            yield (
+                "What was done before was not looked at: --refresh looks for new items, "
+                "timesync-xr verify checks the files."
+            )
+
+
+def _some(names: pd.Series) -> str:
+    shown = ", ".join(names.astype(str).head(_SHOWN))
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

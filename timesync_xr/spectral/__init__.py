@@ -1,0 +1,1 @@
+"""From digital numbers to values, flags, indices, pictures and series; pure functions."""

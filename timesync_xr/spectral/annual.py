@@ -1,0 +1,179 @@
+"""One observation a year: the one that the TimeSync server shows first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import InputError
+
+TARGET_DAY: Final = 215
+"""Day of the year that the server prefers, if nothing else is said."""
+
+RULES: Final = {"contract": "qa", "graded": "grade"}
+"""What tells better observations from worse: the column of each rule, the lower the better."""
+
+TOO_BRIGHT: Final = 2000
+"""Blue (Collection 1 range) from which an observation is never chosen."""
+
+KEY: Final = ("project_id", "plot_id", "year")
+"""One observation is chosen of each."""
+
+NONE_AT_ALL: Final = "no observation"
+NONE_USABLE: Final = "all are too bright in blue, or 0 in blue, green and red"
+"""Why a year has no choice."""
+
+
+def selected_of_year(
+    table: pd.DataFrame,
+    target_day: int = TARGET_DAY,
+    *,
+    overrides: pd.DataFrame | None = None,
+    rule: str = "contract",
+) -> pd.Series[bool]:
+    """Which rows are chosen, one of each project, plot and year that has any: bool, on its index.
+
+    Parameters, rule and errors are those of `annual`.
+    """
+    _check(table, target_day, rule)
+    ranks = table[list(KEY)].reset_index(drop=True).assign(cost=_cost(table, target_day, rule))
+    ranks["cost"] += np.where(_is_override(table, overrides), 0, 1_000_000_000)
+    best = ranks[_is_usable(table)].groupby(list(KEY), sort=False)["cost"].idxmin()
+    return pd.Series(np.isin(np.arange(len(table)), best), index=table.index)
+
+
+def annual(
+    table: pd.DataFrame,
+    *,
+    target_day: int = TARGET_DAY,
+    overrides: pd.DataFrame | None = None,
+    rule: str = "contract",
+) -> pd.DataFrame:
+    """The observation of each plot and year that the server chooses, and the years without one.
+
+    Of the rows with blue + green + red other than 0 and blue below 2000 the server takes the least
+    ``(0 if overridden else 1) * 10**9 + qa * 10**6 + |doy - target| * 1000 + |doy - target + 1|``:
+    what an interpreter chose comes first, then what is usable, then the day nearest to the target,
+    of two as near the earlier one. Of rows alike in all of this the first in the table is taken.
+
+    Parameters
+    ----------
+    table
+        Rows of the contract, such as those of `read_spectra` or `spectral_table`: columns
+        project_id, plot_id, year, doy, sensor, blue, green, red (Collection 1 range) and qa.
+    target_day
+        The preferred day of the year, 1 to 366.
+    overrides
+        What interpreters chose instead: project_id, plot_id, year, doy, a row each. A row that is
+        no observation of the table, or one that is too bright, changes nothing.
+    rule
+        ``contract``: as above. ``graded``: with the column ``grade`` (`qa_grade`: 0 clear, 1 water,
+        2 snow, 3 shadow, 4 cloud, 9 no data) in the place of qa, as TimeSync v4 grades.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per plot and year, from the first to the last year that the table has of the plot, in
+        the order of the table's plots: project_id, plot_id, year, doy and sensor (missing in a year
+        without a choice), ``qa`` or ``grade`` of the chosen row, overridden (bool), observations
+        (rows of that year, those too bright included) and cause (why there is no choice, else
+        empty).
+
+    Raises
+    ------
+    InputError
+        An unknown rule, a day that does not exist, or a missing column.
+    """
+    selected = selected_of_year(table, target_day, overrides=overrides, rule=rule).to_numpy()
+    key, quality = list(KEY), RULES[rule]
+    chosen = table.loc[selected, [*key, "doy", "sensor", quality]].astype(
+        {"doy": "Int16", quality: "UInt8"}
+    )
+    chosen["overridden"] = _is_override(table, overrides)[selected]
+    counts = table.groupby(key, sort=False).size().rename("observations").reset_index()
+    years = _years(table).merge(counts, "left", on=key).merge(chosen, "left", on=key)
+    years["observations"] = years["observations"].fillna(0).astype("int64")
+    years["overridden"] = years["overridden"].eq(True)
+    years["sensor"] = years["sensor"].fillna("")
+    why = np.where(years["observations"] == 0, NONE_AT_ALL, NONE_USABLE)
+    years["cause"] = np.where(years["doy"].isna(), why, "")
+    return years[[*key, "doy", "sensor", quality, "overridden", "observations", "cause"]]
+
+
+def read_overrides(path: str | Path) -> pd.DataFrame:
+    """What interpreters chose, from a CSV with the columns project_id, plot_id, year and doy.
+
+    Further columns are left out; ids are text. `InputError` names what is missing or no number.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as CSV: {error}. Give a file in UTF-8") from None
+    columns = [*KEY, "doy"]
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(
+            f"{path} lacks {', '.join(missing)}: its columns have to be {', '.join(columns)}"
+        )
+    numbers = table[["year", "doy"]].map(lambda text: text.strip().isdecimal())
+    wrong = np.flatnonzero(~numbers.all(axis=1))
+    if len(wrong):
+        lines = ", ".join(str(n + 2) for n in wrong[:5])
+        raise InputError(f"{path}: year or doy is no whole number in line {lines}: correct them")
+    return table[columns].astype({"year": int, "doy": int})
+
+
+def not_taken(overrides: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Those rows of ``overrides`` that are no choice of `annual`.
+
+    There is no such observation, it is too bright, or another one of that year was named as well.
+    """
+    return overrides[~_is_override(overrides, chosen[chosen["overridden"]])]
+
+
+def _check(table: pd.DataFrame, target_day: int, rule: str) -> None:
+    if rule not in RULES:
+        raise InputError(f"there is no rule {rule!r}: choose one of {', '.join(RULES)}")
+    if not 1 <= target_day <= 366:
+        raise InputError(f"{target_day} is no day of the year: give 1 to 366")
+    needed = (*KEY, "doy", "sensor", "blue", "green", "red", RULES[rule])
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise InputError(f"the table lacks {', '.join(missing)}: give a table of read_spectra")
+
+
+def _cost(table: pd.DataFrame, target_day: int, rule: str) -> npt.NDArray[np.int64]:
+    """The server's number of each row, without that of overrides."""
+    days = table["doy"].to_numpy(np.int64) - target_day
+    quality = table[RULES[rule]].to_numpy(np.int64)
+    cost: npt.NDArray[np.int64] = quality * 1_000_000 + abs(days) * 1000 + abs(days + 1)
+    return cost
+
+
+def _is_usable(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    bands = table[["blue", "green", "red"]].to_numpy(np.int64)
+    usable: npt.NDArray[np.bool_] = (bands.sum(axis=1) != 0) & (bands[:, 0] < TOO_BRIGHT)
+    return usable
+
+
+def _is_override(table: pd.DataFrame, overrides: pd.DataFrame | None) -> npt.NDArray[np.bool_]:
+    if overrides is None or overrides.empty:
+        return np.zeros(len(table), dtype=bool)
+    key = [*KEY, "doy"]
+    return pd.MultiIndex.from_frame(table[key].astype(str)).isin(
+        pd.MultiIndex.from_frame(overrides[key].astype(str))
+    )
+
+
+def _years(table: pd.DataFrame) -> pd.DataFrame:
+    """Every year of every plot, from its first to its last, as `KEY`."""
+    spans = table.groupby(list(KEY[:2]), sort=False)["year"].agg(["min", "max"]).reset_index()
+    lengths = (spans["max"].astype(int) - spans["min"].astype(int) + 1).to_numpy()
+    years = spans.loc[spans.index.repeat(lengths), list(KEY[:2])].reset_index(drop=True)
+    first = np.repeat(spans["min"].to_numpy(int), lengths)
+    within = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    return years.assign(year=first + within)

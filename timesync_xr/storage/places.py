@@ -1,0 +1,110 @@
+"""Places of output, on disk or in a bucket: project folders, and large files beside them."""
+
+from __future__ import annotations
+
+import mimetypes
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import AccessError, InputError, ReadError
+from .access import Access, scheme_of
+
+if TYPE_CHECKING:
+    from obstore import Attributes
+
+from .bucket import RemoteFolder
+from .folder import OUT_ACCESS, Folder
+
+
+def open_folder(out: str | Path, access: Access = OUT_ACCESS) -> Folder:
+    """The project folder at a path, or at an address like ``s3://bucket/prefix``.
+
+    ``access`` holds the profile, the endpoint and the region of a bucket. Nothing is requested.
+    ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
+    other scheme.
+    """
+    if not str(out).strip():
+        raise InputError("the project folder has no name: give --out a folder or s3://bucket/...")
+    if not (scheme := scheme_of(str(out))):
+        return Folder(out)
+    if scheme not in ("s3", "gs", "az"):
+        raise InputError(
+            f"a project can't be kept at {scheme}://: give a folder or s3://bucket/..."
+        )
+    return RemoteFolder(scheme + str(out)[len(scheme) :], access)
+
+
+@contextmanager
+def workplace(out: str | Path, access: Access = OUT_ACCESS) -> Iterator[Path]:
+    """An empty folder on disk; what lies in it when the block ends well moves to ``out``.
+
+    ``out`` is a folder on disk, or the address of one in a bucket that is reached by ``access``; it
+    is made where it is not there. Files keep their names and places; those that ``out`` holds
+    already are replaced one by one. When the block fails nothing moves.
+    """
+    if scheme_of(str(out)):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            _upload(Path(folder), str(out).rstrip("/"), access)
+        return
+    target = Path(out)
+    work = target
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".making-", dir=target))
+        yield work
+        for path in _files(work):
+            place = target / path.relative_to(work)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+    except OSError as error:
+        raise AccessError(
+            f"{target} can't be written: {error.strerror}. Check the disk's space and your "
+            "rights to the folder, then run the same command again"
+        ) from error
+    finally:
+        if work != target:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _upload(work: Path, out: str, access: Access) -> None:
+    """Put files into a bucket, large ones in parts; each is there whole or not at all."""
+    from obstore import put
+
+    from .objects import request
+
+    def upload(path: Path) -> None:
+        address = f"{out}/{path.relative_to(work).as_posix()}"
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        attributes: Attributes = {"Content-Type": kind}  # browsers show pages only by their type
+        request(lambda store, key: put(store, key, path, attributes=attributes), address, access)
+
+    for path in _files(work):
+        try:
+            upload(path)
+        except ReadError as error:
+            raise AccessError(f"the output fails: {error}") from None
+
+
+def _files(work: Path) -> list[Path]:
+    return sorted(path for path in work.rglob("*") if path.is_file())
+
+
+def beside(project: str | Path, name: str) -> str:
+    """The place of a name in a project folder, on disk or in a bucket."""
+    return f"{str(project).rstrip('/')}/{name}"
+
+
+def names_in(place: str | Path, access: Access = OUT_ACCESS) -> set[str]:
+    """Names of what lies directly in a folder on disk, or below a prefix of a bucket."""
+    if not scheme_of(str(place)):
+        path = Path(place).absolute()
+        return open_folder(path.parent).names(path.name)
+    parent, _, name = str(place).rstrip("/").rpartition("/")
+    if parent.endswith(":/"):
+        raise InputError(f"{place} is a whole bucket: keep the project below a prefix of it")
+    return open_folder(parent, access).names(name)

@@ -1,0 +1,61 @@
+"""Tables of any length as one file, CSV or Parquet, put in place whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import InputError
+from .access import Access
+from .folder import OUT_ACCESS
+from .places import workplace
+
+Append = Callable[[pd.DataFrame], None]
+"""Adds a table to the end of a file."""
+
+
+def check_table_name(out: str | Path) -> None:
+    """`InputError` for a file whose name does not end in .csv or .parquet."""
+    if Path(out).suffix not in (".csv", ".parquet"):
+        raise InputError(f"{out} is no name of a table: let it end in .csv or .parquet")
+
+
+@contextmanager
+def table_file(
+    out: str | Path, like: pd.DataFrame, access: Access = OUT_ACCESS
+) -> Iterator[Append]:
+    """Write a table piece by piece; it is at ``out`` when the block ends well.
+
+    ``out`` is a file on disk or an address in a bucket; its ending says which format. ``like`` is a
+    table, empty or not, with the columns and types of all pieces. Missing values are empty in CSV.
+    """
+    check_table_name(out)
+    folder, _, name = str(out).rpartition("/")
+    with workplace(folder or ".", access) as work:
+        write = _csv if name.endswith(".csv") else _parquet
+        with write(work / name, like.iloc[:0]) as append:
+            yield append
+
+
+@contextmanager
+def _csv(path: Path, empty: pd.DataFrame) -> Iterator[Append]:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        empty.to_csv(file, index=False, lineterminator="\n")
+        yield lambda table: table.to_csv(file, index=False, header=False, lineterminator="\n")
+
+
+@contextmanager
+def _parquet(path: Path, empty: pd.DataFrame) -> Iterator[Append]:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    known = pa.Schema.from_pandas(empty, preserve_index=False).remove_metadata()
+    fields = [pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in known]
+    schema = pa.schema(fields)
+    with closing(ParquetWriter(path, schema, compression="zstd")) as file:
+        yield lambda table: file.write_table(
+            pa.Table.from_pandas(table, schema=schema, preserve_index=False)
+        )

@@ -1,0 +1,1 @@
+"""A project for eyes: pages, contact sheets, plots."""

@@ -1,0 +1,139 @@
+"""Pictures of cubes for notebooks and papers, by matplotlib (the extra ``plot``).
+
+Every function takes what the rest of the package makes, computes a lazy array, and returns
+matplotlib's own objects, so that titles, colours and files are as always there. `InputError` where
+matplotlib is not installed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CLEAR, CLOUDY, CHOSEN = "#0072b2", "#8b9097", "#b36b00"
+"""Colours of clear and other observations and of the annual choice.
+
+The first and the last are told apart by colour-blind eyes (Okabe and Ito 2008).
+"""
+
+_BOX: Final = 3
+"""Pixels that the box around the plot is wide and high."""
+
+
+def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figure:
+    """Chips beside each other, each with its date.
+
+    ``rgb`` is a result of `composite_rgb`: uint8 with dims (time, y, x, rgb), or (y, x, rgb) for
+    one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError` where there is no chip,
+    and for what has no colours.
+    """
+    plt = _pyplot()
+    if "rgb" not in rgb.dims:
+        raise InputError(f"chips have a dimension rgb, not {rgb.dims}: give composite_rgb(cube)")
+    chips = rgb if "time" in rgb.dims else rgb.expand_dims("time")
+    chips = chips.transpose("time", "y", "x", "rgb").compute()
+    count = chips.sizes["time"]
+    if not count:
+        raise InputError("there is no chip to show: choose dates that the cube holds")
+    across, down = min(columns, count), math.ceil(count / columns)
+    figure: Figure
+    figure, axes = plt.subplots(
+        down, across, squeeze=False, figsize=(2 * across, 2.25 * down), layout="constrained"
+    )
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    for ax, chip in zip(axes.flat, chips, strict=False):
+        _draw_chip(ax, chip, box=box)
+    return figure
+
+
+def plot_trajectory(
+    values: xr.DataArray,
+    *,
+    clear: xr.DataArray | None = None,
+    chosen: xr.DataArray | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """A band or index of the plot pixel through time.
+
+    ``values`` has the dimension time alone, such as an index of `plot_pixel`. ``clear`` (bool along
+    time, such as `is_clear`) tells dots from crosses, ``chosen`` (bool along time) is ringed and
+    joined by a line. Without ``clear`` all are dots. `InputError` for any other dimensions.
+    """
+    plt = _pyplot()
+    if values.dims != ("time",):
+        raise InputError(f"a trajectory has the dims ('time',), not {values.dims}: take one pixel")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
+    series = pd.Series(values.to_numpy(), index=pd.DatetimeIndex(values["time"].to_numpy()))
+    is_clear = np.ones(len(series), dtype=bool) if clear is None else clear.to_numpy()
+    ax.plot(series[is_clear], "o", color=CLEAR, markersize=3.5, label="clear")
+    if not is_clear.all():
+        ax.plot(series[~is_clear], "x", color=CLOUDY, markersize=4.5, label="not clear")
+    if chosen is not None:
+        ringed: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none", "linewidth": 0.9}
+        ax.plot(
+            series[chosen.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
+        )
+    ax.set_ylabel(_label(values), fontsize="small")
+    ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    ax.legend(frameon=False, fontsize="small", ncols=3, **place)
+    return ax
+
+
+def _label(values: xr.DataArray) -> str:
+    """What the values are and their unit, where they say so."""
+    name, unit = values.attrs.get("long_name", values.name), values.attrs.get("units", "1")
+    return str(name) if unit == "1" else f"{name} [{unit}]"
+
+
+def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
+    """The two chips of ``rgb`` that are nearest to two dates (YYYY-MM-DD), side by side.
+
+    ``rgb`` as in `plot_chips`. `InputError` where both dates have the same chip.
+    """
+    times = pd.DatetimeIndex(rgb["time"].to_numpy())
+    first, second = (int(np.abs(times - pd.Timestamp(day)).argmin()) for day in (before, after))
+    if first == second:
+        raise InputError(
+            f"the chip of {times[first]:%Y-%m-%d} is the nearest to both {before} and {after}: "
+            "choose dates further apart"
+        )
+    figure = plot_chips(rgb.isel(time=[first, second]), columns=2)
+    figure.set_size_inches(8, 4.4)
+    return figure
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise InputError(
+            "pictures need matplotlib, which is not installed: pip install 'timesync-xr[plot]'"
+        ) from None
+    return plt
+
+
+def _draw_chip(ax: Axes, chip: xr.DataArray, *, box: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.imshow(chip.to_numpy(), interpolation="nearest")
+    ax.set_axis_off()
+    if "time" in chip.coords:
+        ax.set_title(f"{pd.Timestamp(chip['time'].item()):%Y-%m-%d}", fontsize="small")
+    if box:
+        corner = (chip.sizes["x"] // 2 - _BOX / 2, chip.sizes["y"] // 2 - _BOX / 2)
+        for colour, width in (("black", 2.4), ("white", 1.0)):
+            ax.add_patch(Rectangle(corner, _BOX, _BOX, fill=False, edgecolor=colour, lw=width))

@@ -1,0 +1,254 @@
+"""Contact sheets: the chips of a plot in one picture, a year beside the other, or as an animation.
+
+Shown are the chips of the annual choices, as they lie in the project; nothing is read anew.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from ..errors import InputError
+from ..landsat import COMPOSITES
+from ..project.files import chip_path
+from ..project.project import open_contents
+from ..project.tables import Plots, annual_of_project
+from ..run.progress import show_progress
+from ..spectral.annual import TARGET_DAY
+from ..spectral.composites import get_composite
+from ..storage.access import Access
+from ..storage.folder import OUT_ACCESS, Folder
+from ..storage.places import beside, workplace
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMS: Final = {"sheet": "png", "strip": "strip.png", "gif": "gif", "webp": "webp"}
+"""What can be made of a plot, and the ending of its file.
+
+sheet: years in rows of `_COLUMNS`, a composite below the other. strip: all years in one row.
+gif, webp: an animation, a frame per year, the composites side by side.
+"""
+
+_COLUMNS = 10
+_GAP = 4
+_LABEL = 18
+_MARGIN = 44
+_INK, _FAINT, _PAPER, _EMPTY = "#1b1d20", "#5c6168", "#ffffff", "#e4e5e7"
+_FRAME_MILLISECONDS = 500
+
+
+@dataclass(frozen=True, repr=False)
+class Sheets:
+    """What `write_sheets` made."""
+
+    out: str
+    """The folder of the files."""
+    files: list[str]
+    """Their names in it."""
+    unfinished: list[str]
+    """What the project does not hold yet, a line each."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"{len(self.files)} files in {self.out}"
+
+
+def contact_sheet(
+    project: str | Path,
+    project_id: str,
+    plot_id: str,
+    *,
+    composites: Sequence[str] = tuple(COMPOSITES),
+    size: int = 96,
+    columns: int = _COLUMNS,
+    target_day: int = TARGET_DAY,
+    access: Access = OUT_ACCESS,
+) -> Image:
+    """One picture of a plot: its annual choices by year, labelled, a composite below the other.
+
+    ``size`` is the edge of a chip in the picture in pixels, ``columns`` the number of years in a
+    row, ``target_day`` that of `annual`. Years without a choice or a chip are grey. Returns an RGB
+    image of Pillow, which notebooks show. `InputError` for a plot that the project lacks, or an
+    unknown composite.
+    """
+    table = pd.DataFrame({"project_id": [project_id], "plot_id": [plot_id]})
+    for plot in _plots(project, table, composites, size, target_day, access):
+        return plot.sheet(columns)
+    raise InputError(
+        f"{project} has no observation of plot {plot_id} of project {project_id}: see its ledger "
+        "for the plots that it holds"
+    )
+
+
+def write_sheets(
+    project: str | Path,
+    out: str | Path = "",
+    *,
+    plots: Plots = None,
+    form: str = "sheet",
+    composites: Sequence[str] = tuple(COMPOSITES),
+    size: int = 96,
+    target_day: int = TARGET_DAY,
+    progress: bool = False,
+    access: Access = OUT_ACCESS,
+) -> Sheets:
+    """Write a picture of every plot (or of those of a list) into a folder, PROJECT/sheets if empty.
+
+    ``form`` is one of `FORMS`, ``target_day`` that of `annual`; ``progress`` is shown on standard
+    error. The files are ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an
+    unknown form or composite.
+    """
+    if form not in FORMS:
+        raise InputError(f"there is no form {form!r}: choose one of {', '.join(FORMS)}")
+    place = str(out) or beside(project, "sheets")
+    files = []
+    shown = list(_plots(project, plots, composites, size, target_day, access))
+    with workplace(place, access) as work, show_progress(len(shown), 0, progress) as bar:
+        for plot in shown:
+            name = f"prj_{plot.project_id}_plot_{plot.plot_id}.{FORMS[form]}"
+            plot.save(work / name, form)
+            files.append(name)
+            bar.advance(len(plot.years))
+            bar.plot_done(complete=True)
+    return Sheets(place, files, open_contents(project, access).unfinished)
+
+
+def _plots(
+    project: str | Path,
+    plots: Plots,
+    composites: Sequence[str],
+    size: int,
+    target_day: int,
+    access: Access,
+) -> Iterator[_Plot]:
+    names = tuple(get_composite(name).name for name in composites)
+    if not 16 <= size <= 1024:
+        raise InputError(f"chips of {size} pixels can't be shown: choose 16 to 1024")
+    contents = open_contents(project, access)
+    years = annual_of_project(project, plots, target_day=target_day, access=access)
+    width, height = contents.chip_size
+    shape = size, max(1, round(size * height / width))
+    for key, rows in years.groupby(["project_id", "plot_id"], sort=False):
+        project_id, plot_id = (str(part) for part in key)
+        yield _Plot(contents.folder, project_id, plot_id, rows, names, shape)
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """A plot with what is to be shown of it."""
+
+    folder: Folder
+    """The project."""
+    project_id: str
+    """Its project."""
+    plot_id: str
+    """Its id there."""
+    years: pd.DataFrame
+    """Its rows of `annual`."""
+    composites: tuple[str, ...]
+    """Names of the composites to show."""
+    shape: tuple[int, int]
+    """Width and height of a chip in the picture."""
+
+    @property
+    def title(self) -> str:
+        return f"Plot {self.plot_id}, project {self.project_id}"
+
+    def chip(self, composite: str, row: Any) -> Image:
+        """The chip of a year; grey where there is none."""
+        from PIL import Image
+
+        empty = Image.new("RGB", self.shape, _EMPTY)
+        if pd.isna(row.doy):
+            return empty
+        path = chip_path(self.project_id, composite, self.plot_id, row.year, row.doy)
+        try:
+            with Image.open(io.BytesIO(self.folder.read(path))) as chip:
+                return chip.convert("RGB").resize(self.shape, Image.Resampling.BOX)
+        except FileNotFoundError:
+            return empty
+
+    def sheet(self, columns: int) -> Image:
+        """The years in rows, the composites of a year below each other, each with its date."""
+        width, height = self.shape[0] + _GAP, self.shape[1] + _GAP
+        columns = min(columns, len(self.years))
+        block = _LABEL + len(self.composites) * height + _GAP
+        across = _MARGIN + columns * width + _GAP
+        title = self.title
+        page = _Page.empty(
+            max(across, 8 * len(title)), _LABEL + 8 + -(-len(self.years) // columns) * block
+        )
+        page.text(_GAP, 5, title, _INK)
+        for position, row in enumerate(self.years.itertuples()):
+            left, top = (
+                _MARGIN + position % columns * width,
+                _LABEL + 8 + position // columns * block,
+            )
+            page.text(left, top + 3, str(row.year), _INK)
+            if width >= 80:
+                page.text(left + 34, top + 3, _date(row), _FAINT)
+            for line, composite in enumerate(self.composites):
+                y = top + _LABEL + line * height
+                page.image.paste(self.chip(composite, row), (left, y))
+                if not position % columns:
+                    page.text(_GAP, y + height // 2 - 8, composite, _FAINT)
+        return page.image
+
+    def frames(self) -> list[Image]:
+        """A frame per year that has a choice: its date, and its composites side by side."""
+        width, height = self.shape[0] + _GAP, self.shape[1] + _GAP
+        shown = []
+        for row in self.years[self.years["doy"].notna()].itertuples():
+            page = _Page.empty(len(self.composites) * width + _GAP, height + _LABEL + _GAP)
+            page.text(_GAP, 4, f"{row.year} {_date(row)}", _INK)
+            for column, composite in enumerate(self.composites):
+                page.image.paste(self.chip(composite, row), (_GAP + column * width, _LABEL + _GAP))
+            shown.append(page.image)
+        return shown
+
+    def save(self, path: Path, form: str) -> None:
+        """Write the picture in one of `FORMS`."""
+        if form in {"sheet", "strip"}:
+            columns = _COLUMNS if form == "sheet" else len(self.years)
+            self.sheet(columns).save(path)
+            return
+        first, *more = self.frames() or [_Page.empty(160, 40).image]
+        options: dict[str, Any] = {"quality": 90} if form == "webp" else {}
+        first.save(
+            path, append_images=more, save_all=True, duration=_FRAME_MILLISECONDS, loop=0, **options
+        )
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A picture that text can be written on."""
+
+    image: Image
+    """The picture."""
+
+    @classmethod
+    def empty(cls, width: int, height: int) -> _Page:
+        from PIL import Image
+
+        return cls(Image.new("RGB", (width, height), _PAPER))
+
+    def text(self, x: int, y: int, text: str, colour: str) -> None:
+        from PIL import ImageDraw, ImageFont
+
+        font = ImageFont.load_default(12)
+        ImageDraw.Draw(self.image).text((x, y), text, fill=colour, font=font)
+
+
+def _date(row: Any) -> str:
+    if pd.isna(row.doy):
+        return "none"
+    day = pd.Timestamp(row.year, 1, 1) + pd.Timedelta(days=int(row.doy) - 1)
+    return f"{day:%m-%d}"

@@ -1,0 +1,155 @@
+"""What the pages show: a project's ledger, accounts and spectra as plain values for JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ...grid import get_region
+from ...landsat import COMPOSITES, CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
+from ...project.log import WRITTEN
+from ...project.project import Contents
+from ...spectral import indices
+from ...spectral.annual import TARGET_DAY, selected_of_year
+from ...spectral.reflectance import qa_grade
+
+MEASURES: Final = {
+    "nbr": ("NBR", "Normalized burn ratio", 3),
+    "ndvi": ("NDVI", "Normalized difference vegetation index", 3),
+    "tcb": ("TCB", "Tasseled-cap brightness", 0),
+    "tcg": ("TCG", "Tasseled-cap greenness", 0),
+    "tcw": ("TCW", "Tasseled-cap wetness", 0),
+    "tca": ("TCA", "Tasseled-cap angle in degrees", 1),
+    **{band: (band, f"{band}, surface reflectance x 10,000", 0) for band in CSV_BANDS},
+}
+"""What a trajectory can be drawn of: its short name, its title, and decimals worth showing."""
+
+FIRST_MEASURES: Final = ("nbr", "tcw")
+"""Trajectories that are drawn until the user chooses others."""
+
+INDEX_COLUMNS: Final = (
+    *("project", "plot", "x", "y", "status", "observations", "written"),
+    *("clear", "gaps", "fall", "fall_year"),
+)
+"""What the list of plots knows of each.
+
+``clear`` is the share of the written observations that are clear at the plot, ``gaps`` the number
+of years between the first and the last without an annual choice, ``fall`` the largest fall of NBR
+from one annual choice to the next, which is in ``fall_year``; null where there is none.
+"""
+
+_FACTS = ("day", "sensor", "hv", "date", "processed", "item_ids")
+_NUMBERS = ("scene_count", "cloud_cover", "qa_pixel", "fill_share", "clear_share")
+
+
+def observations(
+    account: pd.DataFrame, table: pd.DataFrame, target_day: int = TARGET_DAY
+) -> pd.DataFrame:
+    """The written observations of a plot: facts of its account, values of its spectra, indices.
+
+    ``account`` is all text, ``table`` a table of the contract; an observation without spectra has
+    missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``
+    and ``annual``, which tells the annual choices for ``target_day``.
+    """
+    values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
+        annual=selected_of_year(table, target_day), **_indices(table)
+    )
+    rows = account[account["outcome"] == WRITTEN].sort_values("day")
+    rows = rows[[*_FACTS, *_NUMBERS]].merge(values, on=["sensor", "date"], how="left")
+    rows[list(_NUMBERS)] = rows[list(_NUMBERS)].apply(pd.to_numeric)
+    known = rows["qa_pixel"].notna()
+    rows["grade"] = qa_grade(rows["qa_pixel"].fillna(1).to_numpy(np.uint16))
+    return rows.assign(grade=rows["grade"].where(known), annual=rows["annual"].eq(True))
+
+
+def _indices(table: pd.DataFrame) -> dict[str, Any]:
+    values = xr.DataArray(
+        table[list(CSV_BANDS)].to_numpy(),
+        dims=("row", "band"),
+        coords={"band": list(SR_BANDS)},
+    )
+    names = (name for name in MEASURES if name not in CSV_BANDS)
+    return {name: getattr(indices, name)(values).to_numpy() for name in names}
+
+
+def plot_record(
+    contents: Contents, plot: pd.Series, account: pd.DataFrame, rows: pd.DataFrame
+) -> dict[str, Any]:
+    """All that the page of a plot knows of it.
+
+    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
+    positions of the annual choices among them.
+    """
+    left = account[account["outcome"] != WRITTEN]
+    digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
+    shown = rows.drop(columns="annual").round(digits)
+    made = plot["products"].split(",")
+    return {
+        "project": plot["project_id"],
+        "plot": plot["plot_id"],
+        "status": plot["status"],
+        "composites": contents.composites if "png" in made else [],
+        "observations": {name: _plain(shown[name]) for name in shown},
+        "annual": np.flatnonzero(rows["annual"]).tolist(),
+        "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
+    }
+
+
+def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
+    """A plot's values of `INDEX_COLUMNS`."""
+    years = rows["day"].str[:4].astype(int)
+    falls = rows["nbr"].set_axis(years)[rows["annual"].to_numpy()].diff().dropna()
+    fell = not falls.empty and falls.min() < 0
+    return [
+        plot["project_id"],
+        plot["plot_id"],
+        float(plot["x"]),
+        float(plot["y"]),
+        plot["status"],
+        int(plot["observations"]),
+        int(plot["written"]),
+        None if rows.empty else round(float((rows["grade"] <= GRADES["water"]).mean()), 3),
+        0 if rows.empty else int(years.max() - years.min()) + 1 - int(rows["annual"].sum()),
+        round(float(falls.min()), 3) if fell else None,
+        int(falls.index.to_numpy()[falls.argmin()]) if fell else None,
+    ]
+
+
+def site_record(
+    name: str, contents: Contents, plots: list[list[Any]], chips: str, target_day: int
+) -> dict[str, Any]:
+    """What both pages know of the project; ``chips`` leads from the site to the chips."""
+    region = get_region(contents.region)
+    return {
+        "name": name,
+        "chips": chips,
+        "chip_size": contents.chip_size,
+        "composites": {name: _channels(name) for name in contents.composites},
+        "grades": {grade: name for name, grade in GRADES.items()},
+        "measures": [
+            {"key": key, "name": name, "title": title, "digits": digits}
+            for key, (name, title, digits) in MEASURES.items()
+        ],
+        "first_measures": FIRST_MEASURES,
+        "target_day": target_day,
+        "tile": TILE_SIZE * PIXEL,
+        "grid": [region.left, region.top, region.tiles_across, region.tiles_down],
+        "columns": INDEX_COLUMNS,
+        "plots": plots,
+    }
+
+
+def _channels(composite: str) -> str:
+    known = COMPOSITES.get(composite)
+    return ", ".join(known.channels) if known else composite
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """The values of a column for JSON: whole numbers without a point, null where missing."""
+    if not pd.api.types.is_numeric_dtype(column):
+        return column.tolist()
+    numbers = (None if pd.isna(value) else float(value) for value in column)
+    return [int(n) if n is not None and n.is_integer() else n for n in numbers]
