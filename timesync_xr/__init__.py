@@ -2,12 +2,15 @@
 
 from importlib.metadata import version
 
-from .catalog.search import read_items, search_items, write_items
+from .catalog.archive import Archive
+from .catalog.dates import parse_datetime
+from .catalog.files import read_items, write_items
+from .catalog.search import search_items
 from .cube.chips import chips_for_plot
 from .cube.plan import merge_records
-from .cube.selection import Filters
+from .cube.selection import Selection
 from .errors import TimesyncError
-from .export.formats import export_project
+from .export.formats import Exported, export_project
 from .export.maps import chip_outlines
 from .export.packets import split_packets, write_packets
 from .export.server import Combined, combine
@@ -15,14 +18,12 @@ from .export.v3 import v3_records
 from .landsat import BANDS, COMPOSITES, SR_BANDS, Composite
 from .plots import Plot, read_plots
 from .project.files import write_csv, write_png
-from .project.ledger import read_ledger
-from .project.log import read_account
-from .project.project import read_spectra
-from .project.tables import annual_of_project, observation_table
+from .project.products import Products
+from .project.project import Project
 from .project.verify import verify
+from .run.chips import choose_platforms
 from .run.extract import extract
 from .run.forecast import Forecast, Prices, plan
-from .run.plot import choose_platforms
 from .run.render import render
 from .run.repair import repair
 from .run.summary import Summary
@@ -41,6 +42,7 @@ from .spectral.reflectance import (
 )
 from .spectral.series import plot_pixel, spectral_table, window_statistics
 from .spectral.styles import Styles, read_styles
+from .storage.access import S3
 from .view.plotting import plot_before_after, plot_chips, plot_trajectory
 from .view.sheet import Sheets, contact_sheet, write_sheets
 from .view.site import Site, browse
@@ -50,20 +52,24 @@ __version__ = version("timesync_xr")
 __all__ = [
     "BANDS",
     "COMPOSITES",
+    "S3",
     "SR_BANDS",
+    "Archive",
     "Combined",
     "Composite",
-    "Filters",
+    "Exported",
     "Forecast",
     "Plot",
     "Prices",
+    "Products",
+    "Project",
+    "Selection",
     "Sheets",
     "Site",
     "Styles",
     "Summary",
     "TimesyncError",
     "annual",
-    "annual_of_project",
     "browse",
     "chip_outlines",
     "chips_for_plot",
@@ -80,7 +86,7 @@ __all__ = [
     "is_fill",
     "make_sample",
     "merge_records",
-    "observation_table",
+    "parse_datetime",
     "plan",
     "plot_before_after",
     "plot_chips",
@@ -88,12 +94,9 @@ __all__ = [
     "plot_trajectory",
     "qa_flags",
     "qa_grade",
-    "read_account",
     "read_items",
-    "read_ledger",
     "read_overrides",
     "read_plots",
-    "read_spectra",
     "read_styles",
     "render",
     "repair",

@@ -1,7 +1,7 @@
-"""The ARD grid in whole pixels: regions, tiles, and the chip around a plot.
+"""Grids in whole pixels: lattices, the regions of ARD with their tiles, and the chip around a plot.
 
-Coordinates are Albers metres of the region. Columns count eastwards and rows southwards from the
-region's upper left corner, in pixels of 30 m; all arithmetic on them is exact integer arithmetic.
+Coordinates are metres of the grid. Columns count eastwards and rows southwards from the grid's
+upper left corner, in pixels of 30 m; all arithmetic on them is exact integer arithmetic.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from operator import index
 from typing import Any, Final
 
@@ -24,15 +23,38 @@ Tile = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Region:
-    """One of the three grids of Landsat U.S. ARD (Collection 2)."""
+class Lattice:
+    """Square pixels of 30 m that cover a plane."""
 
     name: str
-    """Name in item ids and STAC properties: CU, AK or HI."""
+    """Name of the grid, such as CU."""
+    wkt: str
+    """Its coordinate reference system, in metres, as WKT."""
     left: int
-    """x of the grid's left edge in metres."""
+    """x of the left edge of column 0 in metres."""
     top: int
-    """y of the grid's upper edge in metres."""
+    """y of the upper edge of row 0 in metres."""
+
+    def pixel(self, x: float, y: float) -> tuple[int, int]:
+        """Column and row of the pixel that holds a point.
+
+        A pixel owns its left and its upper edge. The point may lie outside the grid.
+        """
+        return math.floor((x - self.left) / PIXEL), math.floor((self.top - y) / PIXEL)
+
+    def has_pixel(self, col: int, row: int) -> bool:  # noqa: ARG002 - a lattice has no end
+        """Whether the pixel lies in the grid."""
+        return True
+
+    def center(self, col: int, row: int) -> tuple[float, float]:
+        """Centre (x, y) of a pixel in metres; whole numbers on this grid."""
+        return self.left + col * PIXEL + PIXEL / 2, self.top - row * PIXEL - PIXEL / 2
+
+
+@dataclass(frozen=True)
+class Region(Lattice):
+    """One of the three grids of Landsat U.S. ARD (Collection 2): a lattice cut into tiles."""
+
     tiles_across: int
     """Number of tiles from west to east (h)."""
     tiles_down: int
@@ -41,24 +63,6 @@ class Region:
     """Standard parallels of the Albers projection in degrees."""
     origin: tuple[float, float]
     """Latitude and longitude of the projection's origin in degrees."""
-
-    @cached_property
-    def wkt(self) -> str:
-        """The coordinate reference system: Albers equal area on WGS 84. It has no EPSG code."""
-        return (
-            'PROJCS["AEA WGS84",GEOGCS["WGS 84",DATUM["WGS_1984",'
-            'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],'
-            'AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0,AUTHORITY["EPSG","8901"]],'
-            'UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]],'
-            'AUTHORITY["EPSG","4326"]],PROJECTION["Albers_Conic_Equal_Area"],'
-            f'PARAMETER["latitude_of_center",{self.origin[0]:g}],'
-            f'PARAMETER["longitude_of_center",{self.origin[1]:g}],'
-            f'PARAMETER["standard_parallel_1",{self.parallels[0]:g}],'
-            f'PARAMETER["standard_parallel_2",{self.parallels[1]:g}],'
-            'PARAMETER["false_easting",0],PARAMETER["false_northing",0],'
-            'UNIT["metre",1,AUTHORITY["EPSG","9001"]],'
-            'AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
-        )
 
     def corner(self, tile: Tile) -> tuple[int, int]:
         """Upper left corner (x, y) of a tile in metres."""
@@ -70,38 +74,60 @@ class Region:
         h, v = tile
         return 0 <= h < self.tiles_across and 0 <= v < self.tiles_down
 
-    def pixel(self, x: float, y: float) -> tuple[int, int]:
-        """Column and row of the pixel that holds a point.
-
-        A pixel owns its left and its upper edge. The point may lie outside the grid.
-        """
-        return math.floor((x - self.left) / PIXEL), math.floor((self.top - y) / PIXEL)
-
     def has_pixel(self, col: int, row: int) -> bool:
         """Whether the pixel lies in the grid."""
         return self.has_tile((col // TILE_SIZE, row // TILE_SIZE))
 
-    def center(self, col: int, row: int) -> tuple[float, float]:
-        """Centre (x, y) of a pixel in metres; whole numbers on this grid."""
-        return self.left + col * PIXEL + PIXEL / 2, self.top - row * PIXEL - PIXEL / 2
+
+def _albers(parallels: tuple[float, float], origin: tuple[float, float]) -> str:
+    """Albers equal area on WGS 84 as WKT, which has no EPSG code.
+
+    ``parallels`` are the standard ones, ``origin`` is latitude and longitude, all in degrees.
+    """
+    return (
+        'PROJCS["AEA WGS84",GEOGCS["WGS 84",DATUM["WGS_1984",'
+        'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],'
+        'AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0,AUTHORITY["EPSG","8901"]],'
+        'UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]],'
+        'AUTHORITY["EPSG","4326"]],PROJECTION["Albers_Conic_Equal_Area"],'
+        f'PARAMETER["latitude_of_center",{origin[0]:g}],'
+        f'PARAMETER["longitude_of_center",{origin[1]:g}],'
+        f'PARAMETER["standard_parallel_1",{parallels[0]:g}],'
+        f'PARAMETER["standard_parallel_2",{parallels[1]:g}],'
+        'PARAMETER["false_easting",0],PARAMETER["false_northing",0],'
+        'UNIT["metre",1,AUTHORITY["EPSG","9001"]],'
+        'AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    )
+
+
+def _region(
+    name: str,
+    corner: tuple[int, int],
+    tiles: tuple[int, int],
+    parallels: tuple[float, float],
+    origin: tuple[float, float],
+) -> Region:
+    return Region(name, _albers(parallels, origin), *corner, *tiles, parallels, origin)
 
 
 REGIONS: Final = {
     r.name: r
     for r in (
-        Region("CU", -2565585, 3314805, 33, 22, (29.5, 45.5), (23, -96)),
-        Region("AK", -2201715, 2474325, 26, 14, (55, 65), (50, -154)),
-        Region("HI", -444345, 2168895, 5, 3, (8, 18), (3, -157)),
+        _region("CU", (-2565585, 3314805), (33, 22), (29.5, 45.5), (23, -96)),
+        _region("AK", (-2201715, 2474325), (26, 14), (55, 65), (50, -154)),
+        _region("HI", (-444345, 2168895), (5, 3), (8, 18), (3, -157)),
     )
 }
 """Grids of Landsat Collection 2 U.S. ARD: the conterminous states, Alaska and Hawaii."""
 
 
-def get_region(name: str) -> Region:
-    """The region of this name (CU, AK or HI); `InputError` for any other."""
+def get_grid(name: str | Lattice) -> Lattice:
+    """The grid of this name (CU, AK or HI), or the grid itself; `InputError` for any other name."""
+    if isinstance(name, Lattice):
+        return name
     try:
         return REGIONS[name]
-    except KeyError:
+    except (KeyError, TypeError):
         raise InputError(
             f"there is no region {name!r}: choose one of {', '.join(REGIONS)}"
         ) from None
@@ -131,7 +157,7 @@ class ChipGrid:
     counted from 0: the middle of an odd size, the first pixel past the middle of an even one.
     """
 
-    region: Region
+    lattice: Lattice
     """Grid that the pixels belong to."""
     plot_col: int
     """Column of the plot pixel in the region's grid."""
@@ -150,9 +176,9 @@ class ChipGrid:
             )
 
     @classmethod
-    def around(cls, region: Region, x: float, y: float, size: ChipSize) -> ChipGrid:
+    def around(cls, lattice: Lattice, x: float, y: float, size: ChipSize) -> ChipGrid:
         """The chip of ``size`` around the pixel that holds the point (x, y)."""
-        return cls(region, *region.pixel(x, y), *chip_shape(size))
+        return cls(lattice, *lattice.pixel(x, y), *chip_shape(size))
 
     @property
     def plot_index(self) -> tuple[int, int]:
@@ -160,15 +186,10 @@ class ChipGrid:
         return self.height // 2, self.width // 2
 
     @property
-    def plot_tile(self) -> Tile:
-        """Tile (h, v) that holds the plot pixel."""
-        return self.plot_col // TILE_SIZE, self.plot_row // TILE_SIZE
-
-    @property
     def bounds(self) -> tuple[int, int, int, int]:
         """Outer edges (left, bottom, right, top) in metres."""
-        left = self.region.left + (self.plot_col - self.width // 2) * PIXEL
-        top = self.region.top - (self.plot_row - self.height // 2) * PIXEL
+        left = self.lattice.left + (self.plot_col - self.width // 2) * PIXEL
+        top = self.lattice.top - (self.plot_row - self.height // 2) * PIXEL
         return left, top - self.height * PIXEL, left + self.width * PIXEL, top
 
     @property
@@ -181,11 +202,15 @@ class ChipGrid:
         """Pixel centres from north to south in metres, ``height`` values, descending."""
         return self.bounds[3] - PIXEL / 2 - PIXEL * np.arange(self.height, dtype=np.float64)
 
-    @property
-    def tiles(self) -> tuple[Tile, ...]:
-        """Tiles (h, v) of the region that the chip touches, the plot's own tile first."""
-        first_col, first_row = self.plot_col - self.width // 2, self.plot_row - self.height // 2
-        hs = range(first_col // TILE_SIZE, (first_col + self.width - 1) // TILE_SIZE + 1)
-        vs = range(first_row // TILE_SIZE, (first_row + self.height - 1) // TILE_SIZE + 1)
-        touched = [(h, v) for h in hs for v in vs if self.region.has_tile((h, v))]
-        return tuple(sorted(touched, key=lambda tile: tile != self.plot_tile))
+
+def tiles_of(chip: ChipGrid) -> tuple[Tile, ...]:
+    """Tiles (h, v) of a region that a chip touches, the plot's own tile first."""
+    region = chip.lattice
+    if not isinstance(region, Region):
+        raise InputError(f"the grid {region.name} has no tiles: take one of {', '.join(REGIONS)}")
+    own = chip.plot_col // TILE_SIZE, chip.plot_row // TILE_SIZE
+    first_col, first_row = chip.plot_col - chip.width // 2, chip.plot_row - chip.height // 2
+    hs = range(first_col // TILE_SIZE, (first_col + chip.width - 1) // TILE_SIZE + 1)
+    vs = range(first_row // TILE_SIZE, (first_row + chip.height - 1) // TILE_SIZE + 1)
+    touched = [(h, v) for h in hs for v in vs if region.has_tile((h, v))]
+    return tuple(sorted(touched, key=lambda tile: tile != own))

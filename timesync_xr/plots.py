@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pandas as pd
 
 from .errors import InputError, PlotListError
-from .grid import REGIONS, Region, get_region
+from .grid import REGIONS, Lattice, Region, get_grid
 
 if TYPE_CHECKING:
     import os
@@ -90,22 +90,22 @@ class Plot:
     plot_id: str
     """Name of the plot in its project; "" for a bare point."""
     x: float
-    """Centre of the plot pixel in Albers metres of the region, eastwards."""
+    """Centre of the plot pixel in metres of the grid, eastwards."""
     y: float
-    """Centre of the plot pixel in Albers metres of the region, northwards."""
+    """Centre of the plot pixel in metres of the grid, northwards."""
 
 
 PlotLike: TypeAlias = "Plot | pd.Series[Any] | Mapping[str, Any] | Sequence[Any]"
 """What says where a plot is: a `Plot`, a row of `read_plots` or a pair (x, y)."""
 
 
-def plot_from(plot: PlotLike, region: Region) -> Plot:
+def plot_from(plot: PlotLike, grid: Lattice) -> Plot:
     """Make a `Plot` of whatever says where a plot is.
 
     ``plot`` is a `Plot`, a row of `read_plots` (a Series, a tuple of ``itertuples`` or a mapping;
-    anything with x and y) or a pair (x, y) in metres of the region. A pair has no ids: both are
+    anything with x and y) or a pair (x, y) in metres of the grid. A pair has no ids: both are
     "", which serves for arrays but not for files. The point is moved to the centre of the pixel
-    that holds it. Raises `InputError` for anything else, for points outside the region's grid and
+    that holds it. Raises `InputError` for anything else, for points outside the grid and
     for ids that can't name a file.
     """
     project_id, plot_id, x, y = _parts(plot)
@@ -115,9 +115,9 @@ def plot_from(plot: PlotLike, region: Region) -> Plot:
                 raise InputError(f"{name} {text!r} {problem}")
     if not (math.isfinite(x) and math.isfinite(y)):
         raise InputError(f"a plot at x {x}, y {y} lies nowhere: give two finite numbers in metres")
-    if not _holds(region, x, y):
-        raise InputError(f"a plot at x {x:.15g}, y {y:.15g} {_outside(region, x, y)}")
-    return Plot(project_id, plot_id, *region.center(*region.pixel(x, y)))
+    if not _holds(grid, x, y):
+        raise InputError(f"a plot at x {x:.15g}, y {y:.15g} {_outside(grid, x, y)}")
+    return Plot(project_id, plot_id, *grid.center(*grid.pixel(x, y)))
 
 
 def _parts(plot: Any) -> tuple[str, str, float, float]:
@@ -138,13 +138,13 @@ def _parts(plot: Any) -> tuple[str, str, float, float]:
         ) from None
 
 
-def read_plots(path: str | os.PathLike[str], region: str = "CU") -> pd.DataFrame:
-    """Read a plot list and put every plot on the region's grid.
+def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.DataFrame:
+    """Read a plot list and put every plot on a grid.
 
     The list is CSV in UTF-8 (with or without a byte order mark): a header, then a line per plot.
-    Needed are the columns ``project_id``, ``plot_id`` and either ``x``, ``y`` (Albers metres of
-    the region) or ``lon``, ``lat`` (WGS 84 degrees), in any order and case; where both pairs are
-    present, x and y are used and lon and lat are further columns. Lines without any text are
+    Needed are the columns ``project_id``, ``plot_id`` and either ``x``, ``y`` (metres of the grid)
+    or ``lon``, ``lat`` (WGS 84 degrees), in any order and case; where both pairs are present, x and
+    y are used and lon and lat are further columns. Lines without any text are
     skipped. Ids are text, kept as written but for white space around them.
 
     Returns a DataFrame with a row per plot in the order of the list:
@@ -162,9 +162,9 @@ def read_plots(path: str | os.PathLike[str], region: str = "CU") -> pd.DataFrame
     Raises `InputError` if there is no such file, and `PlotListError` with every problem and its
     line: what is not UTF-8 or CSV, missing or repeated columns, no plots, too many cells, ids
     that can't name a file (see `id_problem`) or differ only in upper and lower case, repeated
-    plots, coordinates that are no finite numbers or lie outside the region's grid.
+    plots, coordinates that are no finite numbers or lie outside the grid.
     """
-    grid = get_region(region)
+    grid = get_grid(grid)
     source = str(path)
     header, rows = _read_rows(source, _read_text(Path(path)))
     columns = _Columns.of(source, header)
@@ -268,7 +268,7 @@ def _cell(cells: Sequence[str], position: int) -> str:
 
 
 def _check_line(
-    columns: _Columns, cells: Sequence[str], line: int, region: Region
+    columns: _Columns, cells: Sequence[str], line: int, grid: Lattice
 ) -> tuple[list[Any], list[str]]:
     """The cells of the table that a line becomes, and all that is wrong with it alone."""
     ids = [_cell(cells, i) for i in columns.ids]
@@ -280,7 +280,7 @@ def _check_line(
     if any(cells[columns.count :]):
         many = f"{len(cells)} cells under {columns.count} columns"
         problems.append(f"{many}: quote text that holds commas")
-    listed, center, problem = _place(columns, cells, region)
+    listed, center, problem = _place(columns, cells, grid)
     problems += [problem] if problem else []
     further = [_cell(cells, i) for i in columns.further.values()]
     return [*ids, *center, *listed, math.dist(listed, center), line, *further], problems
@@ -291,7 +291,7 @@ def _is_number(text: str) -> bool:
 
 
 def _place(
-    columns: _Columns, cells: Sequence[str], region: Region
+    columns: _Columns, cells: Sequence[str], grid: Lattice
 ) -> tuple[tuple[float, float], tuple[float, float], str]:
     """Where the list puts a plot, the centre of its pixel, and what is wrong with that."""
     texts = [_cell(cells, i) for i in columns.point]
@@ -301,43 +301,39 @@ def _place(
         return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like -1115430.5"
     a, b = map(float, texts)
     degrees = columns.pair == ("lon", "lat")
-    x, y = _project(region, a, b) if degrees else (a, b)
-    if not _holds(region, x, y):
-        return _NOWHERE, _NOWHERE, f"{', '.join(said)} {_outside(region, a, b, degrees)}"
-    return (x, y), region.center(*region.pixel(x, y)), ""
+    x, y = _project(grid, a, b) if degrees else (a, b)
+    if not _holds(grid, x, y):
+        return _NOWHERE, _NOWHERE, f"{', '.join(said)} {_outside(grid, a, b, degrees)}"
+    return (x, y), grid.center(*grid.pixel(x, y)), ""
 
 
-def _holds(region: Region, x: float, y: float) -> bool:
-    return math.isfinite(x) and math.isfinite(y) and region.has_pixel(*region.pixel(x, y))
+def _holds(grid: Lattice, x: float, y: float) -> bool:
+    return math.isfinite(x) and math.isfinite(y) and grid.has_pixel(*grid.pixel(x, y))
 
 
-def _project(region: Region, lon: float, lat: float) -> tuple[float, float]:
+def _project(grid: Lattice, lon: float, lat: float) -> tuple[float, float]:
     """Albers metres of a point in WGS 84 degrees; infinite where it has none."""
     if abs(lon) > 360 or abs(lat) > 90:
         return math.inf, math.inf
-    x, y = _transformer(region).transform(lon, lat)
+    x, y = _transformer(grid).transform(lon, lat)
     return float(x), float(y)
 
 
 @cache
-def _transformer(region: Region) -> Transformer:
+def _transformer(grid: Lattice) -> Transformer:
     from pyproj import Transformer
 
-    return Transformer.from_crs("EPSG:4326", region.wkt, always_xy=True)
+    return Transformer.from_crs("EPSG:4326", grid.wkt, always_xy=True)
 
 
-def _outside(region: Region, a: float, b: float, degrees: bool = False) -> str:
+def _outside(grid: Lattice, a: float, b: float, degrees: bool = False) -> str:
     """Say that a point lies outside the grid, and what the mistake may be."""
 
-    def inside(other: Region, a: float, b: float) -> bool:
+    def inside(other: Lattice, a: float, b: float) -> bool:
         return _holds(other, *(_project(other, a, b) if degrees else (a, b)))
 
-    right, bottom = region.corner((region.tiles_across, region.tiles_down))
-    fact = (
-        f"lies outside the {region.name} grid (x {region.left} to {right}, "
-        f"y {bottom} to {region.top} m): "
-    )
-    if inside(region, b, a):
+    fact = f"lies outside the {grid.name} grid{_extent(grid)}: "
+    if inside(grid, b, a):
         return fact + ("lon and lat" if degrees else "x and y") + " look swapped"
     others = [other.name for other in REGIONS.values() if inside(other, a, b)]
     if others:
@@ -345,6 +341,13 @@ def _outside(region: Region, a: float, b: float, degrees: bool = False) -> str:
     if not degrees and abs(a) <= 360 and abs(b) <= 90:
         return fact + "degrees belong in columns lon and lat"
     return fact + "check the coordinates and the region"
+
+
+def _extent(grid: Lattice) -> str:
+    if not isinstance(grid, Region):
+        return ""
+    right, bottom = grid.corner((grid.tiles_across, grid.tiles_down))
+    return f" (x {grid.left} to {right}, y {bottom} to {grid.top} m)"
 
 
 class _Names:

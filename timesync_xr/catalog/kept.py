@@ -4,7 +4,7 @@
 
     ledger/items/CU_h03v09.json            what was asked of whom, and when; written last
     ledger/items/CU_h03v09.parquet         the items as the API sent them, but for secrets
-    ledger/items/CU_h03v09_table.parquet   the table of `timesync_xr.items` made of them
+    ledger/items/CU_h03v09_table.parquet   the table of `timesync_xr.catalog.items` made of them
 
 A rerun reads the tables and searches only for tiles that it does not find there, or whose search
 covers too little, came from elsewhere, or from a file that has changed since.
@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,11 +28,15 @@ from typing import Any, Final
 import pandas as pd
 
 from ..errors import CatalogError, ProjectError
-from ..grid import Tile
-from ..storage.access import clean, without_secrets
+from ..grid import Lattice
+from ..storage.access import without_secrets
 from ..storage.folder import Folder
-from .items import DatetimeRange, in_period, with_dtypes
-from .search import parse_datetime, search_with_items, write_items
+from .archive import Archive
+from .dates import DatetimeRange, parse_datetime
+from .files import write_items
+from .items import in_period, with_dtypes
+from .search import search_with_items
+from .sources import Place
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,22 +51,14 @@ _TABLES: Final = 8
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for, in every tile alike."""
+    """What is searched for, in every place alike."""
 
-    source: str
-    """A source of `search_items`."""
-    region: str
-    """Name of the ARD grid."""
+    archive: Archive
+    """Where items come from."""
+    grid: Lattice
+    """Grid of the places."""
     period: DatetimeRange
     """Which dates."""
-
-    def identity(self) -> dict[str, str]:
-        """The source without secrets, and for a file the digest of what it holds."""
-        if not os.path.isfile(self.source):
-            return {"source": clean(self.source), "file": ""}
-        with open(self.source, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"source": os.path.abspath(self.source), "file": digest}
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ def _read(table: TileTable) -> pd.DataFrame:
 
 
 def read_items_of(tables: Iterable[TileTable]) -> pd.DataFrame:
-    """The items of some tiles as one table of `timesync_xr.items`."""
+    """The items of some tiles as one table of `timesync_xr.catalog.items`."""
     found = [table.read() for table in tables]
     return found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
 
@@ -113,35 +108,36 @@ class TileItems:
 
     def __init__(self, folder: Folder, search: Search, refresh: bool) -> None:
         self._folder, self._search, self._refresh = folder, search, refresh
-        self._asked = {**search.identity(), "datetime": str(search.period)}
+        self._asked = {**search.archive.identity(), "datetime": str(search.period)}
         self._pool = ThreadPoolExecutor(SEARCHES, "timesync_xr-search")
-        self._tables: dict[Tile, Future[TileTable]] = {}
+        self._tables: dict[Place, Future[TileTable]] = {}
 
-    def begin(self, tiles: Iterable[Tile]) -> None:
-        """Begin to search for tiles, in this order."""
-        for tile in tiles:
-            if tile not in self._tables:
-                self._tables[tile] = self._pool.submit(self._find, tile)
+    def begin(self, places: Iterable[Place]) -> None:
+        """Begin to search for places, in this order."""
+        for place in places:
+            if place not in self._tables:
+                self._tables[place] = self._pool.submit(self._find, place)
 
-    def of(self, tiles: Iterable[Tile]) -> tuple[TileTable, ...]:
-        """Where the tables of some tiles lie; waits for their searches.
+    def of(self, places: Iterable[Place]) -> tuple[TileTable, ...]:
+        """Where the tables of some places lie; waits for their searches.
 
         Raises what `search_items` raises.
         """
-        tiles = tuple(tiles)
-        self.begin(tiles)
-        return tuple(self._tables[tile].result() for tile in tiles)
+        places = tuple(places)
+        self.begin(places)
+        return tuple(self._tables[place].result() for place in places)
 
     def close(self) -> None:
         """Give up the searches that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _find(self, tile: Tile) -> TileTable:
-        """The table of a tile that the project holds, or that of a new search."""
-        name = f"{_FOLDER}/{self._search.region}_h{tile[0]:02d}v{tile[1]:02d}"
+    def _find(self, place: Place) -> TileTable:
+        """The table of a place that the project holds, or that of a new search."""
+        title = self._search.archive.what.title_of_place(place)
+        name = f"{_FOLDER}/{self._search.grid.name}_{title}"
         kept = None if self._refresh else self._kept(name)
-        _LOG.info("tile h%02d v%02d: %s", *tile, "items are kept" if kept else "searching")
-        digest = kept or self._find_anew(tile, name)
+        _LOG.info("%s: %s", title, "items are kept" if kept else "searching")
+        digest = kept or self._find_anew(place, name)
         root = str(self._folder.root)
         period = self._asked["datetime"]
         return TileTable(self._folder, root, f"{name}_table.parquet", digest, period)
@@ -157,11 +153,11 @@ class TileItems:
         covered = _covers(str(kept["datetime"]), self._asked["datetime"])
         return str(kept["digest"]) if covered else None
 
-    def _find_anew(self, tile: Tile, name: str) -> str:
+    def _find_anew(self, place: Place, name: str) -> str:
         """Search, and keep what came; what says that it is there is written last."""
         search, write = self._search, self._folder.write
         items, table = search_with_items(
-            [tile], source=search.source, region=search.region, datetime=search.period
+            [place], search.archive, grid=search.grid, datetime=search.period
         )
         if items:
             write(*_items_file([without_secrets(item) for item in items], name))

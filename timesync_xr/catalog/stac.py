@@ -24,9 +24,10 @@ from pystac_client import Client, ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 
 from ..errors import AccessError, CatalogError, TimesyncError
-from ..grid import Tile
 from ..storage.access import clean
-from .items import COLLECTION, DatetimeRange, Query
+from .dates import DatetimeRange
+from .items import Query
+from .sources import Place
 
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that a service gives in passing; the same request may succeed later."""
@@ -237,17 +238,17 @@ SEARCHES: Final = 2
 
 
 def search_api(url: str, query: Query) -> list[Any]:
-    """Items of the tiles of a query from the STAC API at an address, unchecked but counted.
+    """Items of the places of a query from the STAC API at an address, unchecked but counted.
 
-    A search per tile, by the query extension; a few run at a time. Raises `CatalogError` for an
+    A search per place, by the query extension; a few run at a time. Raises `CatalogError` for an
     API that lacks what is needed or sends more or fewer items than it counted, and `AccessError`
     for one that can't be reached or refuses access. Faults that pass are waited out first.
     """
     api = _open(url)
     pool = ThreadPoolExecutor(SEARCHES)
     try:
-        tiles = sorted(query.tiles or ())
-        searches = [pool.submit(_search_tile, api, query, tile) for tile in tiles]
+        places = sorted(query.places or ())
+        searches = [pool.submit(_search_place, api, query, place) for place in places]
         return [item for search in searches for item in search.result()]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -290,16 +291,16 @@ def _open(url: str) -> _Api:
     return _Api(search, io)
 
 
-def _search_tile(api: _Api, query: Query, tile: Tile) -> list[Any]:
+def _search_place(api: _Api, query: Query, place: Place) -> list[Any]:
     """All items of one tile, counted; searched again if the archive may have changed meanwhile."""
     for _ in range(2):
-        found = _search_once(api, query, tile)
+        found = _search_once(api, query, place)
         if found.is_complete():
             return found.items
     raise CatalogError(
-        f"tile h{tile[0]:02d}v{tile[1]:02d}: the STAC API counted {found.matched} items but sent "
-        f"{len(found.items)}, {found.different()} of them different. Run again later; if that "
-        "does not help, the API is at fault"
+        f"tile {query.source.title_of_place(place)}: the STAC API counted {found.matched} items "
+        f"but sent {len(found.items)}, {found.different()} of them different. Run again later; if "
+        "that does not help, the API is at fault"
     )
 
 
@@ -321,18 +322,13 @@ class _Found:
         return self.matched is None or self.different() == len(self.items) == self.matched
 
 
-def _search_once(api: _Api, query: Query, tile: Tile) -> _Found:
-    h, v = tile
+def _search_once(api: _Api, query: Query, place: Place) -> _Found:
     search = ItemSearch(
         api.url,
-        collections=[COLLECTION],
+        collections=[query.source.collection],
         datetime=None if query.period == DatetimeRange() else str(query.period),
         limit=PAGE,
-        query={
-            "landsat:grid_horizontal": {"eq": f"{h:02d}"},
-            "landsat:grid_vertical": {"eq": f"{v:02d}"},
-            "landsat:grid_region": {"eq": query.region.name},
-        },
+        query=dict(query.source.question(query.grid, place)),
     )
     items: list[Any] = []
     matched = None
@@ -341,8 +337,8 @@ def _search_once(api: _Api, query: Query, tile: Tile) -> _Found:
         matched = _matched(page) if matched is None else matched
         if len(items) > MOST_ITEMS:
             raise CatalogError(
-                f"tile h{h:02d}v{v:02d}: over {MOST_ITEMS} items came, so the STAC API does not "
-                "search by tile. Choose another API or a file of items"
+                f"tile {query.source.title_of_place(place)}: over {MOST_ITEMS} items came, so the "
+                "STAC API does not search by tile. Choose another API or a file of items"
             )
     return _Found(items, matched)
 

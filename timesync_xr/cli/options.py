@@ -1,15 +1,4 @@
-"""The option of commands that show or list the annual choice.
-
-Options of commands that put plots and chips on a grid.
-
-The options that leave out observations, shared by the commands that take them.
-
-The options of S3, for the archive and for the output, shared by the commands that take them.
-
-Options of commands that may work on a dask cluster.
-
-A word about what a project does not hold yet, for the commands that read projects.
-"""
+"""Options that several commands share, and the values that they become."""
 
 from __future__ import annotations
 
@@ -24,8 +13,15 @@ import click
 from ..spectral.annual import TARGET_DAY
 
 if TYPE_CHECKING:
-    from ..project.project import Contents
+    from distributed import Client
 
+    from ..project.project import Project
+
+Command = Callable[..., Any]
+"""The function of a command."""
+
+_AWS_REGION = "us-west-2"
+_SHOWN = 5
 
 target_day_option = click.option(
     "--target-day",
@@ -35,7 +31,6 @@ target_day_option = click.option(
     metavar="DOY",
     help="Day of the year that the annual choice prefers.",
 )
-
 
 region_option = click.option(
     "--region",
@@ -55,13 +50,26 @@ chip_size_option = click.option(
     help="Pixels of a chip. TimeSync's client expects 255 255.",
 )
 
+plots_option = click.option(
+    "--plots",
+    metavar="PLOTS.csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A plot list: take its plots only. Default: all plots of the project.",
+)
 
-Command = Callable[..., Any]
-"""The function of a command."""
+table_option = click.option(
+    "--out",
+    type=click.Path(),
+    metavar="FILE",
+    help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
+)
 
 
-def filter_options(command: Command) -> Command:
-    """Give a command the options of `timesync_xr.filters.Filters`; it gets them as ``filters``."""
+def selection_options(command: Command) -> Command:
+    """Give a command the options that leave out observations.
+
+    With its own ``--datetime`` they become ``select``, a `timesync_xr.Selection`.
+    """
 
     @click.option(
         "--season",
@@ -94,7 +102,8 @@ def filter_options(command: Command) -> Command:
         "snow, and no medium confidence of any.",
     )
     @functools.wraps(command)
-    def with_filters(
+    def with_selection(
+        datetime: str | None,
         season: str,
         sensors: str,
         max_cloud: float | None,
@@ -102,86 +111,72 @@ def filter_options(command: Command) -> Command:
         clear_only: bool,
         **options: Any,
     ) -> Any:
-        from ..cube.selection import Filters
+        from ..cube.selection import Selection
 
-        names = tuple(name.strip() for name in sensors.split(",")) if sensors else ()
-        filters = Filters(season, names, max_cloud, not no_slc_off, clear_only)
-        return command(filters=filters, **options)
+        names = tuple(sensors.split(",")) if sensors else ()
+        select = Selection(datetime, season, names, max_cloud, not no_slc_off, clear_only)
+        return command(select=select, **options)
 
-    return with_filters
-
-
-_REGION = "us-west-2"
+    return with_selection
 
 
 def s3_options(command: Command) -> Command:
-    """Give a command the options of the archive's S3; it gets them as ``access``."""
-    return _reading(command, "the archive", requester_pays=True)
+    """Give a command the options of the archive's S3; it gets them as ``s3``."""
+    return _reading(command, "the archive")
 
 
 def project_s3_options(command: Command) -> Command:
-    """Give a command the options of the S3 of PROJECT, which it reads, as ``access``."""
-    return _reading(command, "PROJECT", requester_pays=False)
+    """Give a command the options of the S3 of PROJECT, which it reads, as ``s3``."""
+    return _reading(command, "PROJECT")
 
 
-def _reading(command: Command, what: str, *, requester_pays: bool) -> Command:
+def _reading(command: Command, what: str) -> Command:
     @_option("--profile", "NAME", f"AWS profile with which {what} is read.")
     @_option("--endpoint", "URL", f"S3 service other than AWS that holds {what}.")
-    @_option("--aws-region", "NAME", f"AWS region of {what}. Default: {_REGION}.")
+    @_option("--aws-region", "NAME", f"AWS region of {what}. Default: {_AWS_REGION}.")
     @click.option("--unsigned", is_flag=True, help="Read a public bucket without credentials.")
     @functools.wraps(command)
-    def with_access(
+    def with_s3(
         profile: str | None,
         endpoint: str | None,
         aws_region: str | None,
         unsigned: bool,
         **options: Any,
     ) -> Any:
-        from ..storage.access import Access
+        from ..storage.access import S3
 
-        access = Access(
-            profile=profile,
-            endpoint=endpoint,
-            region=aws_region or _REGION,
-            unsigned=unsigned,
-            requester_pays=requester_pays,
-        )
-        return command(access=access, **options)
+        s3 = S3(profile, endpoint, aws_region or _AWS_REGION, unsigned)
+        return command(s3=s3, **options)
 
-    return with_access
+    return with_s3
 
 
 def out_s3_options(command: Command) -> Command:
-    """Give a command the options of the output's S3; it gets them as ``out_access``."""
+    """Give a command the options of the output's S3; it gets them as ``out_s3``."""
 
     @_option("--out-profile", "NAME", "AWS profile with which s3:// output is written.")
     @_option("--out-endpoint", "URL", "S3 service other than AWS for s3:// output.")
-    @_option("--out-aws-region", "NAME", f"AWS region of s3:// output. Default: {_REGION}.")
+    @_option("--out-aws-region", "NAME", f"AWS region of s3:// output. Default: {_AWS_REGION}.")
     @functools.wraps(command)
-    def with_access(
+    def with_s3(
         out_profile: str | None,
         out_endpoint: str | None,
         out_aws_region: str | None,
         **options: Any,
     ) -> Any:
-        from ..storage.access import Access
+        from ..storage.access import S3
 
-        access = Access(
-            profile=out_profile,
-            endpoint=out_endpoint,
-            region=out_aws_region or _REGION,
-            requester_pays=False,
-        )
-        return command(out_access=access, **options)
+        s3 = S3(out_profile, out_endpoint, out_aws_region or _AWS_REGION)
+        return command(out_s3=s3, **options)
 
-    return with_access
+    return with_s3
 
 
 def _option(name: str, value: str, text: str) -> Callable[[Command], Command]:
     return click.option(name, metavar=value, help=text)
 
 
-def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def cluster_options(command: Command) -> Command:
     """Add ``--workers``, ``--scheduler`` and ``--scheduler-file`` to a command."""
     for option in (
         click.option(
@@ -208,32 +203,27 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def chosen_cluster(
+def chosen_workers(
     scheduler: str | None, scheduler_file: str | None, workers: int
-) -> Iterator[dict[str, Any]]:
-    """The arguments ``workers`` and ``client`` of `timesync_xr.extract` for these options."""
+) -> Iterator[int | Client]:
+    """The ``workers`` of `timesync_xr.extract` for these options."""
     given = [scheduler is not None, scheduler_file is not None, workers != 1]
     if sum(given) > 1:
         raise click.UsageError("give one of --workers, --scheduler and --scheduler-file")
     if scheduler is None and scheduler_file is None:
-        yield {"workers": workers}
+        yield workers
         return
     from ..run.cluster import running_cluster
 
     with running_cluster(scheduler, scheduler_file) as client:
-        yield {"client": client}
+        yield client
 
 
-_SHOWN = 5
-
-
-def tell_what_is_missing(contents: Contents, plots: Path | None) -> None:
+def tell_what_is_missing(project: Project, plots: Path | None) -> None:
     """Tell on standard error which plots are incomplete, and which of a list are not there."""
-    from ..project.tables import plots_not_there
-
-    for line in contents.unfinished:
+    for line in project.unfinished:
         click.echo(line, err=True)
-    missing = plots_not_there(contents, plots)
+    missing = project.missing(plots)
     if len(missing):
         names = ", ".join(missing["plot_id"].head(_SHOWN))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..catalog.items import in_period
-from ..catalog.search import parse_datetime, search_items
-from ..grid import ChipGrid, ChipSize, get_region
+from ..catalog.archive import Archive
+from ..catalog.dates import DatetimeRange
+from ..catalog.search import search_items
+from ..grid import ChipGrid, ChipSize, Lattice
 from ..landsat import BANDS, FILL, OFFSET, PIXEL, QA_BAND, SCALE
 from ..plots import PlotLike, plot_from
 from ..raster.reader import Asset, RecordReader
-from ..storage.access import Access, Mirrors, access_for
+from ..storage.access import Access
 from .plan import Plan, merge_records, plan_observations
 
 CHUNK_BYTES = 32 * 2**20
@@ -31,11 +32,10 @@ CHUNK_BYTES = 32 * 2**20
 
 def chips_for_plot(
     plot: PlotLike,
+    archive: Archive | None = None,
     *,
-    source: str | pd.DataFrame = "landsatlook",
-    mirror: Mirrors = (),
-    region: str = "CU",
-    datetime: str | int | None = None,
+    grid: str | Lattice = "CU",
+    datetime: str | int | DatetimeRange | None = None,
     chip_size: ChipSize = (255, 255),
 ) -> xr.DataArray:
     """The chips of a plot through time, as a lazy cube of raw digital numbers.
@@ -43,15 +43,11 @@ def chips_for_plot(
     Parameters
     ----------
     plot
-        A row of `read_plots`, a `Plot`, or an ``(x, y)`` pair in Albers metres of the region. The
-        chip is centred on the pixel that holds it.
-    source
-        ``"landsatlook"``, the URL of a STAC API, a file of items (FeatureCollection JSON or
-        stac-geoparquet), or a table of `search_items`, so that one search serves many plots.
-    mirror
-        ``"OLD=NEW"`` texts or (OLD, NEW) pairs: assets whose address starts with OLD are read
-        below NEW instead, which may be a folder, a bucket or an http address.
-    region
+        A row of `read_plots`, a `Plot`, or an ``(x, y)`` pair in metres of the grid. The chip is
+        centred on the pixel that holds it.
+    archive
+        Where observations come from; landsatlook by default.
+    grid
         ``"CU"``, ``"AK"`` or ``"HI"``.
     datetime
         ``"START/END"``, either end open, or one year, month or day; by default everything from
@@ -79,17 +75,15 @@ def chips_for_plot(
     ReadError, AccessError
         At ``compute``, for an asset that can't be read.
     """
-    grid_region = get_region(region)
-    place = plot_from(plot, grid_region)
-    grid = ChipGrid.around(grid_region, place.x, place.y, chip_size)
-    access = access_for(source, mirror)
-    if isinstance(source, pd.DataFrame):
-        items = in_period(source, parse_datetime(datetime))
-    else:
-        items = search_items(grid.tiles, source=source, region=region, datetime=datetime)
-    plan = plan_observations(items, grid)
-    access.check_mirrors(plan.records[QA_BAND])
-    return build_cube(plan, access)
+    archive = archive or Archive()
+    lattice = archive.what.grid(grid)
+    place = plot_from(plot, lattice)
+    chip = ChipGrid.around(lattice, place.x, place.y, chip_size)
+    places = archive.what.places(chip)
+    items = search_items(places, archive, grid=lattice, datetime=datetime)
+    plan = plan_observations(items, chip, archive.what)
+    archive.access.check_mirrors(plan.records[QA_BAND])
+    return build_cube(plan, archive.access)
 
 
 def build_cube(plan: Plan, access: Access) -> xr.DataArray:
@@ -151,14 +145,14 @@ def _labelled(plan: Plan, data: Any) -> xr.DataArray:
                 name: ("time", plan.observations[name].to_numpy(dtype=object))
                 for name in ("sensor", "hv", "item_id", "item_ids", "date")
             },
-            "spatial_ref": _spatial_ref(grid.region.wkt),
+            "spatial_ref": _spatial_ref(grid.lattice.wkt),
         },
         name="digital_number",
         attrs={
             "long_name": "Landsat Collection 2 U.S. ARD digital number",
             "units": "1",
             "reflectance": f"{SCALE:.7f} x digital number {OFFSET:+g}; {FILL} is fill",
-            "region": grid.region.name,
+            "region": grid.lattice.name,
             "plot_x": float(grid.x[grid.plot_index[1]]),
             "plot_y": float(grid.y[grid.plot_index[0]]),
             "grid_mapping": "spatial_ref",

@@ -13,26 +13,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..catalog.ard import ARD
+from ..catalog.sources import Source
 from ..grid import ChipGrid
-from ..landsat import FILL, QABit
+from ..landsat import FILL, PIXEL, QABit
 
-RECORD_KEY = ["day", "sensor", "h", "v"]
+RECORD_KEY = ["day", "sensor", "place"]
 """What tells records apart; two records alike in all of it are one scene, processed twice."""
 
-_ID = r"^(?P<sensor>\w{4})_[A-Z]{2}_(?P<h>\d{3})(?P<v>\d{3})_(?P<day>\d{8})_"
-"""What the id of an ARD item tells."""
+_ID = r"^(?P<sensor>\w{4})_.*?_(?P<day>\d{8})_"
+"""What the id of an item tells: its sensor, and the first date in it, on which it was seen."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a chip's cube will be made of; no pixel has been read."""
 
+    source: Source
+    """The archive."""
     grid: ChipGrid
     """Pixels of the chip."""
     records: pd.DataFrame
     """A row per record, by observation and within it in order of precedence.
 
-    Columns of the items table, ``day`` (``YYYY-MM-DD``), ``at_plot`` (whether its tile holds the
+    Columns of the items table, ``day`` (``YYYY-MM-DD``), ``at_plot`` (whether its files hold the
     plot pixel) and ``observation`` (the row of `observations` that it belongs to).
     """
     observations: pd.DataFrame
@@ -92,7 +96,7 @@ class Plan:
         return [slice(a, b) for a, b in pairwise([*cuts, len(days)])]
 
 
-def plan_observations(items: pd.DataFrame, grid: ChipGrid) -> Plan:
+def plan_observations(items: pd.DataFrame, grid: ChipGrid, source: Source = ARD) -> Plan:
     """Group the items that touch a chip into observations, on metadata alone.
 
     ``items`` is a table of `timesync_xr.search_items`; refused items and other tiles are left out.
@@ -105,7 +109,7 @@ def plan_observations(items: pd.DataFrame, grid: ChipGrid) -> Plan:
     superseded, records = records[doubled], records[~doubled]
     first = records.drop_duplicates(["day", "sensor"]).sort_values(["time", "sensor"])
     observations = first.assign(
-        hv=[f"{h:02d}{v:02d}" for h, v in zip(first["h"], first["v"], strict=True)],
+        hv=first["place"],
         observation=np.arange(len(first)),
     )
     records = records.merge(observations[["day", "sensor", "observation"]], on=["day", "sensor"])
@@ -119,36 +123,45 @@ def plan_observations(items: pd.DataFrame, grid: ChipGrid) -> Plan:
     columns = ["time", "date", "day", "sensor", "hv", "item_id", "item_ids", "at_plot"]
     columns += ["processed", "scene_count", "cloud_cover"]
     observations = observations[columns].reset_index(drop=True)
-    return Plan(grid, records, observations, superseded, _refused(items, grid))
+    refused = _refused(items, source, grid)
+    return Plan(source, grid, records, observations, superseded, refused)
 
 
-def _refused(items: pd.DataFrame, grid: ChipGrid) -> pd.DataFrame:
-    """The refused items of the chip's tiles; what their ids tell goes before what they claim."""
+def _refused(items: pd.DataFrame, source: Source, grid: ChipGrid) -> pd.DataFrame:
+    """The refused items of the chip's places; what their ids tell goes before what they claim."""
     refused = items[items["refused"] != ""]
     if refused.empty:  # as it mostly is; what follows takes milliseconds
         return refused.assign(day="")
     told = refused["item_id"].str.extract(_ID)
+    place = refused["item_id"].map(source.place_by_id)
     day = pd.to_datetime(told["day"], format="%Y%m%d", errors="coerce").fillna(refused["time"])
     refused = refused.assign(
         sensor=told["sensor"].fillna(refused["sensor"]),
-        h=told["h"].fillna(refused["h"]).astype(int),
-        v=told["v"].fillna(refused["v"]).astype(int),
+        place=place.where(place != "", refused["place"]),
         day=day.dt.strftime("%Y-%m-%d").fillna(""),
     )
-    return refused[pd.MultiIndex.from_frame(refused[["h", "v"]]).isin(list(grid.tiles))]
+    return refused[refused["place"].isin(source.places(grid))]
 
 
 def _touching(items: pd.DataFrame, grid: ChipGrid) -> pd.DataFrame:
-    """The usable items of the chip's tiles, in order of precedence."""
-    tiles = pd.MultiIndex.from_tuples(grid.tiles, names=["h", "v"])
-    usable = items[
-        (items["refused"] == "") & pd.MultiIndex.from_frame(items[["h", "v"]]).isin(tiles)
-    ]
-    at_plot = (usable["h"] == grid.plot_tile[0]) & (usable["v"] == grid.plot_tile[1])
+    """The usable items whose files the chip touches, in order of precedence."""
+    usable = items[items["refused"] == ""]
+    left, bottom, right, top = grid.bounds
+    x, y = grid.lattice.center(grid.plot_col, grid.plot_row)
+    usable = usable[_meets(usable, left, bottom, right, top)]
+    at_plot = _meets(usable, x, y, x, y)
     day = usable["time"].dt.strftime("%Y-%m-%d")
     return usable.assign(at_plot=at_plot, day=day).sort_values(
         ["at_plot", "processed", "item_id"], ascending=[False, False, False], kind="stable"
     )
+
+
+def _meets(
+    items: pd.DataFrame, left: float, bottom: float, right: float, top: float
+) -> pd.Series[bool]:
+    """Whether the files of each item hold pixels of a rectangle, or a point, in metres."""
+    across = (items["left"] < right) & (items["left"] + items["width"] * PIXEL > left)
+    return across & (items["top"] > bottom) & (items["top"] - items["height"] * PIXEL < top)
 
 
 def merge_records(

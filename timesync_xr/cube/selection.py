@@ -1,31 +1,34 @@
-"""Which observations a user does not want, known from metadata or from QA_PIXEL at the plot."""
+"""Which observations a user wants, known from metadata or from QA_PIXEL at the plot."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..catalog.dates import DatetimeRange, parse_datetime
 from ..errors import InputError
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
 from ..spelling import did_you_mean
 
 NOT_CLEAR = "not clear at the plot"
-"""Why `Filters.clear_only` leaves out an observation."""
+"""Why `Selection.clear_only` leaves out an observation."""
 
 
 @dataclass(frozen=True)
-class Filters:
+class Selection:
     """Which observations to take; by default all. An observation must pass every filter.
 
     All but ``clear_only`` are decided on metadata, before anything is read.
     """
 
+    datetime: str | int | DatetimeRange | None = None
+    """Which dates, see `timesync_xr.catalog.dates.parse_datetime`; everything from 1982 to now by
+    default."""
     season: str = ""
     """``MM-DD/MM-DD``: first and last day of the year to take, both included, in UTC.
 
@@ -44,6 +47,8 @@ class Filters:
     """Whether to take only what is clear at the plot, by `timesync_xr.is_clear`."""
 
     def __post_init__(self) -> None:
+        _ = self.period  # says what is wrong with the dates
+        object.__setattr__(self, "sensors", _names(self.sensors))
         if self.season:
             _season_days(self.season)
         unknown = [sensor for sensor in self.sensors if sensor not in PLATFORM_AGE]
@@ -56,9 +61,30 @@ class Filters:
         if self.max_cloud is not None and not 0 <= self.max_cloud <= 100:
             raise InputError(f"a cloud cover of {self.max_cloud:g} % can't be: give 0 to 100")
 
+    @property
+    def period(self) -> DatetimeRange:
+        """The dates to take."""
+        return parse_datetime(self.datetime)
+
     def __str__(self) -> str:
-        """What is filtered, in one line that is the same for the same filters; empty for all."""
+        """What is filtered but for the dates, the same for the same filters; empty for all.
+
+        With the text of `period` beside it, `parse` makes the selection of it again.
+        """
         return " ".join(self._texts())
+
+    @classmethod
+    def parse(cls, text: str, datetime: str | DatetimeRange | None = None) -> Selection:
+        """The selection that two texts stand for, as the ledger keeps them."""
+        words = dict(word.partition("=")[::2] for word in text.split())
+        return cls(
+            datetime,
+            season=words.get("season", ""),
+            sensors=tuple(words["sensors"].split(",")) if "sensors" in words else (),
+            max_cloud=float(words["max-cloud"]) if "max-cloud" in words else None,
+            slc_off="no-slc-off" not in words,
+            clear_only="clear-only" in words,
+        )
 
     def _texts(self) -> Iterator[str]:
         if self.season:
@@ -76,7 +102,7 @@ class Filters:
         """Why metadata rule out each observation, as text; empty text where they do not.
 
         ``observations`` has the columns time (datetime64, UTC), sensor and cloud_cover (per cent,
-        missing where unknown), as `timesync_xr.observations.Plan` has them.
+        missing where unknown), as `timesync_xr.cube.plan.Plan` has them.
         """
         causes = np.full(len(observations), "", dtype=object)
         for cause, ruled_out in self._rules(observations):
@@ -98,8 +124,10 @@ class Filters:
             yield "scan line corrector off", (sensor == "LE07") & after
 
 
-ALL: Final = Filters()
-"""Leaves out nothing."""
+def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of sensors, also of a text of them with commas between."""
+    parts = sensors.split(",") if isinstance(sensors, str) else sensors
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def _in_season(time: pd.Series, season: str) -> pd.Series:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
+
 from ..errors import InputError
-from ..project.project import open_contents, read_rows
+from ..project.files import EXPORTS
+from ..project.project import Project, as_project, unfinished
+from ..project.rows import has_product, read_rows
 from ..spectral.annual import TARGET_DAY
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS
 from ..storage.places import beside, workplace
 from .maps import chip_outlines, write_geopackage, write_kml
 from .v3 import write_sqlite, write_v3_json
@@ -46,30 +48,28 @@ class Exported:
 
 
 def export_project(
-    project: str | Path,
+    project: Project | str | Path,
     form: str,
     out: str | Path | None = None,
     *,
     target_day: int = TARGET_DAY,
-    access: Access = OUT_ACCESS,
 ) -> Exported:
     """Write a project in the format of another program.
 
     Parameters
     ----------
     project
-        A project folder, or an address like ``s3://bucket/prefix``. A run may be at work on it.
+        A `Project`, or its folder. A run may be at work on it.
     form
         ``"v3-json"``: a file per plot with the records of `v3_records`, as TimeSync V3's REST
         service, TimeSync+ and TSPO read them. ``"sqlite"``: the same records in one table.
         ``"gpkg"``, ``"kml"``: the plots of the ledger, with the outline of their chips, see
         `chip_outlines`.
     out
-        Folder to write to, or an address in a bucket; ``exports`` in the project by default.
+        Folder to write to, or an address in a bucket that is reached as the project is; ``exports``
+        in the project by default.
     target_day
         Day of the year that the server prefers, for the records.
-    access
-        Profile, endpoint and region of S3.
 
     Raises
     ------
@@ -80,18 +80,26 @@ def export_project(
     """
     if form not in FORMATS:
         raise InputError(f"there is no format {form!r}: choose from {', '.join(FORMATS)}")
-    contents = open_contents(project, access)
-    place = str(out or beside(project, "exports"))
-    with workplace(place, access) as work:
+    project = as_project(project)
+    known, settings = project.plots, project.settings
+    place = str(out or beside(project.place, EXPORTS))
+    with workplace(place, project.s3) as work:
         path = work / FORMATS[form]
+        shown = _shown_composite(known, [c.name for c in settings.composites])
         if form == "v3-json":
             path.mkdir()
-            count = write_v3_json(read_rows(contents), path, target_day)
+            count = write_v3_json(read_rows(project.folder, known), path, target_day, shown)
         elif form == "sqlite":
-            count = write_sqlite(read_rows(contents), path, target_day)
+            count = write_sqlite(read_rows(project.folder, known), path, target_day, shown)
         else:
-            plots = contents.plots[_ATTRIBUTES]
-            outlines = chip_outlines(plots, contents.region, contents.chip_size)
+            outlines = chip_outlines(known[_ATTRIBUTES], settings.grid, settings.chip_size)
             (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
             count = len(outlines)
-    return Exported(beside(place, FORMATS[form]), count, contents.unfinished)
+    return Exported(beside(place, FORMATS[form]), count, unfinished(known))
+
+
+def _shown_composite(plots: pd.DataFrame, composites: list[str]) -> dict[tuple[str, str], str]:
+    """The composite that the records of a plot lead to, for the plots that have chips."""
+    name = "tc" if "tc" in composites else composites[0]
+    made = plots[has_product(plots, "png")]
+    return dict.fromkeys(zip(made["project_id"], made["plot_id"], strict=True), name)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
-from ..grid import ChipGrid, ChipSize, Region, chip_shape, get_region
+from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
 
 STEP = 16
 """Pixels between two vertices of an outline, at most. Edges are straight in Albers and bent in
@@ -21,17 +21,17 @@ _CRS = "EPSG:4326"
 
 
 def chip_outlines(
-    plots: pd.DataFrame, region: str = "CU", chip_size: ChipSize = (255, 255)
+    plots: pd.DataFrame, grid: str | Lattice = "CU", chip_size: ChipSize = (255, 255)
 ) -> pd.DataFrame:
     """Plots with the place and the outline of their chip in longitude and latitude (WGS 84).
 
-    ``plots`` is a table of `read_plots` or `read_ledger`, or any with ``x, y`` in Albers metres of
-    the region. The result has its columns and three more: ``lon, lat`` (float, degrees), the centre
+    ``plots`` is a table of `read_plots` or `read_ledger`, or any with ``x, y`` in metres of the
+    grid. The result has its columns and three more: ``lon, lat`` (float, degrees), the centre
     of the plot pixel, and ``outline``, a float64 array (vertices, 2) of the chip's outer edge: a
     closed ring of lon, lat, counter-clockwise from the lower left corner, its corners exact and a
     vertex at every `STEP` pixels or less. Across 180 degrees it goes on beyond it.
     """
-    grid = get_region(region)
+    grid = get_grid(grid)
     places = zip(plots["x"], plots["y"], strict=True)
     centers = np.array([grid.center(*grid.pixel(x, y)) for x, y in places]).reshape(-1, 2)
     ring = _ring(ChipGrid(grid, 0, 0, *chip_shape(chip_size))) - grid.center(0, 0)
@@ -52,10 +52,10 @@ def _ring(chip: ChipGrid) -> npt.NDArray[np.float64]:
     return np.column_stack([np.concatenate(x), np.concatenate(y)])
 
 
-def _to_degrees(region: Region, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _to_degrees(grid: Lattice, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     from pyproj import Transformer
 
-    transformer = Transformer.from_crs(region.wkt, _CRS, always_xy=True)
+    transformer = Transformer.from_crs(grid.wkt, _CRS, always_xy=True)
     return np.stack(transformer.transform(points[..., 0], points[..., 1]), axis=-1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import AccessError, InputError
-from ..landsat import COMPOSITES
-from ..plots import read_plots
-from ..project.files import chip_path, spectra_path
+from ..grid import Lattice
+from ..plots import Plot, read_plots
+from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
-from ..project.log import account_path, read_kept_account
-from ..project.project import THREADS, Contents, open_contents, written_observations
-from ..storage.access import Access, scheme_of
-from ..storage.folder import OUT_ACCESS, Folder
+from ..project.log import read_log
+from ..project.project import Project, as_project, keep_settings
+from ..project.rows import THREADS, written_observations
+from ..storage.access import S3, scheme_of
+from ..storage.folder import Folder
 from ..storage.places import open_folder, workplace
 
 SIZE: Final = 250
@@ -52,21 +52,21 @@ def split_packets(plots: pd.DataFrame, size: int = SIZE) -> list[pd.DataFrame]:
 
 
 def write_packets(
-    plots: str | Path,
+    plots: Project | str | Path,
     out: str | Path,
     size: int = SIZE,
     *,
     files: str = "none",
-    region: str = "CU",
-    access: Access = OUT_ACCESS,
+    grid: str | Lattice = "CU",
+    s3: S3 = S3(),
 ) -> pd.DataFrame:
     """Write a plot list for each packet, and the packet's part of the project where asked.
 
     Parameters
     ----------
     plots
-        A plot list (CSV), or a project folder or address, whose plots are then those of the
-        ledger.
+        A plot list (its name ends in .csv), or a `Project` or its folder, whose plots are then
+        those of the ledger.
     out
         Folder or address for ``packet_001.csv`` and so on. A list keeps its columns and texts.
     size
@@ -74,10 +74,10 @@ def write_packets(
     files
         Of a project: ``"link"`` (hard links, on one disk) or ``"copy"`` makes ``packet_001/`` and
         so on, each a project of its own with ledger and files. ``"none"`` writes lists only.
-    region
-        ARD grid of a plot list.
-    access
-        Profile, endpoint and region of S3.
+    grid
+        Grid of a plot list.
+    s3
+        How ``out`` is reached where it lies in a bucket.
 
     Returns
     -------
@@ -91,62 +91,68 @@ def write_packets(
     """
     if files not in FILES:
         raise InputError(f"files can't be {files!r}: choose from {', '.join(FILES)}")
-    if files == "link" and (scheme_of(str(plots)) or scheme_of(str(out))):
+    place = plots.place if isinstance(plots, Project) else str(plots)
+    if files == "link" and (scheme_of(place) or scheme_of(str(out))):
         raise InputError("a bucket has no hard links: use --files copy")
-    contents = None if str(plots).endswith(".csv") else open_contents(plots, access)
-    if contents is None and files != "none":
-        raise InputError(f"{plots} is a list and has no files: give the project folder for them")
-    table = _list_as_written(plots, region) if contents is None else contents.plots
-    packets = split_packets(table, size)
+    project = None if not isinstance(plots, Project) and place.endswith(".csv") else plots
+    if project is None and files != "none":
+        raise InputError(f"{place} is a list and has no files: give the project folder for them")
+    if project is None:
+        return _write_lists(split_packets(_list_as_written(place, grid), size), out, s3)
+    project = as_project(project)
+    packets = split_packets(project.plots, size)
+    table = _write_lists([packet[[*_KEY, "x", "y"]] for packet in packets], out, s3)
+    if files != "none":
+        names = zip(table["packet"], packets, strict=True)
+        table["files"] = [
+            _write_project(project, packet, open_folder(f"{out}/{name}", s3), files)
+            for name, packet in names
+        ]
+    return table
+
+
+def _write_lists(packets: list[pd.DataFrame], out: str | Path, s3: S3) -> pd.DataFrame:
+    """Write a plot list for each packet; return the table of `write_packets`, without files."""
     digits = max(3, len(str(len(packets))))
     names = [f"packet_{number:0{digits}d}" for number in range(1, len(packets) + 1)]
-    with workplace(out, access) as work:
+    with workplace(out, s3) as work:
         for name, packet in zip(names, packets, strict=True):
-            listed = packet if contents is None else packet[[*_KEY, "x", "y"]]
-            (work / f"{name}.csv").write_bytes(_csv(listed))
-    rows = []
-    for name, packet in zip(names, packets, strict=True):
-        count = 0
-        if contents is not None and files != "none":
-            count = _write_project(contents, packet, open_folder(f"{out}/{name}", access), files)
-        rows.append((name, len(packet.drop_duplicates(_KEY)), count))
-    return pd.DataFrame(rows, columns=["packet", "plots", "files"])
+            (work / f"{name}.csv").write_bytes(_csv(packet))
+    counts = [len(packet.drop_duplicates(_KEY)) for packet in packets]
+    return pd.DataFrame({"packet": names, "plots": counts, "files": 0})
 
 
-def _list_as_written(path: str | Path, region: str) -> pd.DataFrame:
+def _list_as_written(path: str | Path, grid: str | Lattice) -> pd.DataFrame:
     """The cells of a plot list as they stand, once it was found to be right."""
-    read_plots(path, region)
+    read_plots(path, grid)
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     table.columns = [n.strip().lower() if n.strip().lower() in _KEY else n for n in table.columns]
     is_blank = [not any(cell.strip() for cell in row) for row in table.itertuples(index=False)]
     return table[~np.array(is_blank)]
 
 
-def _write_project(contents: Contents, packet: pd.DataFrame, target: Folder, files: str) -> int:
+def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files: str) -> int:
     """Make a project of a part of another; count the chips and CSVs."""
-    put = partial(_link if files == "link" else _copy, contents.folder, target)
+    put = partial(_link if files == "link" else _copy, project.folder, target)
     with ThreadPoolExecutor(THREADS) as threads:
-        paths = [path for row in packet.to_dict("records") for path in _paths(contents, row)]
+        paths = [path for row in packet.to_dict("records") for path in _paths(project, row)]
         for _ in threads.map(put, paths):
             pass
-    settings = {"region": contents.region, "chip_size": list(contents.chip_size)}
-    target.write("ledger/project.json", json.dumps(settings, indent=1).encode())
+    keep_settings(target, project.settings)
     made = packet["products"].str.split(",").map(lambda all_: [p for p in all_ if p in _TAKEN])
     rows = packet[list(COLUMNS)].assign(products=made.str.join(","))
-    target.write("ledger/plots.csv", _csv(rows))
+    target.write(PLOTS, _csv(rows))
     return sum(path.startswith("prj_") for path in paths)
 
 
-def _paths(contents: Contents, row: dict[Any, Any]) -> Iterator[str]:
-    """Files of a plot: its account, and those of every observation that was written."""
-    project_id, plot_id, products = row["project_id"], row["plot_id"], row["products"].split(",")
-    yield account_path(project_id, plot_id)
-    for written in written_observations(read_kept_account(contents.folder, project_id, plot_id)):
-        when = plot_id, written.year, written.doy
-        if "png" in products:
-            yield from (chip_path(project_id, composite, *when) for composite in COMPOSITES)
-        if "csv" in products:
-            yield spectra_path(project_id, *when)
+def _paths(project: Project, row: dict[Any, Any]) -> Iterator[str]:
+    """Files of a plot: its log, and those of every observation that was written."""
+    plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
+    formats = row["products"].split(",")
+    names = [composite.name for composite in project.settings.composites]
+    yield log_path(plot.project_id, plot.plot_id)
+    for written in written_observations(read_log(project.folder, plot.project_id, plot.plot_id)):
+        yield from observation_files(plot, written.day, formats, names)
 
 
 def _copy(source: Folder, target: Folder, path: str) -> None:

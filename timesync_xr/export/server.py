@@ -19,11 +19,11 @@ import pandas as pd
 from ..errors import InputError
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
-from ..project.files import spectra_path
-from ..project.project import PlotRows, csv_line, open_contents, read_rows
+from ..project.files import COMBINED, spectra_path
+from ..project.project import Project, as_project, unfinished
+from ..project.rows import PlotRows, csv_line, read_rows
 from ..spectral.series import CSV_COLUMNS
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS
+from ..storage.access import S3
 from ..storage.places import beside, names_in, open_folder, workplace
 
 _HELD = 8 * 2**20
@@ -68,31 +68,29 @@ class Combined:
 
 
 def combine(
-    project: str | Path,
+    project: Project | str | Path,
     server_project: str | None = None,
     out: str | Path | None = None,
-    access: Access = OUT_ACCESS,
 ) -> Combined:
     """Write the files that the TimeSync server loads, and one table of all observations.
 
     Parameters
     ----------
     project
-        A project folder, or an address like ``s3://bucket/prefix``. A run may be at work on it.
+        A `Project`, or its folder. A run may be at work on it.
     server_project
         Id of the project on the server: all rows go to ``{year}_prj_{id}_region_spectrals.csv``.
         By default every project of the folder keeps its own id and gets its own files.
     out
-        Folder of the files or an address in a bucket; ``combined`` in the project by default.
-    access
-        Profile, endpoint and region of S3.
+        Folder of the files, or an address in a bucket that is reached as the project is;
+        ``combined`` in the project by default.
 
     Returns
     -------
     Combined
         Files, counts, and what had to be left out. The files of a year have no header; the columns
         are ``server_project_id`` and those of the contract, the rows sorted by plot id
-        (`timesync_xr.ids.id_order`), then day of the year, then project id. Every row is
+        (`timesync_xr.plots.id_order`), then day of the year, then project id. Every row is
         that of the observation's CSV, byte by byte. ``spectra.csv`` (with a header) and
         ``spectra.parquet`` hold the rows sorted by plot id, project id and date.
 
@@ -105,12 +103,13 @@ def combine(
     """
     if server_project is not None and (problem := id_problem(server_project)):
         raise InputError(f"the server's project id {server_project!r} {problem}")
-    contents = open_contents(project, access)
-    place = str(out or beside(project, "combined"))
+    project = as_project(project)
+    known, s3 = project.plots, project.s3
+    place = str(out or beside(project.place, COMBINED))
     left_out: list[dict[str, Any]] = []
-    with workplace(place, access) as folder:
+    with workplace(place, s3) as folder:
         years, table = _Years(folder, server_project), _Table(folder)
-        for _, group in groupby(read_rows(contents), key=lambda plot: plot.plot_id):
+        for _, group in groupby(read_rows(project.folder, known), key=lambda plot: plot.plot_id):
             plots = list(group)
             years.add(plots)
             for plot in plots:
@@ -119,9 +118,9 @@ def combine(
         years.flush()
         table.close()
     files = years.files()
-    _remove_others(place, files, access)
+    _remove_others(place, files, s3)
     columns = ["project_id", "plot_id", "day", "file", "problem"]
-    return Combined(place, files, pd.DataFrame(left_out, columns=columns), contents.unfinished)
+    return Combined(place, files, pd.DataFrame(left_out, columns=columns), unfinished(known))
 
 
 def _dated_lines(plot: PlotRows) -> Iterator[tuple[int, int, str, bytes]]:
@@ -226,9 +225,9 @@ def _year_name(server_project: str, year: int) -> str:
     return f"{year}_prj_{server_project}_region_spectrals.csv"
 
 
-def _remove_others(place: str, files: pd.DataFrame, access: Access) -> None:
+def _remove_others(place: str, files: pd.DataFrame, s3: S3) -> None:
     """Remove files of an earlier call for years of these projects that hold no rows any more."""
     ends = tuple(_year_name(name, 0)[1:] for name in files["server_project_id"].unique())
-    for name in names_in(place, access) - set(files["file"]):
+    for name in names_in(place, s3) - set(files["file"]):
         if name[:4].isdigit() and name[4:] in ends:
-            open_folder(place, access).remove(name)
+            open_folder(place, s3).remove(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..landsat import COLLECTION1_SCALE, CSV_BANDS
 from ..project.files import chip_path
-from ..project.project import PlotRows
+from ..project.rows import PlotRows
 from ..spectral.annual import TARGET_DAY, selected_of_year
 from ..spectral.composites import tasseled_cap_kernel
 
@@ -31,12 +31,17 @@ KEYS: Final = (
 SQLITE_TABLE: Final = "region_spectrals"
 """Table of the SQLite file, as V3 calls its own."""
 
+Shown = Mapping[tuple[str, str], str]
+"""The composite that the records of a plot lead to; plots without chips are absent."""
+
 _BANDS = ("b1", "b2", "b3", "b4", "b5", "b7")
 _SQLITE_TYPES = {"sensor": "TEXT", "url": "TEXT", "plotid": "", "project_id": ""}
 """Types that are not INTEGER. Ids have none, which keeps each as it is: number or text."""
 
 
-def v3_records(spectra: pd.DataFrame, target_day: int = TARGET_DAY) -> pd.DataFrame:
+def v3_records(
+    spectra: pd.DataFrame, target_day: int = TARGET_DAY, composite: str | None = "tc"
+) -> pd.DataFrame:
     """Rows of the contract as records of TimeSync V3, with the columns `KEYS`.
 
     ``spectra`` is a table of `read_spectra` or `spectral_table`. The values stay integers of the
@@ -45,7 +50,8 @@ def v3_records(spectra: pd.DataFrame, target_day: int = TARGET_DAY) -> pd.DataFr
     the same units, to the nearest integer. ``cloud_cover`` is ``qa``: 0 usable, 1 not. ``selected``
     is 1 for the observation of its year that the server would choose, see `selected_of_year`.
     ``plotid`` and ``project_id`` are integers where they are written as one, else text. ``tsa`` is
-    999999, ``url`` the path of the tc chip below the project folder, and ``yod`` is missing: the
+    999999, ``url`` the path of the chip of
+    ``composite`` below the project folder (empty for None), and ``yod`` is missing: the
     year of a disturbance is for the interpreter to find.
     """
     values = spectra[list(CSV_BANDS)].to_numpy(np.int32)
@@ -63,7 +69,10 @@ def v3_records(spectra: pd.DataFrame, target_day: int = TARGET_DAY) -> pd.DataFr
         target_day=target_day,
         **dict(zip(("tcb", "tcg", "tcw"), cap, strict=True)),
         tsa=TSA,
-        url=[chip_path(p, "tc", n, y, d) for p, n, y, d in spectra[key].itertuples(index=False)],
+        url=[
+            chip_path(p, composite, n, y, d) if composite else ""
+            for p, n, y, d in spectra[key].itertuples(index=False)
+        ],
         yod=None,
     )
     return records[list(KEYS)].astype({"plotid": object, "project_id": object})
@@ -74,11 +83,11 @@ def _number_or_text(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and str(int(text)) == text else text
 
 
-def write_v3_json(plots: Iterator[PlotRows], folder: Path, target_day: int) -> int:
+def write_v3_json(plots: Iterator[PlotRows], folder: Path, target_day: int, shown: Shown) -> int:
     """Write ``prj_{project}/plot_{plot}.json`` for each plot, an array of records; count these."""
     count = 0
     for plot in plots:
-        records = v3_records(plot.table(), target_day).to_dict("records")
+        records = v3_records(plot.table(), target_day, shown.get(plot.ids)).to_dict("records")
         lines = [json.dumps(record, ensure_ascii=False) for record in records]
         path = folder / f"prj_{plot.project_id}" / f"plot_{plot.plot_id}.json"
         path.parent.mkdir(exist_ok=True)
@@ -91,7 +100,7 @@ def write_v3_json(plots: Iterator[PlotRows], folder: Path, target_day: int) -> i
     return count
 
 
-def write_sqlite(plots: Iterator[PlotRows], path: Path, target_day: int) -> int:
+def write_sqlite(plots: Iterator[PlotRows], path: Path, target_day: int, shown: Shown) -> int:
     """Write the records of all plots into a new SQLite file with one table; count them."""
     columns = ", ".join(f"{key} {_SQLITE_TYPES.get(key, 'INTEGER')}" for key in KEYS)
     marks = ", ".join("?" * len(KEYS))
@@ -99,7 +108,7 @@ def write_sqlite(plots: Iterator[PlotRows], path: Path, target_day: int) -> int:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE {SQLITE_TABLE} ({columns})")
         for plot in plots:
-            records = v3_records(plot.table(), target_day).astype(object)
+            records = v3_records(plot.table(), target_day, shown.get(plot.ids)).astype(object)
             rows: list[Any] = records.to_numpy().tolist()
             database.executemany(f"INSERT INTO {SQLITE_TABLE} VALUES ({marks})", rows)  # noqa: S608
             count += len(rows)

@@ -1,6 +1,6 @@
 """Whether a chip is the picture it should be: its format, and the colour of its plot pixel.
 
-Whether a cube is what the account of its plot says, and which values its plot pixel has.
+Whether a cube is what the log of its plot says, and which values its plot pixel has.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,16 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import TimesyncError
-from ..landsat import COMPOSITES, CSV_BANDS, QA_BAND, SR_BANDS
+from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS, Composite
 from ..plots import Plot
-from ..spectral.composites import composite_rgb, select_bands
+from ..spectral.composites import select_bands
 from ..spectral.reflectance import collection1_table, contract_qa, to_collection1
 from ..spectral.series import plot_pixel
+from ..spectral.styles import draw
 from ..storage.folder import Folder
-from .cubes import CHUNK_TIMES, DamagedCubeError, is_in_cube, whole_cube
+from .cubes import CHUNK_TIMES, DamagedCubeError, whole_cube
 from .files import PNG_SIGNATURE
-from .log import WRITTEN, measure_pixels
+from .log import WRITTEN, is_in_cube, measure_pixels
 
 _RGB8 = (8, 2, 0, 0, 0)
 """Bit depth, colour type, compression, filter and interlace of an 8-bit RGB PNG."""
@@ -37,7 +39,9 @@ class BrokenChipError(ValueError):
     """The bytes are not the PNG they should be; the text says why."""
 
 
-def plot_colours(spectra: pd.DataFrame) -> dict[str, npt.NDArray[np.uint8]]:
+def plot_colours(
+    spectra: pd.DataFrame, composites: Iterable[Composite]
+) -> dict[str, npt.NDArray[np.uint8]]:
     """The colour that the plot pixel of every row has in each composite: (rows, 3) of uint8.
 
     ``spectra`` has the bands of the contract in the Collection 1 range. Each value stands for any
@@ -50,7 +54,7 @@ def plot_colours(spectra: pd.DataFrame) -> dict[str, npt.NDArray[np.uint8]]:
         dims=("time", "band", "y", "x"),
         coords={"band": list(SR_BANDS)},
     )
-    return {name: composite_rgb(cube, name).to_numpy().reshape(-1, 3) for name in COMPOSITES}
+    return {c.name: draw(cube, c).to_numpy().reshape(-1, 3) for c in composites}
 
 
 def plot_pixel_of_png(data: bytes, width: int, height: int) -> tuple[int, ...]:
@@ -123,15 +127,15 @@ class BrokenCubeError(ValueError):
 
 
 def plot_pixels_of_cube(
-    folder: Folder, plot: Plot, account: pd.DataFrame, chip_size: tuple[int, int]
+    folder: Folder, plot: Plot, log: pd.DataFrame, chip_size: tuple[int, int]
 ) -> dict[str, tuple[int, ...]]:
     """The plot pixel of every day that was written, as the CSV has it, once all of a cube was read.
 
-    That is the six bands in the Collection 1 range and the qa of the contract. ``account`` is the
-    kept account of the plot. `BrokenCubeError` where the cube can't be read, or does not hold the
+    That is the six bands in the Collection 1 range and the qa of the contract. ``log`` is the
+    kept log of the plot. `BrokenCubeError` where the cube can't be read, or does not hold the
     observations, the pixels at the plot or the shares of fill and clear pixels that it tells.
     """
-    wanted = account[is_in_cube(account)].reset_index(drop=True)
+    wanted = log[is_in_cube(log)].reset_index(drop=True)
     try:
         with whole_cube(folder, plot) as cube:
             _check_observations(cube, wanted, chip_size)
@@ -161,15 +165,15 @@ def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame, size: tuple[in
     if held != asked:
         lacking, other = len(set(asked) - set(held)), len(set(held) - set(asked))
         raise BrokenCubeError(
-            f"of the {len(asked)} observations of the account it lacks {lacking}, and it holds "
+            f"of the {len(asked)} observations of the log it lacks {lacking}, and it holds "
             f"{other} others"
             if lacking or other
-            else "its observations are in another order than those of the account"
+            else "its observations are in another order than those of the log"
         )
 
 
 def _check_pixels(cube: xr.DataArray, wanted: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Compare some observations with their rows of the account; return their plot pixels."""
+    """Compare some observations with their rows of the log; return their plot pixels."""
     pixel = plot_pixel(cube)
     for name, found in measure_pixels(cube).items():
         wrong = np.flatnonzero(wanted[name].to_numpy(str) != found.to_numpy(str))
@@ -177,7 +181,7 @@ def _check_pixels(cube: xr.DataArray, wanted: pd.DataFrame) -> npt.NDArray[np.in
             row = wanted.iloc[wrong[0]]
             raise BrokenCubeError(
                 f"{row['sensor']} of {row['day']} has a {name} of {found[wrong[0]]}, by the "
-                f"account {row[name]}"
+                f"log {row[name]}"
             )
     bands = to_collection1(select_bands(pixel, SR_BANDS)).transpose(..., "band").to_numpy()
     qa_values = contract_qa(pixel.sel(band=QA_BAND)).to_numpy()

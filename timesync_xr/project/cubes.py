@@ -25,7 +25,8 @@ from ..grid import ChipGrid
 from ..landsat import BANDS, OFFSET, SCALE
 from ..plots import Plot
 from ..storage.folder import Folder
-from .log import OTHER_PLATFORM, WRITTEN, Rows
+from .files import CUBE_MARK, cube_path, waiting_cube_path
+from .log import Rows
 
 NAME: Final = "digital_number"
 """Name of the variable."""
@@ -39,9 +40,6 @@ CHUNK_PIXELS: Final = 32
 SHARD_TIMES: Final = 32
 """Observations in a shard, which is one object: 29 MB before compression. Building one takes some
 four times as much memory."""
-
-MARK: Final = "zarr.json"
-"""The file that makes a cube: it is put in place last."""
 
 
 class DamagedCubeError(ProjectError):
@@ -58,16 +56,6 @@ class DamagedCubeError(ProjectError):
 _COORDINATES: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")
 
 
-def cube_path(project_id: str, plot_id: str) -> str:
-    """Where a plot's cube lies below the project folder."""
-    return f"prj_{project_id}/cubes/plot_{plot_id}.zarr"
-
-
-def _waiting_path(project_id: str, plot_id: str) -> str:
-    """Where a cube waits that lacks observations which could not be read yet."""
-    return f"ledger/cubes/prj_{project_id}/plot_{plot_id}.zarr"
-
-
 @contextmanager
 def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
     """The cube of a plot that was kept, complete or waiting; lazy, None if there is none.
@@ -75,11 +63,11 @@ def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
     `DamagedCubeError` where it can't be read.
     """
     with (
-        folder.tree(cube_path(plot.project_id, plot.plot_id), MARK) as whole,
-        folder.tree(_waiting_path(plot.project_id, plot.plot_id), MARK) as waiting,
+        folder.tree(cube_path(plot.project_id, plot.plot_id), CUBE_MARK) as whole,
+        folder.tree(waiting_cube_path(plot.project_id, plot.plot_id), CUBE_MARK) as waiting,
     ):
         found = waiting or whole
-        path = (_waiting_path if waiting else cube_path)(plot.project_id, plot.plot_id)
+        path = (waiting_cube_path if waiting else cube_path)(plot.project_id, plot.plot_id)
         with _named(f"{folder.root}/{path}", "remove it, and run the same command again"):
             yield None if found is None else open_cube(found)
 
@@ -88,7 +76,7 @@ def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
 def whole_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray]:
     """The complete cube of a plot, lazy; `ProjectError` if there is none or it can't be read."""
     path = cube_path(plot.project_id, plot.plot_id)
-    with folder.tree(path, MARK) as tree:
+    with folder.tree(path, CUBE_MARK) as tree:
         if tree is None:
             raise ProjectError(f"{path} is not there: run extract with --products zarr again")
         with _named(f"{folder.root}/{path}", "make it again by timesync-xr verify --repair"):
@@ -135,21 +123,14 @@ def read_part(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:
         return cube[start:stop].compute()
 
 
-def is_in_cube(account: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which observations of an account belong in the cube: those whose plot pixel is not fill."""
-    return account["outcome"].isin([WRITTEN, OTHER_PLATFORM]).to_numpy()
-
-
-def found_in(cube: xr.DataArray | None, account: pd.DataFrame) -> dict[int, int]:
-    """Rows of an account whose pixels a kept cube holds, with their place in it."""
+def found_in(cube: xr.DataArray | None, log: pd.DataFrame) -> dict[int, int]:
+    """Rows of a log whose pixels a kept cube holds, with their place in it."""
     if cube is None:
         return {}
     held = zip(cube["sensor"].values, cube["item_ids"].values, strict=True)
     place = {key: n for n, key in enumerate(held)}
-    rows = zip(account["sensor"], account["item_ids"], strict=True)
-    return {
-        int(row): place[key] for row, key in zip(account.index, rows, strict=True) if key in place
-    }
+    rows = zip(log["sensor"], log["item_ids"], strict=True)
+    return {int(row): place[key] for row, key in zip(log.index, rows, strict=True) if key in place}
 
 
 class CubeBuilder:
@@ -169,7 +150,7 @@ class CubeBuilder:
         self._chunk: tuple[int, npt.NDArray[np.uint16]] = (-1, self._buffer[:0])
 
     def add(self, rows: Rows, values: npt.NDArray[np.uint16]) -> None:
-        """Append observations (row, band, y, x), whose rows of the account ascend."""
+        """Append observations (row, band, y, x), whose rows of the log ascend."""
         for row, value in zip(rows.tolist(), values, strict=True):
             self._take_kept(row)
             self._append(row, value)
@@ -261,7 +242,7 @@ def _coordinates(
         },
         attrs=dict(attrs),
     )
-    located: xr.Dataset = coordinates.rio.write_crs(grid.region.wkt)
+    located: xr.Dataset = coordinates.rio.write_crs(grid.lattice.wkt)
     return located
 
 
@@ -299,11 +280,11 @@ def cube_attributes(plot: Plot, source: str) -> dict[str, Any]:
 
 def settle_cube(folder: Folder, plot: Plot) -> None:
     """Put a cube that waited in place, as it lacks nothing any more."""
-    waiting = _waiting_path(plot.project_id, plot.plot_id)
-    with folder.tree(waiting, MARK) as tree:
+    waiting = waiting_cube_path(plot.project_id, plot.plot_id)
+    with folder.tree(waiting, CUBE_MARK) as tree:
         if tree is not None:
-            folder.place(tree, cube_path(plot.project_id, plot.plot_id), MARK)
-    folder.remove_tree(waiting, MARK)
+            folder.place(tree, cube_path(plot.project_id, plot.plot_id), CUBE_MARK)
+    folder.remove_tree(waiting, CUBE_MARK)
 
 
 def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
@@ -311,7 +292,10 @@ def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
 
     The one that it replaces is removed, so that no cube holds less than the plot's other files.
     """
-    paths = cube_path(plot.project_id, plot.plot_id), _waiting_path(plot.project_id, plot.plot_id)
+    paths = (
+        cube_path(plot.project_id, plot.plot_id),
+        waiting_cube_path(plot.project_id, plot.plot_id),
+    )
     new, old = paths if whole else paths[::-1]
-    folder.place(tree, new, MARK)
-    folder.remove_tree(old, MARK)
+    folder.place(tree, new, CUBE_MARK)
+    folder.remove_tree(old, CUBE_MARK)

@@ -1,9 +1,28 @@
-"""Files of the TimeSync contract: their names and their bytes."""
+"""Files of a project: where each lies, and the bytes of those of the TimeSync contract.
+
+::
+
+    prj_P/tc/plot_N/plot_N_2020_183.png            a chip, for each composite
+    prj_P/N_spectral_files_set_2020_183.csv        the spectra of an observation
+    prj_P/cubes/plot_N.zarr                        the cube of a plot
+    ledger/project.json                            what the project is made with
+    ledger/plots.csv, ledger/recent/*.csv          a row per plot
+    ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
+    ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
+    ledger/items/CU_h03v09*                        what searches brought, by place
+    ledger/lock, ledger/tmp/                       of a run that is at work
+    combined/, exports/, browse/, sheets/          what other commands make, unless told otherwise
+
+Every path of a project comes from here, relative to its folder, with ``/`` between its parts.
+"""
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,21 +31,100 @@ import xarray as xr
 
 from ..errors import InputError
 
+PLOTS: Final = "ledger/plots.csv"
+"""The table of plots."""
+
+RECENT: Final = "ledger/recent"
+"""Rows of plots that are newer than the table, a file each."""
+
+SETTINGS: Final = "ledger/project.json"
+"""What the project is made with."""
+
+ITEMS: Final = "ledger/items"
+"""Items of places, as they were searched."""
+
+COMBINED, EXPORTS, SITE, SHEETS = "combined", "exports", "browse", "sheets"
+"""Folders of what is made of a project, unless the user names another place."""
+
+CUBE_MARK: Final = "zarr.json"
+"""The file that makes a cube: it is put in place last."""
+
+_CSV = re.compile(r"(?P<plot>.+)_spectral_files_set_(?P<year>\d{4})_(?P<doy>\d{3})\.csv")
+
+
+def project_path(project_id: str) -> str:
+    """Folder of one project's files."""
+    return f"prj_{project_id}"
+
+
+def chips_path(project_id: str, composite: str, plot_id: str) -> str:
+    """Folder of a plot's chips of one composite."""
+    return f"prj_{project_id}/{composite}/plot_{plot_id}"
+
+
+def chip_path(project_id: str, composite: str, plot_id: str, year: int, doy: int) -> str:
+    """Path of a chip."""
+    return f"{chips_path(project_id, composite, plot_id)}/plot_{plot_id}_{year}_{doy:03d}.png"
+
+
+def spectra_path(project_id: str, plot_id: str, year: int, doy: int) -> str:
+    """Path of an observation's CSV."""
+    return f"prj_{project_id}/{plot_id}_spectral_files_set_{year}_{doy:03d}.csv"
+
+
+def spectra_name(name: str) -> tuple[str, int] | None:
+    """Plot and year with day (2020183) that the name of an observation's CSV tells; or None."""
+    found = _CSV.fullmatch(name)
+    return (found["plot"], int(found["year"] + found["doy"])) if found else None
+
+
+def observation_files(
+    plot: PlotIds, day: str, formats: Sequence[str], composites: Sequence[str]
+) -> list[str]:
+    """Files of a plot and day (``YYYY-MM-DD``), the CSV last: a day that has it has all."""
+    stamp = pd.Timestamp(day)
+    when = plot.plot_id, stamp.year, stamp.dayofyear
+    chips = composites if "png" in formats else ()
+    paths = [chip_path(plot.project_id, composite, *when) for composite in chips]
+    return [*paths, spectra_path(plot.project_id, *when)] if "csv" in formats else paths
+
+
+def cubes_path(project_id: str) -> str:
+    """Folder of the cubes of one project."""
+    return f"prj_{project_id}/cubes"
+
+
+def cube_path(project_id: str, plot_id: str) -> str:
+    """Path of a plot's cube."""
+    return f"{cubes_path(project_id)}/plot_{plot_id}.zarr"
+
+
+def waiting_cube_path(project_id: str, plot_id: str) -> str:
+    """Where a cube waits that lacks observations which could not be read yet."""
+    return f"ledger/cubes/prj_{project_id}/plot_{plot_id}.zarr"
+
+
+def log_path(project_id: str, plot_id: str) -> str:
+    """Path of the log of a plot."""
+    return f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
+
+
+class PlotIds(Protocol):
+    """Anything that has the ids of a plot."""
+
+    @property
+    def project_id(self) -> str:
+        """Id of its project."""
+
+    @property
+    def plot_id(self) -> str:
+        """Its id there."""
+
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_LEVEL = 3
 """Level of ISA-L's deflate for PNGs. At levels 1 and 2, which are not quicker, what it packs
 depends on what lay in memory before, so that the same chip has other bytes now and then."""
-
-
-def chip_path(project_id: str, composite: str, plot_id: str, year: int, doy: int) -> str:
-    """Path of a chip below the project folder, ``/`` between its parts."""
-    name = f"plot_{plot_id}_{year}_{doy:03d}.png"
-    return f"prj_{project_id}/{composite}/plot_{plot_id}/{name}"
-
-
-def spectra_path(project_id: str, plot_id: str, year: int, doy: int) -> str:
-    """Path of an observation's CSV below the project folder, ``/`` between its parts."""
-    return f"prj_{project_id}/{plot_id}_spectral_files_set_{year}_{doy:03d}.csv"
 
 
 def csv_files(table: pd.DataFrame) -> list[bytes]:

@@ -1,11 +1,6 @@
-"""The ledger: what became of every plot and observation of a project, kept in its folder.
+"""The ledger: what became of every plot of a project, kept in its folder.
 
-::
-
-    ledger/project.json                          what the project is made with
-    ledger/plots.csv                             a row per plot
-    ledger/recent/00000001.csv ...               rows newer than plots.csv, in order
-    ledger/observations/prj_P/plot_N.csv         a row per observation: the account of a plot
+`timesync_xr.project.files` tells where its files lie.
 
 Rows of ``plots.csv`` are replaced, not appended to, and files only ever appear whole, so that any
 process can read the ledger at any moment. The table is written anew when the recent rows have
@@ -23,9 +18,8 @@ import pandas as pd
 
 from ..errors import NoProjectError, ProjectError
 from ..plots import Plot, id_order
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS, Folder
-from ..storage.places import open_folder
+from ..storage.folder import Folder
+from .files import PLOTS, RECENT
 from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
@@ -53,32 +47,28 @@ COLUMNS = (
 """Columns of the table of plots.
 
 ``observations`` counts all of the plot, the next five what became of them; then items left out.
-The days are in the plot's account. ``failures`` is a JSON list of the first `FAILURES` that failed,
+The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
 with day, sensor, asset, cause and remedy; ``datetime``, ``products`` and ``filters`` are what was
 asked for.
 """
 
 FAILURES = 20
-"""How many failures of a plot its row tells, so that the table stays small; the account has all."""
-
-_TABLE = "ledger/plots.csv"
-_RECENT = "ledger/recent"
-_SETTINGS = "ledger/project.json"
+"""How many failures of a plot its row tells, so that the table stays small; the log has all."""
 
 
 def ledger_row(
-    plot: Plot, account: pd.DataFrame, datetime: str, products: str, filters: str
+    plot: Plot, log: pd.DataFrame, datetime: str, products: str, filters: str
 ) -> dict[str, Any]:
-    """The row of a plot from its account."""
-    count = account["outcome"].value_counts()
-    failed = account[account["outcome"] == FAILED]
+    """The row of a plot from its log."""
+    count = log["outcome"].value_counts()
+    failed = log[log["outcome"] == FAILED]
     return {
         "project_id": plot.project_id,
         "plot_id": plot.plot_id,
         "x": plot.x,
         "y": plot.y,
         "status": INCOMPLETE if len(failed) else COMPLETE,
-        "observations": len(account) - count.get(SUPERSEDED, 0) - count.get(REFUSED, 0),
+        "observations": len(log) - count.get(SUPERSEDED, 0) - count.get(REFUSED, 0),
         "written": count.get(WRITTEN, 0),
         "fill_at_plot": count.get(FILL_AT_PLOT, 0),
         "other_platform": count.get(OTHER_PLATFORM, 0),
@@ -104,37 +94,19 @@ class Ledger:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self.rows = {(r["project_id"], r["plot_id"]): r for r in _rows(folder)}
-        self._recent = max(map(_number, folder.names(_RECENT)), default=0)
+        self._recent = max(map(_number, folder.names(RECENT)), default=0)
         self._written = self._recent
         self._compact()
-
-    def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Keep what the project is made with; `ProjectError` if it was made with other settings."""
-        try:
-            kept = json.loads(self.folder.read(_SETTINGS))
-        except FileNotFoundError:
-            self.folder.write(_SETTINGS, json.dumps(dict(settings), indent=1).encode())
-            return
-        except ValueError:
-            raise ProjectError(
-                f"{self.folder.root}/{_SETTINGS} is damaged: remove it if you know the settings"
-            ) from None
-        for name in {**kept, **settings}:
-            if kept.get(name) != settings.get(name):
-                raise ProjectError(
-                    f"the project in {self.folder.root} was made with {name} {kept.get(name)}, "
-                    f"not {settings.get(name)}: use the same, or another --out folder"
-                )
 
     def row(self, plot: Plot) -> dict[str, Any] | None:
         """The row of a plot; None where there is none."""
         return self.rows.get((plot.project_id, plot.plot_id))
 
     def record(self, plot: Plot, row: dict[str, Any]) -> None:
-        """Keep the row of a plot, whose account is there; it is on disk when this returns."""
+        """Keep the row of a plot, whose log is there; it is on disk when this returns."""
         self.rows[plot.project_id, plot.plot_id] = row
         self._recent += 1
-        self.folder.write(f"{_RECENT}/{self._recent:08d}.csv", _csv(_table([row])))
+        self.folder.write(f"{RECENT}/{self._recent:08d}.csv", _csv(_table([row])))
         if (self._recent - self._written) * 4 >= len(self.rows):
             self._compact()
 
@@ -148,7 +120,7 @@ class Ledger:
         for key in keys:
             self.rows[key] = self.rows[key] | {"status": INCOMPLETE}
         if keys:
-            self.folder.write(_TABLE, _csv(self.table()))
+            self.folder.write(PLOTS, _csv(self.table()))
 
     def table(self) -> pd.DataFrame:
         """The table of plots, with `COLUMNS`; its order is that of the ids, however it was made."""
@@ -166,23 +138,21 @@ class Ledger:
         A run that is killed in between leaves rows that the table holds already; reading them
         again, in order, changes nothing.
         """
-        recent = sorted(self.folder.names(_RECENT))
+        recent = sorted(self.folder.names(RECENT))
         if recent or self._recent > self._written:
-            self.folder.write(_TABLE, _csv(self.table()))
+            self.folder.write(PLOTS, _csv(self.table()))
             self._written = self._recent
         for name in recent:
-            self.folder.remove(f"{_RECENT}/{name}")
+            self.folder.remove(f"{RECENT}/{name}")
 
 
-def read_ledger(project: str, access: Access = OUT_ACCESS) -> pd.DataFrame:
+def read_ledger(folder: Folder) -> pd.DataFrame:
     """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text.
 
-    ``project`` is a folder or an address like ``s3://bucket/prefix``, reached by ``access``.
     `NoProjectError` where there is no ledger.
     """
-    folder = open_folder(project, access)
     if not folder.names("ledger"):
-        raise NoProjectError(project)
+        raise NoProjectError(folder.root)
     return _table(_rows(folder))
 
 
@@ -190,8 +160,8 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
     """Rows of all plots, the newest of each."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     # The names first: what is moved into the table in the meantime is then read twice, not missed.
-    recent = [f"{_RECENT}/{name}" for name in sorted(folder.names(_RECENT))]
-    for name in [_TABLE, *recent]:
+    recent = [f"{RECENT}/{name}" for name in sorted(folder.names(RECENT))]
+    for name in [PLOTS, *recent]:
         try:
             data = folder.read(name)
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The account of a plot: what every observation is made of, and what became of it.
+"""The log of a plot: what every observation is made of, and what became of it.
 
 It is a table with a row per observation, followed by a row per item that is part of none. It is
 kept in the ledger; the next run takes over the days that are settled and did not change.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,15 +17,14 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.plan import Plan
-from ..cube.selection import NOT_CLEAR, Filters
+from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..spectral.composites import is_fill_pixel
 from ..spectral.reflectance import is_clear, is_fill
 from ..spectral.series import plot_pixel
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS, Folder
-from ..storage.places import open_folder
+from ..storage.folder import Folder
+from .files import PlotIds, log_path
 
 WRITTEN: Final = "written"
 FILL_AT_PLOT: Final = "fill at plot"
@@ -47,9 +47,12 @@ OUTCOMES: Final = (
 
 written: its files are there. fill at plot: the plot pixel holds no data. other platform: two saw
 the plot on that day and the other was taken. filtered: the user asked to leave it out, see
-`timesync_xr.filters.Filters`. failed: an asset can't be read. superseded: an item whose tile and
-date was processed again later. refused: an item that must not be read.
+`timesync_xr.Selection`. failed: an asset can't be read. superseded: an item whose place and date
+was processed again later. refused: an item that must not be read.
 """
+
+LEFT_OUT: Final = (SUPERSEDED, REFUSED)
+"""Outcomes of items that are part of no observation."""
 
 METADATA: Final = (
     "date",
@@ -67,94 +70,142 @@ PIXELS: Final = ("qa_pixel", "fill_share", "clear_share")
 """Columns that were measured, as text, empty where nothing was read.
 
 The raw QA_PIXEL at the plot; the shares of the chip's pixels that are fill in any surface
-reflectance band, and that are clear by `timesync_xr.radiometry.is_clear`.
+reflectance band, and that are clear by `timesync_xr.is_clear`.
 """
 
 WHY: Final = ("asset", "cause", "remedy")
 """Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was."""
 
 COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY)
-"""Columns of an account."""
+"""Columns of a log."""
 
 Rows = npt.NDArray[np.int64]
-"""Rows of an account."""
+"""Rows of a log."""
 
 
-def start_account(plan: Plan, filters: Filters) -> pd.DataFrame:
-    """The account of a plan, before anything was read: the outcome is empty where that is needed.
+@dataclass(frozen=True, eq=False)
+class ObservationLog:
+    """The log of a plot while its observations are made. The table fills up as they are settled."""
 
-    An observation that lacks a record because its item was refused would have a hole: it stands
-    for that item, and is refused. One that lacks the plot's own tile is fill at the plot; what
-    metadata rule out is filtered.
-    """
-    account = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY), ""))
-    account["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
-    causes = filters.causes(plan.observations)
-    ruled_out = is_open(account) & (causes != "")
-    account.loc[ruled_out, "outcome"] = FILTERED
-    account.loc[ruled_out, "cause"] = causes[ruled_out]
-    for item in plan.lacking().to_dict("records"):
-        holed = (account["day"] == item["day"]) & (account["sensor"] == item["sensor"])
-        why = [REFUSED, item["item_id"], item["refused"]]
-        account.loc[holed, ["outcome", "item_ids", "cause"]] = why
-    return account[list(COLUMNS)]
+    plan: Plan
+    """What the observations are made of."""
+    selection: Selection
+    """Which of them are wanted."""
+    table: pd.DataFrame
+    """A row per observation of the plan; its outcome is empty until it is settled."""
+
+    @classmethod
+    def start(cls, plan: Plan, selection: Selection) -> ObservationLog:
+        """The log of a plan, before anything was read.
+
+        An observation that lacks a record because its item was refused would have a hole: it
+        stands for that item, and is refused. One that lacks the plot's own tile is fill at the
+        plot; what metadata rule out is filtered.
+        """
+        table = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY), ""))
+        table["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
+        causes = selection.causes(plan.observations)
+        ruled_out = (table["outcome"] == "").to_numpy() & (causes != "")
+        table.loc[ruled_out, "outcome"] = FILTERED
+        table.loc[ruled_out, "cause"] = causes[ruled_out]
+        for item in plan.lacking().to_dict("records"):
+            holed = (table["day"] == item["day"]) & (table["sensor"] == item["sensor"])
+            why = [REFUSED, item["item_id"], item["refused"]]
+            table.loc[holed, ["outcome", "item_ids", "cause"]] = why
+        return cls(plan, selection, table[list(COLUMNS)])
+
+    @property
+    def open(self) -> npt.NDArray[np.bool_]:
+        """Which observations have no outcome yet."""
+        return (self.table["outcome"] == "").to_numpy()
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether an observation failed."""
+        return bool((self.table["outcome"] == FAILED).any())
+
+    @property
+    def in_cube(self) -> npt.NDArray[np.bool_]:
+        """Which observations belong in the plot's cube: those whose plot pixel is not fill."""
+        return is_in_cube(self.table)
+
+    def see(self, rows: Rows, qa: npt.NDArray[np.uint16]) -> None:
+        """Settle rows whose QA_PIXEL at the plot says fill, or not clear where that matters."""
+        fill = is_fill(qa)
+        unclear = ~is_clear(qa) & ~fill if self.selection.clear_only else np.zeros_like(fill)
+        self.table.loc[rows[fill], "outcome"] = FILL_AT_PLOT
+        self.table.loc[rows[unclear], ["outcome", "cause"]] = [FILTERED, NOT_CLEAR]
+        settled = fill | unclear
+        self.table.loc[rows[settled], "qa_pixel"] = qa[settled].astype(str)
+
+    def fail(self, rows: Rows, error: ReadError) -> None:
+        """Mark rows as failed, and with them all other rows of their days that are still open.
+
+        Were another platform taken for the day, no one would look at this one again.
+        """
+        days = self.table["day"].isin(self.table["day"].iloc[rows])
+        self.table.loc[np.union1d(rows, np.flatnonzero(days & self.open)), "outcome"] = FAILED
+        failed = days & (self.table["outcome"] == FAILED)
+        self.table.loc[failed, list(WHY)] = [error.asset, error.cause, error.remedy]
+
+    def settle(self, made: pd.DataFrame) -> None:
+        """Take in what became of observations: outcome and `PIXELS`, by their rows."""
+        self.table.loc[made.index, list(made.columns)] = made.to_numpy()
+
+    def take_over(self, kept: pd.DataFrame, is_there: Callable[[list[str]], set[str]]) -> None:
+        """Settle the days that were settled before and whose observations are the same as then.
+
+        What was read of an observation then tells whether it is wanted now. ``is_there`` tells of
+        which of some days all files are there: without them a day that was written is made again.
+        """
+        if kept.empty:
+            return
+        key = ["day", "sensor", "item_ids"]
+        before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
+        same = self.table[key].merge(before, on=key, how="left").fillna("")
+        known = np.flatnonzero(self.open & (same["qa_pixel"] != ""))
+        self.see(known, same["qa_pixel"].iloc[known].to_numpy(np.uint16))
+        open_ = self.open
+        taken = same["outcome"].where(open_ & (same["outcome"] != FILTERED), "")
+        written = self.table.loc[taken == WRITTEN, "day"].unique().tolist()
+        changed = {*self.table["day"][open_ & (taken == "")], *(set(written) - is_there(written))}
+        changed |= set(kept["day"][kept["outcome"] == WRITTEN]) - set(written)
+        settled = np.flatnonzero(open_ & ~self.table["day"].isin(changed))
+        columns = ["outcome", *PIXELS]
+        self.table.loc[settled, columns] = same.loc[settled, columns].to_numpy()
+
+    def withdrawn(self, kept: pd.DataFrame) -> set[str]:
+        """Days that were written and now are to be made anew, or not at all.
+
+        Those whose items are refused now are left as they are.
+        """
+        before, now = (set(t.loc[t["outcome"] == WRITTEN, "day"]) for t in (kept, self.table))
+        refused = set(self.table.loc[self.table["outcome"] == REFUSED, "day"])
+        return ((before - now) & set(self.table["day"])) - refused
+
+    def finished(self) -> pd.DataFrame:
+        """The whole table: the observations, then the items that are part of none."""
+        plan, table = self.plan, self.table
+        if plan.refused.empty and plan.superseded.empty:
+            return table
+        refused = plan.refused[~plan.refused["item_id"].isin(table["item_ids"])]
+        rest = pd.concat(
+            [
+                plan.superseded.assign(outcome=SUPERSEDED, cause="processed again later"),
+                refused.assign(outcome=REFUSED, cause=refused["refused"]),
+            ]
+        )
+        rest = rest.assign(
+            hv=rest["place"],
+            item_ids=rest["item_id"],
+            **dict.fromkeys((*PIXELS, "asset", "remedy"), ""),
+        )
+        return pd.concat([table, rest[list(COLUMNS)]], ignore_index=True)
 
 
-def is_open(account: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows have no outcome yet."""
-    return (account["outcome"] == "").to_numpy()
-
-
-def note_plot_pixel(
-    account: pd.DataFrame, rows: Rows, qa: npt.NDArray[np.uint16], filters: Filters
-) -> None:
-    """Settle those rows whose QA_PIXEL at the plot says fill, or not clear where that matters."""
-    fill = is_fill(qa)
-    unclear = ~is_clear(qa) & ~fill if filters.clear_only else np.zeros_like(fill)
-    account.loc[rows[fill], "outcome"] = FILL_AT_PLOT
-    account.loc[rows[unclear], ["outcome", "cause"]] = [FILTERED, NOT_CLEAR]
-    settled = fill | unclear
-    account.loc[rows[settled], "qa_pixel"] = qa[settled].astype(str)
-
-
-def note_failure(account: pd.DataFrame, rows: Rows, error: ReadError) -> None:
-    """Mark rows as failed, and with them all other rows of their days that are still open.
-
-    Were another platform taken for the day, no one would look at this one again.
-    """
-    days = account["day"].isin(account["day"].iloc[rows])
-    account.loc[np.union1d(rows, np.flatnonzero(days & is_open(account))), "outcome"] = FAILED
-    failed = days & (account["outcome"] == FAILED)
-    account.loc[failed, list(WHY)] = [error.asset, error.cause, error.remedy]
-
-
-def take_over(
-    account: pd.DataFrame,
-    kept: pd.DataFrame,
-    filters: Filters,
-    is_there: Callable[[list[str]], set[str]],
-) -> None:
-    """Settle the days that were settled before and whose observations are the same as then.
-
-    What was read of an observation then tells whether ``filters`` leave it out now. ``is_there``
-    tells of which of some days all files are there: without them a day that was written is made
-    again.
-    """
-    if kept.empty:
-        return
-    key = ["day", "sensor", "item_ids"]
-    before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
-    same = account[key].merge(before, on=key, how="left").fillna("")
-    known = np.flatnonzero(is_open(account) & (same["qa_pixel"] != ""))
-    note_plot_pixel(account, known, same["qa_pixel"].iloc[known].to_numpy(np.uint16), filters)
-    open_ = is_open(account)
-    taken = same["outcome"].where(open_ & (same["outcome"] != FILTERED), "")
-    written = account.loc[taken == WRITTEN, "day"].unique().tolist()
-    changed = {*account["day"][open_ & (taken == "")], *(set(written) - is_there(written))}
-    changed |= set(kept["day"][kept["outcome"] == WRITTEN]) - set(written)
-    settled = np.flatnonzero(open_ & ~account["day"].isin(changed))
-    columns = ["outcome", *PIXELS]
-    account.loc[settled, columns] = same.loc[settled, columns].to_numpy()
+def is_in_cube(log: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows of a log belong in the plot's cube: those whose plot pixel is not fill."""
+    return log["outcome"].isin([WRITTEN, OTHER_PLATFORM]).to_numpy()
 
 
 def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
@@ -168,42 +219,18 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
 
 
-def with_items_left_out(account: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """The account with the items that are part of no observation at its end."""
-    if plan.refused.empty and plan.superseded.empty:
-        return account
-    refused = plan.refused[~plan.refused["item_id"].isin(account["item_ids"])]
-    rest = pd.concat(
-        [
-            plan.superseded.assign(outcome=SUPERSEDED, cause="processed again later"),
-            refused.assign(outcome=REFUSED, cause=refused["refused"]),
-        ]
-    )
-    rest = rest.assign(
-        hv=[f"{h:02d}{v:02d}" for h, v in zip(rest["h"], rest["v"], strict=True)],
-        item_ids=rest["item_id"],
-        **dict.fromkeys((*PIXELS, "asset", "remedy"), ""),
-    )
-    return pd.concat([account, rest[list(COLUMNS)]], ignore_index=True)
+def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:
+    """Keep the log of a plot."""
+    data = log.to_csv(index=False, lineterminator="\n").encode()
+    folder.write(log_path(plot.project_id, plot.plot_id), data)
 
 
-def account_path(project_id: str, plot_id: str) -> str:
-    """Where a plot's account is kept below the project folder."""
-    return f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
-
-
-def write_account(folder: Folder, project_id: str, plot_id: str, account: pd.DataFrame) -> None:
-    """Keep the account of a plot."""
-    data = account.to_csv(index=False, lineterminator="\n").encode()
-    folder.write(account_path(project_id, plot_id), data)
-
-
-def read_kept_account(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
-    """The account that was kept of a plot, all text; an empty one where there is none.
+def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
+    """The log that was kept of a plot, all text; an empty one where there is none.
 
     `ProjectError` where it is damaged.
     """
-    path = account_path(project_id, plot_id)
+    path = log_path(project_id, plot_id)
     try:
         table = pd.read_csv(io.BytesIO(folder.read(path)), dtype=str, keep_default_na=False)
     except FileNotFoundError:
@@ -217,22 +244,15 @@ def read_kept_account(folder: Folder, project_id: str, plot_id: str) -> pd.DataF
     return table
 
 
-def read_account(
-    project: str, project_id: str, plot_id: str, access: Access = OUT_ACCESS
-) -> pd.DataFrame:
-    """What became of every observation of a plot: `COLUMNS`, numbers where there are some.
+def with_numbers(log: pd.DataFrame) -> pd.DataFrame:
+    """A kept log with numbers in place of text.
 
     Text columns are never missing; ``scene_count``, ``cloud_cover``, ``qa_pixel`` and the shares
-    are numbers or missing. See `OUTCOMES` for ``outcome``. Empty where the plot has no account.
+    are numbers or missing.
     """
-    return with_numbers(read_kept_account(open_folder(project, access), project_id, plot_id))
-
-
-def with_numbers(kept: pd.DataFrame) -> pd.DataFrame:
-    """A kept account with numbers in place of text; see `read_account`."""
-    account = kept.copy()
+    table = log.copy()
     numbers = ["cloud_cover", "fill_share", "clear_share"]
-    account[numbers] = account[numbers].apply(pd.to_numeric).astype(float)
+    table[numbers] = table[numbers].apply(pd.to_numeric).astype(float)
     counts = ["scene_count", "qa_pixel"]
-    account[counts] = account[counts].apply(pd.to_numeric).astype("Int64")
-    return account
+    table[counts] = table[counts].apply(pd.to_numeric).astype("Int64")
+    return table

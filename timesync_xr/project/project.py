@@ -1,287 +1,365 @@
-"""What a project holds, plot by plot: the rows of its observations, as the ledger says.
-
-Nothing is listed: the accounts name every observation that was written, and its CSV is read under
-the name that follows from it. So a project of any size is gone through plot by plot.
-"""
+"""A project that can be read: its settings, plots, logs, spectra, cubes and tables."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import logging
-import re
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 
-from ..errors import NoProjectError
-from ..landsat import COMPOSITES, CSV_BANDS
-from ..plots import id_order
-from ..spectral.reflectance import collection1_table
-from ..spectral.series import CSV_COLUMNS
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS, Folder
+from ..errors import InputError, NoProjectError, ProjectError
+from ..grid import REGIONS, Lattice
+from ..landsat import COMPOSITES, Composite
+from ..plots import Plot, id_order, id_problem, read_plots
+from ..spectral.annual import TARGET_DAY
+from ..storage.access import S3, clean
+from ..storage.folder import Folder
 from ..storage.places import open_folder
-from .files import spectra_path
+from .cubes import whole_cube
+from .files import SETTINGS, observation_files
 from .ledger import COMPLETE, read_ledger
-from .log import WRITTEN, read_kept_account
+from .log import read_log, with_numbers
+from .rows import has_product, parse_rows, read_rows
+from .tables import (
+    annual_table,
+    empty_observations,
+    empty_windows,
+    joined,
+    observation_tables,
+    window_tables,
+)
 
-_LOG = logging.getLogger(__name__)
-
-THREADS: Final = 16
-"""Files that are read at the same time: what hides the latency of a store and suits a disk."""
-
-_PLOTS = 4
-"""Plots that are read ahead at the same time."""
-
-_CHUNK = 64
-"""Observations that one thread reads after each other."""
-
-NO_FILE: Final = "the file is missing"
-"""Problem of a file that is not there."""
+LAYOUT: Final = 2
+"""Version of the layout of projects that this version of the package reads and writes."""
 
 _SHOWN = 5
 """How many plots of a kind are named."""
 
-_HEADER = ",".join(CSV_COLUMNS).encode() + b"\n"
-_LOWEST, _HIGHEST = (int(value) for value in collection1_table()[[0, -1]])
-_VALUES = re.compile(rb"(?:-?\d+,){6}[01],", re.ASCII)
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-class Written(NamedTuple):
-    """An observation that the account says is written."""
-
-    day: str
-    """Date in UTC, YYYY-MM-DD."""
-    year: int
-    """Year of the date."""
-    doy: int
-    """Day of that year, from 1."""
-    sensor: str
-    """Sensor, as the CSV has it."""
-    hv: str
-    """Tile of the plot, as the CSV has it."""
-    date: str
-    """The item's ``datetime``, as the CSV has it."""
-
-
-class Row(NamedTuple):
-    """The CSV of an observation, as it was found."""
-
-    of: Written
-    """The observation."""
-    line: bytes
-    """Its row with the line feed, byte by byte; empty where ``problem`` tells why there is none."""
-    problem: str
-    """What is wrong with the file; empty for a good one."""
+Plots = pd.DataFrame | str | Path | None
+"""A plot list (a table of `read_plots`, or its CSV), or None for all plots of a project."""
 
 
 @dataclass(frozen=True)
-class PlotRows:
-    """All that was written of a plot."""
+class Settings:
+    """What a project is made with; all of its plots alike."""
 
-    project_id: str
-    """Its project."""
-    plot_id: str
-    """Its id there."""
-    rows: list[Row]
-    """Its observations in the order of their dates."""
-
-    def table(self) -> pd.DataFrame:
-        """The good rows as a table with the columns of the contract; see `read_spectra`."""
-        return parse_rows(row.line for row in self.rows)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """A project that can be read."""
-
-    folder: Folder
-    """Where it lies."""
-    region: str
-    """Its ARD grid: CU, AK or HI."""
+    collection: str
+    """Collection of the archive that it is made of."""
+    grid: Lattice
+    """Grid of its plots and chips."""
     chip_size: tuple[int, int]
     """Width and height of its chips in pixels."""
-    plots: pd.DataFrame
-    """Its ledger, a table of `read_ledger` in the order of `timesync_xr.ids.id_order`."""
-    composites: tuple[str, ...]
-    """Names of the composites of its chips."""
-    as_ever: frozenset[str]
-    """Those of them that are drawn as `extract` draws them, so that values tell their colours."""
-    rendered: bool
+    composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
+    """What its chips are made of."""
+    stretch: str = ""
+    """``plot`` where the limits of the composites are those of each plot, ``project`` where they
+    were found over all plots, empty where they are as they stand."""
+    rendered: bool = False
     """Whether it was made of the cubes of another project."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as `SETTINGS` keeps them, with the version of the layout."""
+        grid, composites = self.grid, {c.name: [c.channels, c.limits] for c in self.composites}
+        kept = {
+            "layout": LAYOUT,
+            "collection": self.collection,
+            "grid": {"name": grid.name, "left": grid.left, "top": grid.top, "crs": grid.wkt},
+            "chip_size": self.chip_size,
+            "composites": composites,
+            "stretch": self.stretch,
+            "rendered": self.rendered,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(kept))
+        return plain
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Settings:
+        """The settings that were kept; any error of Python for what are none."""
+        grid = kept["grid"]
+        name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
+        lattice: Lattice = REGIONS.get(name) or Lattice(name, crs, int(left), int(top))
+        if (lattice.left, lattice.top, lattice.wkt) != (left, top, crs):
+            lattice = Lattice(name, crs, int(left), int(top))
+        width, height = kept["chip_size"]
+        return cls(
+            str(kept["collection"]),
+            lattice,
+            (int(width), int(height)),
+            tuple(_composite(name, *how) for name, how in kept["composites"].items()),
+            str(kept["stretch"]),
+            bool(kept["rendered"]),
+        )
+
+
+def _composite(name: str, channels: Sequence[str], limits: Sequence[Sequence[float]]) -> Composite:
+    """A composite that was kept; its name is part of paths, so it is checked like an id."""
+    if problem := id_problem(name):
+        raise ValueError(f"the composite {name!r} {problem}")
+    (red, green, blue), (a, b, c) = channels, [(low, high) for low, high in limits]
+    return Composite(name, (str(red), str(green), str(blue)), (a, b, c))
+
+
+def read_settings(folder: Folder) -> Settings:
+    """What the project in a folder is made with.
+
+    `NoProjectError` where it does not say, `ProjectError` for a layout of another version of this
+    package, and for what is damaged.
+    """
+    try:
+        kept = json.loads(folder.read(SETTINGS))
+        layout = kept.get("layout", 1)
+        if layout != LAYOUT:
+            raise ProjectError(
+                f"the project in {folder.root} has the layout {layout}, and this version of "
+                f"timesync_xr reads and writes the layout {LAYOUT}: use the version that made it, "
+                "or make the project anew in another folder"
+            )
+        return Settings.from_json(kept)
+    except FileNotFoundError:
+        raise NoProjectError(folder.root) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProjectError(
+            f"{folder.root}/{SETTINGS} is damaged ({type(error).__name__}): put back a copy of it, "
+            "or make the project anew in another folder"
+        ) from None
+
+
+class Project:
+    """A project folder: what a run made, to be read while a run is at work on it or after.
+
+    ``place`` is a folder, or an address like ``s3://bucket/prefix``, which is reached by ``s3``.
+    Making one requests nothing; each property and method reads what is there at that moment.
+    Plots are meant by a row of `plots` or `read_plots`, a `Plot`, or a pair of ids.
+    """
+
+    def __init__(self, place: str | Path, s3: S3 = S3()) -> None:
+        self.place, self.s3 = str(place), s3
+        self.folder = open_folder(place, s3)
+
+    def __repr__(self) -> str:
+        return f"Project({clean(self.place)!r})"
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the project is made with. `NoProjectError` where there is none."""
+        return read_settings(self.folder)
+
+    @property
+    def plots(self) -> pd.DataFrame:
+        """The table of plots, by `timesync_xr.plots.id_order` of their ids.
+
+        Columns `timesync_xr.project.ledger.COLUMNS`, ids as text. `NoProjectError` where there is
+        no ledger.
+        """
+        plots = read_ledger(self.folder)
+        ids = zip(plots["plot_id"], plots["project_id"], strict=True)
+        keys = [(*id_order(plot_id), project_id) for plot_id, project_id in ids]
+        return plots.iloc[sorted(range(len(keys)), key=keys.__getitem__)]
 
     @property
     def unfinished(self) -> list[str]:
         """What is not there yet, a line each; none where every plot of the ledger has all."""
-        lines = []
-        if self.plots.empty:
-            lines.append("The ledger knows no plot yet. Run timesync-xr extract to make some")
-        incomplete = self.plots["status"] != COMPLETE
-        if incomplete.any():
-            lines.append(
-                f"{self._some(incomplete)} are incomplete: what they lack is not in here. "
-                "Run timesync-xr extract again to make it"
-            )
-        without = ~has_product(self.plots, "csv")
-        if without.any():
-            lines.append(
-                f"{self._some(without)} were made without csv: they have no values. "
-                "Run timesync-xr extract with --products png,csv to add them"
-            )
-        return lines
+        return unfinished(self.plots)
 
-    def _some(self, chosen: pd.Series) -> str:
-        names = self.plots.loc[chosen, "plot_id"].tolist()
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        plots = f"{len(names)} of the ledger's {len(self.plots)} plots"
-        return f"{plots} ({', '.join(names[:_SHOWN])}{more})"
+    def files(self, plot: object, day: str) -> list[str]:
+        """Paths of all files that a plot has of a day (``YYYY-MM-DD``), below the project folder.
+
+        These are its chips and the CSV, last, as far as the plot was made with them.
+        """
+        ids = plot_ids(plot)
+        plots = self.plots
+        row = plots[(plots["project_id"] == ids[0]) & (plots["plot_id"] == ids[1])]
+        formats = row["products"].iloc[0].split(",") if len(row) else ()
+        names = [composite.name for composite in self.settings.composites]
+        return observation_files(Plot(*ids, 0, 0), day, formats, names)
+
+    def log(self, plot: object) -> pd.DataFrame:
+        """What became of every observation of a plot, and of items that are part of none.
+
+        Columns `timesync_xr.project.log.COLUMNS`; text is never missing; ``scene_count``,
+        ``cloud_cover``, ``qa_pixel`` and the shares are numbers or missing. Empty where the plot
+        has no log.
+        """
+        return with_numbers(read_log(self.folder, *plot_ids(plot)))
+
+    def spectra(self) -> pd.DataFrame:
+        """All rows of the contract in one table, by plot and date.
+
+        Columns `timesync_xr.spectral.series.CSV_COLUMNS`: ids, ``sensor``, ``hv`` and ``date`` as
+        text, the rest as integers; values in the Collection 1 range. Meant for projects that fit in
+        memory; `combine` makes files of any others. What the ledger says is written and can't be
+        read is left out: `verify` tells. `NoProjectError` where there is no ledger.
+        """
+        plots = read_rows(self.folder, self.plots)
+        return parse_rows(row.line for plot in plots for row in plot.rows)
+
+    def chosen(self, plots: Plots = None) -> pd.DataFrame:
+        """The rows of `plots` of the plots of a list, or all of them."""
+        known = self.plots
+        return known if plots is None else known[_is_in(known, self.listed(plots))]
+
+    def missing(self, plots: Plots) -> pd.DataFrame:
+        """The plots of a list that the ledger does not know: project_id and plot_id."""
+        known = self.plots
+        if plots is None:
+            return known.iloc[:0]
+        listed = self.listed(plots)[_IDS]
+        return listed[~_is_in(listed, known)]
+
+    def listed(self, plots: pd.DataFrame | str | Path) -> pd.DataFrame:
+        """The plots of a list on the project's grid, read where it is a file."""
+        return plots if isinstance(plots, pd.DataFrame) else read_plots(plots, self.settings.grid)
+
+    def observations(self, plots: Plots = None) -> pd.DataFrame:
+        """All observations: their items, QA_PIXEL at the plot, and what became of them.
+
+        ``plots`` is a plot list, to take its plots only. A row per observation, written or not, and
+        per item that is part of none; by plot, within it by time. Columns
+        `timesync_xr.project.tables.OBSERVATION_COLUMNS`:
+
+        - project_id, plot_id, day (``YYYY-MM-DD``, UTC), year, doy; with them rows of `spectra`
+          find theirs among those whose outcome is ``written``
+        - date (verbatim from the item), sensor, hv, item_ids (all records, blank between),
+          processed, scene_count and cloud_cover (per cent) of the item of the plot's tile
+        - outcome: see `timesync_xr.project.log.OUTCOMES`; asset, cause and remedy: why not written
+        - qa_pixel: the raw value at the plot; its flags (``qa_cloud`` ...) and confidences
+          (``qa_cloud_confidence`` ...), see `qa_flags`; is_clear, see there; grade, see
+          `qa_grade`; qa, see `contract_qa`
+        - fill_share, clear_share: shares of the chip's pixels, 0 to 1
+
+        What comes from pixels is missing where none was read. An observation that is known to be
+        fill at the plot without reading has the flags of fill, and no qa_pixel.
+        """
+        return joined(empty_observations(), self.observation_tables(plots))
+
+    def observation_tables(self, plots: Plots = None) -> Iterator[pd.DataFrame]:
+        """The `observations` of one plot after the other, for projects of any size."""
+        return observation_tables(self.folder, self.chosen(plots))
+
+    def annual(
+        self,
+        plots: Plots = None,
+        *,
+        target_day: int = TARGET_DAY,
+        overrides: pd.DataFrame | None = None,
+        rule: str = "contract",
+    ) -> pd.DataFrame:
+        """The observation of each plot and year that the server chooses, and years without one.
+
+        ``plots`` as in `observations`, everything else is that of `timesync_xr.annual`. What was
+        written is read: values from the files of the contract, and the grade of each from its log.
+        A plot without any observation has no rows.
+        """
+        options = {"target_day": target_day, "overrides": overrides, "rule": rule}
+        return annual_table(self.folder, self.chosen(plots), **options)
+
+    def windows(self, size: int = 3, plots: Plots = None) -> pd.DataFrame:
+        """Statistics of the pixels around each plot that has a cube, see `window_statistics`.
+
+        ``plots`` as in `observations`. Columns `timesync_xr.project.tables.WINDOW_TABLE_COLUMNS`;
+        ``day`` is ``YYYY-MM-DD`` in UTC. `InputError` for a size that is no odd number or does not
+        fit the chips.
+        """
+        return joined(empty_windows(), self.window_tables(size, plots))
+
+    def window_tables(self, size: int = 3, plots: Plots = None) -> Iterator[pd.DataFrame]:
+        """The `windows` of one plot after the other, for projects of any size."""
+        return window_tables(self.folder, self.chosen(plots), size)
+
+    @contextmanager
+    def cube(self, plot: object) -> Iterator[xr.DataArray]:
+        """The kept cube of a plot, lazy, as long as the block lasts.
+
+        ::
+
+            with project.cube(("1001", "2")) as cube:
+                table = tx.spectral_table(cube)
+
+        It is that of `chips_for_plot` without the observations whose plot pixel is fill.
+        `ProjectError` where the plot has no complete cube, or it can't be read.
+        """
+        with whole_cube(self.folder, Plot(*plot_ids(plot), 0, 0)) as cube:
+            yield cube
 
 
-def open_contents(project: str | Path, access: Access = OUT_ACCESS) -> Contents:
-    """Open a project for reading, also while a run is at work on it.
-
-    ``access`` is how a project in a bucket is reached. `NoProjectError` where there is no ledger.
-    """
-    folder = open_folder(project, access)
-    plots = read_ledger(str(project), access)
+def keep_settings(folder: Folder, settings: Settings) -> None:
+    """Keep what a project is made with; `ProjectError` if it was made with other settings."""
+    wanted = settings.to_json()
     try:
-        settings = json.loads(folder.read("ledger/project.json"))
-    except FileNotFoundError:
-        raise NoProjectError(project) from None
-    order = sorted(range(len(plots)), key=lambda i: _key(plots.iloc[i]))
-    width, height = settings["chip_size"]
-    usual = {c.name: [list(c.channels), [list(pair) for pair in c.limits]]
-             for c in COMPOSITES.values()}  # fmt: skip
-    drawn = settings.get("composites", usual)  # what `render` keeps of another way to draw
-    fixed = settings.get("stretch") is None
-    return Contents(
-        folder,
-        settings["region"],
-        (width, height),
-        plots.iloc[order],
-        tuple(drawn),
-        frozenset(name for name in drawn if fixed and drawn[name] == usual.get(name)),
-        "composites" in settings,
-    )
+        kept = read_settings(folder).to_json()
+    except NoProjectError:
+        folder.write(SETTINGS, json.dumps(wanted, indent=1).encode())
+        return
+    for name, value in wanted.items():
+        if kept[name] != value:
+            was, asked = (_told(name, of[name]) for of in (kept, wanted))
+            raise ProjectError(
+                f"the project in {folder.root} was made with {name} {was}, "
+                f"not {asked}: use the same, or another --out folder"
+            )
 
 
-def has_product(plots: pd.DataFrame, product: str) -> pd.Series:
-    """Which plots of a ledger were made with a product: bool, on the ledger's index."""
-    return plots["products"].str.split(",").map(lambda made: product in made).astype(bool)
+def _told(name: str, value: Any) -> Any:
+    """A setting for a message."""
+    return value["name"] if name == "grid" else value
 
 
-def _key(row: Any) -> tuple[Any, ...]:
-    return (*id_order(row["plot_id"]), row["project_id"])
+def as_project(project: Project | str | Path) -> Project:
+    """The project, also of its folder or address."""
+    return project if isinstance(project, Project) else Project(project)
 
 
-def written_observations(account: pd.DataFrame) -> list[Written]:
-    """The observations that an account says are written, in the order of their dates."""
-    rows = account[account["outcome"] == WRITTEN].sort_values("day", kind="stable")
-    days = pd.to_datetime(rows["day"])
-    columns = [rows["day"], days.dt.year, days.dt.dayofyear, rows["sensor"], rows["hv"]]
-    lists = [column.tolist() for column in [*columns, rows["date"]]]
-    return [Written(*values) for values in zip(*lists, strict=True)]
-
-
-def read_rows(contents: Contents) -> Iterator[PlotRows]:
-    """The rows of all plots in their order (`timesync_xr.ids.id_order`).
-
-    They are read a few plots ahead of who takes them. Plots that were made without csv have none.
-    """
-    made = contents.plots[has_product(contents.plots, "csv")]
-    plots = list(zip(made["project_id"], made["plot_id"], strict=True))
-    with ThreadPoolExecutor(THREADS) as readers:
-
-        def read(plot: tuple[str, str]) -> PlotRows:
-            _LOG.info("reading project %s, plot %s", *plot)
-            account = read_kept_account(contents.folder, *plot)
-            parts = chunks(written_observations(account), _CHUNK)
-            found = readers.map(lambda part: _read_part(contents.folder, plot, part), parts)
-            return PlotRows(*plot, [row for rows in found for row in rows])
-
-        yield from in_order(read, plots, _PLOTS)
-
-
-def _read_part(folder: Folder, plot: tuple[str, str], part: list[Written]) -> list[Row]:
-    return [read_row(folder, *plot, written) for written in part]
-
-
-def read_row(folder: Folder, project_id: str, plot_id: str, written: Written) -> Row:
-    """Read the CSV of an observation and hold it against the account."""
+def plot_ids(plot: object) -> tuple[str, str]:
+    """Ids of a plot: of a row of a table, a `Plot`, or a pair (project_id, plot_id)."""
     try:
-        data = folder.read(spectra_path(project_id, plot_id, written.year, written.doy))
-    except FileNotFoundError:
-        return Row(written, b"", NO_FILE)
-    problem = _row_problem(data, project_id, plot_id, written)
-    return Row(written, b"" if problem else data[len(_HEADER) :], problem)
+        if isinstance(plot, Mapping | pd.Series):
+            project_id, plot_id = plot["project_id"], plot["plot_id"]
+        elif hasattr(plot, "plot_id"):
+            project_id, plot_id = plot.project_id, plot.plot_id  # type: ignore[attr-defined]
+        else:
+            project_id, plot_id = plot  # type: ignore[misc]
+    except (TypeError, ValueError, KeyError):
+        raise InputError(
+            f"{plot!r} names no plot: give a row of a table of plots, or (project_id, plot_id)"
+        ) from None
+    return str(project_id), str(plot_id)
 
 
-def _row_problem(data: bytes, project_id: str, plot_id: str, written: Written) -> str:
-    if not data.startswith(_HEADER):
-        return "the header is not that of the contract"
-    start = (written.sensor, project_id, plot_id, written.hv, written.year, written.doy)
-    before, after = f"{csv_line(*start)},".encode(), f"{csv_line(written.date)}\n".encode()
-    row = data[len(_HEADER) :]
-    if not (row.startswith(before) and row.endswith(after)):
-        return f"the row does not begin with {before.decode()} and end with {written.date}"
-    values = row[len(before) : len(row) - len(after)]
-    if not _VALUES.fullmatch(values):
-        return "the row does not hold six whole numbers and a qa of 0 or 1"
-    if any(not _LOWEST <= int(value) <= _HIGHEST for value in values.split(b",")[:6]):
-        return f"a value lies outside {_LOWEST} to {_HIGHEST}, the range of what can be archived"
-    return ""
+_IDS: Final = ["project_id", "plot_id"]
 
 
-def read_spectra(project: str | Path, access: Access = OUT_ACCESS) -> pd.DataFrame:
-    """All rows of a project in one table, by plot (`timesync_xr.ids.id_order`) and date.
-
-    Columns `timesync_xr.spectra.CSV_COLUMNS`: ids, ``sensor``, ``hv`` and ``date`` as text, the
-    rest as integers; values in the Collection 1 range. Meant for projects that fit in memory;
-    `combine` makes files of any others. What the ledger says is written and can't be read is left
-    out: `verify` tells. `NoProjectError` where there is no ledger.
-    """
-    contents = open_contents(project, access)
-    return parse_rows(row.line for plot in read_rows(contents) for row in plot.rows)
+def _is_in(plots: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
+    return pd.MultiIndex.from_frame(plots[_IDS]).isin(pd.MultiIndex.from_frame(others[_IDS]))
 
 
-def parse_rows(lines: Iterable[bytes]) -> pd.DataFrame:
-    """Rows of the contract, without a header, as a table with its columns."""
-    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), "int16") | {"qa": "uint8"}
-    types: dict[Hashable, Any] = {name: numbers.get(name, str) for name in CSV_COLUMNS}
-    data = io.BytesIO(_HEADER + b"".join(lines))
-    return pd.read_csv(data, dtype=types, keep_default_na=False)
+def unfinished(plots: pd.DataFrame) -> list[str]:
+    """What a ledger's plots lack, a line each; none where every plot has all."""
+    lines = []
+    if plots.empty:
+        lines.append("The ledger knows no plot yet. Run timesync-xr extract to make some")
+    incomplete = plots["status"] != COMPLETE
+    if incomplete.any():
+        lines.append(
+            f"{_some(plots, incomplete)} are incomplete: what they lack is not in here. "
+            "Run timesync-xr extract again to make it"
+        )
+    without = ~has_product(plots, "csv")
+    if without.any():
+        lines.append(
+            f"{_some(plots, without)} were made without csv: they have no values. "
+            "Run timesync-xr extract with --products png,csv to add them"
+        )
+    return lines
 
 
-def csv_line(*values: object) -> str:
-    """Values as one line of CSV without a line feed, quoted where they must be."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
-
-
-def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Values in lists of this size, the last one shorter."""
-    rest = iter(values)
-    while part := list(islice(rest, size)):
-        yield part
-
-
-def in_order(work: Callable[[T], R], values: Iterable[T], threads: int) -> Iterator[R]:
-    """Work on values in threads; the results in order, no more than a few ahead."""
-    rest = iter(values)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(work, value) for value in islice(rest, threads))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(work, value) for value in islice(rest, 1))
+def _some(plots: pd.DataFrame, chosen: pd.Series) -> str:
+    names = plots.loc[chosen, "plot_id"].tolist()
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} of the ledger's {len(plots)} plots ({', '.join(names[:_SHOWN])}{more})"

@@ -1,32 +1,23 @@
-"""Where every observation of a project comes from, what QA_PIXEL says of it, what became of it.
-
-The choice of one observation a year, for all plots of a project.
-
-Statistics of the pixels around each plot, for all plots of a project that have a cube.
-"""
+"""Tables of a whole project: all observations, the choice of each year, the pixels around plots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
-from ..plots import Plot, read_plots
-from ..spectral.annual import TARGET_DAY, annual
+from ..plots import Plot
+from ..spectral.annual import annual
 from ..spectral.reflectance import contract_qa, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS
-from ..storage.tables import table_file
+from ..storage.folder import Folder
 from .cubes import kept_cube
-from .log import COLUMNS, FILL_AT_PLOT, PIXELS, WHY, WRITTEN, read_kept_account, with_numbers
-from .project import Contents, PlotRows, has_product, in_order, open_contents, read_rows
+from .log import COLUMNS, FILL_AT_PLOT, PIXELS, WHY, WRITTEN, read_log, with_numbers
+from .rows import PlotRows, has_product, in_order, read_rows
 
 FLAGS: Final = tuple(f"qa_{name}" for name in QA_FLAGS)
 """Columns of the flags of QA_PIXEL at the plot."""
@@ -50,101 +41,29 @@ OBSERVATION_COLUMNS: Final = (
     *PIXELS[1:],
     *WHY,
 )
-"""Columns of `observation_table`."""
+"""Columns of `Project.observations`."""
 
 _READ_AHEAD = 8
 """Accounts that are read at the same time."""
 
-Plots = pd.DataFrame | str | Path | None
-"""A plot list (a table of `read_plots`, or its CSV), or None for all plots of a project."""
 
-
-def observation_table(
-    project: str | Path, plots: Plots = None, access: Access = OUT_ACCESS
-) -> pd.DataFrame:
-    """All observations of a project: their items, QA_PIXEL at the plot, and what became of them.
-
-    Parameters
-    ----------
-    project
-        A project folder, or an address like ``s3://bucket/prefix``. A run may be at work on it.
-    plots
-        A plot list, to take its plots only; by default all plots of the ledger.
-    access
-        Profile, endpoint and region of S3.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per observation, written or not, and per item that is part of none; by plot
-        (`timesync_xr.ids.id_order`), within it by time. Columns `OBSERVATION_COLUMNS`:
-
-        - project_id, plot_id, day (``YYYY-MM-DD``, UTC), year, doy; with them rows of the contract
-          (`read_spectra`) find theirs among those whose outcome is ``written``
-        - date (verbatim from the item), sensor, hv, item_ids (all records, blank between),
-          processed, scene_count and cloud_cover (per cent) of the item of the plot's tile
-        - outcome: see `timesync_xr.account.OUTCOMES`; asset, cause and remedy: why not written
-        - qa_pixel: the raw value at the plot; its flags (``qa_cloud`` ...) and confidences
-          (``qa_cloud_confidence`` ...), see `qa_flags`; is_clear, see there; grade, see
-          `qa_grade`; qa, see `contract_qa`
-        - fill_share, clear_share: shares of the chip's pixels, 0 to 1
-
-        What comes from pixels is missing where none was read. An observation that is known to be
-        fill at the plot without reading has the flags of fill, and no qa_pixel.
-
-    Raises
-    ------
-    ProjectError, InputError
-        There is no project, or the plot list can't be read.
-    """
-    contents = open_contents(project, access)
-    return pd.concat([empty_table(), *observation_tables(contents, plots)], ignore_index=True)
-
-
-def observation_tables(contents: Contents, plots: Plots = None) -> Iterator[pd.DataFrame]:
-    """The `observation_table` of one plot after the other, for projects of any size."""
+def observation_tables(folder: Folder, plots: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The observations of each plot of a ledger, see `Project.observations`."""
 
     def read(plot: tuple[str, str]) -> pd.DataFrame:
-        return decode(read_kept_account(contents.folder, *plot), *plot)
+        return decode(read_log(folder, *plot), *plot)
 
-    known = chosen_plots(contents, plots)
-    yield from in_order(read, zip(known["project_id"], known["plot_id"], strict=True), _READ_AHEAD)
-
-
-def write_observations(
-    project: str | Path, out: str | Path, plots: Plots = None, access: Access = OUT_ACCESS
-) -> int:
-    """Write the `observation_table` to a .csv or .parquet file; return its number of rows.
-
-    Goes plot by plot, so that memory does not grow with the project. ``out`` may be in a bucket.
-    """
-    contents = open_contents(project, access)
-    rows = 0
-    with table_file(out, empty_table(), access) as append:
-        for table in observation_tables(contents, plots):
-            append(table)
-            rows += len(table)
-    return rows
+    yield from in_order(read, zip(plots["project_id"], plots["plot_id"], strict=True), _READ_AHEAD)
 
 
-def chosen_plots(contents: Contents, plots: Plots) -> pd.DataFrame:
-    """The ledger's rows of the plots of a list, or all of them."""
-    if plots is None:
-        return contents.plots
-    return contents.plots[_is_in(contents.plots, _listed(contents, plots))]
+def joined(empty: pd.DataFrame, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below the other, with the columns and types of an empty one."""
+    return pd.concat([empty, *tables], ignore_index=True)
 
 
-def plots_not_there(contents: Contents, plots: Plots) -> pd.DataFrame:
-    """The plots of a list that the ledger does not know: project_id and plot_id."""
-    if plots is None:
-        return contents.plots.iloc[:0]
-    listed = _listed(contents, plots)
-    return listed[~_is_in(listed, contents.plots)]
-
-
-def decode(account: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
-    """The account of a plot, all text as it is kept, as an `observation_table`."""
-    table = with_numbers(account)
+def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
+    """The log of a plot, all text as it is kept, as a table of its observations."""
+    table = with_numbers(log)
     day = pd.to_datetime(table["day"], format="%Y-%m-%d")
     fill = (table["outcome"] == FILL_AT_PLOT) & table["qa_pixel"].isna()
     qa = table["qa_pixel"].mask(fill, QA_FILL)
@@ -158,8 +77,8 @@ def decode(account: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame
     return table[list(OBSERVATION_COLUMNS)]
 
 
-def empty_table() -> pd.DataFrame:
-    """An `observation_table` without rows, with the types of all."""
+def empty_observations() -> pd.DataFrame:
+    """A table of observations without rows, with the types of all."""
     return decode(pd.DataFrame(columns=list(COLUMNS), dtype=str), "", "")
 
 
@@ -177,54 +96,18 @@ def _meaning(qa: pd.Series) -> dict[str, pd.Series]:
     }
 
 
-def _listed(contents: Contents, plots: pd.DataFrame | str | Path) -> pd.DataFrame:
-    listed = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, contents.region)
-    return listed[["project_id", "plot_id"]]
+def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    """The choices of each year of plots of a ledger, see `Project.annual`."""
+    nothing = annual(_graded(folder, PlotRows("", "", [])), **options)
+    tables = (_graded(folder, plot) for plot in read_rows(folder, plots) if plot.rows)
+    return joined(nothing, (annual(table, **options) for table in tables))
 
 
-def _is_in(plots: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
-    key = ["project_id", "plot_id"]
-    return pd.MultiIndex.from_frame(plots[key]).isin(pd.MultiIndex.from_frame(others[key]))
-
-
-def annual_of_project(
-    project: str | Path,
-    plots: Plots = None,
-    *,
-    target_day: int = TARGET_DAY,
-    overrides: pd.DataFrame | None = None,
-    rule: str = "contract",
-    access: Access = OUT_ACCESS,
-) -> pd.DataFrame:
-    """The observation of each plot and year that the server chooses, and the years without one.
-
-    ``project``, ``plots`` and ``access`` are those of `observation_table`, everything else is that
-    of `annual`. What was written is read: values from the files of the contract, and the grade of
-    each from its account. Plots by `timesync_xr.ids.id_order`; a plot without any
-    observation has no rows.
-    """
-    contents = open_contents(project, access)
-    contents = replace(contents, plots=chosen_plots(contents, plots))
-    options = {"target_day": target_day, "overrides": overrides, "rule": rule}
-    nothing = annual(_graded(contents, PlotRows("", "", [])), **options)  # type: ignore[arg-type]
-    parts = [annual(table, **options) for table in _tables(contents)]  # type: ignore[arg-type]
-    return pd.concat([nothing, *parts], ignore_index=True)
-
-
-def _tables(contents: Contents) -> Iterator[pd.DataFrame]:
-    for plot in read_rows(contents):
-        if plot.rows:
-            yield _graded(contents, plot)
-
-
-def _graded(contents: Contents, plot: PlotRows) -> pd.DataFrame:
+def _graded(folder: Folder, plot: PlotRows) -> pd.DataFrame:
     """The rows of a plot with the column grade."""
-    account = decode(
-        read_kept_account(contents.folder, plot.project_id, plot.plot_id),
-        plot.project_id,
-        plot.plot_id,
-    )
-    grades = account.loc[account["outcome"] == WRITTEN, ["year", "doy", "grade"]]
+    ids = plot.project_id, plot.plot_id
+    log = decode(read_log(folder, *ids), *ids)
+    grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
     return plot.table().merge(grades, on=["year", "doy"])
 
 
@@ -240,51 +123,20 @@ WINDOW_TABLE_COLUMNS: Final = (
     "std",
     "valid",
 )
-"""Columns of `window_tables`."""
+"""Columns of `Project.windows`."""
 
 
-def window_tables(contents: Contents, size: int = 3, plots: Plots = None) -> Iterator[pd.DataFrame]:
-    """The `window_statistics` of one plot after the other: `WINDOW_TABLE_COLUMNS`.
-
-    Plots without a cube are left out; see `without_cube`. ``day`` is ``YYYY-MM-DD`` in UTC.
-    """
-    known = chosen_plots(contents, plots)
-    for row in known[has_product(known, "zarr")].to_dict("records"):
+def window_tables(folder: Folder, plots: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    """The `window_statistics` of each plot of a ledger that has a cube, see `Project.windows`."""
+    for row in plots[has_product(plots, "zarr")].to_dict("records"):
         plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
-        with kept_cube(contents.folder, plot) as cube:
+        with kept_cube(folder, plot) as cube:
             if cube is not None:
                 yield _of_plot(window_statistics(cube, size), plot.project_id, plot.plot_id)
 
 
-def write_windows(
-    project: str | Path,
-    out: str | Path,
-    size: int = 3,
-    plots: Plots = None,
-    access: Access = OUT_ACCESS,
-) -> int:
-    """Write the tables of `window_tables` to one .csv or .parquet file; return its rows.
-
-    Parameters as those of `timesync_xr.provenance.write_observations`; ``size`` is that of
-    `window_statistics`.
-    """
-    contents = open_contents(project, access)
-    rows = 0
-    with table_file(out, empty_windows(), access) as append:
-        for table in window_tables(contents, size, plots):
-            append(table)
-            rows += len(table)
-    return rows
-
-
-def without_cube(contents: Contents, plots: Plots = None) -> pd.DataFrame:
-    """The ledger's rows of plots that were made without the product zarr."""
-    known = chosen_plots(contents, plots)
-    return known[~has_product(known, "zarr")]
-
-
 def empty_windows() -> pd.DataFrame:
-    """A table of `window_tables` without rows, with the types of all."""
+    """A table of `Project.windows` without rows, with the types of all."""
     return pd.DataFrame(columns=list(WINDOW_TABLE_COLUMNS), dtype=object).astype(
         {"year": "int16", "doy": "int16", "mean": "float", "std": "float", "valid": "int64"}
     )

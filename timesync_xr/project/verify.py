@@ -1,14 +1,8 @@
-"""What can be wrong with a project, and what to do about it.
-
-What lies in a project and should not be there.
-
-Whether a project holds what its ledger says, and nothing else.
-"""
+"""Whether a project holds what its ledger says, and nothing else."""
 
 from __future__ import annotations
 
 import logging
-import re
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -22,10 +16,8 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from ..errors import InputError
-from ..landsat import CSV_BANDS
-from ..plots import Plot, read_plots
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS
+from ..landsat import CSV_BANDS, Composite
+from ..plots import Plot
 from ..storage.places import names_in
 from .checks import (
     BrokenChipError,
@@ -34,20 +26,27 @@ from .checks import (
     plot_pixel_of_png,
     plot_pixels_of_cube,
 )
-from .cubes import MARK, cube_path
-from .files import chip_path, spectra_path
+from .files import (
+    CUBE_MARK,
+    chip_path,
+    chips_path,
+    cube_path,
+    cubes_path,
+    project_path,
+    spectra_name,
+    spectra_path,
+)
 from .ledger import COMPLETE
-from .log import FAILED, read_kept_account
-from .project import (
+from .log import FAILED, read_log
+from .project import Plots, Project, Settings, as_project
+from .rows import (
     NO_FILE,
     THREADS,
-    Contents,
     Row,
     Written,
     chunks,
     has_product,
     in_order,
-    open_contents,
     parse_rows,
     read_row,
     written_observations,
@@ -99,65 +98,64 @@ COLUMNS: Final = Problem._fields
 """Columns of the table of `verify`."""
 
 
-_CSV = re.compile(r"(?P<plot>.+)_spectral_files_set_(?P<year>\d{4})_(?P<doy>\d{3})\.csv")
-
 Days = dict[tuple[str, str], "array[int]"]
 """Year and day (2020183) of every observation that was written, ascending, for every plot."""
 
 
-def find_strays(contents: Contents, days: Days, top: set[str]) -> Iterator[Problem]:
+def _strays(project: Project, plots: pd.DataFrame, days: Days) -> Iterator[Problem]:
     """What should not be there in the folders of all projects, but for chips of known plots."""
-    projects = {project for project, _ in days}
-    for folder in sorted(name for name in top if name.startswith("prj_")):
-        project = folder.removeprefix("prj_")
-        if project in projects:
-            yield from sorted(_stray_rows(contents, project, days))
-            yield from _stray_folders(contents, project, days)
-            yield from _stray_cubes(contents, project)
+    known = {project_id for project_id, _ in days}
+    for folder in sorted(names_in(project.place, project.s3)):
+        project_id = folder.removeprefix("prj_")
+        if folder == project_id:
+            continue
+        if project_id in known:
+            yield from sorted(_stray_rows(project, project_id, days))
+            yield from _stray_folders(project, project_id, days)
+            yield from _stray_cubes(project, project_id, plots)
         else:
             problem = "the ledger knows no plot of this project"
-            yield Problem(project, "", "", STRAY, folder, problem, UNKNOWN)
+            yield Problem(project_id, "", "", STRAY, folder, problem, UNKNOWN)
 
 
-def _stray_rows(contents: Contents, project: str, days: Days) -> Iterator[Problem]:
+def _stray_rows(project: Project, project_id: str, days: Days) -> Iterator[Problem]:
     """What lies among the CSVs of a project and is none of an observation that was written."""
     unknown: Counter[str] = Counter()
-    for name in contents.folder.names(f"prj_{project}"):
-        match = _CSV.fullmatch(name)
-        if name in {"cubes", *contents.composites}:
-            continue
-        if match and (project, match["plot"]) not in days:
-            unknown[match["plot"]] += 1
-        elif not match:
+    folders = {"cubes", *(composite.name for composite in project.settings.composites)}
+    for name in project.folder.names(project_path(project_id)) - folders:
+        path, found = f"{project_path(project_id)}/{name}", spectra_name(name)
+        if not found:
             problem = "it has no name of the contract"
-            yield Problem(project, "", "", STRAY, f"prj_{project}/{name}", problem, REMOVE)
-        elif not _holds(days[project, match["plot"]], int(match["year"] + match["doy"])):
-            path = f"prj_{project}/{name}"
-            yield Problem(project, match["plot"], "", STRAY, path, NOT_WRITTEN, REMOVE)
+            yield Problem(project_id, "", "", STRAY, path, problem, REMOVE)
+        elif (project_id, found[0]) not in days:
+            unknown[found[0]] += 1
+        elif not _holds(days[project_id, found[0]], found[1]):
+            yield Problem(project_id, found[0], "", STRAY, path, NOT_WRITTEN, REMOVE)
     for plot, count in unknown.items():
-        path = f"prj_{project}/{plot}_spectral_files_set_*.csv"
+        path = f"{project_path(project_id)}/{plot}_spectral_files_set_*.csv"
         problem = f"the ledger does not know this plot, which has {count} of these files"
-        yield Problem(project, plot, "", STRAY, path, problem, UNKNOWN)
+        yield Problem(project_id, plot, "", STRAY, path, problem, UNKNOWN)
 
 
-def _stray_folders(contents: Contents, project: str, days: Days) -> Iterator[Problem]:
+def _stray_folders(project: Project, project_id: str, days: Days) -> Iterator[Problem]:
     """What lies among the plots' folders of chips and is none of a plot of the ledger."""
-    for composite in contents.composites:
-        folder = f"prj_{project}/{composite}"
-        for name in sorted(contents.folder.names(folder)):
+    for composite in project.settings.composites:
+        folder = f"{project_path(project_id)}/{composite.name}"
+        for name in sorted(project.folder.names(folder)):
             plot = name.removeprefix("plot_")
-            if plot == name or (project, plot) not in days:
+            if plot == name or (project_id, plot) not in days:
                 problem = "the ledger does not know this plot"
-                yield Problem(project, plot, "", STRAY, f"{folder}/{name}", problem, UNKNOWN)
+                yield Problem(project_id, plot, "", STRAY, f"{folder}/{name}", problem, UNKNOWN)
 
 
-def _stray_cubes(contents: Contents, project: str) -> Iterator[Problem]:
+def _stray_cubes(project: Project, project_id: str, plots: pd.DataFrame) -> Iterator[Problem]:
     """What lies among the cubes and is none of a plot that was made with one."""
-    plots = contents.plots[has_product(contents.plots, "zarr")]
-    known = {f"plot_{plot}.zarr" for plot in plots.loc[plots["project_id"] == project, "plot_id"]}
-    for name in sorted(contents.folder.names(f"prj_{project}/cubes") - known):
+    plots = plots[has_product(plots, "zarr") & (plots["project_id"] == project_id)]
+    known = {cube_path(project_id, plot) for plot in plots["plot_id"]}
+    folder = cubes_path(project_id)
+    for path in sorted({f"{folder}/{n}" for n in project.folder.names(folder)} - known):
         problem = "the ledger knows no plot with this cube"
-        yield Problem(project, "", "", STRAY, f"prj_{project}/cubes/{name}", problem, UNKNOWN)
+        yield Problem(project_id, "", "", STRAY, path, problem, UNKNOWN)
 
 
 def _holds(values: array[int], value: int) -> bool:
@@ -184,8 +182,8 @@ class _Plot:
     """Its id there."""
     products: tuple[str, ...]
     """What was made of it: some of png, csv and zarr."""
-    composites: tuple[str, ...]
-    """Names of the composites of its chips."""
+    composites: tuple[Composite, ...]
+    """What its chips are made of."""
     pixels: Mapping[str, tuple[int, ...]]
     """The plot pixel of every day by its cube, as the CSV has it; empty where there is none."""
 
@@ -198,34 +196,28 @@ class _Plot:
 
     def chips(self, written: Written) -> dict[str, str]:
         """The chips of an observation by composite; none where none were made."""
-        names = self.composites if "png" in self.products else ()
+        made = self.composites if "png" in self.products else ()
         when = self.plot_id, written.year, written.doy
-        return {name: chip_path(self.project_id, name, *when) for name in names}
+        return {c.name: chip_path(self.project_id, c.name, *when) for c in made}
 
     def problem(self, day: str, kind: str, file: str, problem: str, remedy: str) -> Problem:
         return Problem(self.project_id, self.plot_id, day, kind, file, problem, remedy)
 
 
 def verify(
-    project: str | Path,
-    plots: str | Path | pd.DataFrame | None = None,
-    *,
-    quick: bool = False,
-    access: Access = OUT_ACCESS,
+    project: Project | str | Path, plots: Plots = None, *, quick: bool = False
 ) -> pd.DataFrame:
     """Find what is missing or broken in a project, and what should not be there.
 
     Parameters
     ----------
     project
-        A project folder, or an address like ``s3://bucket/prefix``.
+        A `Project`, or its folder.
     plots
         The plot list (CSV) or what `read_plots` made of it: all of its plots must be there. By
         default only the plots that the ledger knows are looked at.
     quick
         Compare names only, without opening a chip, a CSV or a cube.
-    access
-        Profile, endpoint and region of S3.
 
     Returns
     -------
@@ -238,8 +230,8 @@ def verify(
         plot was made with. A CSV must hold the row of that observation, a chip must be decoded as
         8-bit RGB of the project's size, and the colour of its plot pixel must be the one that the
         values in the CSV have. A cube must hold the observations of the account with the pixels
-        at the plot that account and CSV have, and chips whose shares of fill and of clear pixels
-        are those of the account.
+        at the plot that log and CSV have, and chips whose shares of fill and of clear pixels
+        are those of the log.
 
     Raises
     ------
@@ -248,99 +240,96 @@ def verify(
     ProjectError, AccessError
         There is no project, or it can't be read.
     """
-    contents = open_contents(project, access)
-    problems = [] if plots is None else [*_of_list(contents, _listed(plots, contents.region))]
+    project = as_project(project)
+    known = project.plots
+    problems = [] if plots is None else [*_of_list(known, project.listed(plots))]
     days: Days = {}
     with ThreadPoolExecutor(THREADS) as readers:
-        check = partial(_of_plot, contents, readers, quick)
-        for plot, found, written in in_order(check, contents.plots.to_dict("records"), _PLOTS):
+        check = partial(_of_plot, project, readers, quick)
+        for plot, found, written in in_order(check, known.to_dict("records"), _PLOTS):
             problems += found
             days[plot.project_id, plot.plot_id] = written
-    problems += find_strays(contents, days, names_in(project, access))
+    problems += _strays(project, known, days)
     problems.sort(key=lambda problem: problem.kind == STRAY)
     return pd.DataFrame(problems, columns=list(COLUMNS))
 
 
-def _listed(plots: str | Path | pd.DataFrame, region: str) -> pd.DataFrame:
-    return plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
-
-
-def _of_list(contents: Contents, plots: pd.DataFrame) -> Iterator[Problem]:
+def _of_list(known: pd.DataFrame, plots: pd.DataFrame) -> Iterator[Problem]:
     """Plots of the list that the ledger does not know, or knows in another place."""
     columns = ["project_id", "plot_id", "x", "y"]
-    made = {(p, n): (x, y) for p, n, x, y in contents.plots[columns].itertuples(index=False)}
+    made = {(p, n): (x, y) for p, n, x, y in known[columns].itertuples(index=False)}
     for project_id, plot_id, *place in plots[columns].itertuples(index=False):
-        known = made.get((project_id, plot_id))
-        if known is None:
+        there = made.get((project_id, plot_id))
+        if there is None:
             problem, remedy = "the plot is not in the ledger", "Make it: timesync-xr extract"
             yield Problem(project_id, plot_id, "", NOT_DONE, "", problem, remedy)
-        elif known != tuple(place):
+        elif there != tuple(place):
             raise InputError(
-                f"plot {plot_id} of project {project_id} was made at x {known[0]}, y {known[1]}, "
+                f"plot {plot_id} of project {project_id} was made at x {there[0]}, y {there[1]}, "
                 f"the list has it at {place[0]}, {place[1]}: give the list that the project was "
                 "made from"
             )
 
 
 def _of_plot(
-    contents: Contents, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
+    project: Project, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
 ) -> tuple[_Plot, list[Problem], array[int]]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
     products = tuple(row["products"].split(","))
-    plot = _Plot(row["project_id"], row["plot_id"], products, contents.composites, {})
+    plot = _Plot(row["project_id"], row["plot_id"], products, project.settings.composites, {})
     _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
-    account = read_kept_account(contents.folder, plot.project_id, plot.plot_id)
-    written = written_observations(account)
-    plot, problems = _with_cube(contents, plot, account, quick)
+    log = read_log(project.folder, plot.project_id, plot.plot_id)
+    written = written_observations(log)
+    plot, problems = _with_cube(project, plot, log, quick)
     if len(written) != row["written"]:
-        problem = f"the ledger counts {row['written']} observations, the account {len(written)}"
+        problem = f"the ledger counts {row['written']} observations, the log {len(written)}"
         problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
-    for failed in account[account["outcome"] == FAILED].to_dict("records"):
+    for failed in log[log["outcome"] == FAILED].to_dict("records"):
         problem = f"{failed['asset']}: {failed['cause']}"
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
     if row["status"] != COMPLETE and row["failed"] == 0:
         problems.append(plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", REPAIR))
-    check = partial(_missing_rows if quick else _wrong, contents, plot)
+    check = partial(_missing_rows if quick else _wrong, project, plot)
     for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
-    problems += _by_name(contents, plot, written)
+    problems += _by_name(project, plot, written)
     problems.sort(key=lambda problem: (problem.day, problem.file))
     return plot, problems, array("I", [w.year * 1000 + w.doy for w in written])
 
 
 def _with_cube(
-    contents: Contents, plot: _Plot, account: pd.DataFrame, quick: bool
+    project: Project, plot: _Plot, log: pd.DataFrame, quick: bool
 ) -> tuple[_Plot, list[Problem]]:
     """The plot with what its cube has at the plot, and what is wrong with the cube.
 
     While something failed there is none: it waits for what is missing.
     """
-    if "zarr" not in plot.products or (account["outcome"] == FAILED).any():
+    if "zarr" not in plot.products or (log["outcome"] == FAILED).any():
         return plot, []
     file = cube_path(plot.project_id, plot.plot_id)
-    if not contents.folder.present([f"{file}/{MARK}"]):
+    if not project.folder.present([f"{file}/{CUBE_MARK}"]):
         return plot, [plot.problem("", MISSING, file, "the cube is missing", REPAIR)]
     if quick:
         return plot, []
     ids = Plot(plot.project_id, plot.plot_id, 0, 0)
     try:
-        pixels = plot_pixels_of_cube(contents.folder, ids, account, contents.chip_size)
+        pixels = plot_pixels_of_cube(project.folder, ids, log, project.settings.chip_size)
     except BrokenCubeError as error:
         return plot, [plot.problem("", BROKEN, file, str(error), REPAIR)]
     return replace(plot, pixels=pixels), []
 
 
-def _missing_rows(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem]:
+def _missing_rows(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
     """CSVs that are not there."""
     wanted = {plot.csv(written): written.day for written in part} if plot.has_csv else {}
-    gone = wanted.keys() - contents.folder.present(wanted)
+    gone = wanted.keys() - project.folder.present(wanted)
     return [plot.problem(wanted[file], MISSING, file, NO_FILE, REPAIR) for file in gone]
 
 
-def _wrong(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem]:
+def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
     """CSVs that are not there, CSVs and chips that are not what they should be."""
     ids = plot.project_id, plot.plot_id
-    rows = [read_row(contents.folder, *ids, w) for w in part] if plot.has_csv else []
+    rows = [read_row(project.folder, *ids, w) for w in part] if plot.has_csv else []
     problems = []
     for row in rows:
         if row.problem:
@@ -350,10 +339,10 @@ def _wrong(contents: Contents, plot: _Plot, part: list[Written]) -> list[Problem
     good = [row for row in rows if not row.problem]
     spectra = parse_rows(row.line for row in good)
     problems += _other_than_cube(plot, good, spectra)
-    colours = _colours(good, spectra, contents.as_ever)
+    colours = _colours(good, spectra, project.settings)
     for written in part:
         for name, file in plot.chips(written).items():
-            if why := _chip_problem(contents, file, colours.get((written.day, name))):
+            if why := _chip_problem(project, file, colours.get((written.day, name))):
                 problems.append(plot.problem(written.day, BROKEN, file, why, REPAIR))
     return problems
 
@@ -369,22 +358,24 @@ def _other_than_cube(plot: _Plot, good: list[Row], spectra: pd.DataFrame) -> Ite
 
 
 def _colours(
-    good: list[Row], spectra: pd.DataFrame, as_ever: frozenset[str]
+    good: list[Row], spectra: pd.DataFrame, settings: Settings
 ) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Colour of the plot pixel by day and composite, as the good rows have it."""
-    colours = plot_colours(spectra)
+    """Colour of the plot pixel by day and composite, as the good rows have it.
+
+    None where every plot has limits of its own, which the project does not keep.
+    """
+    colours = plot_colours(spectra, () if settings.stretch == "plot" else settings.composites)
     return {
         (row.of.day, name): tuple(colour.tolist())
         for name, of_rows in colours.items()
-        if name in as_ever
         for row, colour in zip(good, of_rows, strict=True)
     }
 
 
-def _chip_problem(contents: Contents, file: str, colour: tuple[int, ...] | None) -> str:
+def _chip_problem(project: Project, file: str, colour: tuple[int, ...] | None) -> str:
     """Why a chip is not what it should be; empty for one that is not there, see `_by_name`."""
     try:
-        found = plot_pixel_of_png(contents.folder.read(file), *contents.chip_size)
+        found = plot_pixel_of_png(project.folder.read(file), *project.settings.chip_size)
     except FileNotFoundError:
         return ""
     except BrokenChipError as error:
@@ -394,11 +385,11 @@ def _chip_problem(contents: Contents, file: str, colour: tuple[int, ...] | None)
     return f"the plot pixel is {found}, but the values in the CSV have the colour {colour}"
 
 
-def _by_name(contents: Contents, plot: _Plot, written: list[Written]) -> Iterator[Problem]:
+def _by_name(project: Project, plot: _Plot, written: list[Written]) -> Iterator[Problem]:
     """Chips that are not there, and what lies among them and is none that was written."""
     chips = {file: w.day for w in written for file in plot.chips(w).values()}
-    folders = [f"prj_{plot.project_id}/{name}/plot_{plot.plot_id}" for name in plot.composites]
-    there = {f"{folder}/{name}" for folder in folders for name in contents.folder.names(folder)}
+    folders = [chips_path(plot.project_id, c.name, plot.plot_id) for c in plot.composites]
+    there = {f"{folder}/{name}" for folder in folders for name in project.folder.names(folder)}
     for file in chips.keys() - there:
         yield plot.problem(chips[file], MISSING, file, NO_FILE, REPAIR)
     for file in there - chips.keys():

@@ -133,7 +133,7 @@ def _fetch(
 ) -> _Loaded:
     """Header and compressed blocks of a window. One thread at a time asks for one address."""
     state = _state()
-    key = (access.endpoint, address)
+    key = (access.s3.endpoint, address)
     with state.lock(address):
         header = state.headers.get(key)
         if header is None:
@@ -188,7 +188,7 @@ def _fetch_blocks(
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
     for block in blocks:
-        data = kept.get((access.endpoint, address, block.number)) if keep else None
+        data = kept.get((access.s3.endpoint, address, block.number)) if keep else None
         if data is not None:
             found[block.number] = data
         elif block.stop > block.start:
@@ -199,16 +199,16 @@ def _fetch_blocks(
         for block, data in zip(missing, fetched, strict=True):
             found[block.number] = data
             if keep:
-                kept.put((access.endpoint, address, block.number), data)
+                kept.put((access.s3.endpoint, address, block.number), data)
     return found
 
 
 def _forget(address: str, access: Access) -> None:
     """Drops what is kept of a damaged file, so that a repaired one is read anew."""
     state = _state()
-    state.headers.drop((access.endpoint, address))
+    state.headers.drop((access.s3.endpoint, address))
     for kept in (state.blocks, state.qa_blocks, state.spool):
-        kept.drop((access.endpoint, address))
+        kept.drop((access.s3.endpoint, address))
 
 
 def _header_size(header: TiffHeader) -> int:

@@ -1,14 +1,11 @@
-"""When to stop a run because nothing comes through any more.
-
-Many plots: from a plot list to a project, with a ledger, so that a run can be taken up again.
-"""
+"""Many plots: from a plot list to a project, with a ledger, so that a run can be taken up again."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from ..catalog.archive import Archive
 from ..catalog.kept import Search, TileItems, TileTable
-from ..catalog.search import parse_datetime
-from ..cube.selection import ALL, Filters
+from ..catalog.sources import Place
+from ..cube.selection import Selection
 from ..errors import AccessError, InputError
-from ..grid import ChipSize, Region, chip_shape, get_region
+from ..grid import Lattice
 from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
-from ..spelling import did_you_mean
-from ..storage.access import Access, Mirrors, access_for, clean
-from ..storage.folder import OUT_ACCESS, Folder
+from ..project.products import Products
+from ..project.project import Project, Settings, as_project, keep_settings
+from ..storage.folder import Folder
 from ..storage.objects import LATER
-from ..storage.places import open_folder
-from .plot import PRODUCTS, Done, Job, Request, give_up_plot, make_plot
+from .plot import Done, Job, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours
 from .summary import Summary
@@ -71,21 +68,14 @@ _TOLD = ("project_id", "plot_id", "status", "observations", "written")
 
 def extract(
     plots: str | Path | pd.DataFrame,
-    out: str | Path,
+    project: Project | str | Path,
+    archive: Archive | None = None,
+    select: Selection = Selection(),
+    products: Products = Products(),
     *,
-    source: str = "landsatlook",
-    mirror: Mirrors = (),
-    region: str = "CU",
-    datetime: str | int | None = None,
-    chip_size: ChipSize = (255, 255),
-    products: str | Sequence[str] = ("png", "csv"),
-    filters: Filters = ALL,
-    workers: int = 1,
-    client: Client | None = None,
+    workers: int | Client = 1,
     refresh: bool = False,
     progress: bool = True,
-    access: Access | None = None,
-    out_access: Access = OUT_ACCESS,
 ) -> Summary:
     """Make a TimeSync project: the chips and spectra of all plots of a list.
 
@@ -93,31 +83,26 @@ def extract(
     ----------
     plots
         A plot list (CSV) or what `read_plots` made of one.
-    out
-        The project folder, or an address in a bucket (``s3://bucket/prefix``). Plots that its
-        ledger knows to be complete are skipped, files that are there are not made again, so that
-        a run that was stopped is taken up by the same call.
-    source, mirror, region, datetime, chip_size
-        As in `chips_for_plot`.
+    project
+        A project folder, or a `Project`, which may lie in a bucket (``s3://bucket/prefix``). Plots
+        that its ledger knows to be complete are skipped, files that are there are not made again,
+        so that a run that was stopped is taken up by the same call.
+    archive
+        Where observations come from; landsatlook by default.
+    select
+        Which observations to take. The project ends as one made with these filters from the start:
+        files of what other filters let through are removed.
     products
-        Some of ``png``, ``csv`` and ``zarr``, or a text of them with commas between. What a plot
-        was made with before is kept up, too.
-    filters
-        Which observations to leave out. The project ends as one made with these filters from the
-        start: files of what other filters let through are removed.
+        What to make, on which grid. What a plot was made with before is kept up, too.
     workers
-        Processes that work at the same time, each on one core; 1 is this process alone.
-    client
-        A client of a dask cluster whose workers do the plots, in place of ``workers``. They read
-        and write the project themselves, so that it must be reachable from all of them.
+        Processes that work at the same time, each on one core; 1 is this process alone. Or a client
+        of a dask cluster whose workers do the plots. They read and write the project themselves, so
+        that it must be reachable from all of them.
     refresh
-        Search all tiles again, and look for new items of the plots that are complete, too. Without
+        Search all places again, and look for new items of the plots that are complete, too. Without
         it the items are taken that the project keeps of earlier searches.
     progress
         Whether to show the progress on standard error.
-    access, out_access
-        Profile, endpoint, region and retries of S3 for the archive, and for ``out``; the mirrors
-        and the folder of ``access`` come from ``mirror`` and ``source``.
 
     Returns
     -------
@@ -134,28 +119,25 @@ def extract(
     CatalogError, AccessError
         The search failed, or nothing can be read or written at all; run again to go on.
     """
-    table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
-    access = access_for(source, mirror, access)
-    listed = _plots(table, get_region(region))
-    shape = chip_shape(chip_size)
-    request = Request(
-        get_region(region).name, shape, _products(products), access, filters, clean(source)
-    )
-    job = Job(request, parse_datetime(datetime))
-    cluster = _cluster(workers, client)
-    folder = open_folder(out, out_access)
+    archive, project = archive or Archive(), as_project(project)
+    table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
+    listed = _plots(table, products.lattice)
+    source, folder = archive.what, project.folder
+    job = Job(products, select, source, archive.access, archive.name)
+    cluster = _cluster(workers)
+    settings = Settings(source.collection, products.lattice, products.shape, products.composites)
     with folder.lock():
         folder.clear_temporary()
         ledger = Ledger(folder)
-        ledger.check_settings({"region": region, "chip_size": list(shape)})
+        keep_settings(folder, settings)
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or refresh]
         ledger.reopen(plot for plot in todo if job.has_other_filters(ledger.row(plot)))
-        items = TileItems(folder, Search(source, region, job.period), refresh)
+        items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
-            crowded = frozenset(with_neighbours(todo, request.chip))
+            crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded)
             rows, left_out = run.work_through(todo, cluster)
-    return Summary(str(out), table, rows, left_out)
+    return Summary(project.place, table, rows, left_out)
 
 
 @dataclass(frozen=True)
@@ -165,7 +147,7 @@ class _Run:
     job: Job
     """What is asked for."""
     items: TileItems
-    """The items of all tiles."""
+    """The items of all places."""
     ledger: Ledger
     """The ledger of the project."""
     bar: Progress
@@ -174,9 +156,10 @@ class _Run:
     """Plots that share blocks with another."""
 
     def of(self, plot: Plot) -> tuple[Plot, Job, tuple[TileTable, ...], Folder]:
-        """What `make_plot` needs for a plot; waits for the search of its tiles."""
+        """What `make_plot` needs for a plot; waits for the search of its places."""
         job = self.job.of(self.ledger.row(plot), crowded=plot in self.crowded)
-        return plot, job, self.items.of(job.request.chip(plot).tiles), self.ledger.folder
+        places = job.source.places(job.products.chip(plot))
+        return plot, job, self.items.of(places), self.ledger.folder
 
     def work_through(
         self, todo: list[Plot], cluster: AbstractContextManager[Client | None]
@@ -213,9 +196,12 @@ class _Run:
         """Do all plots, by this process or by those of a cluster."""
         if not todo:
             return
-        chip = self.job.request.chip
-        queue = PlotQueue(todo, lambda plot: chip(plot).plot_tile)
-        self.items.begin(tile for plot in queue for tile in chip(plot).tiles)
+
+        def places(plot: Plot) -> tuple[Place, ...]:
+            return self.job.source.places(self.job.products.chip(plot))
+
+        queue = PlotQueue(todo, lambda plot: places(plot)[0])
+        self.items.begin(place for plot in queue for place in places(plot))
         with cluster as client:
             if client is not None:
                 yield from self._work_on(client, queue)
@@ -235,23 +221,25 @@ class _Run:
             yield done
 
 
-def _cluster(workers: int, client: Client | None) -> AbstractContextManager[Client | None]:
+def _cluster(workers: int | Client) -> AbstractContextManager[Client | None]:
     """The cluster to work on; none for a single process."""
+    if not isinstance(workers, int):
+        return nullcontext(workers)
     if workers < 1:
         raise InputError(f"{workers} workers can't work: give 1 or more")
-    if client is not None or workers == 1:
-        return nullcontext(client)
+    if workers == 1:
+        return nullcontext(None)
     from .cluster import local_cluster
 
     return local_cluster(workers)
 
 
-def _plots(table: pd.DataFrame, region: Region) -> list[Plot]:
+def _plots(table: pd.DataFrame, grid: Lattice) -> list[Plot]:
     """The plots of a table, checked as those of a list are."""
     missing = [c for c in ("project_id", "plot_id", "x", "y", "offset") if c not in table]
     if missing:
         raise InputError(f"the plots lack {', '.join(missing)}: give what read_plots returns")
-    plots = [plot_from(row, region) for _, row in table.iterrows()]
+    plots = [plot_from(row, grid) for _, row in table.iterrows()]
     for name, count in Counter((plot.project_id, plot.plot_id) for plot in plots).items():
         if count > 1:
             raise InputError(f"plot {name[1]} of project {name[0]} is there twice: drop one")
@@ -259,14 +247,3 @@ def _plots(table: pd.DataFrame, region: Region) -> list[Plot]:
     if unnamed:
         raise InputError(f"a plot at x {unnamed[0].x}, y {unnamed[0].y} has no id: give it one")
     return plots
-
-
-def _products(products: str | Sequence[str]) -> tuple[str, ...]:
-    asked = products.split(",") if isinstance(products, str) else products
-    unknown = [p for p in asked if p not in PRODUCTS]
-    if unknown or not asked:
-        raise InputError(
-            f"there is no product {', '.join(map(repr, unknown)) or 'to make'}"
-            f"{did_you_mean(''.join(unknown[:1]), PRODUCTS)}: choose from {', '.join(PRODUCTS)}"
-        )
-    return tuple(p for p in PRODUCTS if p in asked)

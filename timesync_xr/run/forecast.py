@@ -10,17 +10,17 @@ from typing import Final
 
 import pandas as pd
 
+from ..catalog.archive import Archive
 from ..catalog.kept import Search, TileItems, read_items_of
-from ..catalog.search import parse_datetime
+from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
-from ..cube.selection import ALL, Filters
-from ..grid import ChipGrid, ChipSize, Tile, get_region
+from ..cube.selection import Selection
+from ..grid import ChipGrid
 from ..landsat import BANDS
 from ..plots import read_plots
+from ..project.products import Products
+from ..project.project import Project, as_project
 from ..raster.tiff import FIRST_READ
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS
-from ..storage.places import open_folder
 from .schedule import Block, blocks_of
 
 FILL_SHARE: Final = 1 / 3
@@ -68,7 +68,9 @@ class Forecast:
     """What a run would take."""
 
     plots: pd.DataFrame
-    """A row per plot: project_id, plot_id, h, v, tiles, items, observations, filtered.
+    """A row per plot: project_id, plot_id, place, places, items, observations, filtered.
+
+    ``place`` is the plot's own, such as the tile 0304, and ``places`` the number of those searched.
 
     ``items`` are those of the observations to look at, and ``filtered`` counts the observations
     that metadata rule out, which are among ``observations``.
@@ -88,8 +90,8 @@ class Forecast:
     """
     blocks: float
     """Blocks of these rows."""
-    filters: Filters
-    """What is left out."""
+    select: Selection
+    """What is taken."""
 
     @property
     def observations(self) -> int:
@@ -123,15 +125,15 @@ class Forecast:
         return "\n".join([*self._counts(), *self._cost(workers, prices), *self._few()])
 
     def _counts(self) -> Iterator[str]:
-        spanning = (self.plots["tiles"] > 1).sum()
+        spanning = (self.plots["places"] > 1).sum()
         yield f"{len(self.plots)} plots, {spanning} of them on more than one tile"
         yield f"{self.tiles} tiles, {self.items} items, {self.refused} more that would be refused"
         fill = round(self.observations * FILL_SHARE)
         yield f"{self.observations} observations, some {fill} of them fill at the plot"
         if filtered := self.plots["filtered"].sum():
-            yield f"{filtered} more are filtered ({self.filters})"
-        elif str(self.filters):
-            yield f"none is filtered by metadata ({self.filters})"
+            yield f"{filtered} more are filtered ({self.select})"
+        elif str(self.select):
+            yield f"none is filtered by metadata ({self.select})"
 
     def _cost(self, workers: int, prices: Prices) -> Iterator[str]:
         hours = self.hours(workers)
@@ -168,77 +170,77 @@ class Forecast:
 
 def plan(
     plots: str | Path | pd.DataFrame,
+    archive: Archive | None = None,
+    select: Selection = Selection(),
+    products: Products = Products(),
     *,
-    source: str = "landsatlook",
-    region: str = "CU",
-    datetime: str | int | None = None,
-    chip_size: ChipSize = (255, 255),
-    filters: Filters = ALL,
-    out: str | Path | None = None,
-    out_access: Access = OUT_ACCESS,
+    project: Project | str | Path | None = None,
 ) -> Forecast:
     """Forecast what `timesync_xr.extract` would take with the same arguments; reads no pixel.
 
-    The items are searched once per tile. With ``out`` they are kept in that project, where a
-    later run finds them. Raises what `search_items` and `read_plots` raise.
+    The items are searched once per place. With ``project`` they are kept there, where a later run
+    finds them. Raises what `search_items` and `read_plots` raise.
     """
-    table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, region)
-    grid = get_region(region)
+    archive = archive or Archive()
+    table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
     points = zip(table["x"], table["y"], strict=True)
-    chips = [ChipGrid.around(grid, x, y, chip_size) for x, y in points]
+    chips = [ChipGrid.around(products.lattice, x, y, products.shape) for x, y in points]
     with TemporaryDirectory() as scratch:
-        folder = open_folder(scratch if out is None else out, out_access)
-        items = TileItems(folder, Search(source, region, parse_datetime(datetime)), refresh=False)
+        folder = as_project(scratch if project is None else project).folder
+        items = TileItems(folder, Search(archive, products.lattice, select.period), refresh=False)
         try:
-            items.begin(tile for chip in chips for tile in chip.tiles)
-            return _forecast(table, chips, items, filters)
+            items.begin(place for chip in chips for place in archive.what.places(chip))
+            return _forecast(table, chips, items, archive.what, select)
         finally:
             items.close()
 
 
 def _forecast(
-    table: pd.DataFrame, chips: list[ChipGrid], items: TileItems, filters: Filters
+    table: pd.DataFrame,
+    chips: list[ChipGrid],
+    items: TileItems,
+    source: Source,
+    select: Selection,
 ) -> Forecast:
-    known: dict[tuple[Tile, tuple[Tile, ...]], tuple[int, int, int]] = {}
-    for chip in chips:
-        key = chip.plot_tile, chip.tiles
+    known: dict[tuple[Place, ...], tuple[int, int, int]] = {}
+    places = [source.places(chip) for chip in chips]
+    for chip, key in zip(chips, places, strict=True):
         if key not in known:
-            plan = plan_observations(read_items_of(items.of(chip.tiles)), chip)
-            known[key] = _count(plan, filters)
-    counts = [known[chip.plot_tile, chip.tiles] for chip in chips]
+            planned = plan_observations(read_items_of(items.of(key)), chip, source)
+            known[key] = _count(planned, select)
+    counts = [known[key] for key in places]
     rows = table[["project_id", "plot_id"]].assign(
-        h=[chip.plot_tile[0] for chip in chips],
-        v=[chip.plot_tile[1] for chip in chips],
-        tiles=[len(chip.tiles) for chip in chips],
+        place=[key[0] for key in places],
+        places=[len(key) for key in places],
         items=[count[0] for count in counts],
         observations=[count[1] for count in counts],
         filtered=[count[2] for count in counts],
     )
-    tiles = sorted({tile for chip in chips for tile in chip.tiles})
+    searched = sorted({place for key in places for place in key})
     good = refused = wanted = 0
-    for tile in tiles:
-        found = read_items_of(items.of([tile]))
+    for place in searched:
+        found = read_items_of(items.of([place]))
         usable = found[found["refused"] == ""]
         good, refused = good + len(usable), refused + len(found) - len(usable)
-        wanted += int((filters.causes(usable) == "").sum())
-    touched = _touched(chips, rows["items"].tolist())
-    return Forecast(rows, len(tiles), good, refused, wanted * len(BANDS), *touched, filters)
+        wanted += int((select.causes(usable) == "").sum())
+    touched = _touched(chips, rows)
+    return Forecast(rows, len(searched), good, refused, wanted * len(BANDS), *touched, select)
 
 
-def _count(plan: Plan, filters: Filters) -> tuple[int, int, int]:
+def _count(planned: Plan, select: Selection) -> tuple[int, int, int]:
     """Items to look at, observations, and how many of these metadata rule out."""
-    ruled_out = filters.causes(plan.observations) != ""
-    items = (~ruled_out)[plan.records["observation"].to_numpy()].sum()
+    ruled_out = select.causes(planned.observations) != ""
+    items = (~ruled_out)[planned.records["observation"].to_numpy()].sum()
     return int(items), len(ruled_out), int(ruled_out.sum())
 
 
-def _touched(chips: list[ChipGrid], items: list[int]) -> tuple[float, float]:
+def _touched(chips: list[ChipGrid], plots: pd.DataFrame) -> tuple[float, float]:
     """Rows of blocks, and blocks, to read of a band for all items of all chips, each once."""
     known: set[Block] = set()
     rows = blocks = 0.0
-    for chip, count in zip(chips, items, strict=True):
+    for chip, count, places in zip(chips, plots["items"], plots["places"], strict=True):
         new = set(blocks_of(chip)) - known
         known |= new
-        rows += count / len(chip.tiles) * len({(h, v, row) for h, v, _, row in new})
-        blocks += count / len(chip.tiles) * len(new)
+        rows += count / places * len({(h, v, row) for h, v, _, row in new})
+        blocks += count / places * len(new)
     return rows, blocks

@@ -2,86 +2,83 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube.selection import ALL
 from ..errors import InputError
 from ..landsat import COMPOSITES, Composite
 from ..plots import Plot
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
 from ..project.ledger import COLUMNS, COMPLETE, Ledger
-from ..project.log import REFUSED, SUPERSEDED, WRITTEN, read_kept_account, write_account
-from ..project.project import Contents, has_product, open_contents
+from ..project.log import LEFT_OUT, WRITTEN, read_log, write_log
+from ..project.products import Products, read_formats
+from ..project.project import Project, Settings, as_project, keep_settings
+from ..project.rows import has_product
 from ..spectral.styles import Stretch, Styles, with_percentiles
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS, Folder
-from ..storage.places import open_folder
-from .plot import Request, write_chips
+from ..storage.folder import Folder
+from .chips import write_chips
 from .progress import show_progress
 
 _LOG = logging.getLogger(__name__)
 
-PRODUCTS = ("png", "csv")
+FORMATS: Final = ("png", "csv")
 """What can be made of cubes."""
 
 
 def render(
-    project: str | Path,
-    out: str | Path,
+    project: Project | str | Path,
+    out: Project | str | Path,
     *,
-    products: Sequence[str] = PRODUCTS,
+    formats: str | Iterable[str] = FORMATS,
     composites: Sequence[str] = tuple(COMPOSITES),
     stretch: str = "fixed",
     styles: Styles | None = None,
     progress: bool = True,
-    access: Access = OUT_ACCESS,
-    out_access: Access = OUT_ACCESS,
 ) -> pd.DataFrame:
     """Make a project of the cubes of another; return its ledger's rows of the plots made now.
 
     With the usual composites and the stretch ``fixed`` its files are those that `extract` makes.
-    ``composites`` and ``stretch`` are names in ``styles``. ``access`` is how ``project`` is
-    reached where it is an address in a bucket, ``out_access`` the same of ``out``. Plots that are
-    there already and did not change are skipped.
+    ``formats`` are png, csv or both; ``composites`` and ``stretch`` are names in ``styles``. Plots
+    that are there already and did not change are skipped.
 
     Raises `InputError` where there is no cube, or a name is unknown, and `ProjectError` where
     ``out`` was drawn in another way, or is in use.
     """
     styles = styles or Styles()
     drawn = _Style(tuple(styles.composite(name) for name in composites), styles.stretch(stretch))
-    if unknown := set(products) - set(PRODUCTS):
-        raise InputError(f"cubes do not give {', '.join(sorted(unknown))}: choose png, csv or both")
-    contents = open_contents(project, access)
-    source, target = contents.folder, open_folder(out, out_access)
-    if os.path.realpath(source.root) == os.path.realpath(target.root):
-        raise InputError(f"{out} is the project whose cubes are drawn: give another --out folder")
-    todo = _plots_with_cubes(contents)
+    formats = read_formats(formats, FORMATS)
+    project, target = as_project(project), as_project(out)
+    source = project.folder
+    if os.path.realpath(source.root) == os.path.realpath(target.folder.root):
+        raise InputError(
+            f"{target.place} is the project whose cubes are drawn: give another --out folder"
+        )
+    made_with, todo = project.settings, _plots_with_cubes(project)
     drawn = drawn.of_project(source, [plot for plot, _ in todo])
     rows: list[dict[str, Any]] = []
-    with target.lock():
-        target.clear_temporary()
-        ledger = Ledger(target)
-        settings = {"region": contents.region, "chip_size": list(contents.chip_size)}
-        ledger.check_settings(settings | drawn.settings())
+    with target.folder.lock():
+        target.folder.clear_temporary()
+        ledger = Ledger(target.folder)
+        keep_settings(target.folder, drawn.settings(made_with))
         with show_progress(len(todo), 0, progress) as bar:
             for plot, of_cube in todo:
                 old = ledger.row(plot)
-                made = {*products, *(old["products"].split(",") if old else ())}
-                row = of_cube | {"products": ",".join(p for p in PRODUCTS if p in made)}
+                made = {*formats, *(old["products"].split(",") if old else ())}
+                row = of_cube | {"products": ",".join(f for f in FORMATS if f in made)}
                 if row != old:
-                    request = _request(contents, row, drawn)
-                    bar.advance(_render_plot(plot, source, target, request, drawn))
+                    products = Products(
+                        row["products"], made_with.grid, made_with.chip_size, drawn.composites
+                    )
+                    bar.advance(_render_plot(plot, source, target.folder, products, drawn))
                     ledger.record(plot, row)
                     _LOG.info("made project %s, plot %s", plot.project_id, plot.plot_id)
                     rows.append(row)
@@ -114,59 +111,50 @@ class _Style:
         found = (with_percentiles(c, cubes(), percentiles) for c in self.composites)
         return replace(self, composites=tuple(found))
 
-    def settings(self) -> dict[str, Any]:
-        """What the ledger keeps, so that no project is drawn in two ways."""
-        stretch = asdict(self.stretch) if self.stretch.percentiles else None
-        composites = {c.name: [c.channels, c.limits] for c in self.composites}
-        kept: dict[str, Any] = json.loads(json.dumps([composites, stretch]))
-        return dict(zip(("composites", "stretch"), kept, strict=True))
+    def settings(self, of_cubes: Settings) -> Settings:
+        """What the project keeps, so that none is drawn in two ways."""
+        over = self.stretch.over if self.stretch.percentiles else ""
+        return replace(of_cubes, composites=self.composites, stretch=over, rendered=True)
 
 
-def _plots_with_cubes(contents: Contents) -> list[tuple[Plot, dict[str, Any]]]:
+def _plots_with_cubes(project: Project) -> list[tuple[Plot, dict[str, Any]]]:
     """Plots whose cube is complete, with their rows of the ledger."""
+    plots = project.plots
     found = [
         (
             Plot(row["project_id"], row["plot_id"], row["x"], row["y"]),
             {str(k): v for k, v in row.items()},
         )
-        for row in contents.plots[has_product(contents.plots, "zarr")].to_dict("records")
+        for row in plots[has_product(plots, "zarr")].to_dict("records")
         if row["status"] == COMPLETE
     ]
     if not found:
         raise InputError(
-            f"{contents.folder.root} has no complete cube: make them by extract with "
-            "--products zarr"
+            f"{project.place} has no complete cube: make them by extract with --products zarr"
         )
     return found
 
 
-def _request(contents: Contents, row: dict[str, Any], drawn: _Style) -> Request:
-    """What is to be made of a plot."""
-    products = tuple(row["products"].split(","))
-    return Request(contents.region, contents.chip_size, products, Access(), ALL,
-                   composites=drawn.composites)  # fmt: skip
-
-
 def _render_plot(
-    plot: Plot, source: Folder, target: Folder, request: Request, drawn: _Style
+    plot: Plot, source: Folder, target: Folder, products: Products, drawn: _Style
 ) -> int:
-    """Make the files of a plot and keep its account; return the number of observations."""
-    account = read_kept_account(source, plot.project_id, plot.plot_id)
-    _remove_others(account, plot, target, request)
+    """Make the files of a plot and keep its log; return the number of observations."""
+    log = read_log(source, plot.project_id, plot.plot_id)
+    _remove_others(log, plot, target, products)
     with whole_cube(source, plot) as cube:
-        request = replace(request, composites=drawn.of_plot(cube).composites)
+        products = replace(products, composites=drawn.of_plot(cube).composites)
         for part in _parts(cube):
-            write_chips(part, plot, request, target)
-    write_account(target, plot.project_id, plot.plot_id, account)
-    return int((~account["outcome"].isin([REFUSED, SUPERSEDED])).sum())
+            write_chips(part, plot, products, target)
+    write_log(target, plot, log)
+    return int((~log["outcome"].isin(LEFT_OUT)).sum())
 
 
-def _remove_others(account: pd.DataFrame, plot: Plot, target: Folder, request: Request) -> None:
+def _remove_others(log: pd.DataFrame, plot: Plot, target: Folder, products: Products) -> None:
     """Remove the files of days that were written before and are no longer."""
-    before = read_kept_account(target, plot.project_id, plot.plot_id)
+    before = read_log(target, plot.project_id, plot.plot_id)
     days = set(before.loc[before["outcome"] == WRITTEN, "day"])
-    for day in sorted(days - set(account.loc[account["outcome"] == WRITTEN, "day"])):
-        for path in request.paths(plot, day):
+    for day in sorted(days - set(log.loc[log["outcome"] == WRITTEN, "day"])):
+        for path in products.paths(plot, day):
             target.remove(path)
 
 

@@ -1,21 +1,18 @@
-"""In which order the plots of a long list are done, and by which worker.
+"""In which order the plots of a list are done, by which worker, and which of them share blocks.
 
 Plots of one tile read the same headers, so they are done one after the other by one worker, and
 those that lie near each other, which may need the same blocks, are close in time. But interpreters
 begin with the first plots while the last are not made yet, so that plots move only within a
 stretch of the list.
-
-
-Which plots of a list lie so close that their chips need the same blocks of an asset.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
-from ..grid import ChipGrid, Tile
+from ..grid import ChipGrid
 from ..landsat import TILE_SIZE
 from ..plots import Plot
 
@@ -33,7 +30,7 @@ class PlotQueue:
     ``tile_of`` tells the tile that holds a plot.
     """
 
-    def __init__(self, plots: Sequence[Plot], tile_of: Callable[[Plot], Tile]) -> None:
+    def __init__(self, plots: Sequence[Plot], tile_of: Callable[[Plot], Hashable]) -> None:
         self._runs = list(_runs(plots, tile_of))
         self._run_of: dict[str, deque[Plot]] = {}
         self._left = len(plots)
@@ -66,10 +63,10 @@ class PlotQueue:
         return next(free, None) or max(self._runs, key=len, default=deque())
 
 
-def _runs(plots: Sequence[Plot], tile_of: Callable[[Plot], Tile]) -> Iterator[deque[Plot]]:
+def _runs(plots: Sequence[Plot], tile_of: Callable[[Plot], Hashable]) -> Iterator[deque[Plot]]:
     """Plots of a stretch and a tile, the tiles as they first come in the list."""
     for start in range(0, len(plots), STRETCH):
-        runs: dict[Tile, list[Plot]] = {}
+        runs: dict[Hashable, list[Plot]] = {}
         for plot in plots[start : start + STRETCH]:
             runs.setdefault(tile_of(plot), []).append(plot)
         yield from (deque(sorted(run, key=_place)) for run in runs.values())

@@ -14,7 +14,7 @@ OFF_CENTRE = 1.0
 """Metres that a plot may lie off its pixel's centre before the summary says so."""
 
 _SHOWN = 5
-"""How many of a kind are named; the ledger and the accounts name all."""
+"""How many of a kind are named; the ledger and the logs name all."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..grid import Tile, get_region
+from ..grid import REGIONS, Tile
 from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
 from .cog import BLOCK, write_cog
 from .items import make_item
@@ -21,7 +21,7 @@ from .passes import passes
 from .scene import BEFORE, make_valley
 from .sky import Pass, observe
 
-REGION: Final = get_region("CU")
+REGION: Final = REGIONS["CU"]
 """Grid of the sample."""
 CORNER: Final = (20, 6)
 """Tile (h, v) south-east of the corner around which the valley lies (in Wisconsin)."""

@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -33,7 +33,7 @@ Mirrors = str | Sequence[str | tuple[str, str]]
 """``"OLD=NEW"`` texts or (OLD, NEW) pairs: what starts with OLD is read from NEW instead."""
 
 
-def retry_seconds() -> float:
+def _retry_seconds() -> float:
     """Seconds for which a request that fails for a passing reason is repeated."""
     text = os.environ.get(RETRY_SECONDS, "120")
     if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
@@ -42,33 +42,48 @@ def retry_seconds() -> float:
 
 
 @dataclass(frozen=True)
-class Access:
-    """How assets are reached: mirrors, the folder of the items, options of S3, retries.
+class S3:
+    """How a service is reached: the options of S3, and the patience with S3 and HTTP alike.
 
     Plain values that pickle; it holds no secret. Credentials are looked up where they are needed.
     """
+
+    profile: str | None = None
+    """Profile of the AWS configuration files that holds the credentials; needs boto3."""
+    endpoint: str | None = None
+    """Address of an S3 service other than AWS."""
+    aws_region: str = "us-west-2"
+    """AWS region of the bucket."""
+    unsigned: bool = False
+    """Read public buckets without credentials."""
+    requester_pays: bool | None = None
+    """Agree to pay for requests and traffic. None: where the archive's source demands it, and for
+    nothing else."""
+    max_retries: int = 8
+    """Tries after the first one of a request that fails for a passing reason."""
+    retry_seconds: float | None = None
+    """No further try is made this long after the first one. None: what the environment variable
+    `RETRY_SECONDS` says, else 120."""
+    timeout_seconds: float = 30.0
+    """A request that takes longer than this, or is silent for half of it, counts as failed."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds after the first try in which others are made."""
+        return _retry_seconds() if self.retry_seconds is None else self.retry_seconds
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the assets of an archive are reached: mirrors, the folder of the items, and services."""
 
     mirrors: tuple[tuple[str, str], ...] = ()
     """Pairs (OLD, NEW): an address that starts with OLD is read from NEW instead. NEW is a folder,
     or an ``s3://``, ``https://`` or ``http://`` address. The longest OLD that fits wins."""
     folder: str | None = None
     """Folder of the items file: relative addresses start here, and files below it may be read."""
-    profile: str | None = None
-    """Profile of the AWS configuration files that holds the credentials; needs boto3."""
-    region: str = "us-west-2"
-    """AWS region of the bucket."""
-    endpoint: str | None = None
-    """Address of an S3 service other than AWS."""
-    requester_pays: bool = True
-    """Agree to pay for requests and traffic, as the bucket of USGS demands."""
-    unsigned: bool = False
-    """Read public buckets without credentials."""
-    max_retries: int = 8
-    """Tries after the first one of a request that fails for a passing reason."""
-    retry_seconds: float = field(default_factory=retry_seconds)
-    """No further try is made this long after the first one."""
-    timeout_seconds: float = 30.0
-    """A request that takes longer than this, or is silent for half of it, counts as failed."""
+    s3: S3 = field(default_factory=S3)
+    """How services are reached."""
     keep_blocks: bool = False
     """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
 
@@ -167,18 +182,12 @@ class Access:
         return real
 
 
-def access_for(source: object, mirror: Mirrors = (), access: Access | None = None) -> Access:
-    """The access for items of a source, with the options of ``access`` for S3 and retries.
+def read_mirrors(mirror: Mirrors) -> tuple[tuple[str, str], ...]:
+    """Mirrors as (OLD, NEW) pairs, folders as absolute paths.
 
-    ``source`` is what `search_items` takes, or any other object; if it names a file of this
-    machine, files below its folder may be read. Raises `InputError` for a mirror of a wrong form.
+    `InputError` for a mirror of a wrong form, or whose folder does not exist.
     """
-    texts = [mirror] if isinstance(mirror, str) else mirror
-    folder = None
-    if isinstance(source, str | os.PathLike) and os.path.isfile(source):
-        folder = os.path.dirname(os.path.abspath(source))
-    mirrors = tuple(_mirror_pair(text) for text in texts)
-    return replace(access or Access(), mirrors=mirrors, folder=folder)
+    return tuple(_mirror_pair(text) for text in ([mirror] if isinstance(mirror, str) else mirror))
 
 
 def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:

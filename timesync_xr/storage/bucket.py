@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import InputError, MissingAssetError, ReadError
-from .access import Access, clean
+from .access import S3, Access, clean
 from .folder import Folder, inner_parts
 from .objects import request
 
@@ -188,16 +188,16 @@ class RemoteFolder(Folder):
     plots, so that the error is an `AccessError`. Every method is safe for threads.
     """
 
-    def __init__(self, root: str, access: Access) -> None:
+    def __init__(self, root: str, s3: S3) -> None:
         super().__init__(root.rstrip("/"))
-        self.access = access
+        self.s3 = s3
         self.lost = False
         """Whether the lock was lost to another run, after which nothing more is written."""
         if not self.root.partition("://")[2]:
             raise InputError(f"{root} names no bucket: give s3://bucket/prefix")
 
     def __reduce__(self) -> tuple[type[Folder], tuple[object, ...]]:
-        return RemoteFolder, (self.root, self.access)
+        return RemoteFolder, (self.root, self.s3)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -348,7 +348,7 @@ class RemoteFolder(Folder):
     def _request(self, call: Callable[[ObjectStore, str], T], path: str) -> T:
         address = f"{self.root}/{'/'.join(inner_parts(path))}"
         try:
-            return request(call, address, self.access)
+            return request(call, address, Access(s3=self.s3))
         except MissingAssetError:
             raise FileNotFoundError(clean(address)) from None
         except ReadError as error:

@@ -1,10 +1,7 @@
-"""The project folder: where files are put in place whole or not at all.
+"""A project folder on disk: where files are put in place whole or not at all.
 
-Paths are relative to the folder, with ``/`` between their parts. `open_folder` opens one on disk
-or, as `timesync_xr.remote.RemoteFolder`, in a bucket.
-
-
-Large files beside a project: written piece by piece, put in place whole or not at all.
+Paths are relative to the folder, with ``/`` between their parts. `timesync_xr.storage.bucket` has
+the same for a bucket, `timesync_xr.storage.places` opens either.
 """
 
 from __future__ import annotations
@@ -14,15 +11,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ..errors import AccessError, InputError, ProjectError
-from .access import Access
-
-if TYPE_CHECKING:
-    pass
-
 
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
@@ -33,9 +24,6 @@ _OWNED = "owned"
 
 LOCK = "ledger/lock"
 """The file that a run holds while it writes."""
-
-OUT_ACCESS = Access(requester_pays=False)
-"""How a project folder is reached if nothing else is said."""
 
 
 class Folder:

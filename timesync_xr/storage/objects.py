@@ -182,9 +182,9 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     another `ReadError`, or `AccessError` where the service gives nothing else either.
     """
     health = _health(address, access)
-    end = time.monotonic() + access.retry_seconds
-    for attempt in range(access.max_retries + 1):
-        last = attempt == access.max_retries or time.monotonic() > end
+    end = time.monotonic() + access.s3.patience
+    for attempt in range(access.s3.max_retries + 1):
+        last = attempt == access.s3.max_retries or time.monotonic() > end
         try:
             if _LOG.isEnabledFor(logging.DEBUG):
                 _LOG.debug("asking for %s", clean(address))
@@ -271,7 +271,8 @@ def _works(health: _Health, access: Access) -> bool:
 
     if not health.good:
         return False
-    hasty = replace(access, max_retries=1, timeout_seconds=min(5.0, access.timeout_seconds))
+    timeout = min(5.0, access.s3.timeout_seconds)
+    hasty = replace(access, s3=replace(access.s3, max_retries=1, timeout_seconds=timeout))
     store, path = open_store(health.good, hasty)
     try:
         get_range(store, path, start=0, end=1)
@@ -313,7 +314,7 @@ def _store(service: str, access: Access) -> ObjectStore:
     scheme, _, host = service.partition("://")
     if scheme == "s3":
         options = _s3_options(access)
-        client = _client_options(access, access.endpoint or "")
+        client = _client_options(access, access.s3.endpoint or "")
         return S3Store(host, client_options=client, retry_config=_retry_config(access), **options)
     client = _client_options(access, service)
     if scheme in ("http", "https"):
@@ -322,29 +323,32 @@ def _store(service: str, access: Access) -> ObjectStore:
 
 
 def _s3_options(access: Access) -> dict[str, Any]:
-    options: dict[str, Any] = {"region": access.region, "request_payer": access.requester_pays}
-    if access.endpoint:
-        options["endpoint"] = access.endpoint
-    if access.unsigned:
+    options: dict[str, Any] = {
+        "region": access.s3.aws_region,
+        "request_payer": bool(access.s3.requester_pays),
+    }
+    if access.s3.endpoint:
+        options["endpoint"] = access.s3.endpoint
+    if access.s3.unsigned:
         options["skip_signature"] = True
     elif _wants_profile(access):
-        options["credential_provider"] = _profile_credentials(access.profile)
+        options["credential_provider"] = _profile_credentials(access.s3.profile)
     return options
 
 
 def _client_options(access: Access, url: str) -> ClientConfig:
     return {
         "allow_http": scheme_of(url) == "http",
-        "timeout": timedelta(seconds=access.timeout_seconds),
-        "read_timeout": timedelta(seconds=access.timeout_seconds / 2),
+        "timeout": timedelta(seconds=access.s3.timeout_seconds),
+        "read_timeout": timedelta(seconds=access.s3.timeout_seconds / 2),
     }
 
 
 def _retry_config(access: Access) -> RetryConfig:
     """Waits of 0.1 s, doubled each time up to 15 s, with jitter."""
     return {
-        "max_retries": access.max_retries,
-        "retry_timeout": timedelta(seconds=access.retry_seconds),
+        "max_retries": access.s3.max_retries,
+        "retry_timeout": timedelta(seconds=access.s3.patience),
         "backoff": {
             "init_backoff": timedelta(seconds=0.1),
             "max_backoff": timedelta(seconds=15),
@@ -355,7 +359,7 @@ def _retry_config(access: Access) -> RetryConfig:
 
 def _wants_profile(access: Access) -> bool:
     """Whether to look into the AWS configuration files, which obstore itself does not read."""
-    if access.profile or os.environ.get("AWS_PROFILE"):
+    if access.s3.profile or os.environ.get("AWS_PROFILE"):
         return True
     file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
     return "AWS_ACCESS_KEY_ID" not in os.environ and os.path.exists(os.path.expanduser(file))

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AccessError, InputError, ReadError
-from .access import Access, scheme_of
+from .access import S3, Access, scheme_of
 
 if TYPE_CHECKING:
     from obstore import Attributes
 
 from .bucket import RemoteFolder
-from .folder import OUT_ACCESS, Folder
+from .folder import Folder
 
 
-def open_folder(out: str | Path, access: Access = OUT_ACCESS) -> Folder:
+def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
     """The project folder at a path, or at an address like ``s3://bucket/prefix``.
 
-    ``access`` holds the profile, the endpoint and the region of a bucket. Nothing is requested.
+    ``s3`` holds the profile, the endpoint and the region of a bucket. Nothing is requested.
     ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
     other scheme.
     """
@@ -35,21 +35,21 @@ def open_folder(out: str | Path, access: Access = OUT_ACCESS) -> Folder:
         raise InputError(
             f"a project can't be kept at {scheme}://: give a folder or s3://bucket/..."
         )
-    return RemoteFolder(scheme + str(out)[len(scheme) :], access)
+    return RemoteFolder(scheme + str(out)[len(scheme) :], s3)
 
 
 @contextmanager
-def workplace(out: str | Path, access: Access = OUT_ACCESS) -> Iterator[Path]:
+def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
     """An empty folder on disk; what lies in it when the block ends well moves to ``out``.
 
-    ``out`` is a folder on disk, or the address of one in a bucket that is reached by ``access``; it
+    ``out`` is a folder on disk, or the address of one in a bucket that is reached by ``s3``; it
     is made where it is not there. Files keep their names and places; those that ``out`` holds
     already are replaced one by one. When the block fails nothing moves.
     """
     if scheme_of(str(out)):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
-            _upload(Path(folder), str(out).rstrip("/"), access)
+            _upload(Path(folder), str(out).rstrip("/"), s3)
         return
     target = Path(out)
     work = target
@@ -71,7 +71,7 @@ def workplace(out: str | Path, access: Access = OUT_ACCESS) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _upload(work: Path, out: str, access: Access) -> None:
+def _upload(work: Path, out: str, s3: S3) -> None:
     """Put files into a bucket, large ones in parts; each is there whole or not at all."""
     from obstore import put
 
@@ -81,7 +81,9 @@ def _upload(work: Path, out: str, access: Access) -> None:
         address = f"{out}/{path.relative_to(work).as_posix()}"
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         attributes: Attributes = {"Content-Type": kind}  # browsers show pages only by their type
-        request(lambda store, key: put(store, key, path, attributes=attributes), address, access)
+        request(
+            lambda store, key: put(store, key, path, attributes=attributes), address, Access(s3=s3)
+        )
 
     for path in _files(work):
         try:
@@ -99,7 +101,7 @@ def beside(project: str | Path, name: str) -> str:
     return f"{str(project).rstrip('/')}/{name}"
 
 
-def names_in(place: str | Path, access: Access = OUT_ACCESS) -> set[str]:
+def names_in(place: str | Path, s3: S3 = S3()) -> set[str]:
     """Names of what lies directly in a folder on disk, or below a prefix of a bucket."""
     if not scheme_of(str(place)):
         path = Path(place).absolute()
@@ -107,4 +109,4 @@ def names_in(place: str | Path, access: Access = OUT_ACCESS) -> set[str]:
     parent, _, name = str(place).rstrip("/").rpartition("/")
     if parent.endswith(":/"):
         raise InputError(f"{place} is a whole bucket: keep the project below a prefix of it")
-    return open_folder(parent, access).names(name)
+    return open_folder(parent, s3).names(name)

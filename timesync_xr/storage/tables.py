@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import InputError
-from .access import Access
-from .folder import OUT_ACCESS
+from .access import S3
 from .places import workplace
 
 Append = Callable[[pd.DataFrame], None]
@@ -24,9 +24,7 @@ def check_table_name(out: str | Path) -> None:
 
 
 @contextmanager
-def table_file(
-    out: str | Path, like: pd.DataFrame, access: Access = OUT_ACCESS
-) -> Iterator[Append]:
+def table_file(out: str | Path, like: pd.DataFrame, s3: S3 = S3()) -> Iterator[Append]:
     """Write a table piece by piece; it is at ``out`` when the block ends well.
 
     ``out`` is a file on disk or an address in a bucket; its ending says which format. ``like`` is a
@@ -34,10 +32,32 @@ def table_file(
     """
     check_table_name(out)
     folder, _, name = str(out).rpartition("/")
-    with workplace(folder or ".", access) as work:
+    with workplace(folder or ".", s3) as work:
         write = _csv if name.endswith(".csv") else _parquet
         with write(work / name, like.iloc[:0]) as append:
             yield append
+
+
+def write_tables(
+    out: str | Path | None, empty: pd.DataFrame, tables: Iterable[pd.DataFrame], s3: S3 = S3()
+) -> int:
+    """Write tables one below the other; return the number of rows.
+
+    ``out`` as in `table_file`, or None for CSV on standard output. ``empty`` has the columns and
+    types of all. Memory does not grow with the number of tables.
+    """
+    rows = 0
+    with _printed(empty) if out is None else table_file(out, empty, s3) as append:
+        for table in tables:
+            append(table)
+            rows += len(table)
+    return rows
+
+
+@contextmanager
+def _printed(empty: pd.DataFrame) -> Iterator[Append]:
+    empty.to_csv(sys.stdout, index=False, lineterminator="\n")
+    yield lambda table: table.to_csv(sys.stdout, index=False, header=False, lineterminator="\n")
 
 
 @contextmanager

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..errors import InputError
-from ..landsat import COMPOSITES
-from ..project.files import chip_path
-from ..project.project import open_contents
-from ..project.tables import Plots, annual_of_project
+from ..project.files import SHEETS, chip_path
+from ..project.project import Plots, Project, as_project
 from ..run.progress import show_progress
 from ..spectral.annual import TARGET_DAY
-from ..spectral.composites import get_composite
-from ..storage.access import Access
-from ..storage.folder import OUT_ACCESS, Folder
+from ..spelling import did_you_mean
+from ..storage.folder import Folder
 from ..storage.places import beside, workplace
 
 if TYPE_CHECKING:
@@ -62,83 +59,95 @@ class Sheets:
 
 
 def contact_sheet(
-    project: str | Path,
+    project: Project | str | Path,
     project_id: str,
     plot_id: str,
     *,
-    composites: Sequence[str] = tuple(COMPOSITES),
+    composites: Sequence[str] | None = None,
     size: int = 96,
     columns: int = _COLUMNS,
     target_day: int = TARGET_DAY,
-    access: Access = OUT_ACCESS,
 ) -> Image:
     """One picture of a plot: its annual choices by year, labelled, a composite below the other.
 
-    ``size`` is the edge of a chip in the picture in pixels, ``columns`` the number of years in a
+    ``composites`` are names of those that the project has; all of them by default. ``size`` is the
+    edge of a chip in the picture in pixels, ``columns`` the number of years in a
     row, ``target_day`` that of `annual`. Years without a choice or a chip are grey. Returns an RGB
     image of Pillow, which notebooks show. `InputError` for a plot that the project lacks, or an
     unknown composite.
     """
     table = pd.DataFrame({"project_id": [project_id], "plot_id": [plot_id]})
-    for plot in _plots(project, table, composites, size, target_day, access):
+    project = as_project(project)
+    for plot in _plots(project, table, composites, size, target_day):
         return plot.sheet(columns)
     raise InputError(
-        f"{project} has no observation of plot {plot_id} of project {project_id}: see its ledger "
-        "for the plots that it holds"
+        f"{project.place} has no observation of plot {plot_id} of project {project_id}: see its "
+        "ledger for the plots that it holds"
     )
 
 
 def write_sheets(
-    project: str | Path,
+    project: Project | str | Path,
     out: str | Path = "",
     *,
     plots: Plots = None,
     form: str = "sheet",
-    composites: Sequence[str] = tuple(COMPOSITES),
+    composites: Sequence[str] | None = None,
     size: int = 96,
     target_day: int = TARGET_DAY,
     progress: bool = False,
-    access: Access = OUT_ACCESS,
 ) -> Sheets:
     """Write a picture of every plot (or of those of a list) into a folder, PROJECT/sheets if empty.
 
-    ``form`` is one of `FORMS`, ``target_day`` that of `annual`; ``progress`` is shown on standard
+    ``form`` is one of `FORMS`, ``composites`` names of those that the project has (all of them by
+    default), ``target_day`` that of `annual`; ``progress`` is shown on standard
     error. The files are ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an
     unknown form or composite.
     """
     if form not in FORMS:
         raise InputError(f"there is no form {form!r}: choose one of {', '.join(FORMS)}")
-    place = str(out) or beside(project, "sheets")
+    project = as_project(project)
+    place = str(out) or beside(project.place, SHEETS)
     files = []
-    shown = list(_plots(project, plots, composites, size, target_day, access))
-    with workplace(place, access) as work, show_progress(len(shown), 0, progress) as bar:
+    shown = list(_plots(project, plots, composites, size, target_day))
+    with workplace(place, project.s3) as work, show_progress(len(shown), 0, progress) as bar:
         for plot in shown:
             name = f"prj_{plot.project_id}_plot_{plot.plot_id}.{FORMS[form]}"
             plot.save(work / name, form)
             files.append(name)
             bar.advance(len(plot.years))
             bar.plot_done(complete=True)
-    return Sheets(place, files, open_contents(project, access).unfinished)
+    return Sheets(place, files, project.unfinished)
 
 
 def _plots(
-    project: str | Path,
+    project: Project,
     plots: Plots,
-    composites: Sequence[str],
+    composites: Sequence[str] | None,
     size: int,
     target_day: int,
-    access: Access,
 ) -> Iterator[_Plot]:
-    names = tuple(get_composite(name).name for name in composites)
+    names = _composites(project, composites)
     if not 16 <= size <= 1024:
         raise InputError(f"chips of {size} pixels can't be shown: choose 16 to 1024")
-    contents = open_contents(project, access)
-    years = annual_of_project(project, plots, target_day=target_day, access=access)
-    width, height = contents.chip_size
+    years = project.annual(plots, target_day=target_day)
+    width, height = project.settings.chip_size
     shape = size, max(1, round(size * height / width))
     for key, rows in years.groupby(["project_id", "plot_id"], sort=False):
         project_id, plot_id = (str(part) for part in key)
-        yield _Plot(contents.folder, project_id, plot_id, rows, names, shape)
+        yield _Plot(project.folder, project_id, plot_id, rows, names, shape)
+
+
+def _composites(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Composites to show; `InputError` for one that the project does not have."""
+    known = tuple(composite.name for composite in project.settings.composites)
+    for name in names or ():
+        if name not in known:
+            raise InputError(
+                f"there is no composite {name!r}{did_you_mean(name, known)}: "
+                f"choose one of {', '.join(known)}"
+            )
+    return tuple(names or known)
 
 
 @dataclass(frozen=True)

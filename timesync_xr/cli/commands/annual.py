@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...storage.access import Access
+from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import (
+    out_s3_options,
+    plots_option,
+    table_option,
+    target_day_option,
+    tell_what_is_missing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,18 +40,8 @@ _SHOWN = 10
     show_default=True,
     help="What comes first: qa of the contract, or the class that TimeSync v4 grades by.",
 )
-@click.option(
-    "--out",
-    type=click.Path(),
-    metavar="FILE",
-    help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
-)
-@click.option(
-    "--plots",
-    metavar="PLOTS.csv",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A plot list: take its plots only. Default: all plots of the project.",
-)
+@table_option
+@plots_option
 @out_s3_options
 def annual(
     project: str,
@@ -54,7 +50,7 @@ def annual(
     rule: str,
     out: str | None,
     plots: Path | None,
-    out_access: Access,
+    out_s3: S3,
 ) -> None:
     """List the observation of every plot and year in PROJECT that the TimeSync server chooses.
 
@@ -71,23 +67,20 @@ def annual(
       timesync-xr annual project --target-day 200 --rule graded --out annual.parquet
       timesync-xr annual project --overrides chosen.csv --out annual.csv
     """
-    from ...project.project import open_contents
-    from ...project.tables import annual_of_project
+    from ...project.project import Project
     from ...spectral.annual import read_overrides
     from ...storage.tables import check_table_name, table_file
-    from ..options import tell_what_is_missing
 
     if out is not None:
         check_table_name(out)
     preferred = None if overrides is None else read_overrides(overrides)
-    tell_what_is_missing(open_contents(project, out_access), plots)
-    chosen = annual_of_project(
-        project, plots, target_day=target_day, overrides=preferred, rule=rule, access=out_access
-    )
+    made = Project(project, out_s3)
+    tell_what_is_missing(made, plots)
+    chosen = made.annual(plots, target_day=target_day, overrides=preferred, rule=rule)
     if out is None:
         chosen.to_csv(sys.stdout, index=False, lineterminator="\n")
     else:
-        with table_file(out, chosen, out_access) as append:
+        with table_file(out, chosen, out_s3) as append:
             append(chosen)
     if not is_quiet():
         _tell_years(chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ...storage.access import Access
+from ...storage.access import S3
 from ..main import is_quiet
 from ..options import out_s3_options, target_day_option
 
@@ -20,7 +20,7 @@ from ..options import out_s3_options, target_day_option
 )
 @target_day_option
 @out_s3_options
-def browse(project: str, out: str, target_day: int, out_access: Access) -> None:
+def browse(project: str, out: str, target_day: int, out_s3: S3) -> None:
     """Make pages to look at PROJECT: a list and a map of its plots, chips and trajectories.
 
     The pages open by double-click and from any web server or bucket, and load nothing from
@@ -34,11 +34,11 @@ def browse(project: str, out: str, target_day: int, out_access: Access) -> None:
       timesync-xr browse project --out /var/www/project
       timesync-xr browse project --target-day 200
     """
+    from ...project.project import Project
     from ...view.site import browse as make_site
 
-    site = make_site(
-        project, out, target_day=target_day, access=out_access, progress=not is_quiet()
-    )
+    made = Project(project, out_s3)
+    site = make_site(made, out, target_day=target_day, progress=not is_quiet())
     for line in site.unfinished:
         click.echo(line, err=True)
     if not is_quiet():

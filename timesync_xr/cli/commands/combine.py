@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import out_s3_options
 
@@ -28,7 +29,7 @@ _SHOWN = 10
     help="Folder of the files. Default: PROJECT/combined.",
 )
 @out_s3_options
-def combine(project: str, **options: Any) -> None:
+def combine(project: str, out_s3: S3, **options: Any) -> None:
     """Put the values of all observations of PROJECT into the files that the server loads.
 
     These are {year}_prj_{id}_region_spectrals.csv, without a header, sorted by plot and day of the
@@ -46,9 +47,9 @@ def combine(project: str, **options: Any) -> None:
       timesync-xr combine s3://bucket/project --out combined --out-profile lab
     """
     from ...export.server import combine as run
+    from ...project.project import Project
 
-    options["access"] = options.pop("out_access")
-    combined = run(project, **options)
+    combined = run(Project(project, out_s3), **options)
     for line in combined.unfinished:
         click.echo(line, err=True)
     for row in combined.left_out.head(_SHOWN).itertuples():

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...storage.access import S3
 from ..main import is_quiet
 from ..options import out_s3_options, target_day_option
 
@@ -25,7 +26,7 @@ from ..options import out_s3_options, target_day_option
 )
 @target_day_option
 @out_s3_options
-def export(project: str, form: str, **options: Any) -> None:
+def export(project: str, form: str, out_s3: S3, **options: Any) -> None:
     """Write PROJECT in the format of another program.
 
     PROJECT may be unfinished; what is not there yet is told.
@@ -37,9 +38,9 @@ def export(project: str, form: str, **options: Any) -> None:
       timesync-xr export s3://bucket/project --format sqlite --out .
     """
     from ...export.formats import export_project
+    from ...project.project import Project
 
-    options["access"] = options.pop("out_access")
-    exported = export_project(project, form, **options)
+    exported = export_project(Project(project, out_s3), form, **options)
     for line in exported.unfinished:
         click.echo(line, err=True)
     if not is_quiet():

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import (
     chip_size_option,
-    chosen_cluster,
+    chosen_workers,
     cluster_options,
-    filter_options,
     out_s3_options,
     region_option,
     s3_options,
+    selection_options,
 )
+
+if TYPE_CHECKING:
+    from ...cube.selection import Selection
 
 
 @click.command(short_help="Make a TimeSync project of a plot list.")
@@ -56,7 +60,7 @@ from ..options import (
     show_default=True,
     help="What to make: png (three composites), csv (spectra), zarr (the cube); with commas.",
 )
-@filter_options
+@selection_options
 @s3_options
 @out_s3_options
 @cluster_options
@@ -68,10 +72,19 @@ from ..options import (
 )
 def extract(
     plots: Path,
+    out: str,
+    source: str,
+    mirror: tuple[str, ...],
+    region: str,
+    chip_size: tuple[int, int],
+    products: str,
+    select: Selection,
+    s3: S3,
+    out_s3: S3,
     scheduler: str | None,
     scheduler_file: str | None,
     workers: int,
-    **options: Any,
+    refresh: bool,
 ) -> None:
     """Make a TimeSync project of the plots in PLOTS (CSV).
 
@@ -91,11 +104,24 @@ def extract(
       timesync-xr extract plots.csv --out s3://bucket/project --scheduler tcp://10.0.0.7:8786
       timesync-xr extract plots.csv --out project --season 06-01/09-30 --no-slc-off
     """
+    from ...catalog.archive import Archive
+    from ...project.products import Products
+    from ...project.project import Project
     from ...run.extract import extract as run
 
-    options["progress"] = not is_quiet()
-    with chosen_cluster(scheduler, scheduler_file, workers) as cluster:
-        summary = run(plots, **cluster, **options)
+    archive = Archive(source, mirror=mirror, s3=s3)
+    made = Products(products, region, chip_size)
+    with chosen_workers(scheduler, scheduler_file, workers) as chosen:
+        summary = run(
+            plots,
+            Project(out, out_s3),
+            archive,
+            select,
+            made,
+            workers=chosen,
+            refresh=refresh,
+            progress=not is_quiet(),
+        )
     if not (is_quiet() and summary.complete):
         click.echo(summary)
     sys.exit(COMPLETE if summary.complete else INCOMPLETE)

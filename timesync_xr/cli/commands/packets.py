@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...storage.access import S3
 from ..main import is_quiet
 from ..options import out_s3_options, region_option
 
@@ -27,7 +28,7 @@ from ..options import out_s3_options, region_option
 )
 @region_option
 @out_s3_options
-def packets(plots: str, **options: Any) -> None:
+def packets(plots: str, out: str, region: str, out_s3: S3, **options: Any) -> None:
     """Split a plot list, or the plots of a project, into packets of whole plots.
 
     Packets are as even as they can be and keep the order of the list. DIR gets packet_001.csv and
@@ -39,12 +40,13 @@ def packets(plots: str, **options: Any) -> None:
       timesync-xr packets project --out packets --files link
     """
     from ...export.packets import write_packets
+    from ...project.project import Project
 
-    options["access"] = options.pop("out_access")
-    table = write_packets(plots, **options)
+    given = plots if plots.endswith(".csv") else Project(plots, out_s3)
+    table = write_packets(given, out, grid=region, s3=out_s3, **options)
     if is_quiet():
         return
     for row in table.itertuples():
         files = f", {row.files} files" if options["files"] != "none" else ""
         click.echo(f"{row.packet}: {row.plots} plots{files}")
-    click.echo(f"{len(table)} packets: {options['out']}")
+    click.echo(f"{len(table)} packets: {out}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ...storage.access import S3
 from ..main import is_quiet
-from ..options import chip_size_option, filter_options, out_s3_options, region_option
+from ..options import chip_size_option, out_s3_options, region_option, selection_options
+
+if TYPE_CHECKING:
+    from ...cube.selection import Selection
 
 
 @click.command(short_help="Tell what extract would take: requests, bytes, cost.")
@@ -17,7 +21,7 @@ from ..options import chip_size_option, filter_options, out_s3_options, region_o
 @region_option
 @click.option("--datetime", metavar="START/END", help="Dates to take, either end open.")
 @chip_size_option
-@filter_options
+@selection_options
 @click.option(
     "--out",
     type=click.Path(),
@@ -51,11 +55,16 @@ from ..options import chip_size_option, filter_options, out_s3_options, region_o
 )
 def plan(
     plots: Path,
+    source: str,
+    region: str,
+    chip_size: tuple[int, int],
+    select: Selection,
+    out: str | None,
+    out_s3: S3,
     workers: int,
     request_price: float | None,
     transfer_price: float | None,
     table: Path | None,
-    **options: Any,
 ) -> None:
     """Tell what extract would take for the plots in PLOTS (CSV), without reading pixels.
 
@@ -68,11 +77,17 @@ def plan(
       timesync-xr plan plots.csv --datetime 2020/.. --workers 8 --table plan.csv
       timesync-xr plan plots.csv --season 06-01/09-30 --transfer-price 0.02
     """
-    from ...run.forecast import Prices, plan
+    from ...catalog.archive import Archive
+    from ...project.products import Products
+    from ...project.project import Project
+    from ...run.forecast import Prices
+    from ...run.forecast import plan as run
 
     given = {"requests": request_price, "transfer": transfer_price}
     prices = Prices(**{name: price for name, price in given.items() if price is not None})
-    forecast = plan(plots, **options)
+    products = Products(grid=region, chip_size=chip_size)
+    project = None if out is None else Project(out, out_s3)
+    forecast = run(plots, Archive(source), select, products, project=project)
     if table is not None:
         forecast.plots.to_csv(table, index=False, lineterminator="\n")
     if table is None or not is_quiet():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from ...storage.access import S3
 from ..main import is_quiet
 from ..options import out_s3_options, project_s3_options
 
@@ -37,7 +37,14 @@ from ..options import out_s3_options, project_s3_options
 @project_s3_options
 @out_s3_options
 def render(
-    project: str, products: str, composites: str, styles: Path | None, **options: Any
+    project: str,
+    out: str,
+    products: str,
+    composites: str,
+    stretch: str,
+    styles: Path | None,
+    s3: S3,
+    out_s3: S3,
 ) -> None:
     """Make chips and spectra of the cubes in PROJECT, without reading the archive.
 
@@ -50,17 +57,19 @@ def render(
       timesync-xr render project --out forest --composites forest --styles styles.toml
       timesync-xr render s3://bucket/project --profile lab --out natural --composites b321
     """
+    from ...project.project import Project
     from ...run.render import render as run
     from ...spectral.styles import Styles, read_styles
 
     rows = run(
-        project,
-        products=products.split(","),
+        Project(project, s3),
+        Project(out, out_s3),
+        formats=products,
         composites=composites.split(","),
+        stretch=stretch,
         styles=Styles() if styles is None else read_styles(styles),
         progress=not is_quiet(),
-        **options,
     )
     if not is_quiet():
         count = rows["written"].sum()
-        click.echo(f"{len(rows)} plots rendered, {count} observations\nFiles: {options['out']}")
+        click.echo(f"{len(rows)} plots rendered, {count} observations\nFiles: {out}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ...storage.access import Access
+from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import out_s3_options, plots_option, target_day_option
 
 
 @click.command(short_help="Make a picture or animation of every plot.")
@@ -17,12 +16,7 @@ from ..options import out_s3_options, target_day_option
 @click.option(
     "--out", type=click.Path(), metavar="DIR", default="", help="Default: PROJECT/sheets."
 )
-@click.option(
-    "--plots",
-    metavar="PLOTS.csv",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A plot list: take its plots only. Default: all plots of the project.",
-)
+@plots_option
 @click.option(
     "--form",
     type=click.Choice(["sheet", "strip", "gif", "webp"]),
@@ -32,16 +26,15 @@ from ..options import out_s3_options, target_day_option
 )
 @click.option(
     "--composites",
-    default="tc,b743,b432",
-    show_default=True,
-    help="Which composites to show, with commas between them.",
+    default="",
+    help="Which composites to show, with commas between them. Default: all of PROJECT.",
 )
 @click.option(
     "--size", type=int, default=96, show_default=True, help="Edge of a chip in the picture, pixels."
 )
 @target_day_option
 @out_s3_options
-def sheet(project: str, composites: str, out_access: Access, **options: Any) -> None:
+def sheet(project: str, composites: str, out_s3: S3, **options: Any) -> None:
     """Make a picture of every plot in PROJECT: its chips by year and composite, labelled.
 
     Of every year it shows the observation that the TimeSync server chooses.
@@ -52,12 +45,12 @@ def sheet(project: str, composites: str, out_access: Access, **options: Any) -> 
       timesync-xr sheet project --form strip --composites tc
       timesync-xr sheet project --plots some.csv --form gif --size 255
     """
+    from ...project.project import Project
     from ...view.sheet import write_sheets
 
-    names = tuple(name.strip() for name in composites.split(","))
-    sheets = write_sheets(
-        project, composites=names, access=out_access, progress=not is_quiet(), **options
-    )
+    names = tuple(name.strip() for name in composites.split(",")) if composites else None
+    made = Project(project, out_s3)
+    sheets = write_sheets(made, composites=names, progress=not is_quiet(), **options)
     for line in sheets.unfinished:
         click.echo(line, err=True)
     if not is_quiet():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
 
-from ...storage.access import Access
+from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import out_s3_options, s3_options
 
@@ -60,8 +59,11 @@ def verify(
     quick: bool,
     table: Path | None,
     repair: bool,
-    out_access: Access,
-    **options: Any,
+    source: str,
+    mirror: tuple[str, ...],
+    workers: int,
+    s3: S3,
+    out_s3: S3,
 ) -> None:
     """Compare the files of PROJECT with its ledger, and tell what is wrong.
 
@@ -79,16 +81,21 @@ def verify(
       timesync-xr verify project --repair --source items.json \\
           --mirror s3://usgs-landsat-ard=/data/ard
     """
+    from ...catalog.archive import Archive
+    from ...project.project import Project
     from ...project.verify import verify as run
     from ...run.repair import repair as run_repair
 
-    problems = run(project, plots, quick=quick, access=out_access)
+    made = Project(project, out_s3)
+    problems = run(made, plots, quick=quick)
     if repair and len(problems):
         _tell(problems)
-        options |= {"out_access": out_access, "progress": not is_quiet()}
-        for summary in run_repair(project, problems, plots, **options):
+        archive = Archive(source, mirror=mirror, s3=s3)
+        for summary in run_repair(
+            made, problems, archive, plots, workers=workers, progress=not is_quiet()
+        ):
             click.echo(summary)
-        problems = run(project, plots, quick=quick, access=out_access)
+        problems = run(made, plots, quick=quick)
     if table is not None:
         problems.to_csv(table, index=False, lineterminator="\n")
     if len(problems) or not is_quiet():

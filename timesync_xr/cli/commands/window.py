@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from ...storage.access import Access
+from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options
+from ..options import out_s3_options, plots_option, table_option, tell_what_is_missing
 
 
 @click.command(short_help="List statistics of the pixels around each plot.")
@@ -17,22 +16,10 @@ from ..options import out_s3_options
 @click.option(
     "--size", type=int, default=3, show_default=True, help="Edge of the window in pixels, odd."
 )
-@click.option(
-    "--out",
-    type=click.Path(),
-    metavar="FILE",
-    help="File to write, its name ending in .csv or .parquet. Default: CSV on standard output.",
-)
-@click.option(
-    "--plots",
-    metavar="PLOTS.csv",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A plot list: take its plots only. Default: all plots of the project.",
-)
+@table_option
+@plots_option
 @out_s3_options
-def window(
-    project: str, size: int, out: str | None, plots: Path | None, out_access: Access
-) -> None:
+def window(project: str, size: int, out: str | None, plots: Path | None, out_s3: S3) -> None:
     """List mean, standard deviation and number of valid pixels around the plots of PROJECT.
 
     A row for each observation and band, of the pixels around the plot (3 x 3 of them unless told
@@ -44,27 +31,22 @@ def window(
       timesync-xr window project --out window.parquet
       timesync-xr window project --size 5 > window.csv
     """
-    from ...project.project import open_contents
-    from ...project.tables import empty_windows, window_tables, without_cube, write_windows
-    from ...storage.tables import check_table_name
-    from ..options import tell_what_is_missing
+    from ...project.project import Project
+    from ...project.rows import has_product
+    from ...project.tables import empty_windows
+    from ...storage.tables import check_table_name, write_tables
 
     if out is not None:
         check_table_name(out)
-    contents = open_contents(project, out_access)
-    tell_what_is_missing(contents, plots)
-    without = len(without_cube(contents, plots))
+    made = Project(project, out_s3)
+    tell_what_is_missing(made, plots)
+    without = int((~has_product(made.chosen(plots), "zarr")).sum())
     if without:
         click.echo(
             f"{without} plots have no cube: run timesync-xr extract again with "
             "--products png,csv,zarr to make it",
             err=True,
         )
-    if out is not None:
-        rows = write_windows(project, out, size, plots, out_access)
-        if not is_quiet():
-            click.echo(f"{rows} rows in {out}")
-        return
-    empty_windows().to_csv(sys.stdout, index=False, lineterminator="\n")
-    for table in window_tables(contents, size, plots):
-        table.to_csv(sys.stdout, index=False, header=False, lineterminator="\n")
+    rows = write_tables(out, empty_windows(), made.window_tables(size, plots), out_s3)
+    if out is not None and not is_quiet():
+        click.echo(f"{rows} rows in {out}")

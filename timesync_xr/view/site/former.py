@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 
 from ...errors import InputError
-from ...storage.access import Access
+from ...project.files import SETTINGS, chips_path
+from ...storage.access import S3
 from ...storage.places import open_folder
 
 LIST = "data/plots.js"
@@ -26,9 +27,9 @@ class Former:
     since its chips would be taken for those of a site.
     """
 
-    def __init__(self, place: str, access: Access, *, has_chips: bool) -> None:
-        self._folder, self._has_chips = open_folder(place, access), has_chips
-        if has_chips and self._folder.present(["ledger/project.json"]):
+    def __init__(self, place: str, s3: S3, *, has_chips: bool) -> None:
+        self._folder, self._has_chips = open_folder(place, s3), has_chips
+        if has_chips and self._folder.present([SETTINGS]):
             raise InputError(f"{place} is a project of its own: choose another folder for the site")
         self._plots, self._composites = self._listed()
         self._stale: list[str] = []
@@ -44,7 +45,7 @@ class Former:
         for project_id, plot_id in self._plots - plots:
             self._stale.append(data_path(project_id, plot_id))
             for composite in self._composites if self._has_chips else ():
-                self.keep_only([], f"prj_{project_id}/{composite}/plot_{plot_id}")
+                self.keep_only([], chips_path(project_id, composite, plot_id))
         for path in self._stale:
             self._folder.remove(path)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ...grid import get_region
-from ...landsat import COMPOSITES, CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
+from ...grid import Region
+from ...landsat import CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
 from ...project.log import WRITTEN
-from ...project.project import Contents
+from ...project.project import Settings
 from ...spectral import indices
 from ...spectral.annual import TARGET_DAY, selected_of_year
 from ...spectral.reflectance import qa_grade
@@ -46,18 +46,18 @@ _NUMBERS = ("scene_count", "cloud_cover", "qa_pixel", "fill_share", "clear_share
 
 
 def observations(
-    account: pd.DataFrame, table: pd.DataFrame, target_day: int = TARGET_DAY
+    log: pd.DataFrame, table: pd.DataFrame, target_day: int = TARGET_DAY
 ) -> pd.DataFrame:
-    """The written observations of a plot: facts of its account, values of its spectra, indices.
+    """The written observations of a plot: facts of its log, values of its spectra, indices.
 
-    ``account`` is all text, ``table`` a table of the contract; an observation without spectra has
+    ``log`` is all text, ``table`` a table of the contract; an observation without spectra has
     missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``
     and ``annual``, which tells the annual choices for ``target_day``.
     """
     values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
         annual=selected_of_year(table, target_day), **_indices(table)
     )
-    rows = account[account["outcome"] == WRITTEN].sort_values("day")
+    rows = log[log["outcome"] == WRITTEN].sort_values("day")
     rows = rows[[*_FACTS, *_NUMBERS]].merge(values, on=["sensor", "date"], how="left")
     rows[list(_NUMBERS)] = rows[list(_NUMBERS)].apply(pd.to_numeric)
     known = rows["qa_pixel"].notna()
@@ -76,14 +76,14 @@ def _indices(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def plot_record(
-    contents: Contents, plot: pd.Series, account: pd.DataFrame, rows: pd.DataFrame
+    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame
 ) -> dict[str, Any]:
     """All that the page of a plot knows of it.
 
     ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
     positions of the annual choices among them.
     """
-    left = account[account["outcome"] != WRITTEN]
+    left = log[log["outcome"] != WRITTEN]
     digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
     shown = rows.drop(columns="annual").round(digits)
     made = plot["products"].split(",")
@@ -91,7 +91,7 @@ def plot_record(
         "project": plot["project_id"],
         "plot": plot["plot_id"],
         "status": plot["status"],
-        "composites": contents.composites if "png" in made else [],
+        "composites": [c.name for c in settings.composites] if "png" in made else [],
         "observations": {name: _plain(shown[name]) for name in shown},
         "annual": np.flatnonzero(rows["annual"]).tolist(),
         "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
@@ -119,15 +119,16 @@ def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
 
 
 def site_record(
-    name: str, contents: Contents, plots: list[list[Any]], chips: str, target_day: int
+    name: str, settings: Settings, plots: list[list[Any]], chips: str, target_day: int
 ) -> dict[str, Any]:
     """What both pages know of the project; ``chips`` leads from the site to the chips."""
-    region = get_region(contents.region)
+    grid = settings.grid
+    across, down = (grid.tiles_across, grid.tiles_down) if isinstance(grid, Region) else (0, 0)
     return {
         "name": name,
         "chips": chips,
-        "chip_size": contents.chip_size,
-        "composites": {name: _channels(name) for name in contents.composites},
+        "chip_size": settings.chip_size,
+        "composites": {c.name: ", ".join(c.channels) for c in settings.composites},
         "grades": {grade: name for name, grade in GRADES.items()},
         "measures": [
             {"key": key, "name": name, "title": title, "digits": digits}
@@ -136,15 +137,10 @@ def site_record(
         "first_measures": FIRST_MEASURES,
         "target_day": target_day,
         "tile": TILE_SIZE * PIXEL,
-        "grid": [region.left, region.top, region.tiles_across, region.tiles_down],
+        "grid": [grid.left, grid.top, across, down],
         "columns": INDEX_COLUMNS,
         "plots": plots,
     }
-
-
-def _channels(composite: str) -> str:
-    known = COMPOSITES.get(composite)
-    return ", ".join(known.channels) if known else composite
 
 
 def _plain(column: pd.Series) -> list[Any]:

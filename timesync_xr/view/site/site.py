@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
-from ...project.files import chip_path
-from ...project.log import read_kept_account
-from ...project.project import Contents, PlotRows, has_product, open_contents, read_rows
+from ...project.files import SITE, chip_path, chips_path
+from ...project.log import read_log
+from ...project.project import Project, as_project, unfinished
+from ...project.rows import PlotRows, has_product, read_rows
 from ...run.progress import show_progress
 from ...spectral.annual import TARGET_DAY
-from ...storage.access import Access
-from ...storage.folder import OUT_ACCESS, inner_parts
+from ...storage.folder import Folder, inner_parts
 from ...storage.places import beside, workplace
 from .former import LIST, Former, data_path
 from .records import index_row, observations, plot_record, site_record
@@ -59,11 +59,10 @@ class Site:
 
 
 def browse(
-    project: str | Path,
+    project: Project | str | Path,
     out: str | Path = "",
     *,
     target_day: int = TARGET_DAY,
-    access: Access = OUT_ACCESS,
     progress: bool = False,
 ) -> Site:
     """Make a static site of a project: a list and a map of its plots, and a page for each.
@@ -71,15 +70,13 @@ def browse(
     Parameters
     ----------
     project
-        A project folder, or its address in a store; it may be unfinished.
+        A `Project`, or its folder; it may be unfinished.
     out
         The site's folder; PROJECT/browse by default. Inside the project the site shows the
         project's own chips. Elsewhere it gets chips of its own: hard links to the project's where
         both are on one disk, copies otherwise.
     target_day
         The day of the year that the annual choice prefers, as in `annual`.
-    access
-        How a project or a site in a bucket is reached.
     progress
         Whether to show the progress on standard error.
 
@@ -98,34 +95,35 @@ def browse(
     AccessError
         Something can't be read or written.
     """
-    contents = open_contents(project, access)
-    place = str(out) or beside(project, "browse")
-    way_up = _way_up(str(project), place)
-    former = Former(place, access, has_chips=way_up is None)
-    with workplace(place, access) as work, show_progress(len(contents.plots), 0, progress) as bar:
+    project = as_project(project)
+    known, settings, s3 = project.plots, project.settings, project.s3
+    place = str(out) or beside(project.place, SITE)
+    way_up = _way_up(project.place, place)
+    former = Former(place, s3, has_chips=way_up is None)
+    with workplace(place, s3) as work, show_progress(len(known), 0, progress) as bar:
         _write_pages(work)
         index = []
-        for row, table in _plots(contents):
-            account = read_kept_account(contents.folder, row["project_id"], row["plot_id"])
-            rows = observations(account, table, target_day)
-            _write_plot(work, plot_record(contents, row, account, rows))
+        for row, table in _plots(project.folder, known):
+            log = read_log(project.folder, row["project_id"], row["plot_id"])
+            rows = observations(log, table, target_day)
+            _write_plot(work, plot_record(settings, row, log, rows))
             if way_up is None:
-                _write_chips(work, contents, row, rows["day"], former)
+                _write_chips(work, project, row, rows["day"], former)
             index.append(index_row(row, rows))
             bar.advance(len(rows))
             bar.plot_done(complete=True)
-        name = str(project).rstrip("/").rpartition("/")[2]
-        site = site_record(name, contents, index, way_up or "", target_day)
+        name = project.place.rstrip("/").rpartition("/")[2]
+        site = site_record(name, settings, index, way_up or "", target_day)
         _write_data(work / LIST, "receiveIndex", site)
     former.remove_all_but({(row[0], row[1]) for row in index})
-    return Site(place, len(index), way_up is None, contents.unfinished)
+    return Site(place, len(index), way_up is None, unfinished(known))
 
 
-def _plots(contents: Contents) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
     """Rows of the ledger, each with its table of spectra, empty for plots made without csv."""
-    made = has_product(contents.plots, "csv")
-    spectra = read_rows(contents)
-    for (_, row), has_spectra in zip(contents.plots.iterrows(), made, strict=True):
+    made = has_product(plots, "csv")
+    spectra = read_rows(folder, plots)
+    for (_, row), has_spectra in zip(plots.iterrows(), made, strict=True):
         plot = next(spectra) if has_spectra else PlotRows(row["project_id"], row["plot_id"], [])
         yield row, plot.table()
 
@@ -158,21 +156,21 @@ def _write_plot(work: Path, record: dict[str, Any]) -> None:
 
 
 def _write_chips(
-    work: Path, contents: Contents, row: pd.Series, days: pd.Series, former: Former
+    work: Path, project: Project, row: pd.Series, days: pd.Series, former: Former
 ) -> None:
     """Put the chips of a plot into the site; those of days that are gone shall go, too."""
     if "png" not in row["products"].split(","):
         return
     project_id, plot_id = row["project_id"], row["plot_id"]
     stamps = pd.DatetimeIndex(days)
-    for composite in contents.composites:
+    for composite in project.settings.composites:
         chips = [
-            chip_path(project_id, composite, plot_id, stamp.year, stamp.dayofyear)
+            chip_path(project_id, composite.name, plot_id, stamp.year, stamp.dayofyear)
             for stamp in stamps
         ]
         for chip in chips:
-            _copy_chip(contents, chip, work / chip)
-        former.keep_only(chips, f"prj_{project_id}/{composite}/plot_{plot_id}")
+            _copy_chip(project.folder, chip, work / chip)
+        former.keep_only(chips, chips_path(project_id, composite.name, plot_id))
 
 
 def _write_data(path: Path, function: str, record: dict[str, Any]) -> None:
@@ -182,16 +180,16 @@ def _write_data(path: Path, function: str, record: dict[str, Any]) -> None:
     path.write_text(f"timesync.{function}({data});\n", encoding="ascii")
 
 
-def _copy_chip(contents: Contents, chip: str, target: Path) -> None:
+def _copy_chip(folder: Folder, chip: str, target: Path) -> None:
     """Put a chip into the site; one that the project lacks is left out, and the page says so."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if "://" in contents.folder.root:
+    if "://" in folder.root:
         try:
-            target.write_bytes(contents.folder.read(chip))
+            target.write_bytes(folder.read(chip))
         except FileNotFoundError:
             return
         return
-    source = Path(contents.folder.root, chip)
+    source = Path(folder.root, chip)
     if not source.is_file():
         return
     try:

@@ -1,0 +1,122 @@
+"""An archive: where items come from, what they are, and how their assets are reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pandas as pd
+
+from ..errors import InputError
+from ..spelling import did_you_mean
+from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
+from .ard import ARD
+from .items import COLUMNS
+from .sources import Source
+
+if TYPE_CHECKING:
+    from pystac import Item, ItemCollection
+
+SOURCES: Final = {source.name: source for source in (ARD,)}
+"""Archives that are known, by name."""
+
+Items: TypeAlias = "Sequence[Mapping[str, Any] | Item] | Mapping[str, Any] | ItemCollection"
+"""STAC items in memory: a list of them (as JSON or of pystac), or an item collection."""
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """Where observations come from. Name it once, and use it for cubes, plans, runs and repairs.
+
+    ::
+
+        archive = tx.Archive("items.json", mirror="s3://usgs-landsat-ard=/data/ard")
+        cube = tx.chips_for_plot(plot, archive)
+
+    Making one looks at the mirrors' folders, and requests nothing.
+    """
+
+    items: str | os.PathLike[str] | pd.DataFrame | Items = "landsatlook"
+    """``"landsatlook"``, the address of a STAC API with the query extension, a file of items
+    (FeatureCollection JSON, an item a line, stac-geoparquet), items in memory, or a table of
+    `search_items`, so that one search serves many plots."""
+    source: Source | str = ARD
+    """What its items are: a `Source`, or the name of one."""
+    mirror: Mirrors = ()
+    """``"OLD=NEW"`` texts or (OLD, NEW) pairs: assets whose address starts with OLD are read below
+    NEW instead, which may be a folder, a bucket or an http address."""
+    s3: S3 = field(default_factory=S3)
+    """Profile, endpoint, region and patience of S3."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, str):
+            if self.source not in SOURCES:
+                raise InputError(
+                    f"there is no archive {self.source!r}{did_you_mean(self.source, SOURCES)}: "
+                    f"choose from {', '.join(SOURCES)}"
+                )
+            object.__setattr__(self, "source", SOURCES[self.source])
+        if isinstance(self.items, pd.DataFrame):
+            if missing := [name for name in COLUMNS if name not in self.items]:
+                raise InputError(
+                    f"the table of items lacks {', '.join(missing)}: give one of search_items"
+                )
+        elif not isinstance(self.items, str | os.PathLike):
+            object.__setattr__(self, "items", _plain_items(self.items))
+        _ = self.access  # says what is wrong with mirrors
+
+    @cached_property
+    def access(self) -> Access:
+        """How assets are reached: with the mirrors, and files below the folder of the items."""
+        folder, s3 = None, self.s3
+        if isinstance(self.items, str | os.PathLike) and os.path.isfile(self.items):
+            folder = os.path.dirname(os.path.abspath(self.items))
+        if s3.requester_pays is None:
+            s3 = replace(s3, requester_pays=self.what.requester_pays)
+        return Access(read_mirrors(self.mirror), folder, s3)
+
+    @property
+    def what(self) -> Source:
+        """What its items are."""
+        assert isinstance(self.source, Source)  # noqa: S101 - see __post_init__
+        return self.source
+
+    @property
+    def name(self) -> str:
+        """Where its items come from, without secrets, for messages and provenance."""
+        if isinstance(self.items, str | os.PathLike):
+            return clean(os.fspath(self.items))
+        return "a table of items" if isinstance(self.items, pd.DataFrame) else "items in memory"
+
+    def identity(self) -> dict[str, str]:
+        """The source without secrets, and the digest of the items of what is no API."""
+        if isinstance(self.items, pd.DataFrame):
+            data = pd.util.hash_pandas_object(self.items.astype(str), index=False).to_numpy()
+            return {"source": self.name, "file": hashlib.sha256(data.tobytes()).hexdigest()}
+        if not isinstance(self.items, str | os.PathLike):
+            text = json.dumps(self.items, sort_keys=True, default=str)
+            return {"source": self.name, "file": hashlib.sha256(text.encode()).hexdigest()}
+        if not os.path.isfile(self.items):
+            return {"source": self.name, "file": ""}
+        with open(self.items, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"source": os.path.abspath(self.items), "file": digest}
+
+
+def _plain_items(items: Any) -> list[Any]:
+    """Items in memory as JSON values; `InputError` for what holds none."""
+    if isinstance(items, Mapping):
+        items = [items] if items.get("type") == "Feature" else items.get("features")
+    elif hasattr(items, "to_dict"):
+        items = items.to_dict().get("features")
+    if not isinstance(items, list | tuple):
+        raise InputError(
+            f"items can't be of the type {type(items).__name__}: give landsatlook, the address of "
+            "a STAC API, a file, a list of items, an item collection or a table of search_items"
+        )
+    return [item.to_dict() if hasattr(item, "to_dict") else item for item in items]

@@ -1,0 +1,115 @@
+"""Files of items: JSON, an item a line, or stac-geoparquet, read and written as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import AccessError, CatalogError, InputError
+
+VERBATIM: Final = "timesync:datetime"
+"""Property that keeps the text of ``datetime``, which geoparquet keeps to the millisecond only."""
+
+
+def read_items(path: str | os.PathLike[str]) -> list[Any]:
+    """Items of a file, unchecked.
+
+    The file holds JSON (a FeatureCollection, a list of items, or one item), an item per line
+    (.ndjson, .jsonl), or stac-geoparquet. Raises `InputError` if it can't be read or is none of
+    these.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+            raw = b"" if is_parquet else path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}. Check the path") from None
+    return _read_geoparquet(path) if is_parquet else parse_items(path, raw)
+
+
+def parse_items(path: Path, raw: bytes) -> list[Any]:
+    """Items of the JSON that a file at a path holds, unchecked; see `read_items`."""
+    try:
+        if path.suffix.lower() in (".ndjson", ".jsonl"):
+            return [json.loads(line) for line in raw.splitlines() if line.strip()]
+        value = json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}). Give a file of STAC items") from None
+    if isinstance(value, Mapping) and value.get("type") == "Feature":
+        return [value]
+    items = value.get("features") if isinstance(value, Mapping) else value
+    if not isinstance(items, list):
+        raise InputError(f"{path}: no STAC items in it. Give a FeatureCollection of items")
+    return items
+
+
+def _read_geoparquet(path: Path) -> list[Any]:
+    import rustac
+
+    try:
+        items: list[Any] = rustac.read_sync(str(path.absolute()), format="parquet")["features"]
+    except rustac.RustacError as error:
+        raise InputError(
+            f"{path}: not stac-geoparquet ({error}). Give a file of STAC items"
+        ) from None
+    texts = [item["properties"].pop(VERBATIM, None) for item in items]
+    for item, text in zip(items, texts, strict=True):
+        if isinstance(text, str):
+            item["properties"]["datetime"] = text
+    if items and not any(texts):
+        warnings.warn(
+            f"{path} keeps the time of its items to the millisecond only, so the date column of "
+            "the CSVs will be shorter than the archive's: give JSON, or write the file with "
+            "timesync_xr.write_items",
+            stacklevel=2,
+        )
+    return items
+
+
+_ITEM_FIELDS = (
+    "type", "stac_version", "stac_extensions", "id", "geometry", "bbox", "properties", "links",
+    "assets", "collection",
+)  # fmt: skip
+
+
+def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write items to a file that `read_items` reads: stac-geoparquet (.parquet) or else JSON.
+
+    The file appears complete or not at all. Geoparquet keeps ``datetime`` to the millisecond only,
+    so its text is kept beside it. Raises `CatalogError` for items that geoparquet can't hold:
+    none at all, without a geometry, or with properties of mixed types.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix.lower() == ".parquet":
+            _write_geoparquet(items, path, partial)
+        else:
+            collection = {"type": "FeatureCollection", "features": list(items)}
+            partial.write_text(json.dumps(collection), "utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise AccessError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_geoparquet(items: Sequence[Mapping[str, Any]], path: Path, partial: Path) -> None:
+    import rustac
+
+    kept: list[dict[str, Any]] = [{k: i[k] for k in _ITEM_FIELDS if k in i} for i in items]
+    for item in kept:
+        properties = item.get("properties") or {}
+        item["properties"] = {**properties, VERBATIM: properties.get("datetime")}
+    try:
+        rustac.write_sync(str(partial.absolute()), kept, format="parquet")
+    except Exception as error:  # noqa: BLE001 - of numbers and text of JSON that it does not take
+        raise CatalogError(
+            f"{path}: these items can't be kept as geoparquet ({type(error).__name__}). Write "
+            ".json instead"
+        ) from None

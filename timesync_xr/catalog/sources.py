@@ -1,0 +1,134 @@
+"""What an archive is: its collection, grids, bands and numbers, and how its items are found.
+
+A `Source` is a record of data and a few functions. All that the rest of the package knows of an
+archive it knows from here; `timesync_xr.catalog.ard` is the first one.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeGuard
+
+from ..errors import InputError
+from ..grid import ChipGrid, Lattice
+from ..landsat import BANDS, FILL, OFFSET, QA_FILL, SCALE
+from ..storage.access import without_secrets
+
+Place = str
+"""Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304"."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an item says of itself, in the words of its archive; empty where it does not say."""
+
+    grid: str
+    """Name of the grid, one of `Source.grids`."""
+    place: Place
+    """Where it lies."""
+    processed: str
+    """Day of processing, such as "20230914": of two items of one scene the later one is read."""
+
+
+Item = Mapping[str, Any]
+"""A STAC item as parsed from JSON. It is not trusted: anything may be missing or of any type."""
+
+
+def _no_place(_item_id: str) -> Place:
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An archive of one collection."""
+
+    name: str
+    """Its name for users."""
+    title: str
+    """What its numbers are, for the attributes of cubes."""
+    collection: str
+    """Its collection in STAC. Projects keep it: two collections never share a project."""
+    grids: Mapping[str, Lattice]
+    """The grids that its plots may lie on, by name."""
+    places: Callable[[ChipGrid], tuple[Place, ...]]
+    """Where the items of a chip may lie, the plot's own place first. Each is searched once."""
+    question: Callable[[Lattice, Place], Mapping[str, Any]]
+    """The ``query`` that finds the items of a place of a grid in a STAC API."""
+    identify: Callable[[Item], Identity]
+    """What an item says of itself."""
+    fault: Callable[[Item, Mapping[str, Any], Lattice], str]
+    """Why an item must not be read, by its row of the table of items; "" for a good one."""
+    place_by_id: Callable[[str], Place] = _no_place
+    """The place that an item's id tells, which goes before what the item claims; "" for none."""
+    title_of_place: Callable[[Place], str] = str
+    """A place for messages and file names: ARD's "h03v04"."""
+    assets: Mapping[str, str] = field(default_factory=lambda: {band: band for band in BANDS})
+    """Key of the asset of each band of `timesync_xr.BANDS`."""
+    scale: float = SCALE
+    """Surface reflectance per number of its files."""
+    offset: float = OFFSET
+    """Surface reflectance at number 0."""
+    fill: int = FILL
+    """Number of surface reflectance where there is no data."""
+    qa_fill: int = QA_FILL
+    """Value of the quality band where there is no data."""
+    requester_pays: bool = False
+    """Whether its bucket gives files only to those who pay for the request."""
+
+    def grid(self, name: str | Lattice) -> Lattice:
+        """The grid of this name; `InputError` names the choices for any other."""
+        if isinstance(name, Lattice):
+            return name
+        try:
+            return self.grids[name]
+        except (KeyError, TypeError):
+            raise InputError(
+                f"there is no region {name!r}: choose one of {', '.join(self.grids)}"
+            ) from None
+
+
+# What the functions of a source need to read items, which may hold anything
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def numbers(value: object) -> TypeGuard[Sequence[float]]:
+    """Whether a value is a list of numbers (True and False are none)."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(n, int | float) and not isinstance(n, bool) for n in value
+    )
+
+
+def shown(value: object) -> str:
+    """A value for a message, shortened, without secrets."""
+    return "(absent)" if value is None else reprlib.repr(without_secrets(value))
+
+
+def crs_fault(properties: Mapping[str, Any], grid: Lattice, name: str) -> str:
+    """Why an item's CRS is not the grid's, called ``name``; one that says nothing has it."""
+    wkt, epsg, code = (properties.get(f"proj:{key}") for key in ("wkt2", "epsg", "code"))
+    said = code if epsg is None else epsg
+    if wkt is not None:
+        good = isinstance(wkt, str) and _is_same_crs(wkt, grid.wkt)
+        return "" if good else f"proj:wkt2 is not {name.partition(',')[0]}: {shown(wkt)}"
+    if said is None or _is_same_crs(f"EPSG:{said}" if isinstance(said, int) else said, grid.wkt):
+        return ""
+    return f"the CRS {shown(said)} is not {name}"
+
+
+@lru_cache(maxsize=256)
+def _is_same_crs(text: object, wkt: str) -> bool:
+    """Whether a CRS, as WKT or a code, is another; names and order of parameters may differ."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        return isinstance(text, str) and bool(CRS(text) == CRS.from_wkt(wkt))
+    except (CRSError, UnicodeError):
+        return False

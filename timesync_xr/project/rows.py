@@ -1,0 +1,192 @@
+"""The rows of spectra in a project, as its logs name them and its CSVs hold them.
+
+Nothing is listed: the logs name every observation that was written, and its CSV is read under the
+name that follows from it. So a project of any size is gone through plot by plot.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeVar
+
+import pandas as pd
+
+from ..landsat import CSV_BANDS
+from ..spectral.reflectance import collection1_table
+from ..spectral.series import CSV_COLUMNS
+from ..storage.folder import Folder
+from .files import spectra_path
+from .log import WRITTEN, read_log
+
+_LOG = logging.getLogger(__name__)
+
+THREADS: Final = 16
+"""Files that are read at the same time: what hides the latency of a store and suits a disk."""
+
+_PLOTS = 4
+"""Plots that are read ahead at the same time."""
+
+_CHUNK = 64
+"""Observations that one thread reads after each other."""
+
+NO_FILE: Final = "the file is missing"
+"""Problem of a file that is not there."""
+
+_HEADER = ",".join(CSV_COLUMNS).encode() + b"\n"
+_LOWEST, _HIGHEST = (int(value) for value in collection1_table()[[0, -1]])
+_VALUES = re.compile(rb"(?:-?\d+,){6}[01],", re.ASCII)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Written(NamedTuple):
+    """An observation that the log says is written."""
+
+    day: str
+    """Date in UTC, YYYY-MM-DD."""
+    year: int
+    """Year of the date."""
+    doy: int
+    """Day of that year, from 1."""
+    sensor: str
+    """Sensor, as the CSV has it."""
+    hv: str
+    """Tile of the plot, as the CSV has it."""
+    date: str
+    """The item's ``datetime``, as the CSV has it."""
+
+
+class Row(NamedTuple):
+    """The CSV of an observation, as it was found."""
+
+    of: Written
+    """The observation."""
+    line: bytes
+    """Its row with the line feed, byte by byte; empty where ``problem`` tells why there is none."""
+    problem: str
+    """What is wrong with the file; empty for a good one."""
+
+
+@dataclass(frozen=True)
+class PlotRows:
+    """All that was written of a plot."""
+
+    project_id: str
+    """Its project."""
+    plot_id: str
+    """Its id there."""
+    rows: list[Row]
+    """Its observations in the order of their dates."""
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Its project_id and plot_id."""
+        return self.project_id, self.plot_id
+
+    def table(self) -> pd.DataFrame:
+        """The good rows as a table with the columns of the contract; see `Project.spectra`."""
+        return parse_rows(row.line for row in self.rows)
+
+
+def has_product(plots: pd.DataFrame, product: str) -> pd.Series:
+    """Which plots of a ledger were made with a product: bool, on the ledger's index."""
+    return plots["products"].str.split(",").map(lambda made: product in made).astype(bool)
+
+
+def written_observations(log: pd.DataFrame) -> list[Written]:
+    """The observations that a log says are written, in the order of their dates."""
+    rows = log[log["outcome"] == WRITTEN].sort_values("day", kind="stable")
+    days = pd.to_datetime(rows["day"])
+    columns = [rows["day"], days.dt.year, days.dt.dayofyear, rows["sensor"], rows["hv"]]
+    lists = [column.tolist() for column in [*columns, rows["date"]]]
+    return [Written(*values) for values in zip(*lists, strict=True)]
+
+
+def read_rows(folder: Folder, plots: pd.DataFrame) -> Iterator[PlotRows]:
+    """The rows of plots of a ledger, in its order.
+
+    They are read a few plots ahead of who takes them. Plots that were made without csv have none.
+    """
+    made = plots[has_product(plots, "csv")]
+    ids = list(zip(made["project_id"], made["plot_id"], strict=True))
+    with ThreadPoolExecutor(THREADS) as readers:
+
+        def read(plot: tuple[str, str]) -> PlotRows:
+            _LOG.info("reading project %s, plot %s", *plot)
+            log = read_log(folder, *plot)
+            parts = chunks(written_observations(log), _CHUNK)
+            found = readers.map(lambda part: _read_part(folder, plot, part), parts)
+            return PlotRows(*plot, [row for rows in found for row in rows])
+
+        yield from in_order(read, ids, _PLOTS)
+
+
+def _read_part(folder: Folder, plot: tuple[str, str], part: list[Written]) -> list[Row]:
+    return [read_row(folder, *plot, written) for written in part]
+
+
+def read_row(folder: Folder, project_id: str, plot_id: str, written: Written) -> Row:
+    """Read the CSV of an observation and hold it against the log."""
+    try:
+        data = folder.read(spectra_path(project_id, plot_id, written.year, written.doy))
+    except FileNotFoundError:
+        return Row(written, b"", NO_FILE)
+    problem = _row_problem(data, project_id, plot_id, written)
+    return Row(written, b"" if problem else data[len(_HEADER) :], problem)
+
+
+def _row_problem(data: bytes, project_id: str, plot_id: str, written: Written) -> str:
+    if not data.startswith(_HEADER):
+        return "the header is not that of the contract"
+    start = (written.sensor, project_id, plot_id, written.hv, written.year, written.doy)
+    before, after = f"{csv_line(*start)},".encode(), f"{csv_line(written.date)}\n".encode()
+    row = data[len(_HEADER) :]
+    if not (row.startswith(before) and row.endswith(after)):
+        return f"the row does not begin with {before.decode()} and end with {written.date}"
+    values = row[len(before) : len(row) - len(after)]
+    if not _VALUES.fullmatch(values):
+        return "the row does not hold six whole numbers and a qa of 0 or 1"
+    if any(not _LOWEST <= int(value) <= _HIGHEST for value in values.split(b",")[:6]):
+        return f"a value lies outside {_LOWEST} to {_HIGHEST}, the range of what can be archived"
+    return ""
+
+
+def parse_rows(lines: Iterable[bytes]) -> pd.DataFrame:
+    """Rows of the contract, without a header, as a table with its columns."""
+    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), "int16") | {"qa": "uint8"}
+    types: dict[Hashable, Any] = {name: numbers.get(name, str) for name in CSV_COLUMNS}
+    data = io.BytesIO(_HEADER + b"".join(lines))
+    return pd.read_csv(data, dtype=types, keep_default_na=False)
+
+
+def csv_line(*values: object) -> str:
+    """Values as one line of CSV without a line feed, quoted where they must be."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Values in lists of this size, the last one shorter."""
+    rest = iter(values)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def in_order(work: Callable[[T], R], values: Iterable[T], threads: int) -> Iterator[R]:
+    """Work on values in threads; the results in order, no more than a few ahead."""
+    rest = iter(values)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(work, value) for value in islice(rest, threads))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(work, value) for value in islice(rest, 1))

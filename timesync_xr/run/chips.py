@@ -1,0 +1,68 @@
+"""The files of observations in memory: chips, rows of spectra, and which platform gets a day's."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from ..landsat import PLATFORM_AGE, QA_BAND
+from ..plots import Plot
+from ..project.files import csv_files, png_bytes
+from ..project.log import FILL_AT_PLOT, OTHER_PLATFORM, WRITTEN, measure_pixels
+from ..project.products import Products
+from ..spectral.composites import is_fill_pixel
+from ..spectral.reflectance import contract_qa
+from ..spectral.series import plot_pixel, spectral_table
+from ..spectral.styles import draw_each
+from ..storage.folder import Folder
+
+
+def write_chips(cube: xr.DataArray, plot: Plot, products: Products, folder: Folder) -> pd.DataFrame:
+    """Write the files of a cube in memory; return what became of each of its observations.
+
+    The table has a row per step of the cube and the columns outcome and those of
+    `timesync_xr.project.log.PIXELS`.
+    """
+    table = spectral_table(cube, plot.project_id, plot.plot_id)
+    chosen = table.loc[choose_platforms(_at(cube, table.index))]
+    made = measure_pixels(cube).assign(outcome=FILL_AT_PLOT)
+    made.loc[table.index, "outcome"] = OTHER_PLATFORM
+    made.loc[chosen.index, "outcome"] = WRITTEN
+    taken = _at(cube, chosen.index)
+    drawn = draw_each(taken, products.composites if "png" in products.made else ())
+    lines = csv_files(chosen) if "csv" in products.made else []
+    days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
+    paths = [products.paths(plot, day) for day in days]
+    folder.write_all(
+        (path, png_bytes(chip))
+        for of_day, chips in zip(paths, drawn, strict=True)
+        for path, chip in zip(of_day[: len(chips)], chips, strict=True)
+    )
+    if lines:  # after the chips, see `Products.paths`
+        folder.write_all((of_day[-1], line) for of_day, line in zip(paths, lines, strict=True))
+    return made
+
+
+def _at(cube: xr.DataArray, steps: pd.Index) -> xr.DataArray:
+    """Some steps of a cube in time order; the cube itself, not a copy, where it is all of them."""
+    return cube if len(steps) == cube.sizes["time"] else cube.isel(time=steps)
+
+
+def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
+    """Which observation of each day gets the files, where two platforms saw the plot.
+
+    ``cube`` holds observations whose plot pixel is not fill. Usable at the plot (`contract_qa`)
+    comes first, then fewer fill pixels in the chip, then the newer platform. Returns a bool for
+    each step along ``time``, one of each day True; a lazy cube is computed where days are double.
+    """
+    ranks = pd.DataFrame({"day": cube["time"].to_numpy().astype("datetime64[D]")})
+    if not ranks["day"].duplicated().any():
+        return np.ones(len(ranks), dtype=bool)
+    age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
+    ranks["unusable"] = contract_qa(plot_pixel(cube).sel(band=QA_BAND)).to_numpy()
+    ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
+    ranks["age"] = -np.array(age)
+    best = ranks.sort_values(["day", "unusable", "fill", "age"]).drop_duplicates("day").index
+    return np.isin(np.arange(len(ranks)), best)
