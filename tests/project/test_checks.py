@@ -1,21 +1,30 @@
-"""Chips are told from what is no chip, and their plot pixel from any other."""
+"""Wrong chips and cubes are told from right ones, and wrong cubes are made again."""
 
 from __future__ import annotations
 
 import io
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from tests.archive import Archive
+from timesync_xr import extract, repair, verify
+from timesync_xr.grid import REGIONS
 from timesync_xr.project.checks import BrokenChipError, plot_colours, plot_pixel_of_png
 from timesync_xr.project.files import png_bytes
+
+# Chips
 
 RGB = npt.NDArray[np.uint8]
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))
@@ -91,3 +100,111 @@ def test_a_value_of_fill_is_black_in_all() -> None:
     for colours in plot_colours(spectra).values():
         assert colours[0].any()
         assert not colours[1].any()
+
+
+# Cubes
+
+
+X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
+CUBE = "prj_p/cubes/plot_7.zarr"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Archive, Path]:
+    """An archive of three days, and the project of one plot with all products."""
+    folder = tmp_path_factory.mktemp("made")
+    archive = Archive(folder / "archive")
+    for day in (1, 9, 17):
+        archive.add("LC08", f"2020-07-{day:02d}T18:30:00Z")
+    (folder / "plots.csv").write_text(f"project_id,plot_id,x,y\np,7,{X},{Y}\n")
+    extract(folder / "plots.csv", folder / "project", source=str(archive.write_items()),
+            mirror=archive.mirror, products=("png", "csv", "zarr"), chip_size=(41, 41),
+            progress=False)  # fmt: skip
+    return archive, folder / "project"
+
+
+@pytest.fixture
+def project(made: tuple[Archive, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made[1], tmp_path / "project"))
+
+
+def array(cube: Path, name: str) -> Any:
+    return zarr.open_group(cube, mode="r+")[name]
+
+
+def other_corner(cube: Path) -> None:
+    """A pixel far from the plot becomes fill."""
+    array(cube, "digital_number")[1, 2, 0, 0] = 0
+
+
+def other_plot_pixel(cube: Path) -> None:
+    array(cube, "digital_number")[1, 2, 20, 20] += 400
+
+
+def other_qa(cube: Path) -> None:
+    array(cube, "digital_number")[0, 6, 20, 20] ^= 1 << 5
+
+
+def other_items(cube: Path) -> None:
+    array(cube, "item_ids")[0] = "another"
+
+
+def no_shard(cube: Path) -> None:
+    (shard,) = (path for path in (cube / "digital_number/c").rglob("*") if path.is_file())
+    shard.unlink()
+
+
+def damaged_shard(cube: Path) -> None:
+    (shard,) = (path for path in (cube / "digital_number/c").rglob("*") if path.is_file())
+    data = np.frombuffer(shard.read_bytes(), np.uint8).copy()
+    data[: len(data) // 2] ^= 255
+    shard.write_bytes(data.tobytes())
+
+
+def no_metadata(cube: Path) -> None:
+    (cube / "zarr.json").write_text("{}")
+
+
+def no_cube(cube: Path) -> None:
+    shutil.rmtree(cube)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "problem"),
+    [
+        (other_corner, "broken", "LC08 of 2020-07-09 has a fill_share of 0.0006, by the account 0"),
+        (other_plot_pixel, "broken", "its values are"),
+        (other_qa, "broken", "LC08 of 2020-07-01 has a qa_pixel of"),
+        (other_items, "broken", "it lacks 1, and it holds 1 others"),
+        (no_shard, "broken", r"it can't be read \(it lacks digital_number/c/0/0/0/0\)"),
+        (damaged_shard, "broken", "it can't be read"),
+        (no_metadata, "broken", "it can't be read"),
+        (no_cube, "missing", "the cube is missing"),
+    ],
+)
+def test_a_wrong_cube_is_found_and_made_again(
+    made: tuple[Archive, Path],
+    project: Path,
+    damage: Callable[[Path], None],
+    kind: str,
+    problem: str,
+) -> None:
+    archive, before = made
+    assert verify(project).empty
+    damage(project / CUBE)
+    problems = verify(project)
+    assert problems["kind"].tolist() == [kind]
+    assert problems["problem"].str.contains(problem).all()
+    assert len(verify(project, quick=True)) == (kind == "missing")
+    repair(project, problems, source=str(archive.folder / "items.json"), mirror=archive.mirror,
+           progress=False)  # fmt: skip
+    assert verify(project).empty
+    for path in (p for p in before.glob("prj_p/**/*") if p.is_file()):
+        assert (project / path.relative_to(before)).read_bytes() == path.read_bytes(), path
+
+
+def test_a_cube_that_no_plot_of_the_ledger_has_is_a_stray(project: Path) -> None:
+    shutil.copytree(project / CUBE, project / "prj_p/cubes/plot_8.zarr")
+    problems = verify(project)
+    assert problems["kind"].tolist() == ["stray"]
+    assert problems["file"].tolist() == ["prj_p/cubes/plot_8.zarr"]
