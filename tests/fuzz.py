@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tests.archive import Archive
-from tests.test_tiff import parse
+from tests.raster.test_tiff import parse
 from timesync_xr.catalog.items import COLUMNS, Query, items_table
 from timesync_xr.catalog.search import parse_items
 from timesync_xr.errors import ReadError, TimesyncError

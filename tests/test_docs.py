@@ -29,10 +29,10 @@ PAGES = sorted(
 )
 
 NOT_RUN = {
-    "sample": "the sample is there; tests/test_sample.py makes it",
-    "--scheduler": "it needs a cluster, which tests/test_cluster.py starts",
+    "sample": "the sample is there; tests/sample/test_sample.py makes it",
+    "--scheduler": "it needs a cluster, which tests/run/test_cluster.py starts",
     "--scheduler-file": "the same",
-    "--version": "it is run by tests/test_cli.py",
+    "--version": "it is run by tests/cli/test_main.py",
 }
 """Commands of the pages that are only parsed, by a word of theirs, and why."""
 

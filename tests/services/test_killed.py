@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests import test_reliability
+from tests.run import test_reliability
+from tests.run.test_reliability import Services
 from tests.tally import shows
-from tests.test_reliability import Services
 
 archive, plots, whole, services = (
     test_reliability.archive,

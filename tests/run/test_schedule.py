@@ -1,15 +1,17 @@
-"""In which order plots are done, and by which worker."""
+"""In which order plots are done, by which worker, and which of them share blocks."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr.grid import Tile
+from timesync_xr.grid import REGIONS, ChipGrid, Tile
+from timesync_xr.landsat import TILE_SIZE
 from timesync_xr.plots import Plot
-from timesync_xr.run.schedule import STRETCH, PlotQueue
+from timesync_xr.run.schedule import BLOCK, STRETCH, PlotQueue, with_neighbours
 
 
 def queue_of(*tiles: int) -> PlotQueue:
@@ -58,3 +60,30 @@ def test_plots_are_late_by_a_stretch_at_most() -> None:
     queue = queue_of(*(n % 50 for n in range(3 * STRETCH)))
     order = [int(plot.plot_id) for plot in queue]
     assert max(abs(place - number) for place, number in enumerate(order)) < STRETCH
+
+
+# Plots that share blocks, against the plain definition: the blocks of every pixel of a chip
+
+
+def blocks(first: int, length: int) -> set[tuple[int, int]]:
+    pixels = np.arange(first, first + length)
+    found = zip(pixels // TILE_SIZE, pixels % TILE_SIZE // BLOCK, strict=True)
+    return {(int(tile), int(block)) for tile, block in found}
+
+
+sizes = st.integers(1, 600)
+places = st.tuples(st.integers(9000, 11000), st.integers(9000, 11000))
+
+
+@given(places, places, sizes, sizes)
+def test_neighbours_are_the_plots_that_share_a_block(
+    a: tuple[int, int], b: tuple[int, int], width: int, height: int
+) -> None:
+    def chip_of(plot: Plot) -> ChipGrid:
+        return ChipGrid(REGIONS["CU"], int(plot.x), int(plot.y), width, height)
+
+    plots = [Plot("1", "a", *map(float, a)), Plot("1", "b", *map(float, b))]
+    across = [blocks(col - width // 2, width) for col, _ in (a, b)]
+    down = [blocks(row - height // 2, height) for _, row in (a, b)]
+    share = bool(across[0] & across[1]) and bool(down[0] & down[1])
+    assert with_neighbours(plots, chip_of) == (set(plots) if share else set())

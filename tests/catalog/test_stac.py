@@ -1,203 +1,36 @@
+"""A STAC API: whatever it does, its items are those of the archive, or an error says why not."""
+
 from __future__ import annotations
 
-import gzip
 import json
 import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-import rustac
-from hypothesis import given
-from hypothesis import strategies as st
 
+from tests.catalog.api import ARCHIVE, CONFORMS, Api, Handler
 from tests.tally import shows
 from timesync_xr.catalog import stac as stac_api
 from timesync_xr.catalog import stac as transport
 from timesync_xr.catalog.kept import _items_file
 from timesync_xr.catalog.search import (
-    DatetimeRange,
     fetch_items,
-    parse_datetime,
     read_items,
     search_items,
     write_items,
 )
 from timesync_xr.catalog.stac import Patience, PatientIO
-from timesync_xr.errors import AccessError, CatalogError, InputError
-from timesync_xr.grid import REGIONS
-from timesync_xr.landsat import BANDS
+from timesync_xr.errors import AccessError, CatalogError
 from timesync_xr.storage.access import without_secrets
 
-CU = REGIONS["CU"]
-CONFORMS = [f"https://api.stacspec.org/v1.0.0/item-search{part}" for part in ("", "#query")]
 QUICK = Patience(tries=4, backoff=0.001, longest_wait=0.05, timeout=0.5, deadline=0.3)
-
-
-def make_item(tile: tuple[int, int], date: str) -> dict[str, Any]:
-    (h, v), (left, top) = tile, CU.corner(tile)
-    name = f"LC08_CU_{h:03d}{v:03d}_{date[:10].replace('-', '')}_20230101_02_SR"
-    ring = [[-120, 36], [-119, 36], [-119, 37], [-120, 36]]
-    return {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": name,
-        "collection": "landsat-c2ard-sr",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": [-120, 36, -119, 37],
-        "links": [],
-        "properties": {
-            "datetime": date,
-            "landsat:grid_horizontal": f"{h:02d}",
-            "landsat:grid_vertical": f"{v:02d}",
-            "landsat:grid_region": "CU",
-            "landsat:scene_count": 1,
-            "eo:cloud_cover": 12.5,
-            "proj:epsg": None,
-            "proj:shape": [5000, 5000],
-            "proj:transform": [30, 0, left, 0, -30, top],
-            "proj:wkt2": CU.wkt,
-        },
-        "assets": {band: {"href": f"s3://bucket/{name}_{band}.TIF"} for band in BANDS},
-    }
-
-
-ARCHIVE = [
-    make_item(tile, f"{year}-06-0{day}T18:28:07.{year}{day}01Z")
-    for tile in [(3, 9), (4, 9)]
-    for year in range(2000, 2023)
-    for day in (1, 9)
-]
-
-
-@dataclass
-class Api:
-    """A STAC API on loopback that can misbehave."""
-
-    items: list[dict[str, Any]] = field(default_factory=lambda: list(ARCHIVE))
-    conforms: Any = field(default_factory=lambda: list(CONFORMS))
-    paging: str = "token"
-    query: bool = True
-    dates: bool = True
-    count: Callable[[int], int | None] = lambda matched: matched
-    fault: Callable[[Handler, int], bool] = lambda handler, number: False
-    change: Callable[[dict[str, Any]], Any] = lambda page: page
-    page_size: int = 7
-    bodies: list[Any] = field(default_factory=list)
-    requests: int = 0
-    url: str = ""
-
-    def landing(self) -> Any:
-        return {
-            "type": "Catalog",
-            "stac_version": "1.0.0",
-            "id": "api",
-            "description": "an API",
-            "conformsTo": self.conforms,
-            "links": [
-                {"rel": "self", "href": self.url},
-                {"rel": "root", "href": self.url},
-                {"rel": "search", "href": f"{self.url}/search", "type": "application/geo+json"},
-            ],
-        }
-
-    def matches(self, item: dict[str, Any], body: dict[str, Any]) -> bool:
-        properties = item["properties"]
-        wanted = body.get("query", {}) if self.query else {}
-        start, _, end = body.get("datetime", "../..").partition("/")
-        time = pd.Timestamp(properties["datetime"])
-        early = self.dates and start != ".." and time < pd.Timestamp(start)
-        late = self.dates and end != ".." and time > pd.Timestamp(end)
-        return not (early or late) and all(
-            properties.get(name) == test["eq"] for name, test in wanted.items()
-        )
-
-    def search(self, body: dict[str, Any], page: int) -> Any:
-        self.bodies.append(body)
-        found = [item for item in self.items if self.matches(item, body)]
-        size = min(body["limit"], self.page_size)
-        shown = found[page * size :][:size]
-        links: list[dict[str, Any]] = []
-        if shown and self.paging == "token":  # as Element 84's server: the last page is empty
-            next_body = {**body, "token": str(page + 1)}
-            links = [{"rel": "next", "href": f"{self.url}/search", "method": "POST",
-                      "body": next_body}]  # fmt: skip
-        elif len(found) > (page + 1) * size and self.paging == "merge":
-            links = [{"rel": "next", "href": "search", "method": "post", "merge": True,
-                      "body": {"page": page + 2}}]  # fmt: skip
-        elif len(found) > (page + 1) * size and self.paging == "get":
-            links = [
-                {
-                    "rel": "next",
-                    "href": f"{self.url}/search?page={page + 2}&of={self.bodies.index(body)}",
-                }
-            ]
-        answer: dict[str, Any] = {
-            "type": "FeatureCollection",
-            "features": shown,
-            "links": links,
-        }
-        if (matched := self.count(len(found))) is not None:
-            answer |= {"numberMatched": matched} if self.paging == "token" else {
-                "context": {"matched": matched, "returned": len(shown)}
-            }  # fmt: skip
-        return self.change(answer)
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    api: Api
-
-    def do_GET(self) -> None:
-        self.answer({})
-
-    def do_POST(self) -> None:
-        self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-    def answer(self, body: dict[str, Any]) -> None:
-        api = self.api
-        api.requests += 1
-        if api.fault(self, api.requests):
-            return
-        path, _, asked = self.path.partition("?")
-        if not path.startswith("/stac/search"):
-            self.send_json(api.landing())
-        elif asked:
-            page, of = (int(part.partition("=")[2]) for part in asked.split("&"))
-            self.send_json(api.search(api.bodies[of], page - 1))
-        else:
-            page = int(body.pop("token", 0)) or int(body.pop("page", 1)) - 1
-            self.send_json(api.search(body, page))
-
-    def send_json(self, value: Any) -> None:
-        self.send_bytes(gzip.compress(json.dumps(value).encode()), ("Content-Encoding", "gzip"))
-
-    def send_bytes(self, body: bytes, *headers: tuple[str, str], length: int | None = None) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        for header in headers:
-            self.send_header(*header)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def send_status(self, status: int, *headers: tuple[str, str]) -> None:
-        self.send_response(status)
-        for header in (("Content-Length", "0"), *headers):
-            self.send_header(*header)
-        self.end_headers()
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture
@@ -679,170 +512,3 @@ def test_recorded_answers_of_landsatlook(
     found = search(api)
     assert found["item_id"].tolist() == ["LC08_L2SP_047027_20201204_20210313_02_T1_SR"]
     assert found["refused"].str.startswith("not asked for: collection 'landsat-c2l2-sr'").all()
-
-
-# Files
-
-
-def test_a_file_that_holds_more(tmp_path: Path) -> None:
-    others = [{**ARCHIVE[0], "collection": "landsat-c2ard-st"}, {"id": "LC08_x"}, 5]
-    (tmp_path / "items.json").write_text(json.dumps({"features": [*ARCHIVE, *others]}))
-    with pytest.warns(UserWarning, match="2 items are of no tile and are left out"):
-        found = search_items([(3, 9)], source=tmp_path / "items.json", datetime="2005")
-    assert (found["refused"] == "").tolist() == [True, True, False, False]
-
-
-def test_a_file_of_another_region(tmp_path: Path) -> None:
-    """It is told, where a project without any chip would come of it."""
-    path = tmp_path / "items.json"
-    write_items(ARCHIVE, path)
-    with pytest.raises(InputError, match=r"its items are of CU, none is of AK\. Check --region"):
-        search_items([(3, 9)], source=path, region="AK")
-    properties = {**ARCHIVE[0]["properties"], "landsat:grid_region": "AK"}
-    write_items([*ARCHIVE, {**ARCHIVE[0], "properties": properties}], path)
-    assert len(search_items([(3, 9)], source=path, region="AK")) == 1
-
-
-def test_a_file_that_changes(tmp_path: Path) -> None:
-    path = tmp_path / "items.json"
-    for count in (3, 2):
-        write_items(ARCHIVE[:count], path)
-        assert len(search_items([(3, 9)], source=path)) == count
-
-
-def test_a_table_is_the_callers_own(tmp_path: Path) -> None:
-    write_items(ARCHIVE, tmp_path / "items.json")
-    search_items([(3, 9)], source=tmp_path / "items.json")["refused"] = "spoilt"
-    assert (search_items([(3, 9)], source=tmp_path / "items.json")["refused"] == "").all()
-
-
-@pytest.mark.parametrize("name", ["one.json", "with space.json", "100%25.json"])
-def test_one_item_is_a_file_too(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text(json.dumps(ARCHIVE[0]))
-    assert len(search_items([(3, 9)], source=tmp_path / name)) == 1
-
-
-@pytest.mark.parametrize("name", ["a.parquet", "with space.parquet", "100%25 #1?.parquet"])
-def test_geoparquet_keeps_the_date_as_written(tmp_path: Path, name: str) -> None:
-    write_items(ARCHIVE, tmp_path / name)
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-    dates = [item["properties"]["datetime"] for item in read_items(tmp_path / name)]
-    assert dates == [item["properties"]["datetime"] for item in ARCHIVE]
-
-
-def test_geoparquet_of_others(tmp_path: Path) -> None:
-    rustac.write_sync(str(tmp_path / "items.parquet"), ARCHIVE)
-    with pytest.warns(UserWarning, match="to the millisecond only"):
-        found = search_items([(3, 9)], source=tmp_path / "items.parquet")
-    assert (found["refused"] == "").all()
-    assert found["time"].dt.floor("s").iloc[0] == pd.Timestamp("2000-06-01T18:28:07")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"\xff", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (b"{}", "no STAC items"),
-        (b'{"features": 5}', "no STAC items"),
-        (b"5", "no STAC items"),
-        (b"PAR1 and no more", "not stac-geoparquet"),
-        (b'[{"collection": "landsat-c2l2-sr"}]', "none of its 1 items is of the collection"),
-        (b"[5]", "none of its 1 items is of the collection"),
-    ],
-)
-def test_files_that_are_no_items(tmp_path: Path, text: Any, message: str) -> None:
-    (tmp_path / "items").write_bytes(text)
-    with pytest.raises(InputError, match=message):
-        search_items([(3, 9)], source=tmp_path / "items")
-
-
-@pytest.mark.parametrize("items", [[], [{"id": "LC09_x"}], [{**ARCHIVE[0], "geometry": None}]])
-def test_what_geoparquet_can_not_hold(tmp_path: Path, items: list[Any]) -> None:
-    with pytest.raises(CatalogError, match="can't be kept as geoparquet"):
-        write_items(items, tmp_path / "items.parquet")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(AccessError, match="can't be written"):
-        write_items(ARCHIVE, tmp_path / "none" / "items.json")
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [("none.json", "no file of items at"), ("s3://key:pw@bucket/items.json", r"from s3://\.\.\.:")],
-)
-def test_sources_that_are_not_there(source: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        search_items([(3, 9)], source=source)
-    with pytest.raises(InputError):
-        fetch_items([(3, 9)], source=source)
-
-
-@pytest.mark.parametrize("tile", [(33, 0), (0, 22), (-1, 5)])
-def test_a_tile_that_is_none(tile: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="there is no tile"):
-        search_items([tile], source="none.json")
-
-
-# Dates
-
-
-@pytest.mark.parametrize(
-    ("text", "start", "end"),
-    [
-        (None, "1982-01-01", None),
-        ("2009/2011", "2009-01-01", "2011-12-31T23:59:59.999999999"),
-        ("2009-02/2012-02", "2009-02-01", "2012-02-29T23:59:59.999999999"),
-        ("2009-08-29/..", "2009-08-29", None),
-        ("/2009-08-29", None, "2009-08-29T23:59:59.999999999"),
-        ("../..", None, None),
-        (" 2009 / 2009 ", "2009-01-01", "2009-12-31T23:59:59.999999999"),
-        ("2009", "2009-01-01", "2009-12-31T23:59:59.999999999"),
-        (2009, "2009-01-01", "2009-12-31T23:59:59.999999999"),
-        ("2009-08-29T18:20:00.1234567Z", *["2009-08-29T18:20:00.1234567"] * 2),
-        ("2009-08-29T18:20:00-01:00/2010", "2009-08-29T19:20:00", "2010-12-31T23:59:59.999999999"),
-    ],
-)
-def test_parse_datetime(text: Any, start: str | None, end: str | None) -> None:
-    found = parse_datetime(text)
-    assert found == DatetimeRange(
-        *(None if t is None else np.datetime64(t, "ns") for t in (start, end))
-    )
-    assert parse_datetime(found) is found
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "..", "now", "2009/2008", "2009/2010/2011", "2009-13", "2009-02-30", "09"),
-        *("1e3/2010", "2009-1-1", "99999", "2009-08-29T18:20:00Z/2009-08-29T18:19:59Z"),
-        *("\u0968\u0966\u0966\u096f", "2009\n\n/x"),
-    ],
-)
-def test_what_is_no_datetime(text: Any) -> None:
-    with pytest.raises(InputError, match="datetime"):
-        parse_datetime(text)
-
-
-@given(st.dates(pd.Timestamp("1972-01-01").date(), pd.Timestamp("2199-12-31").date()))
-def test_a_day_is_the_same_whatever_says_it(day: date) -> None:
-    found = parse_datetime(str(day))
-    assert found == parse_datetime(f"{day}/{day}")
-    assert found.start == np.datetime64(day, "ns")
-    assert found.end == np.datetime64(f"{day}T23:59:59.999999999", "ns")
-    assert parse_datetime(str(found)).start == found.start
-    assert found.holds(np.datetime64(f"{day}T23:59:59.9999999"))
-    assert not found.holds(np.datetime64(day) + 1)
-
-
-@given(st.text(max_size=30) | st.text("0123456789-/:TZ.+", max_size=30))
-def test_any_text_is_a_range_or_a_clean_error(text: Any) -> None:
-    try:
-        found = parse_datetime(text)
-    except InputError:
-        return
-    assert found.start is None or found.end is None or found.start <= found.end
