@@ -45,7 +45,7 @@ CLOUDY: Final = 22280
 
 
 @dataclass(frozen=True)
-class Archive:
+class MadeArchive:
     """An archive in a folder."""
 
     folder: Path
@@ -67,7 +67,9 @@ def plot_xy(name: str) -> tuple[float, float]:
     return REGION.center(TILE[0] * TILE_SIZE + col, TILE[1] * TILE_SIZE + row)
 
 
-def make_archive(folder: Path, scenes: int, observations: int, *, fill: bool = False) -> Archive:
+def make_archive(
+    folder: Path, scenes: int, observations: int, *, fill: bool = False
+) -> MadeArchive:
     """Make (or find) an archive of ``observations``, of which ``scenes`` differ.
 
     The files of the other observations are hard links to those of the first ones, so that many
@@ -87,7 +89,7 @@ def make_archive(folder: Path, scenes: int, observations: int, *, fill: bool = F
             else:
                 os.link(folder / _key(_name(scene)[0], suffix), path)
         items.append(_item(name, date))
-    return Archive(folder, tuple(items))
+    return MadeArchive(folder, tuple(items))
 
 
 _SUFFIXES: Final = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B7", "QA_PIXEL")

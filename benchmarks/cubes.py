@@ -17,10 +17,10 @@ from pathlib import Path
 
 import xarray as xr
 
-from timesync_xr import extract
+from timesync_xr import Archive, Products, extract
 from timesync_xr.landsat import BANDS
 
-from .archive import BUCKET, Archive, make_archive, write_plots
+from .archive import BUCKET, MadeArchive, make_archive, write_plots
 from .processes import peak_megabytes
 from .server import serving
 
@@ -44,18 +44,25 @@ def _run(folder: Path, counts: list[int]) -> None:
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
                 told = process.submit(_extract, archive, count, server.address, out).result()
             seconds, megabytes = told
-            print(f"{count} observations as png, csv and zarr: {megabytes:.0f} MB at most, "
-                  f"{1000 * seconds / count:.0f} ms each")  # fmt: skip
+            print(
+                f"{count} observations as png, csv and zarr: {megabytes:.0f} MB at most, "
+                f"{1000 * seconds / count:.0f} ms each"
+            )
     _tell_cube(next(out.glob("prj_*/cubes/*.zarr")), max(counts))
 
 
-def _extract(archive: Archive, count: int, address: str, out: Path) -> tuple[float, float]:
+def _extract(archive: MadeArchive, count: int, address: str, out: Path) -> tuple[float, float]:
     """Make a plot; seconds and megabytes."""
     items = archive.subset(count, "of")
     plots = write_plots(archive.folder / "plots.csv", ["main"])
     start = time.perf_counter()
-    summary = extract(plots, out, source=str(items), mirror=f"{BUCKET}={address}",
-                      products=("png", "csv", "zarr"), progress=False)  # fmt: skip
+    summary = extract(
+        plots,
+        out,
+        Archive(items, mirror=f"{BUCKET}={address}"),
+        products=Products(("png", "csv", "zarr")),
+        progress=False,
+    )
     if not summary.complete:
         raise RuntimeError(str(summary))
     return time.perf_counter() - start, peak_megabytes()
@@ -65,8 +72,10 @@ def _tell_cube(path: Path, count: int) -> None:
     """Size of a cube, and the processor time to read parts of it, opened anew each time."""
     sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
     raw = count * len(BANDS) * 255 * 255 * 2
-    print(f"cube of {count}: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} objects, "
-          f"{raw / sum(sizes):.1f} times smaller than its pixels")  # fmt: skip
+    print(
+        f"cube of {count}: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} objects, "
+        f"{raw / sum(sizes):.1f} times smaller than its pixels"
+    )
 
     def read(part: Callable[[xr.DataArray], xr.DataArray]) -> float:
         cube = xr.open_zarr(path)["digital_number"]
@@ -80,8 +89,10 @@ def _tell_cube(path: Path, count: int) -> None:
     one = middle(lambda cube: cube[count // 2])
     series = middle(lambda cube: cube[:, :, 127, 127])
     whole = read(lambda cube: cube)
-    print(f"processor time: one observation {one:.0f} ms, one pixel's series {series:.0f} ms, "
-          f"all {whole:.0f} ms")  # fmt: skip
+    print(
+        f"processor time: one observation {one:.0f} ms, one pixel's series {series:.0f} ms, "
+        f"all {whole:.0f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from timesync_xr import COMPOSITES, chips_for_plot, composite_rgb
+from timesync_xr import COMPOSITES, Archive, chips_for_plot, composite_rgb
 from timesync_xr.project.files import PNG_LEVEL
 from timesync_xr.raster.blocks import find_blocks
 from timesync_xr.raster.tiff import FIRST_READ, Block, Window, parse_header
@@ -104,7 +104,7 @@ def _decode(blocks: list[bytes]) -> None:
 
 def _images(archive: str, source: str, plot: str) -> list[Any]:
     """The chips of a few of the observations, as the package makes them."""
-    cube = chips_for_plot(plot_xy(plot), source=source, mirror=f"{BUCKET}={archive}")[:8]
+    cube = chips_for_plot(plot_xy(plot), Archive(source, mirror=f"{BUCKET}={archive}"))[:8]
     chips = [composite_rgb(cube, name).to_numpy() for name in COMPOSITES]
     return [image for of_composite in chips for image in of_composite]
 

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from timesync_xr import Archive, Products
 from timesync_xr.landsat import BANDS
 
 from .archive import BUCKET, REGION, plot_xy, write_plots
@@ -126,9 +127,8 @@ def _whole_job(job: Job, items: str, plots: tuple[str, ...], work: Path) -> None
     extract(
         write_plots(work / "plots.csv", plots),
         work / "out",
-        source=items,
-        mirror=f"{BUCKET}={job.archive}",
-        products=("png", "csv"),
+        Archive(items, mirror=f"{BUCKET}={job.archive}"),
+        products=Products(("png", "csv")),
         progress=False,
     )
 
@@ -137,7 +137,7 @@ def _cube(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:
     from timesync_xr import chips_for_plot
 
     for plot in plots:
-        chips_for_plot(plot_xy(plot), source=items, mirror=f"{BUCKET}={job.archive}").compute()
+        chips_for_plot(plot_xy(plot), Archive(items, mirror=f"{BUCKET}={job.archive}")).compute()
 
 
 def _graph(_job: Job, items: str, plots: tuple[str, ...], _work: Path) -> dict[str, Any]:
@@ -146,11 +146,11 @@ def _graph(_job: Job, items: str, plots: tuple[str, ...], _work: Path) -> dict[s
     from timesync_xr.landsat import TILE_SIZE
 
     col, row = REGION.pixel(*plot_xy(plots[0]))
-    table = search_items([(col // TILE_SIZE, row // TILE_SIZE)], source=items)
+    table = search_items([(col // TILE_SIZE, row // TILE_SIZE)], Archive(items))
     opened: list[str] = []
     sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
     start = time.perf_counter()
-    cube = chips_for_plot(plot_xy(plots[0]), source=table)
+    cube = chips_for_plot(plot_xy(plots[0]), Archive(table))
     seconds = time.perf_counter() - start
     files = sum(path.endswith(".TIF") for path in opened)
     return {"seconds": seconds, "keys": len(dict(cube.__dask_graph__())), "files": files}  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, make_archive
+from .archive import MadeArchive, make_archive
 from .jobs import Job, to_text
 from .server import Served, serving
 
@@ -85,7 +85,7 @@ def _figures(job: Job, told: list[dict[str, Any]]) -> Figures:
 class Setting:
     """Where the archive lies for the jobs."""
 
-    archive: Archive
+    archive: MadeArchive
     """The archive."""
     place: str
     """Its folder, or the address of its server."""

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from timesync_xr import Filters, extract
+from timesync_xr import Archive, Selection, extract
 from timesync_xr.cube.selection import ALL
 from timesync_xr.project.ledger import Ledger
 from timesync_xr.run.forecast import plan
@@ -24,7 +24,7 @@ from timesync_xr.storage.folder import Folder
 from .national import SOURCE, fake_assets, keep_items, plot_list, tiles_of
 from .processes import Watch, dask_processes, peak_megabytes
 
-FEW = Filters(season="08-03/08-03", sensors=("LC09",))
+FEW = Selection(season="08-03/08-03", sensors=("LC09",))
 
 
 def main() -> None:
@@ -46,25 +46,28 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
     keep_items(Folder(out), tiles, options.items)
     _tell(f"{len(plots)} plots on {len(tiles)} tiles of {options.items} items", started)
     started = time.perf_counter()
-    forecast = plan(plots, source=SOURCE, out=out)
+    forecast = plan(plots, Archive(SOURCE), project=out)
     _tell(f"plan: {forecast.observations} observations", started)
     with dask_processes(folder, options.workers) as client:
         client.run(fake_assets)
         watch, ledger = Watch(client), _timed(Ledger, "record")
         before = peak_megabytes()
         cpu, wall = time.process_time(), time.perf_counter()
-        summary = extract(plots, out, source=SOURCE, client=client,
-                          filters=ALL if options.all else FEW)  # fmt: skip
+        summary = extract(plots, out, Archive(SOURCE), ALL if options.all else FEW, workers=client)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         watch.stop()
     assert summary.complete
     count = len(plots)
     print(f"first plot submitted after {watch.first:.0f} s")
     print(f"observations written: {summary.rows['written'].sum()}")
-    print(f"wall time {wall:.0f} s with {options.workers} workers, {1000 * wall / count:.1f} ms "
-          f"per plot")  # fmt: skip
-    print(f"client: {1000 * cpu / count:.1f} ms of processor time per plot, of which ledger "
-          f"{1000 * ledger[0] / count:.1f}")  # fmt: skip
+    print(
+        f"wall time {wall:.0f} s with {options.workers} workers, {1000 * wall / count:.1f} ms "
+        f"per plot"
+    )
+    print(
+        f"client: {1000 * cpu / count:.1f} ms of processor time per plot, of which ledger "
+        f"{1000 * ledger[0] / count:.1f}"
+    )
     print(f"client: {peak_megabytes():.0f} MB at most, {before:.0f} before")
     print(f"scheduler: {watch.tasks} tasks at most, {watch.megabytes:.0f} MB at most")
     _tell_size(out)

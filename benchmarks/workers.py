@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from timesync_xr import extract
+from timesync_xr import Archive, extract
 from timesync_xr.grid import Tile
 from timesync_xr.landsat import TILE_SIZE
 from timesync_xr.raster import reader
@@ -56,8 +56,13 @@ def _workers(folder: Path, server: Served, options: argparse.Namespace) -> None:
         with dask_processes(folder, workers, **variables) as client:
             client.run(_get_ready)
             start = time.perf_counter()
-            extract(plots, out, source=SOURCE, mirror=f"s3://bucket={server.address}",
-                    client=client, progress=False)  # fmt: skip
+            extract(
+                plots,
+                out,
+                Archive(SOURCE, mirror=f"s3://bucket={server.address}"),
+                progress=False,
+                workers=client,
+            )
             seconds[workers] = time.perf_counter() - start
         print(f"{workers} workers: {seconds[workers]:.1f} s, {len(server.counts()[0])} requests")
     print(f"4 workers against 1: {seconds[1] / seconds[4]:.2f} times as fast (asked for: 3.2)")
@@ -78,14 +83,20 @@ def _one_tile(folder: Path, server: Served, items: int) -> None:
     def requests(chosen: pd.DataFrame, name: str) -> float:
         reader.reset()
         keep_items(Folder(folder / name), [ONE], items)
-        extract(chosen, folder / name, source=SOURCE, mirror=f"s3://bucket={server.address}",
-                progress=False)  # fmt: skip
+        extract(
+            chosen,
+            folder / name,
+            Archive(SOURCE, mirror=f"s3://bucket={server.address}"),
+            progress=False,
+        )
         return len(server.counts()[0]) / len(chosen)
 
     alone = [requests(plots[n : n + 1], f"alone{n}") for n in range(5)]
     together, single = requests(plots, "together"), float(np.mean(alone))
-    print(f"requests per plot: {single:.0f} alone, {together:.0f} with 59 others of its tile: "
-          f"{together / single:.3f} times (asked for: 0.6)")  # fmt: skip
+    print(
+        f"requests per plot: {single:.0f} alone, {together:.0f} with 59 others of its tile: "
+        f"{together / single:.3f} times (asked for: 0.6)"
+    )
 
 
 def _plots(tile: Tile, count: int) -> pd.DataFrame:

@@ -19,7 +19,7 @@ BUCKET = "s3://usgs-landsat-ard"
 NAMES = {"blue": "SR_B1", "qa_pixel": "QA_PIXEL"}
 
 
-class Archive:
+class SmallArchive:
     """An archive in a folder, with the items that describe it."""
 
     def __init__(self, folder: Path, region: str = "CU") -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.tally import counts
-from timesync_xr import extract, make_sample
+from timesync_xr import Archive, Products, extract, make_sample
 from timesync_xr.sample import SamplePaths
 
 settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
@@ -52,7 +52,7 @@ def sample_project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory
     """A project of all plots of the sample archive. It is shared: copy it to change it."""
     project = tmp_path_factory.mktemp("project")
     mirror = f"s3://usgs-landsat-ard={sample.folder}"
-    extract(sample.plots, project, source=str(sample.items), mirror=mirror, progress=False)
+    extract(sample.plots, project, Archive(sample.items, mirror=mirror), progress=False)
     return project
 
 
@@ -82,9 +82,8 @@ def golden_projects(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> d
         extract(
             archive / "plots.csv",
             projects[name],
-            source=str(archive / "items.json"),
-            mirror=f"s3://usgs-landsat-ard={archive}",
-            products=("png", "csv"),
+            Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
+            products=Products(("png", "csv")),
             progress=False,
         )
     return projects

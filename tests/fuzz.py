@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.raster.test_tiff import parse
 from timesync_xr.catalog.items import COLUMNS, Query, items_table
 from timesync_xr.catalog.search import parse_items
@@ -148,7 +148,7 @@ def _check_tiff(data: bytes) -> None:
 
 
 def _item_files(folder: Path) -> list[bytes]:
-    archive = Archive(folder)
+    archive = SmallArchive(folder)
     for day in ("2020-01-01T18:30:00.1234567Z", "2020-02-01T18:30:00+02:00"):
         archive.add("LC08", day, write=False)
     first, second = archive.items

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.archive import Archive
-from timesync_xr import extract, search_items
+from tests.archive import SmallArchive
+from timesync_xr import Archive, Products, extract, search_items
 from timesync_xr.catalog import kept as tile_items
 from timesync_xr.catalog import search as catalog
 from timesync_xr.catalog.items import Query
@@ -22,8 +22,8 @@ TILES = ((3, 9), (4, 9))
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    archive = Archive(tmp_path / "archive")
+def archive(tmp_path: Path) -> SmallArchive:
+    archive = SmallArchive(tmp_path / "archive")
     for year in (2001, 2010, 2020):
         for tile in TILES:
             item = archive.add("LE07", f"{year}-07-01T18:30:00.1234567Z", tile, write=False)
@@ -33,7 +33,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 @pytest.fixture
-def api(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """An API that serves the archive; the list holds the tiles of every search."""
     searches: list[object] = []
 
@@ -62,11 +62,11 @@ def items_of(out: Path, period: str | None = None, refresh: bool = False) -> pd.
     return found
 
 
-def test_the_table_is_that_of_a_search(archive: Archive, tmp_path: Path) -> None:
+def test_the_table_is_that_of_a_search(archive: SmallArchive, tmp_path: Path) -> None:
     source = str(archive.write_items())
     items = TileItems(Folder(tmp_path), Search(source, "CU", parse_datetime(None)), False)
     kept = read_items_of(items.of(TILES))
-    wanted = search_items(TILES, source=source)
+    wanted = search_items(TILES, Archive(source))
     order = ["h", "time"]
     pd.testing.assert_frame_equal(
         kept.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True)
@@ -93,7 +93,7 @@ def test_a_longer_time_or_a_refresh_searches_again(api: list[object], tmp_path: 
 
 
 def test_items_are_kept_as_they_came_with_their_query_but_no_secret(
-    api: list[object], archive: Archive, tmp_path: Path
+    api: list[object], archive: SmallArchive, tmp_path: Path
 ) -> None:
     items_of(tmp_path, "2010/2015")
     kept = read_items(tmp_path / "ledger/items/CU_h03v09.parquet")
@@ -115,15 +115,21 @@ def test_a_search_that_was_cut_off_is_made_again(api: list[object], tmp_path: Pa
 
 
 def test_refresh_adds_what_is_new_to_complete_plots(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / "archive")
+    archive = SmallArchive(tmp_path / "archive")
     archive.add("LC08", "2020-07-01T18:30:00Z")
     x, y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
     (tmp_path / "plots.csv").write_text(f"project_id,plot_id,x,y\np,7,{x},{y}\n")
 
     def run(refresh: bool) -> int:
         source = str(archive.write_items())
-        extract(tmp_path / "plots.csv", tmp_path / "out", source=source, refresh=refresh,
-                mirror=archive.mirror, chip_size=(3, 3), progress=False)  # fmt: skip
+        extract(
+            tmp_path / "plots.csv",
+            tmp_path / "out",
+            Archive(source, mirror=archive.mirror),
+            products=Products(chip_size=(3, 3)),
+            refresh=refresh,
+            progress=False,
+        )
         return len(list((tmp_path / "out").rglob("7_spectral*.csv")))
 
     assert run(False) == 1

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.catalog.api import ARCHIVE
+from timesync_xr import Archive
 from timesync_xr.catalog.search import (
     DatetimeRange,
     fetch_items,
@@ -30,7 +31,7 @@ def test_a_file_that_holds_more(tmp_path: Path) -> None:
     others = [{**ARCHIVE[0], "collection": "landsat-c2ard-st"}, {"id": "LC08_x"}, 5]
     (tmp_path / "items.json").write_text(json.dumps({"features": [*ARCHIVE, *others]}))
     with pytest.warns(UserWarning, match="2 items are of no tile and are left out"):
-        found = search_items([(3, 9)], source=tmp_path / "items.json", datetime="2005")
+        found = search_items([(3, 9)], Archive(tmp_path / "items.json"), datetime="2005")
     assert (found["refused"] == "").tolist() == [True, True, False, False]
 
 
@@ -39,29 +40,29 @@ def test_a_file_of_another_region(tmp_path: Path) -> None:
     path = tmp_path / "items.json"
     write_items(ARCHIVE, path)
     with pytest.raises(InputError, match=r"its items are of CU, none is of AK\. Check --region"):
-        search_items([(3, 9)], source=path, region="AK")
+        search_items([(3, 9)], Archive(path), grid="AK")
     properties = {**ARCHIVE[0]["properties"], "landsat:grid_region": "AK"}
     write_items([*ARCHIVE, {**ARCHIVE[0], "properties": properties}], path)
-    assert len(search_items([(3, 9)], source=path, region="AK")) == 1
+    assert len(search_items([(3, 9)], Archive(path), grid="AK")) == 1
 
 
 def test_a_file_that_changes(tmp_path: Path) -> None:
     path = tmp_path / "items.json"
     for count in (3, 2):
         write_items(ARCHIVE[:count], path)
-        assert len(search_items([(3, 9)], source=path)) == count
+        assert len(search_items([(3, 9)], Archive(path))) == count
 
 
 def test_a_table_is_the_callers_own(tmp_path: Path) -> None:
     write_items(ARCHIVE, tmp_path / "items.json")
-    search_items([(3, 9)], source=tmp_path / "items.json")["refused"] = "spoilt"
-    assert (search_items([(3, 9)], source=tmp_path / "items.json")["refused"] == "").all()
+    search_items([(3, 9)], Archive(tmp_path / "items.json"))["refused"] = "spoilt"
+    assert (search_items([(3, 9)], Archive(tmp_path / "items.json"))["refused"] == "").all()
 
 
 @pytest.mark.parametrize("name", ["one.json", "with space.json", "100%25.json"])
 def test_one_item_is_a_file_too(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(json.dumps(ARCHIVE[0]))
-    assert len(search_items([(3, 9)], source=tmp_path / name)) == 1
+    assert len(search_items([(3, 9)], Archive(tmp_path / name))) == 1
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "with space.parquet", "100%25 #1?.parquet"])
@@ -75,7 +76,7 @@ def test_geoparquet_keeps_the_date_as_written(tmp_path: Path, name: str) -> None
 def test_geoparquet_of_others(tmp_path: Path) -> None:
     rustac.write_sync(str(tmp_path / "items.parquet"), ARCHIVE)
     with pytest.warns(UserWarning, match="to the millisecond only"):
-        found = search_items([(3, 9)], source=tmp_path / "items.parquet")
+        found = search_items([(3, 9)], Archive(tmp_path / "items.parquet"))
     assert (found["refused"] == "").all()
     assert found["time"].dt.floor("s").iloc[0] == pd.Timestamp("2000-06-01T18:28:07")
 
@@ -98,7 +99,7 @@ def test_geoparquet_of_others(tmp_path: Path) -> None:
 def test_files_that_are_no_items(tmp_path: Path, text: Any, message: str) -> None:
     (tmp_path / "items").write_bytes(text)
     with pytest.raises(InputError, match=message):
-        search_items([(3, 9)], source=tmp_path / "items")
+        search_items([(3, 9)], Archive(tmp_path / "items"))
 
 
 @pytest.mark.parametrize("items", [[], [{"id": "LC09_x"}], [{**ARCHIVE[0], "geometry": None}]])
@@ -119,7 +120,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_sources_that_are_not_there(source: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        search_items([(3, 9)], source=source)
+        search_items([(3, 9)], Archive(source))
     with pytest.raises(InputError):
         fetch_items([(3, 9)], source=source)
 
@@ -127,7 +128,7 @@ def test_sources_that_are_not_there(source: str, message: str) -> None:
 @pytest.mark.parametrize("tile", [(33, 0), (0, 22), (-1, 5)])
 def test_a_tile_that_is_none(tile: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="there is no tile"):
-        search_items([tile], source="none.json")
+        search_items([tile], Archive("none.json"))
 
 
 # Dates

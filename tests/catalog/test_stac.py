@@ -17,6 +17,7 @@ import pytest
 
 from tests.catalog.api import ARCHIVE, CONFORMS, Api, Handler
 from tests.tally import shows
+from timesync_xr import Archive
 from timesync_xr.catalog import stac as stac_api
 from timesync_xr.catalog import stac as transport
 from timesync_xr.catalog.kept import _items_file
@@ -48,7 +49,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 
 def search(api: Api, *tiles: tuple[int, int], **options: Any) -> pd.DataFrame:
-    return search_items(tiles or [(3, 9)], source=api.url, **options)
+    return search_items(tiles or [(3, 9)], Archive(api.url), **options)
 
 
 def faults(*numbers: int) -> Callable[[Handler, int], bool]:
@@ -72,7 +73,7 @@ def test_the_golden_archives_by_json_parquet_and_api(
     source = shared / "golden" / archive / "items.json"
     items = read_items(source)
     tiles = [(3, 9), (4, 9), (3, 10), (4, 10)]
-    expected = search_items(tiles, source=source)
+    expected = search_items(tiles, Archive(source))
     assert len(expected) == len(items)
     assert (expected["refused"] == "").all()
     write_items(items, tmp_path / "items.parquet")
@@ -82,11 +83,11 @@ def test_the_golden_archives_by_json_parquet_and_api(
     api.items = items
     sources: list[Any] = [tmp_path / f"items.{kind}" for kind in ("parquet", "json", "ndjson")]
     for other in [*sources, tmp_path / "list.json", api.url]:
-        pd.testing.assert_frame_equal(search_items(tiles, source=other), expected)
+        pd.testing.assert_frame_equal(search_items(tiles, Archive(other)), expected)
         for tile in tiles[:2]:
             part = expected[(expected["h"] == tile[0]) & (expected["v"] == tile[1])]
             pd.testing.assert_frame_equal(
-                search_items([tile], source=other), part.reset_index(drop=True)
+                search_items([tile], Archive(other)), part.reset_index(drop=True)
             )
 
 
@@ -98,7 +99,7 @@ def test_an_api_and_a_file_select_the_same(
     api.paging = paging
     write_items(api.items, tmp_path / "items.json")
     found = search(api, (4, 9), (3, 9), datetime=datetime)
-    expected = search_items([(3, 9), (4, 9)], source=tmp_path / "items.json", datetime=datetime)
+    expected = search_items([(3, 9), (4, 9)], Archive(tmp_path / "items.json"), datetime=datetime)
     pd.testing.assert_frame_equal(found, expected)
     counts = {None: 92, "2004/2011-06-01": 30, "../2003": 16, "2020-06": 4, "2020-06-09": 2}
     assert len(found) == counts[datetime]
@@ -120,14 +121,14 @@ def test_what_an_api_is_asked(api: Api) -> None:
 
 
 def test_no_tiles_need_no_request(api: Api) -> None:
-    assert len(search_items([], source=api.url)) == 0
+    assert len(search_items([], Archive(api.url))) == 0
     assert api.requests == 0
     assert len(search(api, (0, 0))) == 0
 
 
 def test_items_are_kept_for_later(api: Api, tmp_path: Path) -> None:
     write_items(fetch_items([(3, 9)], source=api.url), tmp_path / "h03v09.parquet")
-    kept = search_items([(3, 9)], source=tmp_path / "h03v09.parquet")
+    kept = search_items([(3, 9)], Archive(tmp_path / "h03v09.parquet"))
     pd.testing.assert_frame_equal(kept, search(api))
 
 
@@ -366,7 +367,7 @@ def test_nothing_there(api: Api) -> None:
     with pytest.raises(CatalogError, match="status 404"):
         search(api)
     with pytest.raises(AccessError, match="Check the address and the network"):
-        search_items([(3, 9)], source="http://127.0.0.1:1/stac")
+        search_items([(3, 9)], Archive("http://127.0.0.1:1/stac"))
 
 
 def test_a_search_that_is_moved(api: Api) -> None:
@@ -489,7 +490,7 @@ def test_secrets_stay_secret(api: Api) -> None:
     api.fault = always(status(500))
     for host in (api.url.removeprefix("http://"), "127.0.0.1:1/"):
         with pytest.raises((CatalogError, AccessError)) as caught:
-            search_items([(3, 9)], source=f"http://user:{password}@{host}?token={token}")
+            search_items([(3, 9)], Archive(f"http://user:{password}@{host}?token={token}"))
         told = "".join(traceback.format_exception(caught.value))
         assert host.rstrip("/") in told
         assert password not in told

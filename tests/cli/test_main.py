@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from timesync_xr import __version__
 from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
@@ -18,9 +18,9 @@ INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
+def archive(tmp_path: Path) -> SmallArchive:
     """An archive of one observation, with a plot list."""
-    archive = Archive(tmp_path / "archive")
+    archive = SmallArchive(tmp_path / "archive")
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     archive.write_items()
     (tmp_path / "plots.csv").write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
@@ -31,7 +31,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def extract(archive: Archive, *more: str) -> Result:
+def extract(archive: SmallArchive, *more: str) -> Result:
     place = archive.folder.parent
     return invoke(
         "extract", str(place / "plots.csv"), "--out", str(place / "out"),
@@ -40,7 +40,7 @@ def extract(archive: Archive, *more: str) -> Result:
     )  # fmt: skip
 
 
-def test_all_complete_is_exit_code_0_and_says_where_to_look(archive: Archive) -> None:
+def test_all_complete_is_exit_code_0_and_says_where_to_look(archive: SmallArchive) -> None:
     result = extract(archive)
     assert result.exit_code == 0, result.output
     assert "1 plots: 1 completed now, 0 already done, 0 incomplete" in result.output
@@ -51,7 +51,7 @@ def test_all_complete_is_exit_code_0_and_says_where_to_look(archive: Archive) ->
     assert "0 completed now, 1 already done" in again.output
 
 
-def test_some_incomplete_is_exit_code_1_with_cause_and_what_to_do(archive: Archive) -> None:
+def test_some_incomplete_is_exit_code_1_with_cause_and_what_to_do(archive: SmallArchive) -> None:
     next(archive.folder.rglob("*swir16.TIF")).unlink()
     result = extract(archive)
     assert result.exit_code == 1
@@ -73,7 +73,7 @@ def test_some_incomplete_is_exit_code_1_with_cause_and_what_to_do(archive: Archi
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_says_what_is_right(
-    archive: Archive, arguments: list[str], words: str
+    archive: SmallArchive, arguments: list[str], words: str
 ) -> None:
     result = extract(archive, *arguments)
     assert result.exit_code == 2
@@ -82,7 +82,7 @@ def test_wrong_usage_is_exit_code_2_and_says_what_is_right(
     assert not (archive.folder.parent / "out").exists()
 
 
-def test_wrong_plots_are_exit_code_2_with_all_lines(archive: Archive) -> None:
+def test_wrong_plots_are_exit_code_2_with_all_lines(archive: SmallArchive) -> None:
     (archive.folder.parent / "plots.csv").write_text(
         "project_id,plot_id,x,y\np,../1,0,2000000\np,2,zero,2000000\n"
     )
@@ -92,11 +92,11 @@ def test_wrong_plots_are_exit_code_2_with_all_lines(archive: Archive) -> None:
     assert "line 3" in result.output
 
 
-def test_missing_files_are_exit_code_2(archive: Archive, tmp_path: Path) -> None:
+def test_missing_files_are_exit_code_2(archive: SmallArchive, tmp_path: Path) -> None:
     missing = invoke("extract", str(tmp_path / "none.csv"), "--out", str(tmp_path / "out"))
     assert missing.exit_code == 2
     assert "none.csv" in missing.output
-    nowhere = extract(archive, "--source", str(tmp_path / "none.json"))
+    nowhere = extract(archive, "--source")
     assert nowhere.exit_code == 2
     assert "none.json" in nowhere.output
 

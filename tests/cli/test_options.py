@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.servers import file_server
 from timesync_xr.cli.config import read_config
 from timesync_xr.cli.main import COMMANDS, main
@@ -29,7 +29,7 @@ def invoke(*arguments: object) -> Result:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with an archive of one observation, a plot list, and a config file for both."""
-    archive = Archive(tmp_path / "archive")
+    archive = SmallArchive(tmp_path / "archive")
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     items = archive.write_items()
     (tmp_path / "plots.csv").write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
@@ -93,7 +93,7 @@ def test_wrong_config_is_refused_by_name(tmp_path: Path, text: str, words: str) 
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a project of one observation, its cube, and all that made it."""
     place = tmp_path_factory.mktemp("options")
-    archive = Archive(place / "archive")
+    archive = SmallArchive(place / "archive")
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     archive.write_items()
     (place / "plots.csv").write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")

@@ -9,8 +9,8 @@ import rioxarray  # noqa: F401  (the .rio accessor)
 import xarray as xr
 from pyproj import CRS
 
-from tests.archive import Archive
-from timesync_xr import chips_for_plot, plot_pixel, read_plots, search_items
+from tests.archive import SmallArchive
+from timesync_xr import Archive, chips_for_plot, plot_pixel, read_plots, search_items
 from timesync_xr.errors import CorruptAssetError, InputError, MissingAssetError, ReadError
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import BANDS
@@ -21,17 +21,17 @@ CORNER = CU.center(4 * 5000, 10 * 5000)
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path)
+def archive(tmp_path: Path) -> SmallArchive:
+    return SmallArchive(tmp_path)
 
 
-def cube_of(archive: Archive, place: tuple[float, float] = INSIDE, **options: Any) -> xr.DataArray:
-    return chips_for_plot(
-        place, source=str(archive.write_items()), mirror=archive.mirror, **options
-    )
+def cube_of(
+    archive: SmallArchive, place: tuple[float, float] = INSIDE, **options: Any
+) -> xr.DataArray:
+    return chips_for_plot(place, Archive(archive.write_items(), mirror=archive.mirror), **options)
 
 
-def test_cube_is_lazy_exact_and_told_by_name(archive: Archive) -> None:
+def test_cube_is_lazy_exact_and_told_by_name(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.1234567Z")
     archive.add("LE07", "2001-05-03T18:00:00.123456Z")
     cube = cube_of(archive)
@@ -53,7 +53,7 @@ def test_cube_is_lazy_exact_and_told_by_name(archive: Archive) -> None:
     assert (left, top) == (cube["x"].values[0] - 15, cube["y"].values[0] + 15)
 
 
-def test_values_are_those_that_rasterio_reads(archive: Archive) -> None:
+def test_values_are_those_that_rasterio_reads(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     cube = cube_of(archive).compute()
     for band in BANDS:
@@ -63,7 +63,7 @@ def test_values_are_those_that_rasterio_reads(archive: Archive) -> None:
         assert (cube.sel(band=band).isel(time=0).to_numpy() == expected).all(), band
 
 
-def test_four_tiles_are_put_together_as_a_mosaic(archive: Archive) -> None:
+def test_four_tiles_are_put_together_as_a_mosaic(archive: SmallArchive) -> None:
     for tile in ((3, 9), (4, 9), (3, 10), (4, 10)):
         archive.add("LC08", "2020-07-01T18:30:00.5Z", tile)
     cube = cube_of(archive, CORNER, chip_size=(7, 5)).compute()
@@ -79,7 +79,7 @@ def test_four_tiles_are_put_together_as_a_mosaic(archive: Archive) -> None:
         assert (cube.sel(band=band).isel(time=0).to_numpy() == np.block(parts)).all(), band
 
 
-def test_a_tile_that_is_not_there_is_fill(archive: Archive) -> None:
+def test_a_tile_that_is_not_there_is_fill(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z", (4, 10))
     cube = cube_of(archive, CORNER, chip_size=(3, 3)).isel(time=0).compute()
     covered = np.zeros((3, 3), bool)
@@ -89,27 +89,27 @@ def test_a_tile_that_is_not_there_is_fill(archive: Archive) -> None:
     assert (cube.sel(band="blue").to_numpy()[covered] > 0).all()
 
 
-def test_no_file_is_opened_before_compute(archive: Archive) -> None:
+def test_no_file_is_opened_before_compute(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z", write=False)
     cube = cube_of(archive)
     with pytest.raises(MissingAssetError, match=r"LC08_CU_003009_20200701.* blue.*"):
         cube.compute()
 
 
-def test_missing_band_is_an_error_that_names_item_and_band(archive: Archive) -> None:
+def test_missing_band_is_an_error_that_names_item_and_band(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z", without="swir16")
     with pytest.raises(MissingAssetError, match=r"LC08_CU_003009_20200701.* swir16") as error:
         cube_of(archive).compute()
     assert error.value.remedy
 
 
-def test_a_file_of_another_tile_is_refused(archive: Archive) -> None:
+def test_a_file_of_another_tile_is_refused(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z", file_tile=(4, 9))
     with pytest.raises(CorruptAssetError, match="LC08_CU_003009_20200701"):
         cube_of(archive).compute()
 
 
-def test_cube_goes_through_zarr_as_it_is(archive: Archive, tmp_path: Path) -> None:
+def test_cube_goes_through_zarr_as_it_is(archive: SmallArchive, tmp_path: Path) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.1234567Z")
     archive.add("LE07", "2001-05-03T18:00:00.123456Z")
     cube = cube_of(archive, chip_size=(9, 9))
@@ -122,33 +122,33 @@ def test_cube_goes_through_zarr_as_it_is(archive: Archive, tmp_path: Path) -> No
     assert back.rio.crs == cube.rio.crs
 
 
-def test_one_search_serves_many_plots(archive: Archive) -> None:
+def test_one_search_serves_many_plots(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
-    items = search_items([(3, 9)], source=str(archive.write_items()))
-    cube = chips_for_plot(INSIDE, source=items, mirror=archive.mirror, chip_size=(5, 5))
+    items = search_items([(3, 9)], Archive(archive.write_items()))
+    cube = chips_for_plot(INSIDE, Archive(items, mirror=archive.mirror), chip_size=(5, 5))
     xr.testing.assert_identical(cube.compute(), cube_of(archive, chip_size=(5, 5)).compute())
 
 
-def test_plot_may_be_a_row_of_the_list(archive: Archive, tmp_path: Path) -> None:
+def test_plot_may_be_a_row_of_the_list(archive: SmallArchive, tmp_path: Path) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\np,1,{INSIDE[0]},{INSIDE[1]}\n")
     expected = cube_of(archive, chip_size=(3, 3)).compute()
     for row in (next(read_plots(path).itertuples()), read_plots(path).iloc[0]):
         made = chips_for_plot(
-            row, source=str(archive.write_items()), mirror=archive.mirror, chip_size=(3, 3)
+            row, Archive(archive.write_items(), mirror=archive.mirror), chip_size=(3, 3)
         )
         xr.testing.assert_equal(made.compute(), expected)
 
 
-def test_datetime_leaves_out_other_dates(archive: Archive) -> None:
+def test_datetime_leaves_out_other_dates(archive: SmallArchive) -> None:
     for date in ("2001-05-03", "2019-12-31", "2020-01-01"):
         archive.add("LC08", f"{date}T18:30:00.5Z")
     assert cube_of(archive, datetime="2019/..").sizes["time"] == 2
     assert cube_of(archive, datetime="../2018").sizes["time"] == 1
 
 
-def test_no_items_is_an_empty_cube(archive: Archive) -> None:
+def test_no_items_is_an_empty_cube(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     cube = cube_of(archive, datetime="1999")
     assert cube.sizes["time"] == 0
@@ -156,7 +156,7 @@ def test_no_items_is_an_empty_cube(archive: Archive) -> None:
     assert cube.compute().shape == (0, 7, 255, 255)
 
 
-def test_parts_of_the_cube_are_the_parts_of_the_whole(archive: Archive) -> None:
+def test_parts_of_the_cube_are_the_parts_of_the_whole(archive: SmallArchive) -> None:
     for day in range(1, 4):
         archive.add("LC08", f"2020-07-0{day}T18:30:00.5Z")
     cube = cube_of(archive, chip_size=(31, 31))
@@ -170,20 +170,20 @@ def test_parts_of_the_cube_are_the_parts_of_the_whole(archive: Archive) -> None:
 
 def test_wrong_arguments_are_refused_before_anything_is_read() -> None:
     with pytest.raises(InputError, match="CU, AK, HI"):
-        chips_for_plot(INSIDE, source="nowhere.json", region="XX")
+        chips_for_plot(INSIDE, Archive("nowhere.json"), grid="XX")
     with pytest.raises(InputError, match="OLD=NEW"):
-        chips_for_plot(INSIDE, source="nowhere.json", mirror="s3://bucket")
+        chips_for_plot(INSIDE, Archive("nowhere.json", mirror="s3://bucket"))
     with pytest.raises(InputError):
-        chips_for_plot(INSIDE, source="nowhere.json")
+        chips_for_plot(INSIDE, Archive("nowhere.json"))
 
 
-def test_errors_are_of_one_family(archive: Archive) -> None:
+def test_errors_are_of_one_family(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z", write=False)
     with pytest.raises(ReadError):
         cube_of(archive).compute()
 
 
-def test_plot_pixel_of_a_part_is_still_the_plots(archive: Archive) -> None:
+def test_plot_pixel_of_a_part_is_still_the_plots(archive: SmallArchive) -> None:
     archive.add("LC08", "2020-07-01T18:30:00.5Z")
     cube = cube_of(archive, chip_size=(9, 9))
     whole = plot_pixel(cube).compute()
@@ -192,15 +192,17 @@ def test_plot_pixel_of_a_part_is_still_the_plots(archive: Archive) -> None:
         plot_pixel(cube.isel(x=slice(0, 3)))
 
 
-def test_a_table_of_items_is_cut_to_the_time_asked_for(archive: Archive) -> None:
+def test_a_table_of_items_is_cut_to_the_time_asked_for(archive: SmallArchive) -> None:
     for year in (2019, 2020):
         archive.add("LC08", f"{year}-07-01T18:30:00.5Z")
-    items = search_items([(3, 9)], source=str(archive.write_items()))
-    cube = chips_for_plot(INSIDE, source=items, mirror=archive.mirror, datetime="2020/..")
+    items = search_items([(3, 9)], Archive(archive.write_items()))
+    cube = chips_for_plot(INSIDE, Archive(items, mirror=archive.mirror), datetime="2020/..")
     assert cube["time"].dt.year.values.tolist() == [2020]
 
 
-def test_merging_is_right_in_every_chunk(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merging_is_right_in_every_chunk(
+    archive: SmallArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from timesync_xr.cube import chips as module
 
     tiles = ((3, 9), (4, 9), (3, 10), (4, 10))

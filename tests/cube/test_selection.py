@@ -13,9 +13,16 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.strategies import CLEAR
-from timesync_xr import Filters, Summary, extract, read_account, read_ledger
+from timesync_xr import (
+    Archive,
+    Filters,
+    Project,
+    Selection,
+    Summary,
+    extract,
+)
 from timesync_xr.cli.main import main
 from timesync_xr.cube.selection import ALL
 from timesync_xr.errors import InputError
@@ -50,7 +57,7 @@ def test_a_season_is_the_days_met_on_the_way_from_first_to_last(
     start = year.index(first)
     stop = year.index(last, start)
     met = {(d.month, d.day) for d in year[start : stop + 1]}
-    season = Filters(season=f"{first:%m-%d}/{last:%m-%d}")
+    season = Selection(season=f"{first:%m-%d}/{last:%m-%d}")
     table = observations((when.isoformat(), "LC08", 0.0))
     assert taken(season, table) == [(when.month, when.day) in met]
 
@@ -63,21 +70,21 @@ def test_each_filter_on_metadata() -> None:
         ("2020-01-01", "LC08", np.nan),
     )
     assert taken(ALL, table) == [True] * 4
-    assert taken(Filters(slc_off=False), table) == [True, False, False, True]
-    assert taken(Filters(max_cloud=20), table) == [True, True, False, True]
-    assert taken(Filters(sensors=("LC09", "LC08")), table) == [False, False, False, True]
-    assert taken(Filters(season="12-31/01-01"), table) == [False, False, True, True]
-    both = Filters(max_cloud=20, slc_off=False)
+    assert taken(Selection(slc_off=False), table) == [True, False, False, True]
+    assert taken(Selection(max_cloud=20), table) == [True, True, False, True]
+    assert taken(Selection(sensors=("LC09", "LC08")), table) == [False, False, False, True]
+    assert taken(Selection(season="12-31/01-01"), table) == [False, False, True, True]
+    both = Selection(max_cloud=20, slc_off=False)
     assert taken(both, table) == [True, False, False, True]
     assert set(both.causes(table)) == {"", "scan line corrector off", "cloud cover above 20 %"}
 
 
 def test_the_text_tells_all_and_is_the_same_for_the_same_filters() -> None:
     assert str(ALL) == ""
-    full = Filters("06-01/09-30", ("LC09", "LT05"), 20.0, slc_off=False, clear_only=True)
+    full = Selection("06-01/09-30", ("LC09", "LT05"), 20.0, slc_off=False, clear_only=True)
     text = "season=06-01/09-30 sensors=LT05,LC09 max-cloud=20 no-slc-off clear-only"
     assert str(full) == text
-    assert str(Filters("06-01/09-30", ("LT05", "LC09"), 20, False, True)) == text
+    assert str(Selection("06-01/09-30", ("LT05", "LC09"), 20, False, True)) == text
 
 
 @given(
@@ -107,13 +114,13 @@ def test_the_text_can_be_read_back(filters: Filters) -> None:
 )
 def test_wrong_filters_say_what_is_right(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Filters(**options)  # type: ignore[arg-type]
+        Selection(**options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
     """Two platforms on one day, cloud, shadow, fill, and a summer and a winter."""
-    made = Archive(tmp_path_factory.mktemp("filters"))
+    made = SmallArchive(tmp_path_factory.mktemp("filters"))
     made.add("LE07", f"2003-01-05{NOON}", values={"qa_pixel": CLEAR})
     made.add("LE07", f"2003-07-05{NOON}", values={"qa_pixel": CLEAR})
     made.add("LE07", f"2020-07-01{NOON}", values={"qa_pixel": CLEAR, "blue": 9000})
@@ -128,14 +135,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 @pytest.fixture
-def run(archive: Archive, tmp_path: Path) -> Callable[..., Summary]:
+def run(archive: SmallArchive, tmp_path: Path) -> Callable[..., Summary]:
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
 
     def call(filters: Filters = ALL, out: str = "out", **options: object) -> Summary:
         source = str(archive.write_items())
         settings = {"mirror": archive.mirror, "chip_size": (9, 9), "progress": False}
-        return extract(path, tmp_path / out, source=source, filters=filters, **settings | options)  # type: ignore[arg-type]
+        return extract(path, tmp_path / out, Archive(source), filters, **settings | options)  # type: ignore[arg-type]
 
     return call
 
@@ -148,11 +155,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 SETTINGS = (
     ALL,
-    Filters(clear_only=True),
-    Filters(slc_off=False),
-    Filters(sensors=("LE07",)),
-    Filters(season="11-01/02-28"),
-    Filters(max_cloud=50.0, clear_only=True),
+    Selection(clear_only=True),
+    Selection(slc_off=False),
+    Selection(sensors=("LE07",)),
+    Selection(season="11-01/02-28"),
+    Selection(max_cloud=50.0, clear_only=True),
 )
 
 
@@ -168,7 +175,7 @@ def test_other_filters_end_like_a_fresh_project(
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
-@pytest.mark.parametrize("last", [ALL, Filters(slc_off=False)], ids=["back", "on"])
+@pytest.mark.parametrize("last", [ALL, Selection(slc_off=False)], ids=["back", "on"])
 def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
     run: Callable[..., Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Filters
 ) -> None:
@@ -181,17 +188,17 @@ def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
 
     monkeypatch.setattr("timesync_xr.run.plot.write_chips", write_and_die)
     with pytest.raises(KeyboardInterrupt):
-        run(Filters(sensors=("LE07",)))
+        run(Selection(sensors=("LE07",)))
     monkeypatch.undo()
-    assert read_ledger(str(tmp_path / "out"))["status"].tolist() == ["incomplete"]
+    assert Project(str(tmp_path / "out")).plots["status"].tolist() == ["incomplete"]
     assert run(last).already == 0
     run(last, out="fresh")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
 def test_what_is_left_out_is_told(run: Callable[..., Summary], tmp_path: Path) -> None:
-    summary = run(Filters(season="06-01/09-30", clear_only=True))
-    account = read_account(str(tmp_path / "out"), "1211", "7")
+    summary = run(Selection(season="06-01/09-30", clear_only=True))
+    account = Project(str(tmp_path / "out")).log(("1211", "7"))
     left_out = account[account["outcome"] == "filtered"].set_index("day")
     assert left_out["cause"].to_dict() == {
         "2003-01-05": "outside the season 06-01/09-30",
@@ -200,16 +207,16 @@ def test_what_is_left_out_is_told(run: Callable[..., Summary], tmp_path: Path) -
         "2020-12-25": "outside the season 06-01/09-30",
     }
     assert left_out.loc["2020-07-09", "qa_pixel"] == SHADOW
-    (row,) = read_ledger(str(tmp_path / "out")).to_dict("records")
+    (row,) = Project(str(tmp_path / "out")).plots.to_dict("records")
     assert (row["filtered"], row["written"], row["fill_at_plot"]) == (4, 2, 1)
     assert row["filters"] == "season=06-01/09-30 clear-only"
     assert row["status"] == "complete"
     assert "4 filtered" in str(summary)
 
 
-def test_what_metadata_rule_out_is_never_read(archive: Archive, tmp_path: Path) -> None:
+def test_what_metadata_rule_out_is_never_read(archive: SmallArchive, tmp_path: Path) -> None:
     """Its files are not even there."""
-    empty = Archive(tmp_path / "archive")
+    empty = SmallArchive(tmp_path / "archive")
     empty.add("LE07", f"2020-07-01{NOON}", write=False)
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr import combine, read_ledger, split_packets, verify, write_packets
+from timesync_xr import Project, combine, split_packets, verify, write_packets
 from timesync_xr.cli.main import main
 from timesync_xr.errors import AccessError, InputError, PlotListError
 
@@ -100,7 +100,7 @@ def test_a_packet_of_a_project_is_a_project(
         assert verify(packet, listed).empty
         assert combine(packet, out=tmp_path / "combined").complete
         ids = pd.read_csv(listed, dtype=str)["plot_id"].tolist()
-        assert read_ledger(str(packet))["plot_id"].tolist() == ids
+        assert Project(str(packet)).plots["plot_id"].tolist() == ids
         made |= {p.relative_to(packet): p for p in packet.glob("prj_*/**/*") if p.is_file()}
     whole = {p.relative_to(project): p for p in project.glob("prj_*/**/*") if p.is_file()}
     assert made.keys() == whole.keys()

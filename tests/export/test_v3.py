@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.handmade import Observation, write_project
-from timesync_xr import export_project, read_spectra, v3_records
+from timesync_xr import Project, export_project, v3_records
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
 from timesync_xr.export.formats import FORMATS
@@ -57,14 +57,14 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_record_worked_by_hand(project: Path) -> None:
-    records = v3_records(read_spectra(project)).to_dict("records")
+    records = v3_records(Project(project).spectra()).to_dict("records")
     (record,) = [r for r in records if r["image_julday"] == 214]
     assert record == BY_HAND
     assert list(record) == list(KEYS)
 
 
 def test_ids_are_numbers_only_where_they_are_written_as_one(project: Path) -> None:
-    records = v3_records(read_spectra(project))
+    records = v3_records(Project(project).spectra())
     assert records["plotid"].tolist() == ["007", 7, 7]
     assert records["project_id"].tolist() == [3132] * 3
 
@@ -102,7 +102,7 @@ def test_sqlite_holds_the_same_records(project: Path, tmp_path: Path) -> None:
 def test_golden_projects_in_both_formats(
     golden_projects: dict[str, Path], tmp_path: Path, archive: str
 ) -> None:
-    spectra = read_spectra(golden_projects[archive])
+    spectra = Project(golden_projects[archive]).spectra()
     for form in ("v3-json", "sqlite"):
         assert export_project(golden_projects[archive], form, tmp_path).count == len(spectra)
     with closing(sqlite3.connect(tmp_path / FORMATS["sqlite"])) as database:

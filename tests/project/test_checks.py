@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from tests.archive import Archive
-from timesync_xr import extract, repair, verify
+from tests.archive import SmallArchive
+from timesync_xr import Archive, Products, extract, repair, verify
 from timesync_xr.grid import REGIONS
 from timesync_xr.project.checks import BrokenChipError, plot_colours, plot_pixel_of_png
 from timesync_xr.project.files import png_bytes
@@ -110,21 +110,25 @@ CUBE = "prj_p/cubes/plot_7.zarr"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Archive, Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallArchive, Path]:
     """An archive of three days, and the project of one plot with all products."""
     folder = tmp_path_factory.mktemp("made")
-    archive = Archive(folder / "archive")
+    archive = SmallArchive(folder / "archive")
     for day in (1, 9, 17):
         archive.add("LC08", f"2020-07-{day:02d}T18:30:00Z")
     (folder / "plots.csv").write_text(f"project_id,plot_id,x,y\np,7,{X},{Y}\n")
-    extract(folder / "plots.csv", folder / "project", source=str(archive.write_items()),
-            mirror=archive.mirror, products=("png", "csv", "zarr"), chip_size=(41, 41),
-            progress=False)  # fmt: skip
+    extract(
+        folder / "plots.csv",
+        folder / "project",
+        Archive(archive.write_items(), mirror=archive.mirror),
+        products=Products(("png", "csv", "zarr"), chip_size=(41, 41)),
+        progress=False,
+    )
     return archive, folder / "project"
 
 
 @pytest.fixture
-def project(made: tuple[Archive, Path], tmp_path: Path) -> Path:
+def project(made: tuple[SmallArchive, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(made[1], tmp_path / "project"))
 
 
@@ -183,7 +187,7 @@ def no_cube(cube: Path) -> None:
     ],
 )
 def test_a_wrong_cube_is_found_and_made_again(
-    made: tuple[Archive, Path],
+    made: tuple[SmallArchive, Path],
     project: Path,
     damage: Callable[[Path], None],
     kind: str,
@@ -196,8 +200,12 @@ def test_a_wrong_cube_is_found_and_made_again(
     assert problems["kind"].tolist() == [kind]
     assert problems["problem"].str.contains(problem).all()
     assert len(verify(project, quick=True)) == (kind == "missing")
-    repair(project, problems, source=str(archive.folder / "items.json"), mirror=archive.mirror,
-           progress=False)  # fmt: skip
+    repair(
+        project,
+        problems,
+        Archive(archive.folder / "items.json", mirror=archive.mirror),
+        progress=False,
+    )
     assert verify(project).empty
     for path in (p for p in before.glob("prj_p/**/*") if p.is_file()):
         assert (project / path.relative_to(before)).read_bytes() == path.read_bytes(), path

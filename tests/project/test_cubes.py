@@ -12,9 +12,17 @@ import pytest
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.servers import file_server
-from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, verify
+from timesync_xr import (
+    Archive,
+    Project,
+    Selection,
+    Summary,
+    chips_for_plot,
+    extract,
+    verify,
+)
 from timesync_xr.cube.plan import plan_observations
 from timesync_xr.errors import NoProjectError, ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
@@ -29,9 +37,9 @@ CUBE = "prj_p/cubes/plot_7.zarr"
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
+def archive(tmp_path: Path) -> SmallArchive:
     """Two platforms on one day, an older and a newer date, one that is fill at the plot."""
-    archive = Archive(tmp_path / "archive")
+    archive = SmallArchive(tmp_path / "archive")
     archive.add("LE07", "2005-03-01T18:30:00.1234567Z")
     archive.add("LC09", "2022-06-01T18:30:00.5Z")
     archive.add("LE07", "2022-06-01T17:30:00.25Z")
@@ -40,12 +48,11 @@ def archive(tmp_path: Path) -> Archive:
     return archive
 
 
-def run(archive: Archive, out: Path, **options: object) -> Summary:
+def run(archive: SmallArchive, out: Path, **options: object) -> Summary:
     plots = archive.folder / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\np,7,{PLACE[0]},{PLACE[1]}\n")
     settings = {"chip_size": (41, 37), "products": ("zarr",), "mirror": archive.mirror}
-    return extract(plots, out, source=str(archive.write_items()),
-                   progress=False, **(settings | options))  # type: ignore[arg-type] # fmt: skip
+    return extract(plots, out, Archive(archive.write_items()), progress=False, **settings | options)  # type: ignore[arg-type] # fmt: skip
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -58,12 +65,12 @@ def contract(out: Path) -> dict[str, str]:
 
 
 def test_it_holds_what_was_read_and_opens_without_this_package(
-    archive: Archive, tmp_path: Path
+    archive: SmallArchive, tmp_path: Path
 ) -> None:
     run(archive, tmp_path / "out")
     found = xr.open_zarr(tmp_path / "out" / CUBE)["digital_number"]
     wanted = chips_for_plot(
-        PLACE, source=str(archive.write_items()), mirror=archive.mirror, chip_size=(41, 37)
+        PLACE, Archive(archive.write_items(), mirror=archive.mirror), chip_size=(41, 37)
     )
     wanted = wanted.isel(time=[0, 2, 3, 4])
     assert found.dims == ("time", "band", "y", "x")
@@ -81,7 +88,7 @@ def test_it_holds_what_was_read_and_opens_without_this_package(
     ("before", "settled"), [("2006/2022", ("2012", "2022")), ("../2022", ("2005", "2012", "2022"))]
 )
 def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
-    archive: Archive, tmp_path: Path, before: str, settled: tuple[str, ...]
+    archive: SmallArchive, tmp_path: Path, before: str, settled: tuple[str, ...]
 ) -> None:
     """Files of what was there before are gone, so that reading one of them would fail."""
     products = ("png", "csv", "zarr")
@@ -101,7 +108,7 @@ def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
 
 
 def test_a_new_year_takes_the_requests_of_its_own_observations(
-    archive: Archive, tmp_path: Path
+    archive: SmallArchive, tmp_path: Path
 ) -> None:
     asked: list[str] = []
 
@@ -124,7 +131,7 @@ def test_a_new_year_takes_the_requests_of_its_own_observations(
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "no metadata"])
 def test_what_a_damaged_cube_held_is_never_taken_over(
-    archive: Archive, tmp_path: Path, damage: str
+    archive: SmallArchive, tmp_path: Path, damage: str
 ) -> None:
     """Zarr itself would take a shard that is missing for one of fill."""
     run(archive, tmp_path / "full")
@@ -152,7 +159,7 @@ def test_what_a_worker_says_arrives_as_it_was(error: ProjectError) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path) -> None:
+def test_products_may_come_one_after_the_other(archive: SmallArchive, tmp_path: Path) -> None:
     run(archive, tmp_path / "full", products=("png", "csv", "zarr"))
     for products in (("csv",), ("zarr",), ("png", "csv")):
         run(archive, tmp_path / "out", products=products)
@@ -160,7 +167,7 @@ def test_products_may_come_one_after_the_other(archive: Archive, tmp_path: Path)
 
 
 def test_a_cube_is_there_when_nothing_is_missing_and_the_rest_is_not_read_again(
-    archive: Archive, tmp_path: Path
+    archive: SmallArchive, tmp_path: Path
 ) -> None:
     run(archive, tmp_path / "full")
     broken = next(archive.folder.rglob("*20230101*SR_B1.TIF"))
@@ -176,7 +183,7 @@ def test_a_cube_is_there_when_nothing_is_missing_and_the_rest_is_not_read_again(
     assert not list((tmp_path / "out/ledger").rglob("*.zarr"))
 
 
-def test_a_half_cube_is_none(archive: Archive, tmp_path: Path) -> None:
+def test_a_half_cube_is_none(archive: SmallArchive, tmp_path: Path) -> None:
     """A run that was killed while it removed the old cube leaves one without its mark."""
     run(archive, tmp_path / "out", datetime="../2021")
     (tmp_path / "out" / CUBE / "zarr.json").unlink()
@@ -185,7 +192,9 @@ def test_a_half_cube_is_none(archive: Archive, tmp_path: Path) -> None:
     assert digests(tmp_path / "out" / CUBE) == digests(tmp_path / "full" / CUBE)
 
 
-def test_a_plot_without_observations_has_an_empty_cube(archive: Archive, tmp_path: Path) -> None:
+def test_a_plot_without_observations_has_an_empty_cube(
+    archive: SmallArchive, tmp_path: Path
+) -> None:
     run(archive, tmp_path / "out", datetime="2030/..")
     assert open_cube(tmp_path / "out" / CUBE).shape == (0, 7, 37, 41)
 
@@ -225,7 +234,7 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     [(("png", "csv", "zarr"), ("csv",)), (("csv",), ("zarr",)), (("zarr",), ("png",))],
 )
 def test_what_a_plot_has_is_kept_up_by_later_runs(
-    archive: Archive, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
+    archive: SmallArchive, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
 ) -> None:
     """A cube that lacked the newest year would contradict the chips, and chips the cube."""
     made = tuple(p for p in ("png", "csv", "zarr") if p in before + after)
@@ -233,21 +242,21 @@ def test_what_a_plot_has_is_kept_up_by_later_runs(
     run(archive, tmp_path / "out", products=before, datetime="../2022-05")
     run(archive, tmp_path / "out", products=after)
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
-    assert read_ledger(str(tmp_path / "out"))["products"].tolist() == [",".join(made)]
+    assert Project(str(tmp_path / "out")).plots["products"].tolist() == [",".join(made)]
     assert verify(tmp_path / "out").empty
 
 
 def test_other_filters_leave_no_cube_behind_that_holds_more(
-    archive: Archive, tmp_path: Path
+    archive: SmallArchive, tmp_path: Path
 ) -> None:
-    filters = Filters(sensors=("LC08", "LC09"))
+    filters = Selection(sensors=("LC08", "LC09"))
     run(archive, tmp_path / "out", products=("csv", "zarr"))
     run(archive, tmp_path / "out", products=("csv",), filters=filters)
     run(archive, tmp_path / "full", products=("csv", "zarr"), filters=filters)
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
-def test_no_cube_holds_less_than_the_other_files(archive: Archive, tmp_path: Path) -> None:
+def test_no_cube_holds_less_than_the_other_files(archive: SmallArchive, tmp_path: Path) -> None:
     """One new observation can't be read, another can: the cube goes until both are in it."""
     products = ("csv", "zarr")
     run(archive, tmp_path / "out", products=products, datetime="../2021")

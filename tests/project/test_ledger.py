@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr import read_account, read_ledger
+from timesync_xr import Project
 from timesync_xr.errors import ProjectError
 from timesync_xr.plots import Plot
 from timesync_xr.project.ledger import Ledger, failures_of, ledger_row
-from timesync_xr.project.log import COLUMNS, OUTCOMES, write_account
+from timesync_xr.project.log import COLUMNS, OUTCOMES, write_log
 from timesync_xr.storage.folder import Folder
 
 
@@ -67,17 +67,17 @@ def test_nothing_is_lost_in_the_counts(outcomes: list[str]) -> None:
 def test_it_is_a_table_for_pandas_and_keeps_ids_as_text(tmp_path: Path) -> None:
     ledger = Ledger(Folder(tmp_path))
     plot = Plot("0012", "007", 15.0, 45.0)
-    write_account(ledger.folder, "0012", "007", account_of("written"))
+    write_log(ledger.folder, "0012", "007", account_of("written"))
     ledger.record(plot, row_of(plot, "written", "fill at plot"))
     ledger.close()
     for table in (
-        read_ledger(str(tmp_path)),
+        Project(str(tmp_path)).plots,
         pd.read_csv(tmp_path / "ledger/plots.csv", dtype=str),
     ):
         assert table.loc[0, "project_id"] == "0012"
         assert table.loc[0, "plot_id"] == "007"
         assert table.loc[0, "status"] == "complete"
-    account = read_account(str(tmp_path), "0012", "007")
+    account = Project(str(tmp_path)).log(("0012", "007"))
     assert account["outcome"].tolist() == ["written"]
 
 
@@ -88,11 +88,11 @@ def test_every_row_can_be_read_as_soon_as_it_is_recorded(tmp_path: Path, plots: 
     for n in range(plots):
         plot = Plot("p", str(n), 0.0, 0.0)
         ledger.record(plot, row_of(plot, "failed"))
-        assert len(read_ledger(str(tmp_path))) == n + 1
+        assert len(Project(str(tmp_path)).plots) == n + 1
     for n in range(0, plots, 3):
         plot = Plot("p", str(n), 0.0, 0.0)
         ledger.record(plot, row_of(plot, "written"))
-    assert read_ledger(str(tmp_path))["written"].sum() == len(range(0, plots, 3))
+    assert Project(str(tmp_path)).plots["written"].sum() == len(range(0, plots, 3))
     killed = Ledger(Folder(tmp_path)).table()
     pd.testing.assert_frame_equal(
         killed.sort_values("plot_id", ignore_index=True).astype(str),
@@ -111,7 +111,7 @@ def test_a_kill_between_table_and_clean_up_changes_nothing(tmp_path: Path) -> No
     for number, outcome in ((1, "failed"), (2, "written")):
         row = pd.DataFrame([row_of(plot, outcome)])
         row.to_csv(recent / f"{number:08d}.csv", index=False, lineterminator="\n")
-    assert read_ledger(str(tmp_path))["status"].tolist() == ["complete"]
+    assert Project(str(tmp_path)).plots["status"].tolist() == ["complete"]
     Ledger(Folder(tmp_path))
     assert (tmp_path / "ledger/plots.csv").read_bytes() == table
 
@@ -152,4 +152,4 @@ def test_a_damaged_table_says_what_to_do(tmp_path: Path, data: bytes) -> None:
 
 def test_a_folder_without_a_ledger_is_no_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="is no project"):
-        read_ledger(str(tmp_path))
+        Project(str(tmp_path)).plots

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.handmade import HEADER, Observation, write_project
-from timesync_xr import read_spectra
+from timesync_xr import Project
 from timesync_xr.errors import ProjectError
 from timesync_xr.plots import id_order
 from timesync_xr.project.project import (
@@ -102,7 +102,7 @@ def test_spectra_are_the_golden_rows(
     expected = pd.concat([pd.read_csv(path, dtype=str) for path in paths])
     expected = expected.astype({"plot_id": int, "year": int, "doy": int})
     expected = expected.sort_values(["plot_id", "year", "doy"]).astype(str)
-    found = read_spectra(golden_projects[archive])
+    found = Project(golden_projects[archive]).spectra()
     assert tuple(found.columns) == CSV_COLUMNS
     assert found["blue"].dtype == "int16"
     assert found.astype(str).to_numpy().tolist() == expected.to_numpy().tolist()
@@ -110,7 +110,7 @@ def test_spectra_are_the_golden_rows(
 
 def test_ids_and_tiles_stay_text(tmp_path: Path) -> None:
     write_project(tmp_path, [Observation("NA", "007", "2020-07-01")])
-    (row,) = read_spectra(tmp_path).to_dict("records")
+    (row,) = Project(tmp_path).spectra().to_dict("records")
     assert (row["project_id"], row["plot_id"], row["hv"]) == ("NA", "007", "0309")
 
 
@@ -134,7 +134,7 @@ def test_a_project_that_only_began_is_told(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger/plots.csv"
     ledger.unlink()
     assert open_contents(tmp_path).unfinished[0].startswith("The ledger knows no plot yet")
-    assert read_spectra(tmp_path).empty
+    assert Project(tmp_path).spectra().empty
 
 
 def test_a_folder_without_a_ledger_is_no_project(tmp_path: Path) -> None:

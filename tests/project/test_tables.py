@@ -9,16 +9,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.strategies import CLEAR
 from timesync_xr import (
+    Archive,
+    Products,
+    Project,
     annual,
-    annual_of_project,
     extract,
-    observation_table,
-    read_account,
-    read_ledger,
-    read_spectra,
 )
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
@@ -34,7 +32,7 @@ DARK = {"blue": 8000, "green": 9000, "red": 8500}
 
 
 def make_project(folder: Path) -> Path:
-    archive = Archive(folder / "archive")
+    archive = SmallArchive(folder / "archive")
     archive.add("LE07", f"2018-07-01{NOON}", values=DARK | {"qa_pixel": CLEAR})
     archive.add("LC08", f"2020-07-01{NOON}", values=DARK | {"qa_pixel": WATER})
     archive.add("LC08", f"2020-08-02{NOON}", values=DARK | {"qa_pixel": SHADOW})
@@ -52,8 +50,13 @@ def make_project(folder: Path) -> Path:
     plots = folder / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\n1211,7,{NEAR_CORNER[0]},{NEAR_CORNER[1]}\n")
     out = folder / "out"
-    extract(plots, out, source=str(archive.write_items()), mirror=archive.mirror,
-            chip_size=(9, 9), progress=False)  # fmt: skip
+    extract(
+        plots,
+        out,
+        Archive(archive.write_items(), mirror=archive.mirror),
+        products=Products(chip_size=(9, 9)),
+        progress=False,
+    )
     return out
 
 
@@ -64,21 +67,38 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(project: Path) -> pd.DataFrame:
-    return observation_table(project)
+    return Project(project).observations()
 
 
 def test_it_tells_all_of_every_observation(table: pd.DataFrame) -> None:
     assert tuple(table.columns) == OBSERVATION_COLUMNS
     row = table.set_index("day").loc["2020-08-18"]
     expected = {
-        "project_id": "1211", "plot_id": "7", "year": 2020, "doy": 231, "sensor": "LC08",
-        "hv": "0309", "outcome": "written", "date": f"2020-08-18{NOON}",
-        "item_ids": "LC08_CU_003009_20200818_20210504_02_SR", "processed": "20210504",
-        "cloud_cover": 61.5, "qa_pixel": CLOUD, "qa_cloud": True, "qa_cloud_shadow": False,
-        "qa_fill": False, "qa_clear": False, "qa_cloud_confidence": 3, "qa_cirrus_confidence": 1,
-        "is_clear": False, "grade": 4, "qa": 1, "fill_share": 0.5556, "clear_share": 0.0,
+        "project_id": "1211",
+        "plot_id": "7",
+        "year": 2020,
+        "doy": 231,
+        "sensor": "LC08",
+        "hv": "0309",
+        "outcome": "written",
+        "date": f"2020-08-18{NOON}",
+        "item_ids": "LC08_CU_003009_20200818_20210504_02_SR",
+        "processed": "20210504",
+        "cloud_cover": 61.5,
+        "qa_pixel": CLOUD,
+        "qa_cloud": True,
+        "qa_cloud_shadow": False,
+        "qa_fill": False,
+        "qa_clear": False,
+        "qa_cloud_confidence": 3,
+        "qa_cirrus_confidence": 1,
+        "is_clear": False,
+        "grade": 4,
+        "qa": 1,
+        "fill_share": 0.5556,
+        "clear_share": 0.0,
         "cause": "",
-    }  # fmt: skip
+    }
     assert {name: row[name] for name in expected} == expected
     assert row["scene_count"] is pd.NA
 
@@ -116,7 +136,7 @@ def test_what_was_not_written_says_why(table: pd.DataFrame) -> None:
 
 
 def test_rows_of_the_contract_find_theirs(project: Path, table: pd.DataFrame) -> None:
-    spectra = read_spectra(project)
+    spectra = Project(project).spectra()
     key = ["project_id", "plot_id", "year", "doy", "sensor", "hv", "date", "qa"]
     both = spectra.merge(table[table["outcome"] == "written"], on=key, validate="1:1")
     assert len(both) == len(spectra) == 5
@@ -159,17 +179,17 @@ def test_command_lists_observations_and_tells_what_is_not_there(
     assert CliRunner().invoke(main, ["observations", str(project), "--out", "a.xls"]).exit_code == 2
     assert CliRunner().invoke(main, ["observations", str(tmp_path / "no")]).exit_code == 2
     with pytest.raises(ProjectError, match="no ledger"):
-        observation_table(tmp_path / "no")
+        Project(tmp_path / "no").observations()
 
 
 def test_annual_choice_of_a_project(project: Path) -> None:
-    chosen = annual_of_project(project)
+    chosen = Project(project).annual()
     assert chosen["year"].tolist() == [2018, 2019, 2020, 2021]
     assert chosen["doy"].fillna(0).tolist() == [182, 0, 215, 0]
     causes = ["", NONE_AT_ALL, "", NONE_USABLE]
     assert chosen["cause"].tolist() == causes
-    pd.testing.assert_frame_equal(chosen, annual(read_spectra(project)), check_dtype=False)
-    graded = annual_of_project(project, rule="graded")
+    pd.testing.assert_frame_equal(chosen, annual(Project(project).spectra()), check_dtype=False)
+    graded = Project(project).annual(rule="graded")
     (row,) = graded[graded["year"] == 2020].to_dict("records")
     assert (row["doy"], row["grade"]) == (183, 1)
 
@@ -198,10 +218,10 @@ def test_on_the_golden_archives(
     shared: Path, golden_projects: dict[str, Path], archive: str
 ) -> None:
     project = str(golden_projects[archive])
-    table = observation_table(project)
-    ledger = read_ledger(project)
+    table = Project(project).observations()
+    ledger = Project(project).plots
     keys = ledger[["project_id", "plot_id"]].itertuples(index=False, name=None)
-    assert len(table) == sum(len(read_account(project, *plot)) for plot in keys)
+    assert len(table) == sum(len(Project(project).log(plot)) for plot in keys)
     written = table[table["outcome"] == "written"]
     expected = shared / "golden" / f"{archive}_expected"
     rows = pd.concat([pd.read_csv(p, dtype=str) for p in expected.rglob("*.csv")])
@@ -210,21 +230,21 @@ def test_on_the_golden_archives(
         rows[key].itertuples(index=False, name=None)
     )
     assert (table["is_clear"].dropna() == (table["grade"].dropna() <= 1)).all()
-    chosen = annual_of_project(project)
+    chosen = Project(project).annual()
     assert len(chosen[chosen["cause"] == ""]) > 0
     assert set(chosen["plot_id"]) == set(written["plot_id"])
 
 
 def test_on_the_sample(sample_project: Path) -> None:
-    ledger = read_ledger(str(sample_project))
-    table = observation_table(sample_project)
+    ledger = Project(str(sample_project)).plots
+    table = Project(sample_project).observations()
     assert set(table["plot_id"]) == set(ledger["plot_id"])
     counts = table["outcome"].value_counts()
     assert counts["written"] == ledger["written"].sum()
     assert counts["fill at plot"] == ledger["fill_at_plot"].sum()
     assert set(table["grade"].dropna()) >= {0, 4, 9}
-    chosen = annual_of_project(sample_project)
+    chosen = Project(sample_project).annual()
     assert (chosen["cause"] == "").sum() > 0
     assert not chosen.duplicated(["project_id", "plot_id", "year"]).any()
     one = ledger.head(1)
-    assert set(observation_table(sample_project, one)["plot_id"]) == set(one["plot_id"])
+    assert set(Project(sample_project).observations(one)["plot_id"]) == set(one["plot_id"])

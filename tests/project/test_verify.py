@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from tests.archive import Archive
-from timesync_xr import extract, read_ledger, read_plots, verify
+from tests.archive import SmallArchive
+from timesync_xr import Archive, Products, Project, extract, read_plots, verify
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.grid import REGIONS
@@ -30,7 +30,7 @@ SIZE = (9, 8)
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an archive, a plot list and the project of two plots and three days."""
     folder = tmp_path_factory.mktemp("made")
-    archive = Archive(folder / "archive")
+    archive = SmallArchive(folder / "archive")
     for day in ("2020-07-01", "2020-07-17", "2021-07-04"):
         archive.add("LC08", f"{day}T18:30:00.5Z")
     x, y = INSIDE
@@ -40,10 +40,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extract(
         folder / "plots.csv",
         folder / "project",
-        source=str(archive.write_items()),
-        mirror=archive.mirror,
-        chip_size=SIZE,
-        products=("png", "csv"),
+        Archive(archive.write_items(), mirror=archive.mirror),
+        products=Products(("png", "csv"), chip_size=SIZE),
         progress=False,
     )
     return folder
@@ -245,9 +243,8 @@ def test_what_failed_is_told_with_cause_and_remedy(made: Path, tmp_path: Path) -
     extract(
         made / "plots.csv",
         tmp_path / "out",
-        source=str(archive / "items.json"),
-        mirror=f"s3://usgs-landsat-ard={archive}",
-        chip_size=SIZE,
+        Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
+        products=Products(chip_size=SIZE),
         progress=False,
     )
     problems = verify(tmp_path / "out")
@@ -264,13 +261,11 @@ def test_a_project_without_chips_needs_none(made: Path, tmp_path: Path) -> None:
         extract(
             made / "plots.csv",
             out,
-            source=str(archive / "items.json"),
-            mirror=f"s3://usgs-landsat-ard={archive}",
-            chip_size=SIZE,
-            products=products,
+            Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
+            products=Products(products, chip_size=SIZE),
             progress=False,
         )
-        assert read_ledger(str(out))["written"].tolist() == [3, 3]
+        assert Project(str(out)).plots["written"].tolist() == [3, 3]
         assert verify(out).empty
         assert verify(out, quick=True).empty
 

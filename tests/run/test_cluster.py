@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive import Archive
-from timesync_xr import extract, read_ledger
+from tests.archive import SmallArchive
+from timesync_xr import Archive, Project, extract
 from timesync_xr.errors import AccessError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot
@@ -28,9 +28,9 @@ PLOTS = 24
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
     """Two tiles side by side with a few dates, and a list of plots in both and between."""
-    archive = Archive(tmp_path_factory.mktemp("archive"))
+    archive = SmallArchive(tmp_path_factory.mktemp("archive"))
     for day in range(1, 7):
         for tile in ((3, 9), (4, 9)):
             archive.add("LC08", f"2020-07-0{day}T18:30:00.1234567Z", tile)
@@ -42,11 +42,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 @pytest.fixture(scope="module")
-def expected(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def expected(archive: SmallArchive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The project as one process makes it."""
     out = tmp_path_factory.mktemp("one")
-    extract(archive.folder / "plots.csv", out, source=str(archive.folder / "items.json"),
-            mirror=archive.mirror, progress=False)  # fmt: skip
+    extract(
+        archive.folder / "plots.csv",
+        out,
+        Archive(archive.folder / "items.json", mirror=archive.mirror),
+        progress=False,
+    )
     return contents(out)
 
 
@@ -93,13 +97,21 @@ class Cluster:
         file = ("--scheduler-file", str(self.file))
         return self.start("dask", "worker", *arguments, *file, **environment)
 
-    def run(self, archive: Archive, out: Path) -> subprocess.Popen[bytes]:
+    def run(self, archive: SmallArchive, out: Path) -> subprocess.Popen[bytes]:
         folder = archive.folder
         return self.start(
-            "timesync_xr", "extract", str(folder / "plots.csv"), "--out", str(out),
-            "--source", str(folder / "items.json"), "--mirror", archive.mirror,
-            "--scheduler-file", str(self.file),
-        )  # fmt: skip
+            "timesync_xr",
+            "extract",
+            str(folder / "plots.csv"),
+            "--out",
+            str(out),
+            "--source",
+            str(folder / "items.json"),
+            "--mirror",
+            archive.mirror,
+            "--scheduler-file",
+            str(self.file),
+        )
 
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return (self.folder / f"{self.processes.index(process)}.log").read_text()
@@ -126,12 +138,16 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def done(out: Path) -> int:
-    return len(read_ledger(str(out))) if (out / "ledger").exists() else 0
+    return len(Project(str(out)).plots) if (out / "ledger").exists() else 0
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_any_number_of_workers_gives_the_same(
-    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path, workers: int
+    cluster: Cluster,
+    archive: SmallArchive,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    workers: int,
 ) -> None:
     cluster.scheduler()
     for _ in range(workers):
@@ -142,7 +158,7 @@ def test_any_number_of_workers_gives_the_same(
 
 
 def test_a_killed_worker_costs_a_retry_and_late_ones_help(
-    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path
+    cluster: Cluster, archive: SmallArchive, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     """The first worker dies at work; the run waits for others, which then do the rest."""
     out = tmp_path / "out"
@@ -161,7 +177,7 @@ def test_a_killed_worker_costs_a_retry_and_late_ones_help(
 
 
 def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(
-    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path
+    cluster: Cluster, archive: SmallArchive, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     scheduler = cluster.scheduler()
@@ -182,7 +198,7 @@ def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(
 
 
 def test_a_plot_that_kills_its_workers_is_set_aside(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All others are done, also those that were in the same workers' queues."""
     from distributed import Client, LocalCluster
@@ -200,17 +216,25 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
     )
     preload = [str(tmp_path / "killer.py")]
     with (
-        LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-                     preload=preload) as local,
+        LocalCluster(
+            2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            preload=preload,
+        ) as local,
         Client(local) as client,
-    ):  # fmt: skip
+    ):
         summary = extract(
-            archive.folder / "plots.csv", tmp_path / "out", mirror=archive.mirror,
-            source=str(archive.folder / "items.json"), client=client, progress=False,
-        )  # fmt: skip
+            archive.folder / "plots.csv",
+            tmp_path / "out",
+            Archive(archive.folder / "items.json", mirror=archive.mirror),
+            progress=False,
+            workers=client,
+        )
     assert summary.incomplete["plot_id"].tolist() == ["5"]
     assert "the workers that had it died" in str(summary)
-    ledger = read_ledger(str(tmp_path / "out"))
+    ledger = Project(str(tmp_path / "out")).plots
     assert (ledger["status"] == "complete").sum() == PLOTS - 1
 
 
@@ -220,10 +244,16 @@ def test_the_scheduler_never_holds_more_than_a_few_tasks() -> None:
     plots = [Plot("p", str(n), 0.0, 0.0) for n in range(200)]
     queue, held = PlotQueue(plots, lambda plot: (3, 9)), []
     with (
-        LocalCluster(2, threads_per_worker=2, processes=False, protocol="tcp://",
-                     host="127.0.0.1", dashboard_address="127.0.0.1:0") as local,
+        LocalCluster(
+            2,
+            threads_per_worker=2,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as local,
         Client(local) as client,
-    ):  # fmt: skip
+    ):
         for plot, result in work_through(client, queue, lambda plot: partial(int, plot.plot_id)):
             assert result == int(plot.plot_id)
             held.append(len(local.scheduler.tasks))
@@ -232,7 +262,7 @@ def test_the_scheduler_never_holds_more_than_a_few_tasks() -> None:
 
 
 def test_a_script_that_every_worker_would_run_again_is_told_so(
-    archive: Archive, tmp_path: Path
+    archive: SmallArchive, tmp_path: Path
 ) -> None:
     call = (
         f"import timesync_xr\ntimesync_xr.extract({str(archive.folder / 'plots.csv')!r}, "
@@ -240,22 +270,37 @@ def test_a_script_that_every_worker_would_run_again_is_told_so(
         f"mirror={archive.mirror!r}, workers=2, progress=False)\n"
     )
     (tmp_path / "script.py").write_text(call)
-    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("timesync_xr.errors.InputError: the 2 workers did not start")
     assert 'below `if __name__ == "__main__":`' in last
 
 
-def test_a_run_of_local_workers_ends_in_silence(archive: Archive, tmp_path: Path) -> None:
+def test_a_run_of_local_workers_ends_in_silence(archive: SmallArchive, tmp_path: Path) -> None:
     """Without a dashboard that is not there, and without what dask's processes say at their end."""
     done = subprocess.run(
-        [sys.executable, "-m", "timesync_xr", "extract", archive.folder / "plots.csv",
-         "--out", tmp_path / "out", "--source", archive.folder / "items.json",
-         "--mirror", archive.mirror, "--workers", "2"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "timesync_xr",
+            "extract",
+            archive.folder / "plots.csv",
+            "--out",
+            tmp_path / "out",
+            "--source",
+            archive.folder / "items.json",
+            "--mirror",
+            archive.mirror,
+            "--workers",
+            "2",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     first, *others = done.stderr.splitlines()
     assert re.fullmatch(
         r"Working on the dask cluster tls://127\.0\.0\.1:\d+(, dashboard .*)?", first
@@ -295,7 +340,7 @@ def test_workers_that_join_late_get_the_settings_and_no_log_shows_them(
 
 
 def test_a_late_worker_of_another_version_gets_no_plots(
-    cluster: Cluster, archive: Archive, expected: dict[str, bytes], tmp_path: Path
+    cluster: Cluster, archive: SmallArchive, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     preload = tmp_path / "preload.py"
     preload.write_text('import timesync_xr\ntimesync_xr.__version__ = "0.0.1"\n')

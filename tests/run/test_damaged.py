@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.archive import BUCKET, Archive
+from tests.archive import BUCKET, SmallArchive
 from tests.tally import shows
-from timesync_xr import extract, read_account, read_ledger
+from timesync_xr import Archive, Products, Project, extract
 from timesync_xr.catalog import kept as tile_items
 from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS
@@ -85,12 +85,12 @@ DAMAGE: dict[str, dict[str, tuple[Callable[[bytes], bytes], str]]] = {
         "in the header": (lambda data: data[:300], "cut off"),
         "in the blocks": (lambda data: data[:9000], "it ends before"),
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    archive = Archive(tmp_path_factory.mktemp("archive"))
+def archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
+    archive = SmallArchive(tmp_path_factory.mktemp("archive"))
     for month in (1, 2):
         archive.add("LC08", f"2020-{month:02d}-01{NOON}")
     archive.add("LC08", f"2020-02-01{NOON}", (4, 10))
@@ -104,9 +104,12 @@ def run(archive: Path, out: Path) -> Any:
     reader.reset()
     tile_items._read.cache_clear()
     return extract(
-        archive / "plots.csv", out, source=str(archive / "items.json"),
-        mirror=f"{BUCKET}={archive}", chip_size=(9, 9), products=("png", "csv"), progress=False,
-    )  # fmt: skip
+        archive / "plots.csv",
+        out,
+        Archive(archive / "items.json", mirror=f"{BUCKET}={archive}"),
+        products=Products(("png", "csv"), chip_size=(9, 9)),
+        progress=False,
+    )
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -116,7 +119,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def whole(archive: SmallArchive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("whole")
     assert run(archive.folder, out).complete
     return contents(out)
@@ -127,7 +130,7 @@ def whole(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     ("kind", "part"), [(kind, part) for kind in DAMAGE for part in DAMAGE[kind]]
 )
 def test_a_damaged_file_costs_one_observation(
-    archive: Archive, whole: dict[str, bytes], tmp_path: Path, kind: str, part: str
+    archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, kind: str, part: str
 ) -> None:
     copy, out = tmp_path / "archive", tmp_path / "out"
     shutil.copytree(archive.folder, copy, copy_function=os.link)
@@ -137,7 +140,7 @@ def test_a_damaged_file_costs_one_observation(
     file.unlink()
     file.write_bytes(damage(good))
     summary = run(copy, out)
-    ledger = read_ledger(str(out)).set_index("plot_id")
+    ledger = Project(str(out)).plots.set_index("plot_id")
     assert ledger["status"].to_dict() == {"7": "incomplete", "9": "complete"}
     (failure,) = failures_of(ledger.to_dict("index")["7"])
     assert failure["day"] == "2020-02-01"
@@ -145,7 +148,7 @@ def test_a_damaged_file_costs_one_observation(
     assert re.search(rf"{file.name}: .*({cause})", failure["cause"])
     assert re.fullmatch("Replace (it|the file) by a whole copy of the original", failure["remedy"])
     assert failure["cause"] in str(summary)
-    assert read_account(str(out), "p", "7")["outcome"].tolist() == ["written", "failed"]
+    assert Project(str(out)).log(("p", "7"))["outcome"].tolist() == ["written", "failed"]
     made = contents(out)
     lacking = {name for name in whole if name.startswith("prj_")} - set(made)
     assert {Path(name).stem.rpartition("_")[2] for name in lacking} == {"032"}
@@ -165,12 +168,16 @@ def test_a_damaged_file_costs_one_observation(
 @shows("corrupt bytes", "output")
 @pytest.mark.parametrize(
     "name",
-    ["ledger/plots.csv", "ledger/project.json", "ledger/observations/prj_p/plot_7.csv",
-     "ledger/items/CU_h03v09_table.parquet"],
-)  # fmt: skip
+    [
+        "ledger/plots.csv",
+        "ledger/project.json",
+        "ledger/observations/prj_p/plot_7.csv",
+        "ledger/items/CU_h03v09_table.parquet",
+    ],
+)
 @pytest.mark.parametrize("damage", ["half", "bytes"])
 def test_a_damaged_file_of_the_project_is_named(
-    archive: Archive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
+    archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
 ) -> None:
     copy = tmp_path / "archive"
     shutil.copytree(archive.folder, copy, copy_function=os.link)

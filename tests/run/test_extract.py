@@ -11,9 +11,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.strategies import CLEAR
-from timesync_xr import Summary, choose_platforms, extract, read_account, read_ledger
+from timesync_xr import (
+    Archive,
+    Products,
+    Project,
+    Summary,
+    choose_platforms,
+    extract,
+)
 from timesync_xr.errors import InputError, PlotListError, ProjectError
 from timesync_xr.grid import REGIONS
 
@@ -25,12 +32,12 @@ NOON = "T18:30:00.1234567Z"
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "archive")
+def archive(tmp_path: Path) -> SmallArchive:
+    return SmallArchive(tmp_path / "archive")
 
 
 @pytest.fixture
-def run(archive: Archive, tmp_path: Path) -> Callable[..., Summary]:
+def run(archive: SmallArchive, tmp_path: Path) -> Callable[..., Summary]:
     """Run the job over the archive with a plot in the middle of h03v09."""
 
     def call(*plots: str, **options: object) -> Summary:
@@ -39,7 +46,7 @@ def run(archive: Archive, tmp_path: Path) -> Callable[..., Summary]:
         path.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
         settings = {"chip_size": (9, 9), "progress": False, "mirror": archive.mirror}
         out = options.pop("out", tmp_path / "out")
-        return extract(path, out, source=str(archive.write_items()), **(settings | options))  # type: ignore[arg-type]
+        return extract(path, out, Archive(archive.write_items()), **settings | options)  # type: ignore[arg-type]
 
     return call
 
@@ -51,7 +58,7 @@ def rows(tmp_path: Path, pattern: str = "prj_1211/7_spectral*.csv") -> pd.DataFr
 
 
 def outcomes(tmp_path: Path) -> dict[str, str]:
-    account = read_account(str(tmp_path / "out"), "1211", "7")
+    account = Project(str(tmp_path / "out")).log(("1211", "7"))
     return dict(zip(account["sensor"] + " " + account["day"], account["outcome"], strict=True))
 
 
@@ -70,7 +77,7 @@ def chip(tmp_path: Path, day: str, composite: str = "b743") -> np.ndarray:
     ],
 )
 def test_two_platforms_on_one_day(
-    archive: Archive,
+    archive: SmallArchive,
     run: Callable[..., Summary],
     tmp_path: Path,
     new: tuple[int, int],
@@ -107,7 +114,7 @@ def test_fewer_fill_pixels_win_among_equally_clear() -> None:
 
 
 def test_reprocessed_duplicate_is_not_added_and_is_reported(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     for processed, value in (("20200801", 9000), ("20210504", 12000), ("20201231", 10000)):
         values = {"blue": value, "qa_pixel": CLEAR}
@@ -115,13 +122,13 @@ def test_reprocessed_duplicate_is_not_added_and_is_reported(
     summary = run()
     assert rows(tmp_path)["blue"].tolist() == ["1300"]
     assert "processed again later: 2" in str(summary)
-    account = read_account(str(tmp_path / "out"), "1211", "7")
+    account = Project(str(tmp_path / "out")).log(("1211", "7"))
     left = account.loc[account["outcome"] == "superseded", "item_ids"]
     assert sorted(i.split("_")[4] for i in left) == ["20200801", "20201231"]
 
 
 def test_hv_and_date_are_those_of_the_plots_tile(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     for second, tile in enumerate(((3, 9), (4, 10), (4, 9), (3, 10))):
         archive.add("LC08", f"2020-07-01T18:30:0{second}.5Z", tile)
@@ -130,7 +137,9 @@ def test_hv_and_date_are_those_of_the_plots_tile(
     assert (row["hv"], row["date"]) == ("0410", "2020-07-01T18:30:01.5Z")
 
 
-def test_end_of_time_is_open(archive: Archive, run: Callable[..., Summary], tmp_path: Path) -> None:
+def test_end_of_time_is_open(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
     for day in ("1983-05-05", "2022-12-31", "2023-01-01", "2026-06-01"):
         archive.add("LC08", f"{day}{NOON}")
     run()
@@ -139,14 +148,19 @@ def test_end_of_time_is_open(archive: Archive, run: Callable[..., Summary], tmp_
 
 @pytest.mark.parametrize(("region", "tile"), [("HI", (2, 1)), ("AK", (13, 6))])
 def test_other_regions(tmp_path: Path, region: str, tile: tuple[int, int]) -> None:
-    archive = Archive(tmp_path / "archive", region)
+    archive = SmallArchive(tmp_path / "archive", region)
     archive.add("LC08", f"2020-07-01{NOON}", tile)
     grid = archive.region
     x, y = grid.center(tile[0] * 5000 + 2500, tile[1] * 5000 + 2500)
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\np,1,{x},{y}\n")
-    extract(path, tmp_path / "out", source=str(archive.write_items()), mirror=archive.mirror,
-            region=region, chip_size=(3, 3), progress=False)  # fmt: skip
+    extract(
+        path,
+        tmp_path / "out",
+        Archive(archive.write_items(), mirror=archive.mirror),
+        products=Products(grid=region, chip_size=(3, 3)),
+        progress=False,
+    )
     (row,) = rows(tmp_path, "prj_p/*.csv").to_dict("records")
     expected = archive.read("LC08", "2020-07-01", tile, "blue", 2500, 2500, 1, 1).item()
     assert row["blue"] == str(int(expected * 0.275 - 2000))
@@ -154,7 +168,7 @@ def test_other_regions(tmp_path: Path, region: str, tile: tuple[int, int]) -> No
 
 
 def test_text_ids_and_one_plot_id_in_two_projects(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     x, y = INSIDE
@@ -163,25 +177,25 @@ def test_text_ids_and_one_plot_id_in_two_projects(
     a, b = (rows(tmp_path, f"prj_{p}/north-1_*.csv") for p in "AB")
     assert len(a) == len(b) == 1
     assert a["blue"].item() != b["blue"].item()
-    assert len(read_ledger(str(tmp_path / "out"))) == 2
+    assert len(Project(str(tmp_path / "out")).plots) == 2
 
 
 def test_a_band_that_is_missing_is_a_failure_not_a_chip(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}", without="green")
     archive.add("LC08", f"2020-07-17{NOON}")
     summary = run()
     assert not summary.complete
     assert rows(tmp_path)["doy"].tolist() == ["199"]
-    (row,) = read_ledger(str(tmp_path / "out")).to_dict("records")
+    (row,) = Project(str(tmp_path / "out")).plots.to_dict("records")
     assert (row["status"], row["failed"], row["written"]) == ("incomplete", 1, 1)
     assert "LC08_CU_003009_20200701_20210504_02_SR green" in row["failures"]
     assert "LC08_CU_003009_20200701_20210504_02_SR green" in str(summary)
 
 
 def test_a_repaired_asset_is_made_up_for_and_nothing_else_is_read(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     for day in ("2020-07-01", "2020-07-17"):
         archive.add("LC08", f"{day}{NOON}")
@@ -199,7 +213,7 @@ def test_a_repaired_asset_is_made_up_for_and_nothing_else_is_read(
 
 
 def test_where_one_of_two_platforms_fails_the_day_waits(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     """Taking the other would hide for ever that the better one was never looked at."""
     archive.add("LC09", f"2022-06-01{NOON}", without="red")
@@ -213,20 +227,20 @@ def test_where_one_of_two_platforms_fails_the_day_waits(
 
 
 def test_fill_at_the_plot_is_rejected_and_told(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LE07", f"2010-07-01{NOON}", values={"qa_pixel": 1})
     archive.add("LE07", f"2010-07-17{NOON}")
     summary = run()
     assert "1 rejected because the plot pixel is fill" in str(summary)
-    assert read_ledger(str(tmp_path / "out"))["fill_at_plot"].tolist() == [1]
-    account = read_account(str(tmp_path / "out"), "1211", "7")
+    assert Project(str(tmp_path / "out")).plots["fill_at_plot"].tolist() == [1]
+    account = Project(str(tmp_path / "out")).log(("1211", "7"))
     assert account.loc[account["outcome"] == "fill at plot", "day"].tolist() == ["2010-07-01"]
     assert rows(tmp_path)["doy"].tolist() == ["198"]
 
 
 def test_items_off_their_tile_are_refused_by_name(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     item = archive.add("LC08", f"2020-07-01{NOON}")
     item["properties"]["proj:transform"][2] += 15
@@ -237,7 +251,7 @@ def test_items_off_their_tile_are_refused_by_name(
 
 
 def test_all_wrong_lines_are_told_before_anything_is_made(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     x, y = INSIDE
     with pytest.raises(PlotListError) as error:
@@ -247,7 +261,7 @@ def test_all_wrong_lines_are_told_before_anything_is_made(
 
 
 def test_off_centre_plots_are_told_once(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     x, y = INSIDE
@@ -261,7 +275,7 @@ def test_off_centre_plots_are_told_once(
 
 
 def test_products_are_made_as_asked_and_added_later(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     run(products=("csv",))
@@ -273,7 +287,7 @@ def test_products_are_made_as_asked_and_added_later(
 
 
 def test_a_longer_time_adds_to_a_project(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     for year in (2019, 2020, 2021):
         archive.add("LC08", f"{year}-07-01{NOON}")
@@ -285,7 +299,7 @@ def test_a_longer_time_adds_to_a_project(
 
 
 def test_other_settings_and_moved_plots_are_refused(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     run()
@@ -296,7 +310,7 @@ def test_other_settings_and_moved_plots_are_refused(
 
 
 def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     from filelock import FileLock
 
@@ -321,7 +335,7 @@ def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
     ],
 )
 def test_wrong_options_say_what_is_right(
-    archive: Archive,
+    archive: SmallArchive,
     run: Callable[..., Summary],
     tmp_path: Path,
     options: dict[str, object],
@@ -334,7 +348,7 @@ def test_wrong_options_say_what_is_right(
 
 
 def test_an_interrupted_project_ends_like_an_uninterrupted_one(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     """Whatever subset of files a killed run left behind."""
     for day in range(1, 6):
@@ -360,7 +374,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_an_observation_whose_item_is_refused_is_not_fill_and_keeps_its_files(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     """The plot's tile is refused, a neighbour's is not: that is a hole, not a swath edge."""
     for tile in ((4, 10), (3, 9)):
@@ -370,7 +384,7 @@ def test_an_observation_whose_item_is_refused_is_not_fill_and_keeps_its_files(
     before = {p: p.read_bytes() for p in (tmp_path / "out/prj_1211").rglob("*") if p.is_file()}
     archive.items[0]["properties"]["proj:transform"][2] += 30
     summary = run(plot, datetime="2020/2021", refresh=True)
-    account = read_account(str(tmp_path / "out"), "1211", "7")
+    account = Project(str(tmp_path / "out")).log(("1211", "7"))
     assert account["outcome"].tolist() == ["refused"]
     assert account["item_ids"].tolist() == [archive.items[0]["id"]]
     assert "0 rejected because the plot pixel is fill" in str(summary)
@@ -380,7 +394,7 @@ def test_an_observation_whose_item_is_refused_is_not_fill_and_keeps_its_files(
 
 
 def test_a_hole_of_a_refused_neighbour_is_no_chip(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     for tile in ((4, 10), (3, 9)):
         archive.add("LC08", f"2020-07-01{NOON}", tile)
@@ -391,7 +405,7 @@ def test_a_hole_of_a_refused_neighbour_is_no_chip(
 
 
 def test_plots_without_items_do_not_hold_up_the_others(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     x, y = INSIDE
@@ -403,7 +417,7 @@ def test_plots_without_items_do_not_hold_up_the_others(
 
 
 def test_a_narrower_time_is_refused_since_the_ledger_would_forget_the_rest(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     run()
@@ -413,7 +427,7 @@ def test_a_narrower_time_is_refused_since_the_ledger_would_forget_the_rest(
     assert run(datetime="2019/2021", out=tmp_path / "one").complete
 
 
-def test_a_table_of_plots_is_checked_like_a_list(archive: Archive, tmp_path: Path) -> None:
+def test_a_table_of_plots_is_checked_like_a_list(archive: SmallArchive, tmp_path: Path) -> None:
     x, y = INSIDE
     good = {"project_id": "p", "plot_id": "1", "x": x, "y": y, "offset": 0.0}
     for table, message in (
@@ -423,12 +437,12 @@ def test_a_table_of_plots_is_checked_like_a_list(archive: Archive, tmp_path: Pat
         (pd.DataFrame([good | {"x": 1e9}]), "outside the CU grid"),
     ):
         with pytest.raises(InputError, match=message):
-            extract(table, tmp_path / "out", source=str(archive.write_items()), progress=False)
+            extract(table, tmp_path / "out", Archive(archive.write_items()), progress=False)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_mirror_that_fits_nothing_is_an_error_not_a_bill(
-    archive: Archive, run: Callable[..., Summary], tmp_path: Path
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
     with pytest.raises(InputError, match=r"no mirror is for .*s3://usgs-landsat-ard/"):
@@ -437,7 +451,7 @@ def test_a_mirror_that_fits_nothing_is_an_error_not_a_bill(
         run(mirror="s3://usgs-landsat-ard=/nowhere")
 
 
-def test_both_ends_of_a_time_are_inside(archive: Archive, run: Callable[..., Summary]) -> None:
+def test_both_ends_of_a_time_are_inside(archive: SmallArchive, run: Callable[..., Summary]) -> None:
     for time in ("2019-12-31T23:59:59.9999999Z", "2020-01-01T00:00:00.0Z"):
         archive.add("LC08", time)
     archive.add("LE07", "2020-12-31T23:59:59.999999Z")

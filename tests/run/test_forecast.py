@@ -8,27 +8,34 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tests.archive import Archive
-from timesync_xr import Filters, extract, read_account, read_ledger, read_plots
+from tests.archive import SmallArchive
+from timesync_xr import (
+    Archive,
+    Filters,
+    Products,
+    Project,
+    Selection,
+    extract,
+    read_plots,
+)
 from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
 from timesync_xr.run.forecast import plan
 from timesync_xr.sample import SamplePaths
 
-SUMMER = Filters(season="06-01/09-30", sensors=("LC08", "LC09"))
+SUMMER = Selection(season="06-01/09-30", sensors=("LC08", "LC09"))
 
 
-@pytest.mark.parametrize("filters", [Filters(), SUMMER])
+@pytest.mark.parametrize("filters", [Selection(), SUMMER])
 def test_it_counts_what_a_run_counts(sample: SamplePaths, tmp_path: Path, filters: Filters) -> None:
     options = {"source": str(sample.items), "chip_size": (3, 3), "filters": filters}
-    forecast = plan(sample.plots, out=tmp_path, **options)  # type: ignore[arg-type]
-    extract(sample.plots, tmp_path, products=["csv"], progress=False,
-            mirror=f"s3://usgs-landsat-ard={sample.folder}", **options)  # type: ignore[arg-type] # fmt: skip
-    ledger = read_ledger(str(tmp_path)).set_index(["project_id", "plot_id"])
+    forecast = plan(sample.plots, project=tmp_path, **options)  # type: ignore[arg-type]
+    extract(sample.plots, tmp_path, Archive(mirror=f's3://usgs-landsat-ard={sample.folder}'), products=Products(['csv']), progress=False, **options)  # type: ignore[arg-type] # fmt: skip
+    ledger = Project(str(tmp_path)).plots.set_index(["project_id", "plot_id"])
     planned = forecast.plots.set_index(["project_id", "plot_id"])
     assert planned["observations"].to_dict() == ledger["observations"].to_dict()
     for key, count in planned["filtered"].items():
-        account = read_account(str(tmp_path), *key)  # type: ignore[misc]
+        account = Project(str(tmp_path)).log(key)  # type: ignore[misc]
         seen = account[~account["outcome"].isin(["superseded", "refused"])]
         summer = pd.to_datetime(seen["day"]).dt.month.between(6, 9)
         outside = ~(summer & seen["sensor"].isin(SUMMER.sensors))
@@ -42,14 +49,14 @@ def test_it_counts_what_a_run_counts(sample: SamplePaths, tmp_path: Path, filter
 def test_blocks_that_two_plots_share_count_once(
     tmp_path: Path, size: tuple[int, int], col: int
 ) -> None:
-    archive = Archive(tmp_path)
+    archive = SmallArchive(tmp_path)
     for day in (1, 9):
         archive.add("LC08", f"2020-07-{day:02d}T18:30:00Z", write=False)
     cols, row = (col, col + 100), 2500
     points = [REGIONS["CU"].center(15_000 + c, 45_000 + row) for c in cols]
     table = pd.DataFrame(points, columns=["x", "y"])
     table = table.assign(project_id="p", plot_id=["1", "2"], offset=0.0)
-    forecast = plan(table, source=str(archive.write_items()), chip_size=size)
+    forecast = plan(table, Archive(archive.write_items()), products=Products(chip_size=size))
     first, second = (
         {
             ((c - size[0] // 2 + x) // 256, (row - size[1] // 2 + y) // 256)
@@ -83,9 +90,11 @@ def test_plots_with_few_items_are_named(sample: SamplePaths, tmp_path: Path) -> 
 def test_prices_may_be_given(sample: SamplePaths) -> None:
     arguments = ["plan", str(sample.plots), "--source", str(sample.items)]
     usual = CliRunner().invoke(main, arguments).output
-    other = CliRunner().invoke(
-        main, [*arguments, "--request-price", "7", "--transfer-price", "0"]
-    ).output  # fmt: skip
+    other = (
+        CliRunner()
+        .invoke(main, [*arguments, "--request-price", "7", "--transfer-price", "0"])
+        .output
+    )
     requests = int(usual.partition(" requests")[0].split()[-1])
     assert "(0.0004 per 1000 GET, requester pays)" in usual
     assert f"{requests * 7 / 1000:.2f} USD for requests (7 per 1000 GET" in other

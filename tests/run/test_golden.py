@@ -92,7 +92,8 @@ def test_library_gives_the_golden_chips_step_by_step(golden: Path, archive: str)
     plots = timesync_xr.read_plots(folder / "plots.csv")
     for plot in plots.head(2).itertuples():
         cube = timesync_xr.chips_for_plot(
-            plot, source=str(folder / "items.json"), mirror=f"s3://usgs-landsat-ard={folder}"
+            plot,
+            timesync_xr.Archive(folder / "items.json", mirror=f"s3://usgs-landsat-ard={folder}"),
         )
         qa = timesync_xr.plot_pixel(cube).sel(band="qa_pixel")
         cube = cube.isel(time=~timesync_xr.is_fill(qa).to_numpy())

@@ -23,11 +23,11 @@ import pandas as pd
 import pytest
 
 from tests import faults
-from tests.archive import BUCKET, Archive
+from tests.archive import BUCKET, SmallArchive
 from tests.faults import PASSING, Fault, Proxy, Request, first, status
 from tests.servers import file_server, stac_server
 from tests.tally import counts, shows
-from timesync_xr import Summary, extract, read_account, read_ledger
+from timesync_xr import Project, Summary, extract
 from timesync_xr.catalog import stac as transport
 from timesync_xr.catalog.kept import SEARCHES
 from timesync_xr.catalog.stac import Patience
@@ -51,7 +51,7 @@ PATIENCE = Patience(tries=4, backoff=0.01, longest_wait=0.2, timeout=0.3, deadli
 class Services:
     """An archive behind proxies, the plots that lie in it, and what a run without faults makes."""
 
-    archive: Archive
+    archive: SmallArchive
     api: Proxy
     """Way to the STAC API."""
     source: Proxy
@@ -78,8 +78,8 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    archive = Archive(tmp_path_factory.mktemp("archive"))
+def archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
+    archive = SmallArchive(tmp_path_factory.mktemp("archive"))
     for month in range(1, 6):
         archive.add("LC08", f"2020-{month:02d}-01{NOON}")
         archive.add("LC08", f"2020-{month:02d}-01{NOON}", (4, 10))
@@ -88,7 +88,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 @pytest.fixture(scope="module")
-def plots(archive: Archive) -> Path:
+def plots(archive: SmallArchive) -> Path:
     path = archive.folder / "plots.csv"
     path.write_text(
         "project_id,plot_id,x,y\n"
@@ -100,7 +100,7 @@ def plots(archive: Archive) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(
-    archive: Archive, plots: Path, tmp_path_factory: pytest.TempPathFactory
+    archive: SmallArchive, plots: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("whole")
     items = str(archive.folder / "items.json")
@@ -110,7 +110,7 @@ def whole(
 
 @pytest.fixture
 def services(
-    archive: Archive, plots: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    archive: SmallArchive, plots: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Services]:
     monkeypatch.setattr(transport, "Patience", lambda: PATIENCE)
     with ExitStack() as stack:
@@ -173,10 +173,10 @@ def test_an_archive_that_keeps_failing_for_one_file_costs_one_observation(
 
     services.source.rule = rule
     assert not services.run(tmp_path, access=replace(QUICK, max_retries=1)).complete
-    ledger = read_ledger(str(tmp_path)).set_index("plot_id")
+    ledger = Project(str(tmp_path)).plots.set_index("plot_id")
     assert ledger["failed"].tolist() == [1, 1, 0]
     assert ledger["status"].tolist() == ["incomplete", "incomplete", "complete"]
-    account = read_account(str(tmp_path), "1211", "7")
+    account = Project(str(tmp_path)).log(("1211", "7"))
     (failed,) = account[account["outcome"] == "failed"].to_dict("records")
     assert failed["asset"] == "LC08_CU_003009_20200301_20210504_02_SR qa_pixel"
     assert failed["cause"]
@@ -214,7 +214,7 @@ def test_what_is_wrong_with_one_file_for_good_costs_one_observation(
     summary = services.run(tmp_path)
     assert not summary.complete
     assert "LC08_CU_003009_20200301_20210504_02_SR swir16" in str(summary)
-    account = read_account(str(tmp_path), "1211", "7")
+    account = Project(str(tmp_path)).log(("1211", "7"))
     assert account["outcome"].value_counts().to_dict() == {"written": 4, "failed": 1}
     assert cause in account.loc[account["outcome"] == "failed", "cause"].item()
     made = contents(tmp_path)
@@ -341,7 +341,7 @@ def test_an_archive_that_is_down_ends_the_run_soon(services: Services, tmp_path:
 
 @shows("nothing read of 5 plots in a row", "archive")
 def test_plots_that_fail_wholly_in_a_row_end_the_run(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk whose reads fail is no plot's fault."""
     from timesync_xr.errors import TransientReadError
@@ -360,7 +360,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
         patch.setattr(storage, "_read_file", fail)
         with pytest.raises(AccessError, match=r"last 5 plots.*Input/output error"):
             run(path, tmp_path / "out", **settings)
-    assert len(read_ledger(str(tmp_path / "out"))) == PLOTS
+    assert len(Project(str(tmp_path / "out")).plots) == PLOTS
     assert run(path, tmp_path / "out", **settings).complete
 
 
@@ -484,7 +484,7 @@ def ledger_of(out: Path) -> pd.DataFrame:
     """The ledger as far as there is one."""
     if not (out / "ledger").exists():
         return pd.DataFrame({"plot_id": [], "status": []})
-    return read_ledger(str(out))
+    return Project(str(out)).plots
 
 
 def assert_only_whole_files(out: Path, whole: dict[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,15 @@ import pytest
 from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
-from timesync_xr import Filters, extract, read_ledger, repair, verify
+from timesync_xr import (
+    Archive,
+    Products,
+    Project,
+    Selection,
+    extract,
+    repair,
+    verify,
+)
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.landsat import COMPOSITES, Composite
 from timesync_xr.project.files import png_bytes
@@ -41,10 +50,12 @@ def project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Pa
     (folder / "plots.csv").write_text("\n".join(lines[:3]))
     for name, products in (("cubes", ("zarr",)), ("direct", ("png", "csv"))):
         extract(
-            folder / "plots.csv", folder / name, source=str(sample.items),
-            mirror=f"s3://usgs-landsat-ard={sample.folder}", products=products, progress=False,
-            chip_size=(61, 61),
-        )  # fmt: skip
+            folder / "plots.csv",
+            folder / name,
+            Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}"),
+            products=Products(products, chip_size=(61, 61)),
+            progress=False,
+        )
     return folder
 
 
@@ -62,7 +73,9 @@ def test_it_gives_the_files_of_a_direct_extract(
     with pytest.raises(ProjectError, match="make it again by timesync-xr render"):
         repair(tmp_path, problems)
     with pytest.raises(ProjectError, match="was made with composites"):
-        extract(sample.plots, tmp_path, source=str(sample.items), chip_size=(61, 61))
+        extract(
+            sample.plots, tmp_path, Archive(sample.items), products=Products(chip_size=(61, 61))
+        )
     assert chip.exists()
     assert len(render(project / "cubes", tmp_path, progress=False)) == 0
     with pytest.raises(InputError, match="is the project whose cubes are drawn"):
@@ -78,9 +91,14 @@ def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -
     )
     for stretch in ("plot", "project", "soft"):
         render(
-            project / "cubes", tmp_path / stretch, products=["png"], progress=False,
-            composites=["b543", "mine"], stretch=stretch, styles=read_styles(styles),
-        )  # fmt: skip
+            project / "cubes",
+            tmp_path / stretch,
+            products=["png"],
+            progress=False,
+            composites=["b543", "mine"],
+            stretch=stretch,
+            styles=read_styles(styles),
+        )
         names = {p.parent.parent.name for p in (tmp_path / stretch).rglob("*.png")}
         assert names == {"b543", "mine"}
         assert verify(tmp_path / stretch).empty
@@ -95,15 +113,20 @@ def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
     """Other filters and a longer time; the result is that of rendering it all at once."""
     plots = tmp_path / "plots.csv"
     plots.write_text("\n".join(sample.plots.read_text().splitlines()[:2]))
-    settings = {"source": str(sample.items), "mirror": f"s3://usgs-landsat-ard={sample.folder}",
-                "products": ("zarr",), "chip_size": (5, 5), "progress": False}  # fmt: skip
-    for datetime, filters in (("../2012", Filters()), (None, Filters(season="06-01/08-31"))):
-        extract(plots, tmp_path / "p", datetime=datetime, filters=filters, **settings)  # type: ignore[arg-type]
+    settings = {
+        "source": str(sample.items),
+        "mirror": f"s3://usgs-landsat-ard={sample.folder}",
+        "products": ("zarr",),
+        "chip_size": (5, 5),
+        "progress": False,
+    }
+    for datetime, filters in (("../2012", Selection()), (None, Selection(season="06-01/08-31"))):
+        extract(plots, tmp_path / "p", select=replace(filters, datetime=datetime), **settings)  # type: ignore[arg-type]
         render(tmp_path / "p", tmp_path / "again", products=["csv"], progress=False)
     render(tmp_path / "p", tmp_path / "again", products=["png"], progress=False)
     render(tmp_path / "p", tmp_path / "once", progress=False)
     assert contract(tmp_path / "again") == contract(tmp_path / "once")
-    assert read_ledger(str(tmp_path / "again"))["products"].tolist() == ["png,csv"]
+    assert Project(str(tmp_path / "again")).plots["products"].tolist() == ["png,csv"]
 
 
 def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
@@ -113,8 +136,15 @@ def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
         (tmp_path / f"{number}.toml").write_text(text.format(limit))
 
     def run(styles: str, stretch: str) -> None:
-        render(project / "cubes", tmp_path / "out", composites=["mine"], products=["png"],
-               styles=read_styles(tmp_path / styles), stretch=stretch, progress=False)  # fmt: skip
+        render(
+            project / "cubes",
+            tmp_path / "out",
+            composites=["mine"],
+            products=["png"],
+            styles=read_styles(tmp_path / styles),
+            stretch=stretch,
+            progress=False,
+        )
 
     run("0.toml", "fixed")
     run("0.toml", "fixed")

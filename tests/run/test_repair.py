@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.archive import Archive
-from timesync_xr import Filters, extract, read_ledger, repair, verify
+from tests.archive import SmallArchive
+from timesync_xr import Archive, Filters, Project, Selection, extract, repair, verify
 from timesync_xr.cli.main import main
 from timesync_xr.errors import TimesyncError
 from timesync_xr.grid import REGIONS
@@ -23,8 +23,8 @@ DAYS = ("1999-07-01", "2020-07-01", "2020-07-17", "2020-12-04")
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    archive = Archive(tmp_path / "archive")
+def archive(tmp_path: Path) -> SmallArchive:
+    archive = SmallArchive(tmp_path / "archive")
     for day in DAYS:
         archive.add("LC08" if day > "2013" else "LE07", f"{day}T18:30:00.5Z")
     archive.write_items()
@@ -33,10 +33,10 @@ def archive(tmp_path: Path) -> Archive:
 
 
 @pytest.fixture
-def project(archive: Archive, tmp_path: Path) -> Path:
+def project(archive: SmallArchive, tmp_path: Path) -> Path:
     """A project whose plots were made with different settings."""
     for lines, options in (
-        (LIST.splitlines()[:3], {"filters": Filters(season="06-01/09-30")}),
+        (LIST.splitlines()[:3], {"filters": Selection(season="06-01/09-30")}),
         (LIST.splitlines()[::3], {"products": ("csv",), "datetime": "2000/.."}),
     ):
         path = tmp_path / "part.csv"
@@ -44,7 +44,7 @@ def project(archive: Archive, tmp_path: Path) -> Path:
         run_options = {"chip_size": (9, 9), "progress": False, "mirror": archive.mirror}
         run_options["products"] = ("png", "csv")
         source = str(archive.folder / "items.json")
-        extract(path, tmp_path / "project", source=source, **(run_options | options))  # type: ignore[arg-type]
+        extract(path, tmp_path / "project", Archive(source), **run_options | options)  # type: ignore[arg-type]
     return tmp_path / "project"
 
 
@@ -57,19 +57,20 @@ def contract(project: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def mend(archive: Archive, project: Path, **options: object) -> None:
+def mend(archive: SmallArchive, project: Path, **options: object) -> None:
     repair(
         project,
-        verify(project, options.get("plots")),  # type: ignore[arg-type]
-        source=str(archive.folder / "items.json"),
-        mirror=archive.mirror,
+        verify(project, options.get("plots")),
+        Archive(archive.folder / "items.json", mirror=archive.mirror),
         progress=False,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 
-def test_only_what_is_broken_is_made_again_and_as_it_was(archive: Archive, project: Path) -> None:
-    before, ledger = contract(project), read_ledger(str(project))
+def test_only_what_is_broken_is_made_again_and_as_it_was(
+    archive: SmallArchive, project: Path
+) -> None:
+    before, ledger = contract(project), Project(str(project)).plots
     assert len(before) == 3 * 4 * 2 + 3
     broken = "prj_1211/b743/plot_7/plot_7_2020_183.png"
     gone = "prj_1211/9_spectral_files_set_2020_339.csv"
@@ -86,13 +87,13 @@ def test_only_what_is_broken_is_made_again_and_as_it_was(archive: Archive, proje
     }
     assert verify(project).empty
     columns = ["plot_id", "status", "products", "datetime", "filters"]
-    again = read_ledger(str(project))
+    again = Project(str(project)).plots
     assert again[columns].sort_values("plot_id").values.tolist() == (
         ledger[columns].sort_values("plot_id").values.tolist()
     )
 
 
-def test_a_lost_account_is_made_again(archive: Archive, project: Path) -> None:
+def test_a_lost_account_is_made_again(archive: SmallArchive, project: Path) -> None:
     account = project / "ledger/observations/prj_1211/plot_8.csv"
     before = account.read_bytes()
     account.unlink()
@@ -101,17 +102,17 @@ def test_a_lost_account_is_made_again(archive: Archive, project: Path) -> None:
     assert verify(project).empty
 
 
-def test_plots_that_are_missing_are_made_like_most(archive: Archive, project: Path) -> None:
+def test_plots_that_are_missing_are_made_like_most(archive: SmallArchive, project: Path) -> None:
     plots = project.parent / "plots.csv"
     plots.write_text(f"{LIST}1212,north,{X},{Y}\n")
     mend(archive, project, plots=plots)
     assert verify(project, plots).empty
-    row = read_ledger(str(project)).set_index("plot_id").loc["north"]
+    row = Project(str(project)).plots.set_index("plot_id").loc["north"]
     assert (row["filters"], row["products"]) == ("season=06-01/09-30", "png,csv")
     assert row["written"] == 3
 
 
-def test_what_should_not_be_there_is_left_alone(archive: Archive, project: Path) -> None:
+def test_what_should_not_be_there_is_left_alone(archive: SmallArchive, project: Path) -> None:
     stray = project / "prj_1211/notes.txt"
     stray.write_text("mine")
     before = contract(project)
@@ -119,7 +120,7 @@ def test_what_should_not_be_there_is_left_alone(archive: Archive, project: Path)
     assert contract(project) == before
 
 
-def test_what_can_not_be_made_stays_a_problem(archive: Archive, project: Path) -> None:
+def test_what_can_not_be_made_stays_a_problem(archive: SmallArchive, project: Path) -> None:
     (project / "prj_1211/9_spectral_files_set_2020_183.csv").unlink()
     next(archive.folder.rglob("*20200701*red.TIF")).unlink()
     mend(archive, project)
@@ -127,21 +128,21 @@ def test_what_can_not_be_made_stays_a_problem(archive: Archive, project: Path) -
     assert (problem["plot_id"], problem["day"], problem["kind"]) == ("9", "2020-07-01", "failed")
 
 
-def test_a_repair_that_stops_is_taken_up_by_the_next(archive: Archive, project: Path) -> None:
+def test_a_repair_that_stops_is_taken_up_by_the_next(archive: SmallArchive, project: Path) -> None:
     before = contract(project)
     broken = project / "prj_1211/tc/plot_7/plot_7_2020_183.png"
     broken.write_bytes(b"half")
     with pytest.raises(TimesyncError):
-        repair(project, verify(project), source=str(project / "none.json"), progress=False)
+        repair(project, verify(project), Archive(project / "none.json"), progress=False)
     assert not broken.exists()
-    assert read_ledger(str(project))["status"].value_counts()["incomplete"] == 1
+    assert Project(str(project)).plots["status"].value_counts()["incomplete"] == 1
     mend(archive, project)
     assert {n: d for n, (d, _) in contract(project).items()} == {
         n: d for n, (d, _) in before.items()
     }
 
 
-def test_command_repairs_and_verifies_again(archive: Archive, project: Path) -> None:
+def test_command_repairs_and_verifies_again(archive: SmallArchive, project: Path) -> None:
     (project / "prj_1211/7_spectral_files_set_2020_183.csv").unlink()
     arguments = ["verify", str(project), "--source", str(archive.folder / "items.json")]
     arguments += ["--mirror", archive.mirror]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
-from tests.archive import BUCKET, Archive
+from tests.archive import BUCKET, SmallArchive
 from tests.faults import Proxy, status
 from tests.servers import file_server, stac_server
 from timesync_xr.catalog.search import read_items
@@ -26,8 +26,8 @@ SAS = "https://a.blob.example.org/c/x y.TIF?sv=2020&se=2030&sig=hunter2%3D#hunte
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    archive = Archive(tmp_path / "archive")
+def archive(tmp_path: Path) -> SmallArchive:
+    archive = SmallArchive(tmp_path / "archive")
     for month in range(1, 6):
         item = archive.add("LC08", f"2020-{month:02d}-01T18:30:00.5Z")
         item["geometry"] = {"type": "Point", "coordinates": [-120.0, 38.0]}
@@ -77,7 +77,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("code", [0, 403, 503])
-def test_planted_secrets_are_nowhere(archive: Archive, tmp_path: Path, code: int) -> None:
+def test_planted_secrets_are_nowhere(archive: SmallArchive, tmp_path: Path, code: int) -> None:
     """In addresses, items, the environment, and in what a server says."""
     body = f"<Error><Message>{' '.join(SECRETS)}</Message></Error>".encode()
     out, plots = tmp_path / "out", str(tmp_path / "plots.csv")
@@ -112,7 +112,7 @@ def test_planted_secrets_are_nowhere(archive: Archive, tmp_path: Path, code: int
         assert kept[0]["assets"]["red"] == archive.items[0]["assets"]["red"]
 
 
-def test_items_without_their_secrets_serve_to_go_on(archive: Archive, tmp_path: Path) -> None:
+def test_items_without_their_secrets_serve_to_go_on(archive: SmallArchive, tmp_path: Path) -> None:
     """Once a mirror stands in for what was signed, the project is finished from what was kept."""
     out, plots = tmp_path / "out", str(tmp_path / "plots.csv")
     for item, band in zip(archive.items, ("blue", "red", "", "nir08"), strict=False):

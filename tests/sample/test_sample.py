@@ -15,11 +15,11 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
-from timesync_xr.grid import ChipGrid, get_region
+from timesync_xr.grid import ChipGrid, get_grid
 from timesync_xr.landsat import BANDS, QABit
 from timesync_xr.sample import SamplePaths, make_sample
 
-REGION = get_region("CU")
+REGION = get_grid("CU")
 Numbers = npt.NDArray[np.int64]
 Item = dict[str, Any]
 

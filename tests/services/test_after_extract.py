@@ -9,7 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 from tests.services.s3 import S3
-from timesync_xr import combine, export_project, read_spectra, repair, verify, write_packets
+from timesync_xr import (
+    Archive,
+    Project,
+    combine,
+    export_project,
+    repair,
+    verify,
+    write_packets,
+)
 from timesync_xr.cli.main import main
 
 
@@ -29,15 +37,15 @@ def test_combine(
 ) -> None:
     combine(golden_projects["mosaic"], "9", tmp_path)
     expected = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    made = combine(address, "9", access=s3.access())
+    made = combine(Project(address, s3.access()), "9")
     assert made.complete
     assert made.out == f"{address}/combined"
     assert s3.contents(bucket, "a/project/combined/") == expected
-    other = combine(address, "9", f"s3://{bucket}/b", access=s3.access())
+    other = combine(Project(address, s3.access()), "9", f"s3://{bucket}/b")
     assert other.rows == made.rows
     assert s3.contents(bucket, "b/") == expected
-    here = read_spectra(golden_projects["mosaic"])
-    pd.testing.assert_frame_equal(read_spectra(address, s3.access()), here)
+    here = Project(golden_projects["mosaic"]).spectra()
+    pd.testing.assert_frame_equal(Project(address).spectra(), here)
 
 
 def test_verify_and_repair(
@@ -46,31 +54,29 @@ def test_verify_and_repair(
     access, archive = s3.access(), shared / "golden/mosaic"
     before = s3.contents(bucket, "a/project/prj_")
     for quick in (False, True):
-        assert verify(address, archive / "plots.csv", quick=quick, access=access).empty
+        assert verify(Project(address, access), archive / "plots.csv", quick=quick).empty
     client = s3.client()
     for name in ("tc/plot_100/plot_100_2001_223.png", "101_spectral_files_set_2001_223.csv"):
         client.delete_object(Bucket=bucket, Key=f"a/project/prj_3132/{name}")
     broken = "a/project/prj_3132/b743/plot_102/plot_102_2001_223.png"
     client.put_object(Bucket=bucket, Key=broken, Body=b"half")
     client.put_object(Bucket=bucket, Key="a/project/prj_9/x", Body=b"x")
-    problems = verify(address, access=access)
+    problems = verify(Project(address, access))
     assert problems["kind"].tolist() == ["missing", "missing", "broken", "stray"]
     repair(
-        address,
+        Project(address, access),
         problems,
-        source=str(archive / "items.json"),
-        mirror=f"s3://usgs-landsat-ard={archive}",
+        Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
         progress=False,
-        out_access=access,
     )
-    assert verify(address, access=access)["file"].tolist() == ["prj_9"]
+    assert verify(Project(address, access))["file"].tolist() == ["prj_9"]
     client.delete_object(Bucket=bucket, Key="a/project/prj_9/x")
     assert s3.contents(bucket, "a/project/prj_") == before
 
 
 def test_export_and_packets(s3: S3, bucket: str, address: str) -> None:
     for form in ("v3-json", "sqlite", "gpkg", "kml"):
-        made = export_project(address, form, access=s3.access())
+        made = export_project(Project(address, s3.access()), form)
         assert made.path.startswith(f"{address}/exports/")
     names = s3.objects(bucket, "a/project/exports/")
     assert {"spectra.sqlite", "plots.gpkg", "plots.kml"} < set(names)
@@ -78,7 +84,7 @@ def test_export_and_packets(s3: S3, bucket: str, address: str) -> None:
     packets = f"s3://{bucket}/packets"
     assert write_packets(address, packets, 3, files="copy", access=s3.access())["plots"].sum() == 6
     for name in ("packet_001", "packet_002"):
-        assert verify(f"{packets}/{name}", access=s3.access()).empty
+        assert verify(Project(f"{packets}/{name}", s3.access())).empty
 
 
 def test_commands(s3: S3, address: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from click.testing import CliRunner
 
 from tests.services.s3 import S3
-from timesync_xr import Filters, annual_of_project, extract, observation_table
+from timesync_xr import Project, Selection, extract
 from timesync_xr.cli.main import main
 from timesync_xr.project.tables import write_windows
 
@@ -21,10 +21,10 @@ def test_a_project_in_a_bucket_is_like_one_on_disk(
     address, here, access = f"s3://{bucket}/a/project", tmp_path / "project", s3.access()
     settings = {"source": str(archive / "items.json"), "chip_size": (9, 9), "progress": False}
     settings |= {"mirror": f"s3://usgs-landsat-ard={archive}", "products": ("png", "csv", "zarr")}
-    plots, filters = archive / "plots.csv", Filters(slc_off=False, clear_only=True)
-    extract(plots, address, out_access=access, **settings)  # type: ignore[arg-type]
-    extract(plots, address, out_access=access, filters=filters, **settings)  # type: ignore[arg-type]
-    extract(plots, here, filters=filters, **settings)  # type: ignore[arg-type]
+    plots, filters = archive / "plots.csv", Selection(slc_off=False, clear_only=True)
+    extract(plots, Project(address, access), **settings)  # type: ignore[arg-type]
+    extract(plots, Project(address, access), select=filters, **settings)  # type: ignore[arg-type]
+    extract(plots, here, select=filters, **settings)  # type: ignore[arg-type]
     files = {
         str(path.relative_to(here)): path.read_bytes()
         for path in here.rglob("*")
@@ -34,11 +34,11 @@ def test_a_project_in_a_bucket_is_like_one_on_disk(
         name.removeprefix("prj_"): data for name, data in files.items()
     }
 
-    table = observation_table(here)
+    table = Project(here).observations()
     assert {"written", "filtered"} <= set(table["outcome"])
-    pd.testing.assert_frame_equal(observation_table(address, access=access), table)
-    chosen = annual_of_project(here)
-    pd.testing.assert_frame_equal(annual_of_project(address, access=access), chosen)
+    pd.testing.assert_frame_equal(Project(address, access).observations(), table)
+    chosen = Project(here).annual()
+    pd.testing.assert_frame_equal(Project(address, access).annual(), chosen)
     rows = write_windows(address, f"s3://{bucket}/b/window.csv", access=access)
     assert rows == write_windows(here, tmp_path / "window.csv") > 0
     made = s3.contents(bucket, "b/")["window.csv"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.services.s3 import S3
-from timesync_xr import extract, repair, verify
+from timesync_xr import Archive, Project, extract, repair, verify
 from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
 from timesync_xr.project.cubes import open_cube
@@ -19,8 +19,8 @@ CUBE = "prj_p/cubes/plot_7.zarr"
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    archive = Archive(tmp_path / "archive")
+def archive(tmp_path: Path) -> SmallArchive:
+    archive = SmallArchive(tmp_path / "archive")
     for day in (1, 9, 17):
         archive.add("LC08", f"2020-07-{day:02d}T18:30:00Z")
     archive.write_items()
@@ -29,10 +29,15 @@ def archive(tmp_path: Path) -> Archive:
     return archive
 
 
-def run(archive: Archive, out: object, s3: S3, **options: object) -> None:
-    settings = {"source": str(archive.folder / "items.json"), "mirror": archive.mirror,
-                "products": ("png", "csv", "zarr"), "chip_size": (41, 41), "progress": False,
-                "out_access": s3.access()}  # fmt: skip
+def run(archive: SmallArchive, out: object, s3: S3, **options: object) -> None:
+    settings = {
+        "source": str(archive.folder / "items.json"),
+        "mirror": archive.mirror,
+        "products": ("png", "csv", "zarr"),
+        "chip_size": (41, 41),
+        "progress": False,
+        "out_access": s3.access(),
+    }
     plots = archive.folder.parent / "plots.csv"
     assert extract(plots, str(out), **settings | options).complete  # type: ignore[arg-type]
 
@@ -43,7 +48,7 @@ def contract(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_cube_in_a_bucket_is_the_one_on_disk_also_when_it_grew(
-    archive: Archive, s3: S3, bucket: str, tmp_path: Path
+    archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path
 ) -> None:
     address = f"s3://{bucket}/project"
     run(archive, address, s3, datetime="../2020-07-10")
@@ -51,26 +56,30 @@ def test_a_cube_in_a_bucket_is_the_one_on_disk_also_when_it_grew(
     run(archive, tmp_path / "here", s3)
     there = s3.contents(bucket, "project/")
     assert {n: d for n, d in there.items() if n[:4] == "prj_"} == contract(tmp_path / "here")
-    assert verify(address, access=s3.access()).empty
+    assert verify(Project(address, s3.access())).empty
 
 
 def test_a_broken_cube_in_a_bucket_is_found_and_made_again(
-    archive: Archive, s3: S3, bucket: str
+    archive: SmallArchive, s3: S3, bucket: str
 ) -> None:
     address = f"s3://{bucket}/project"
     run(archive, address, s3)
     (shard,) = (k for k in s3.objects(bucket, f"project/{CUBE}/digital_number/c"))
     key = f"project/{CUBE}/digital_number/c{shard}"
     s3.client().delete_object(Bucket=bucket, Key=key)
-    problems = verify(address, access=s3.access())
+    problems = verify(Project(address, s3.access()))
     assert problems["file"].tolist() == [CUBE]
-    repair(address, problems, source=str(archive.folder / "items.json"), mirror=archive.mirror,
-           progress=False, out_access=s3.access())  # fmt: skip
-    assert verify(address, access=s3.access()).empty
+    repair(
+        Project(address, s3.access()),
+        problems,
+        Archive(archive.folder / "items.json", mirror=archive.mirror),
+        progress=False,
+    )
+    assert verify(Project(address, s3.access())).empty
 
 
 def test_render_reads_from_one_bucket_and_writes_to_another(
-    archive: Archive, s3: S3, bucket: str, tmp_path: Path
+    archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path
 ) -> None:
     run(archive, f"s3://{bucket}/cubes", s3, products=("zarr",))
     run(archive, tmp_path / "direct", s3, products=("png", "csv"))
@@ -84,7 +93,7 @@ def test_render_reads_from_one_bucket_and_writes_to_another(
 
 
 def test_a_cube_opens_in_the_bucket_without_this_package(
-    archive: Archive, s3: S3, bucket: str, tmp_path: Path
+    archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path
 ) -> None:
     import xarray as xr
     from obstore.store import S3Store
@@ -92,7 +101,12 @@ def test_a_cube_opens_in_the_bucket_without_this_package(
 
     run(archive, f"s3://{bucket}/project", s3, products=("zarr",))
     run(archive, tmp_path / "here", s3, products=("zarr",))
-    store = S3Store(bucket, prefix=f"project/{CUBE}", endpoint=s3.url, region="us-west-2",
-                    client_options={"allow_http": True})  # fmt: skip
+    store = S3Store(
+        bucket,
+        prefix=f"project/{CUBE}",
+        endpoint=s3.url,
+        region="us-west-2",
+        client_options={"allow_http": True},
+    )
     found = xr.open_zarr(ObjectStore(store, read_only=True))["digital_number"]
     assert np.array_equal(found.to_numpy(), open_cube(tmp_path / "here" / CUBE).to_numpy())

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.archive import BUCKET, Archive
+from tests.archive import BUCKET, SmallArchive
 from tests.tally import shows
-from timesync_xr import extract, read_ledger
+from timesync_xr import Archive, Products, Project, extract
 from timesync_xr.errors import AccessError
 from timesync_xr.grid import REGIONS
 
@@ -42,8 +42,8 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    archive = Archive(tmp_path / "archive")
+def archive(tmp_path: Path) -> SmallArchive:
+    archive = SmallArchive(tmp_path / "archive")
     for month in range(1, 5):
         archive.add("LC08", f"2020-{month:02d}-01T18:30:00.1234567Z")
     archive.write_items()
@@ -52,11 +52,14 @@ def archive(tmp_path: Path) -> Archive:
     return archive
 
 
-def run(archive: Archive, out: Path) -> Any:
+def run(archive: SmallArchive, out: Path) -> Any:
     return extract(
-        archive.folder / "plots.csv", out, source=str(archive.folder / "items.json"),
-        mirror=f"{BUCKET}={archive.folder}", chip_size=(9, 9), progress=False,
-    )  # fmt: skip
+        archive.folder / "plots.csv",
+        out,
+        Archive(archive.folder / "items.json", mirror=f"{BUCKET}={archive.folder}"),
+        products=Products(chip_size=(9, 9)),
+        progress=False,
+    )
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -68,7 +71,7 @@ def contents(out: Path) -> dict[str, bytes]:
 @shows(["disk full", "no inodes left"], "output")
 @pytest.mark.parametrize("option", ["size=600k", "nr_inodes=150"])
 def test_a_disk_that_is_full_in_the_middle(
-    archive: Archive, tmp_path: Path, mount: Mount, option: str
+    archive: SmallArchive, tmp_path: Path, mount: Mount, option: str
 ) -> None:
     assert run(archive, tmp_path / "whole").complete
     whole = contents(tmp_path / "whole")
@@ -81,7 +84,7 @@ def test_a_disk_that_is_full_in_the_middle(
     chips = [name for name in made if name.startswith("prj_")]
     assert 20 < len(chips) < len([name for name in whole if name.startswith("prj_")])
     assert all(made[name] == whole[name] for name in chips)
-    done = read_ledger(str(out))["plot_id"].tolist()
+    done = Project(str(out)).plots["plot_id"].tolist()
     assert 0 < len(done) < 20
 
     larger = tmp_path / "larger"
@@ -98,7 +101,9 @@ def test_a_disk_that_is_full_in_the_middle(
 
 
 @shows("read-only disk", "output")
-def test_a_disk_that_may_not_be_written_to(archive: Archive, tmp_path: Path, mount: Mount) -> None:
+def test_a_disk_that_may_not_be_written_to(
+    archive: SmallArchive, tmp_path: Path, mount: Mount
+) -> None:
     out = tmp_path / "project"
     run(archive, out)
     before = contents(out)

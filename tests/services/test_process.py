@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive import BUCKET, Archive
+from tests.archive import BUCKET, SmallArchive
 from tests.faults import Proxy, status
 from tests.services.s3 import S3, SECRET
 from tests.tally import counts
@@ -21,8 +21,8 @@ RUNS = 100
 
 
 @pytest.fixture
-def archive(tmp_path: Path, s3: S3, bucket: str) -> Archive:
-    archive = Archive(tmp_path / "archive")
+def archive(tmp_path: Path, s3: S3, bucket: str) -> SmallArchive:
+    archive = SmallArchive(tmp_path / "archive")
     for month in (1, 2):
         archive.add("LC08", f"2020-{month:02d}-01T18:30:00.5Z")
     archive.write_items()
@@ -34,7 +34,7 @@ def archive(tmp_path: Path, s3: S3, bucket: str) -> Archive:
     return archive
 
 
-def command(archive: Archive, out: str, *more: str) -> subprocess.CompletedProcess[bytes]:
+def command(archive: SmallArchive, out: str, *more: str) -> subprocess.CompletedProcess[bytes]:
     plots = archive.folder.parent / "plots.csv"
     items = archive.folder / "items.json"
     return subprocess.run(
@@ -45,7 +45,7 @@ def command(archive: Archive, out: str, *more: str) -> subprocess.CompletedProce
 
 
 def test_a_hundred_short_runs_end_with_their_own_code(
-    archive: Archive, s3: S3, bucket: str, tmp_path: Path
+    archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path
 ) -> None:
     """Complete, incomplete and wrong input in turns, over S3, and nothing on standard error."""
     mirror = ["--mirror", f"{BUCKET}=s3://{bucket}", "--endpoint", s3.url]
@@ -66,7 +66,7 @@ def test_a_hundred_short_runs_end_with_their_own_code(
 
 @pytest.mark.parametrize("code", [0, 403, 503])
 def test_planted_secrets_are_nowhere(
-    archive: Archive, s3: S3, bucket: str, tmp_path: Path, proxy: Proxy, code: int,
+    archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path, proxy: Proxy, code: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Those of S3: in the environment, in the address of the service, in what the server says."""

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.archive import BUCKET, Archive
+from tests.archive import BUCKET, SmallArchive
 from tests.faults import PASSING, Fault, Proxy, Request, status
 from tests.servers import file_server
 from tests.services.pgstac import stac_api
 from tests.services.s3 import KEY, S3, SECRET
 from tests.tally import counts, shows
-from timesync_xr import extract, read_account, read_ledger
+from timesync_xr import Project, extract
 from timesync_xr.errors import AccessError, ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import read_plots
@@ -56,8 +56,8 @@ def in_bucket(s3: S3, bucket: str, prefix: str) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Archive:
-    archive = Archive(tmp_path_factory.mktemp("archive"))
+def archive(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> SmallArchive:
+    archive = SmallArchive(tmp_path_factory.mktemp("archive"))
     for month in range(1, 5):
         archive.add("LC08", f"2020-{month:02d}-01{NOON}")
     archive.write_items()
@@ -66,7 +66,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Archive:
 
 
 @pytest.fixture(scope="module")
-def plots(archive: Archive) -> Path:
+def plots(archive: SmallArchive) -> Path:
     x, y = INSIDE
     path = archive.folder / "plots.csv"
     lines = [f"1211,{n},{x + 300 * n},{y}" for n in range(5)]
@@ -76,7 +76,7 @@ def plots(archive: Archive) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(
-    archive: Archive, plots: Path, tmp_path_factory: pytest.TempPathFactory
+    archive: SmallArchive, plots: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("whole")
     run(plots, out, source=str(archive.folder / "items.json"), mirror=archive.mirror)
@@ -84,7 +84,7 @@ def whole(
 
 
 @pytest.fixture
-def options(archive: Archive, paying: Proxy) -> dict[str, Any]:
+def options(archive: SmallArchive, paying: Proxy) -> dict[str, Any]:
     return {"source": str(archive.folder / "items.json"), "access": Access(endpoint=paying.url)}
 
 
@@ -101,8 +101,8 @@ def test_s3_in_and_s3_out_give_what_files_give(
     assert run(plots, out, out_access=s3.access(), **options).complete
     assert in_bucket(s3, bucket, "a/b/") == whole
     assert not paying.spoilt
-    assert len(read_ledger(out, s3.access())) == 5
-    assert len(read_account(out, "1211", "0", s3.access())) == 4
+    assert len(Project(out, s3.access()).plots) == 5
+    assert len(Project(out).log(("1211", "0", s3.access()))) == 4
     before = s3.objects(bucket, "a/b/prj_")
     assert run(plots, out, out_access=s3.access(), **options).already == 5
     assert s3.objects(bucket, "a/b/prj_") == before
@@ -113,7 +113,7 @@ def test_s3_in_and_s3_out_give_what_files_give(
 
 
 def test_mirrors_may_be_a_bucket(
-    s3: S3, plots: Path, whole: dict[str, bytes], archive: Archive, tmp_path: Path
+    s3: S3, plots: Path, whole: dict[str, bytes], archive: SmallArchive, tmp_path: Path
 ) -> None:
     s3.upload(archive.folder, "copy", "deep/")
     for path in archive.folder.rglob("*.json"):
@@ -160,7 +160,7 @@ def test_without_credentials_the_message_says_what_to_set(
 
 def test_unsigned_reads_a_bucket_that_is_open_to_all(
     s3: S3, plots: Path, options: dict[str, Any], whole: dict[str, bytes], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, paying: Proxy, archive: Archive,
+    monkeypatch: pytest.MonkeyPatch, paying: Proxy, archive: SmallArchive,
 ) -> None:  # fmt: skip
     s3.upload(archive.folder, "open")
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
@@ -208,7 +208,7 @@ def test_faults_of_the_output_that_pass_are_waited_out(
 
 @shows("another service away", "one asset")
 def test_an_item_that_lies_elsewhere_stops_nothing(
-    s3: S3, plots: Path, whole: dict[str, bytes], archive: Archive, tmp_path: Path
+    s3: S3, plots: Path, whole: dict[str, bytes], archive: SmallArchive, tmp_path: Path
 ) -> None:
     """One lacks its address in the bucket; one names a bucket that is not there."""
     items = copy.deepcopy(archive.items)
@@ -222,7 +222,7 @@ def test_an_item_that_lies_elsewhere_stops_nothing(
     summary = run(plots, out, source=str(path), **settings)
     assert summary.rows["failed"].tolist() == [2] * 5
     assert summary.rows["written"].tolist() == [2] * 5
-    account = read_account(str(out), "1211", "0")
+    account = Project(str(out)).log(("1211", "0"))
     causes = account.loc[account["outcome"] == "failed", "cause"].tolist()
     assert "landsatlook.usgs.gov" in causes[0]
     assert "there is no such bucket" in causes[1]
@@ -267,7 +267,7 @@ def test_an_output_that_fails_for_good_ends_the_run_soon(
 
 @shows("SIGKILL", "run")
 def test_killed_while_it_writes_to_a_bucket(
-    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], archive: Archive
+    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], archive: SmallArchive
 ) -> None:
     """SIGKILL in 30 runs: what is there is whole, and in the end it is as if they never were."""
     dice, kills, number = random.Random(7), 0, 0
@@ -279,7 +279,7 @@ def test_killed_while_it_writes_to_a_bucket(
         end = time.monotonic() + dice.uniform(1.0, 3.0)
         while process.poll() is None and time.monotonic() < end:
             with contextlib.suppress(ProjectError):  # it may not have begun
-                read_ledger(f"s3://{bucket}/{number}", s3.access())
+                Project(f"s3://{bucket}/{number}", s3.access()).plots
             time.sleep(0.05)
         done = process.poll() is not None
         process.kill()
@@ -294,7 +294,7 @@ def test_killed_while_it_writes_to_a_bucket(
     counts["runs killed"] += kills
     plots_done: set[str] = set()
     with contextlib.suppress(ProjectError):
-        plots_done = set(read_ledger(f"s3://{bucket}/{number}", s3.access())["plot_id"])
+        plots_done = set(Project(f"s3://{bucket}/{number}", s3.access()).plots["plot_id"])
     before = s3.objects(bucket, f"{number}/prj_1211/")
     subprocess.run([*command, f"s3://{bucket}/{number}"], check=True)
     assert in_bucket(s3, bucket, f"{number}/") == whole

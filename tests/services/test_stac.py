@@ -13,6 +13,7 @@ import pytest
 
 from tests.services.pgstac import by_page, changed, stac_api
 from tests.tally import shows
+from timesync_xr import Archive
 from timesync_xr.catalog.search import search_items
 from timesync_xr.errors import CatalogError
 from timesync_xr.grid import REGIONS, Tile
@@ -60,8 +61,8 @@ def test_a_search_gives_what_the_file_gives(
     path = tmp_path / "items.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
     for tiles in ([(3, 9)], TILES, [(20, 20)]):
-        here = search_items(tiles, source=api, datetime=datetime)
-        there = search_items(tiles, source=str(path), datetime=datetime)
+        here = search_items(tiles, Archive(api), datetime=datetime)
+        there = search_items(tiles, Archive(path), datetime=datetime)
         assert len(there) > 0 or tiles == [(20, 20)]
         kept = [c for c in there.columns if c != "date"]
         pd.testing.assert_frame_equal(here[kept], there[kept])
@@ -73,7 +74,7 @@ def test_a_search_gives_what_the_file_gives(
 
 
 def find(api: str, tiles: list[Tile], datetime: str | None = None) -> pd.DataFrame:
-    return search_items(tiles, source=api, datetime=datetime)
+    return search_items(tiles, Archive(api), datetime=datetime)
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])

@@ -19,8 +19,7 @@ def cube(sample: SamplePaths) -> xr.DataArray:
     """Chips of 9 x 9 pixels of the sample's burnt forest, in 1995 and 1996."""
     made = tx.chips_for_plot(
         tx.read_plots(sample.plots).iloc[1],
-        source=str(sample.items),
-        mirror=f"s3://usgs-landsat-ard={sample.folder}",
+        tx.Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}"),
         datetime="1995/1996",
         chip_size=9,
     )

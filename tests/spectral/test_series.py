@@ -15,9 +15,11 @@ from tests.strategies import CLEAR, chips, cube_of
 from timesync_xr import (
     BANDS,
     SR_BANDS,
+    Archive,
+    Products,
+    Project,
     chips_for_plot,
     extract,
-    read_spectra,
     to_collection1,
     window_statistics,
 )
@@ -101,8 +103,7 @@ def test_on_the_golden_archive(shared: Path) -> None:
     plot = pd.read_csv(folder / "plots.csv").iloc[0]
     cube = chips_for_plot(
         (plot["x"], plot["y"]),
-        source=str(folder / "items.json"),
-        mirror=f"s3://usgs-landsat-ard={folder}",
+        Archive(folder / "items.json", mirror=f"s3://usgs-landsat-ard={folder}"),
         chip_size=(9, 9),
     )
     table = window_statistics(cube)
@@ -119,14 +120,14 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     settings = {"source": str(folder / "items.json"), "progress": False, "chip_size": (9, 9)}
     settings["mirror"] = f"s3://usgs-landsat-ard={folder}"
     project = tmp_path / "project"
-    extract(plots, project, products=("csv", "zarr"), **settings)  # type: ignore[arg-type]
+    extract(plots, project, products=Products(("csv", "zarr")), **settings)  # type: ignore[arg-type]
     out = tmp_path / "window.parquet"
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     table = pd.read_parquet(out)
     assert tuple(table.columns) == WINDOW_TABLE_COLUMNS
-    (spectra, alone) = (read_spectra(project), ["window", str(project), "--size", "1"])
+    (spectra, alone) = (Project(project).spectra(), ["window", str(project), "--size", "1"])
     made = pd.read_csv(io.StringIO(CliRunner().invoke(main, alone).stdout), dtype={"plot_id": str})
     assert len(made) == len(table) == 6 * len(spectra)
     blue = made[made["band"] == "blue"].merge(spectra, on=["plot_id", "year", "doy", "sensor"])
@@ -137,7 +138,7 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     assert (blue.loc[~known, "blue"] == -2000).all()
 
     plots.write_text("\n".join([lines[0], lines[3]]))
-    extract(plots, project, products=("csv",), **settings)  # type: ignore[arg-type]
+    extract(plots, project, products=Products(("csv",)), **settings)  # type: ignore[arg-type]
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
     assert "1 plots have no cube" in result.stderr
     assert len(pd.read_parquet(out)) == len(table)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from timesync_xr import annual_of_project
+from timesync_xr import Project
 from timesync_xr.errors import InputError
 from timesync_xr.view.sheet import contact_sheet, write_sheets
 
@@ -44,7 +44,7 @@ def test_chips_lie_in_the_order_of_years_and_composites(sample_project: Path) ->
 
 
 def test_years_without_choice_are_grey(sample_project: Path) -> None:
-    years = annual_of_project(sample_project, PLOT)
+    years = Project(sample_project).annual(PLOT)
     sheet = np.asarray(contact_sheet(sample_project, "1001", "2", size=32, composites=("tc",)))
     grey = (sheet == (0xE4, 0xE5, 0xE7)).all(axis=-1).sum()
     assert grey == years["doy"].isna().sum() * 32 * 32

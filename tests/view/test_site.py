@@ -11,10 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from timesync_xr import annual_of_project, extract, read_plots
+from timesync_xr import Products, Project, extract, read_plots
 from timesync_xr.errors import InputError, ProjectError
-from timesync_xr.project.ledger import read_ledger
-from timesync_xr.project.log import read_account
 from timesync_xr.sample import SamplePaths
 from timesync_xr.view.site import browse
 from timesync_xr.view.site.records import INDEX_COLUMNS
@@ -37,7 +35,7 @@ def site(sample_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_list_holds_every_plot_of_the_ledger(site: Path, sample_project: Path) -> None:
     listed = data_of(site / "data/plots.js")
     table = pd.DataFrame(listed["plots"], columns=list(INDEX_COLUMNS))
-    ledger = read_ledger(str(sample_project))
+    ledger = Project(str(sample_project)).plots
     keys = ["project_id", "plot_id", "x", "y", "status", "observations", "written"]
     assert sorted(map(tuple, table.iloc[:, :7].to_numpy().tolist())) == sorted(
         map(tuple, ledger[keys].to_numpy().tolist())
@@ -59,7 +57,7 @@ def test_plot_holds_every_observation_with_the_values_of_its_csv(
 ) -> None:
     record = data_of(site / "data/prj_1001/plot_2.js")
     rows = pd.DataFrame(record["observations"])
-    account = read_account(str(sample_project), "1001", "2")
+    account = Project(str(sample_project)).log(("1001", "2"))
     assert rows["day"].tolist() == account.loc[account["outcome"] == "written", "day"].tolist()
     assert len(record["rest"]) == (account["outcome"] != "written").sum()
     for row in rows.iloc[::10].to_dict("records"):
@@ -141,10 +139,10 @@ def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path:
     record = data_of(tmp_path / "data/prj_1001/plot_2.js")
     days = [record["observations"]["day"][position] for position in record["annual"]]
     plot = pd.DataFrame({"project_id": ["1001"], "plot_id": ["2"]})
-    table = annual_of_project(sample_project, plot, target_day=100).dropna(subset="doy")
+    table = Project(sample_project).annual(plot, target_day=100).dropna(subset="doy")
     expected = pd.to_datetime(table["year"] * 1000 + table["doy"].astype(int), format="%Y%j")
     assert days == expected.dt.strftime("%Y-%m-%d").tolist()
-    usual = annual_of_project(sample_project, plot).dropna(subset="doy")
+    usual = Project(sample_project).annual(plot).dropna(subset="doy")
     assert table["doy"].tolist() != usual["doy"].tolist()
 
 
@@ -198,7 +196,7 @@ def test_plots_without_spectra_are_shown_by_their_chips(
         "progress": False,
     }
     plots = read_plots(sample.plots)
-    extract(plots.iloc[[0, 2]], tmp_path / "p", products="png", **options)
+    extract(plots.iloc[[0, 2]], tmp_path / "p", products=Products("png"), **options)
     extract(plots.iloc[[1]], tmp_path / "p", **options)
     site = Path(browse(tmp_path / "p", tmp_path / "site").out)
     for plot, has_spectra in (("1", False), ("2", True), ("3", False)):

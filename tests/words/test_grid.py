@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from timesync_xr.errors import InputError
-from timesync_xr.grid import REGIONS, ChipGrid, Region, get_region
+from timesync_xr.grid import REGIONS, ChipGrid, Region, get_grid
 
 CU = REGIONS["CU"]
 regions = st.sampled_from(list(REGIONS.values()))
@@ -124,7 +124,7 @@ def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
 
 def test_unknown_region_names_the_choices() -> None:
     with pytest.raises(InputError, match="CU, AK, HI"):
-        get_region("EU")
+        get_grid("EU")
 
 
 @pytest.mark.parametrize("size", [99, np.int64(99), [99, 99], (99, np.int16(99))])
