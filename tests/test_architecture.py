@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "timesync_xr"
 
 FLOORS = (
-    "errors", "spelling", "landsat", "grid", "plots", "sample",
+    "errors", "spelling", "landsat", "grid", "lists", "plots", "sample",
     "storage", "raster", "catalog", "cube", "spectral",
     "project", "run", "export", "view", "cli",
 )  # fmt: skip

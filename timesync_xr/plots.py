@@ -5,8 +5,6 @@ Plot lists: a CSV file becomes a table of plots, each on the pixel that holds it
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 import unicodedata
@@ -14,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
 from .errors import InputError, PlotListError
 from .grid import REGIONS, Lattice, Region, get_grid
+from .lists import UserList, read_list
 
 if TYPE_CHECKING:
     import os
@@ -141,11 +139,11 @@ def _parts(plot: Any) -> tuple[str, str, float, float]:
 def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.DataFrame:
     """Read a plot list and put every plot on a grid.
 
-    The list is CSV in UTF-8 (with or without a byte order mark): a header, then a line per plot.
-    Needed are the columns ``project_id``, ``plot_id`` and either ``x``, ``y`` (metres of the grid)
-    or ``lon``, ``lat`` (WGS 84 degrees), in any order and case; where both pairs are present, x and
-    y are used and lon and lat are further columns. Lines without any text are
-    skipped. Ids are text, kept as written but for white space around them.
+    The list is CSV in UTF-8, separated by commas, semicolons or tabs (see
+    `timesync_xr.lists.read_list`): a header, then a line per plot. Needed are the columns
+    ``project_id``, ``plot_id`` and either ``x``, ``y`` (metres of the grid) or ``lon``, ``lat``
+    (WGS 84 degrees), in any order and case; where both pairs are present, x and y are used and lon
+    and lat are further columns. Lines without any text are skipped. Ids are text, kept as written but for white space around them.
 
     Returns a DataFrame with a row per plot in the order of the list:
 
@@ -165,69 +163,30 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     plots, coordinates that are no finite numbers or lie outside the grid.
     """
     grid = get_grid(grid)
-    source = str(path)
-    header, rows = _read_rows(source, _read_text(Path(path)))
-    columns = _Columns.of(source, header)
+    listed = read_list(path, _NEEDED)
+    columns = _Columns.of(listed)
     problems: list[str] = []
     names = _Names()
     records: list[list[Any]] = []
-    for line, cells in rows:
+    for line, cells in listed.rows:
         record, found = _check_line(columns, cells, line, grid)
         found += names.add(record[0], record[1], line)
         problems += [f"line {line}: {text}" for text in found]
         records.append(record)
     if problems:
-        raise PlotListError(source, problems)
+        raise PlotListError(listed.source, problems)
     table = pd.DataFrame(records, columns=[*COLUMNS, *columns.further])
     return table.astype(dict.fromkeys(("project_id", "plot_id", *columns.further), object))
 
 
-def _read_text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"the plot list {path} can't be read: {error.strerror}. Check the path"
-        ) from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        problem = f"line {line}: not UTF-8 (byte {raw[error.start]:#04x}): save the list as UTF-8"
-        raise PlotListError(str(path), [problem]) from None
-
-
-def _read_rows(source: str, text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and (line, cells) of every line that is not blank."""
-    try:
-        rows = [(line, cells) for line, cells in _csv_lines(text) if any(cells)]
-    except csv.Error as error:
-        problem = f"line {error.args[1]}: not CSV ({error.args[0]}): check quotes and commas"
-        raise PlotListError(source, [problem]) from None
-    if len(rows) < 2:
-        what = "a header but no plots" if rows else "no text"
-        raise PlotListError(source, [f"line 1: the list holds {what}: add a line per plot"])
-    return rows[0][1], rows[1:]
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """First line number and stripped cells of every CSV record; csv.Error tells the line too."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            yield line, [cell.strip() for cell in cells]
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise csv.Error(str(error), line) from None
+_NEEDED: Final = (("project_id",), ("plot_id",), ("x", "lon"), ("y", "lat"))
+"""Columns of a plot list, of each group one."""
 
 
 @dataclass(frozen=True)
 class _Columns:
     """Where the cells of a line are."""
 
-    count: int
-    """Number of cells of the header."""
     ids: tuple[int, int]
     """Positions of project_id and plot_id."""
     point: tuple[int, int]
@@ -238,52 +197,47 @@ class _Columns:
     """Name and position of the columns that are kept as text."""
 
     @classmethod
-    def of(cls, source: str, header: Sequence[str]) -> _Columns:
-        names = [name.lower() for name in header]
-        twice = {name for name in names if name and names.count(name) > 1}
-        problems = [f"line 1: column {name!r} is there twice: drop one" for name in sorted(twice)]
+    def of(cls, listed: UserList) -> _Columns:
+        names = listed.names
         pair = ("x", "y") if {"x", "y"} <= set(names) else ("lon", "lat")
-        missing = [name for name in ("project_id", "plot_id") if name not in names]
         if not set(pair) <= set(names):
-            missing.append("x, y (or lon, lat)")
-        if missing:
-            problems.append(
-                f"line 1: no column {' nor '.join(missing)} among {', '.join(header)}: "
-                "name the columns in the first line, separated by commas"
+            problem = (
+                f"line 1: no pair of columns x, y or lon, lat among {', '.join(listed.header)}"
             )
-        if problems:
-            raise PlotListError(source, problems)
+            raise PlotListError(listed.source, [f"{problem}: give one pair"])
         used = {*COLUMNS, *pair, ""}
         return cls(
-            len(header),
             (names.index("project_id"), names.index("plot_id")),
             (names.index(pair[0]), names.index(pair[1])),
             pair,
-            {header[i]: i for i, name in enumerate(names) if name not in used},
+            {listed.header[i]: i for i, name in enumerate(names) if name not in used},
         )
-
-
-def _cell(cells: Sequence[str], position: int) -> str:
-    return cells[position] if position < len(cells) else ""
 
 
 def _check_line(
     columns: _Columns, cells: Sequence[str], line: int, grid: Lattice
 ) -> tuple[list[Any], list[str]]:
     """The cells of the table that a line becomes, and all that is wrong with it alone."""
-    ids = [_cell(cells, i) for i in columns.ids]
+    ids = [cells[i] for i in columns.ids]
     problems = [
         f"{name} {text!r} {problem}"
         for name, text in zip(("project_id", "plot_id"), ids, strict=True)
-        if (problem := id_problem(text))
+        if (problem := id_problem(text) or _shortened(text))
     ]
-    if any(cells[columns.count :]):
-        many = f"{len(cells)} cells under {columns.count} columns"
-        problems.append(f"{many}: quote text that holds commas")
     listed, center, problem = _place(columns, cells, grid)
     problems += [problem] if problem else []
-    further = [_cell(cells, i) for i in columns.further.values()]
+    further = [cells[i] for i in columns.further.values()]
     return [*ids, *center, *listed, math.dist(listed, center), line, *further], problems
+
+
+def _shortened(text: str) -> str:
+    """Why an id is not what the user wrote; "" if it may be."""
+    if not re.fullmatch(r"\d([.,]\d+)?[eE]\+\d+", text, re.ASCII):
+        return ""
+    return (
+        "is a long number that a spreadsheet has shortened, so that others may have become the "
+        "same: set the column to text there, and save it again"
+    )
 
 
 def _is_number(text: str) -> bool:
@@ -294,7 +248,7 @@ def _place(
     columns: _Columns, cells: Sequence[str], grid: Lattice
 ) -> tuple[tuple[float, float], tuple[float, float], str]:
     """Where the list puts a plot, the centre of its pixel, and what is wrong with that."""
-    texts = [_cell(cells, i) for i in columns.point]
+    texts = [cells[i] for i in columns.point]
     said = [f"{name} {text!r}" for name, text in zip(columns.pair, texts, strict=True)]
     bad = [words for words, text in zip(said, texts, strict=True) if not _is_number(text)]
     if bad:
@@ -362,18 +316,30 @@ class _Names:
         project, plot = _folded(project_id), _folded(plot_id)
         written, first = self.projects.setdefault(project, (project_id, line))
         if written != project_id:
-            return [f"project_id {project_id!r} and {written!r} (line {first}) {_ONE_FILE}"]
+            return [f"project_id {_alike(project_id, written, first)}"]
         written, first = self.plots.setdefault((project, plot), (plot_id, line))
         if first == line:
             return []
         if written != plot_id:
-            return [f"plot_id {plot_id!r} and {written!r} (line {first}) {_ONE_FILE}"]
+            return [f"plot_id {_alike(plot_id, written, first)}"]
         return [
             f"plot {plot_id!r} of project {project_id!r} is already on line {first}: drop one line"
         ]
 
 
-_ONE_FILE = "differ only in upper and lower case and would be one file on many disks: rename one"
+def _alike(text: str, written: str, line: int) -> str:
+    """What is wrong with two ids that would be one file."""
+    same = unicodedata.normalize("NFC", text) == unicodedata.normalize("NFC", written)
+    how = (
+        "look the same but are other characters in Unicode"
+        if same
+        else ("differ only in upper and lower case")
+    )
+    shown = [ascii(one) if same else repr(one) for one in (text, written)]
+    return (
+        f"{shown[0]} and {shown[1]} (line {line}) {how}, and would be one file on many disks: "
+        "rename one"
+    )
 
 
 def _folded(text: str) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..errors import AccessError, InputError
 from ..grid import Lattice
+from ..lists import is_list, read_list
 from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
@@ -65,8 +66,8 @@ def write_packets(
     Parameters
     ----------
     plots
-        A plot list (its name ends in .csv), or a `Project` or its folder, whose plots are then
-        those of the ledger.
+        A plot list (its name ends in .csv, .txt or .tsv), or a `Project` or its folder, whose
+        plots are then those of the ledger.
     out
         Folder or address for ``packet_001.csv`` and so on. A list keeps its columns and texts.
     size
@@ -94,7 +95,7 @@ def write_packets(
     place = plots.place if isinstance(plots, Project) else str(plots)
     if files == "link" and (scheme_of(place) or scheme_of(str(out))):
         raise InputError("a bucket has no hard links: use --files copy")
-    project = None if not isinstance(plots, Project) and place.endswith(".csv") else plots
+    project = None if not isinstance(plots, Project) and is_list(place) else plots
     if project is None and files != "none":
         raise InputError(f"{place} is a list and has no files: give the project folder for them")
     if project is None:
@@ -125,10 +126,9 @@ def _write_lists(packets: list[pd.DataFrame], out: str | Path, s3: S3) -> pd.Dat
 def _list_as_written(path: str | Path, grid: str | Lattice) -> pd.DataFrame:
     """The cells of a plot list as they stand, once it was found to be right."""
     read_plots(path, grid)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    table.columns = [n.strip().lower() if n.strip().lower() in _KEY else n for n in table.columns]
-    is_blank = [not any(cell.strip() for cell in row) for row in table.itertuples(index=False)]
-    return table[~np.array(is_blank)]
+    listed = read_list(path, [(name,) for name in _KEY])
+    names = [name.lower() if name.lower() in _KEY else name for name in listed.header]
+    return pd.DataFrame([cells for _, cells in listed.rows], columns=names, dtype=object)
 
 
 def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files: str) -> int:

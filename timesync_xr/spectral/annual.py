@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, PlotListError
+from ..lists import read_list
 
 TARGET_DAY: Final = 215
 """Day of the year that the server prefers, if nothing else is said."""
@@ -105,26 +106,23 @@ def annual(
 
 
 def read_overrides(path: str | Path) -> pd.DataFrame:
-    """What interpreters chose, from a CSV with the columns project_id, plot_id, year and doy.
+    """What interpreters chose, from a list with the columns project_id, plot_id, year and doy.
 
-    Further columns are left out; ids are text. `InputError` names what is missing or no number.
+    It is read as a plot list is, see `timesync_xr.lists.read_list`. Further columns are left out;
+    ids are text. `PlotListError` names every line that is wrong.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read as CSV: {error}. Give a file in UTF-8") from None
     columns = [*KEY, "doy"]
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise InputError(
-            f"{path} lacks {', '.join(missing)}: its columns have to be {', '.join(columns)}"
-        )
-    numbers = table[["year", "doy"]].map(lambda text: text.strip().isdecimal())
-    wrong = np.flatnonzero(~numbers.all(axis=1))
-    if len(wrong):
-        lines = ", ".join(str(n + 2) for n in wrong[:5])
-        raise InputError(f"{path}: year or doy is no whole number in line {lines}: correct them")
-    return table[columns].astype({"year": int, "doy": int})
+    listed = read_list(path, [(name,) for name in columns])
+    problems = [
+        f"line {line}: {name} {text!r} is no whole number: correct it"
+        for name in ("year", "doy")
+        for (line, _), text in zip(listed.rows, listed.column(name), strict=True)
+        if not (text.isascii() and text.isdecimal())
+    ]
+    if problems:
+        raise PlotListError(listed.source, problems)
+    table = pd.DataFrame({name: listed.column(name) for name in columns}, dtype=object)
+    return table.astype({"year": int, "doy": int})
 
 
 def not_taken(overrides: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:

@@ -40,9 +40,10 @@ def packets(plots: str, out: str, region: str, out_s3: S3, **options: Any) -> No
       timesync-xr packets project --out packets --files link
     """
     from ...export.packets import write_packets
+    from ...lists import is_list
     from ...project.project import Project
 
-    given = plots if plots.endswith(".csv") else Project(plots, out_s3)
+    given = plots if is_list(plots) else Project(plots, out_s3)
     table = write_packets(given, out, grid=region, s3=out_s3, **options)
     if is_quiet():
         return

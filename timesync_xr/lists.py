@@ -1,0 +1,161 @@
+"""Lists that users write, as spreadsheets save them: text in columns, with true line numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .errors import InputError, PlotListError
+
+_KINDS: Final = {
+    b"PK\x03\x04": "a workbook of a spreadsheet (.xlsx, .ods)",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel (.xls)",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"PAR1": "a Parquet file",
+    b"{": "JSON",
+}
+"""How files begin that are often given in place of a CSV, and what they are."""
+
+_SEPARATORS: Final = ",;\t"
+_SEP_LINE: Final = re.compile(r"\ufeff?sep=(.)\r?\n?", re.IGNORECASE)
+"""The first line by which Excel is told the separator."""
+
+
+@dataclass(frozen=True)
+class UserList:
+    """A list as it stands, but for blanks around cells, blank lines, empty cells at line ends."""
+
+    source: str
+    """Name of the file."""
+    header: tuple[str, ...]
+    """Names of the columns as they are written."""
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    """Line number (the file's first line is 1) and cells of every line, as many as the header."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns in small letters."""
+        return [name.lower() for name in self.header]
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column, by its name in small letters."""
+        position = self.names.index(name)
+        return [cells[position] for _, cells in self.rows]
+
+
+def is_list(path: object) -> bool:
+    """Whether a name is that of a list: it ends in .csv, .txt or .tsv, in small letters or not."""
+    return os.fspath(path).lower().endswith((".csv", ".txt", ".tsv")) if _is_path(path) else False
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str | os.PathLike)
+
+
+def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) -> UserList:
+    """Read a list that has to have some columns, in any order and in small or capital letters.
+
+    ``columns`` names what is needed; of each group of names one has to be there (x or lon). The
+    file is text in UTF-8, its cells separated by commas, semicolons or tabs: that by which the
+    first line has the columns, or what a line ``sep=;`` before it says. Lines without any text are
+    skipped, and empty cells at the ends of lines left out, as spreadsheets write both.
+
+    `InputError` where there is no such file, `PlotListError` with the line for what is no such
+    text, a column that is missing or there twice, cells without a column, and a list without lines.
+    """
+    source = str(path)
+    text = _read_text(Path(path))
+    told = _SEP_LINE.match(text)
+    skipped = 1 if told else 0
+    text = text[told.end() :] if told else text
+    separator = told[1] if told else _separator(text, columns)
+    rows = [(line + skipped, cells) for line, cells in _lines(source, text, separator)]
+    if len(rows) < 2:
+        what = "a header but no lines" if rows else "no text"
+        raise PlotListError(source, [f"line 1: the list holds {what}: add a line per plot"])
+    (_, header), *rows = rows
+    _check_header(source, header, columns, separator)
+    problems = [
+        f"line {line}: {len(cells)} cells under {len(header)} columns: quote text that holds "
+        f"{_name(separator)}"
+        for line, cells in rows
+        if len(cells) > len(header)
+    ]
+    if problems:
+        raise PlotListError(source, problems)
+    padded = ((line, (*cells, *[""] * (len(header) - len(cells)))) for line, cells in rows)
+    return UserList(source, header, tuple(padded))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the list {path} can't be read: {error.strerror}. Check the path"
+        ) from None
+    for start, kind in _KINDS.items():
+        if raw.lstrip(b" \r\n\t").startswith(start):
+            problem = f"line 1: it is {kind}: save it as CSV in UTF-8 (comma separated)"
+            raise PlotListError(str(path), [problem])
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        problem = f"line {line}: not UTF-8 (byte {raw[error.start]:#04x}): save the list as UTF-8"
+        raise PlotListError(str(path), [problem]) from None
+
+
+def _separator(text: str, columns: Sequence[Iterable[str]]) -> str:
+    """The separator by which the first line has most of the columns; a comma if none has any."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+
+    def found(separator: str) -> int:
+        names = {cell.strip().strip('"').lower() for cell in first.split(separator)}
+        return sum(not names.isdisjoint(group) for group in columns)
+
+    return max(_SEPARATORS, key=found)
+
+
+def _lines(source: str, text: str, separator: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Number and cells of every line that is not blank, without empty cells at its end."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    line = 1
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            while cells and not cells[-1]:
+                cells.pop()
+            if cells:
+                yield line, tuple(cells)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        problem = f"line {line}: not CSV ({error}): check quotes and {_name(separator)}"
+        raise PlotListError(source, [problem]) from None
+
+
+def _check_header(
+    source: str, header: Sequence[str], columns: Sequence[Iterable[str]], separator: str
+) -> None:
+    names = [name.lower() for name in header]
+    twice = {name for name in names if name and names.count(name) > 1}
+    problems = [f"line 1: column {name!r} is there twice: drop one" for name in sorted(twice)]
+    missing = [" or ".join(group) for group in columns if set(names).isdisjoint(group)]
+    if missing:
+        problems.append(
+            f"line 1: no column {' nor '.join(missing)} among {', '.join(header)}: "
+            f"name the columns in the first line, separated by {_name(separator)}"
+        )
+    if problems:
+        raise PlotListError(source, problems)
+
+
+def _name(separator: str) -> str:
+    return {",": "commas", ";": "semicolons", "\t": "tabs"}.get(separator, repr(separator))
