@@ -16,6 +16,7 @@ from tests.archive import Archive
 from tests.servers import file_server
 from timesync_xr import Filters, Summary, chips_for_plot, extract, read_ledger, verify
 from timesync_xr.cube.plan import plan_observations
+from timesync_xr.cube.schema import attributes
 from timesync_xr.errors import NoProjectError, ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
@@ -206,7 +207,7 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     def build(name: str, rows: np.ndarray, old: str = "") -> None:
         cube = open_cube(tmp_path / old) if old else None
         held = {int(r): n for n, r in enumerate(chosen)} if old else {}
-        builder = CubeBuilder(tmp_path / name, grid, cube, held)
+        builder = CubeBuilder(tmp_path / name, grid, attributes(grid), cube, held)
         for start in range(0, len(rows), 16):
             builder.add(rows[start : start + 16], values[rows[start : start + 16]])
         builder.finish(plan, {})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from operator import index
 from typing import Any, Final
 
@@ -24,15 +23,34 @@ Tile = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Region:
-    """One of the three grids of Landsat U.S. ARD (Collection 2)."""
+class Lattice:
+    """Pixels of 30 m in a coordinate reference system, without end in any direction."""
+
+    crs: str
+    """The coordinate reference system as WKT; its unit is the metre."""
+    left: int
+    """x of the left edge of column 0 in metres."""
+    top: int
+    """y of the upper edge of row 0 in metres."""
+
+    def pixel(self, x: float, y: float) -> tuple[int, int]:
+        """Column and row of the pixel that holds a point.
+
+        A pixel owns its left and its upper edge.
+        """
+        return math.floor((x - self.left) / PIXEL), math.floor((self.top - y) / PIXEL)
+
+    def center(self, col: int, row: int) -> tuple[float, float]:
+        """Centre (x, y) of a pixel in metres; whole numbers on the ARD grids."""
+        return self.left + col * PIXEL + PIXEL / 2, self.top - row * PIXEL - PIXEL / 2
+
+
+@dataclass(frozen=True)
+class Region(Lattice):
+    """One of the three grids of Landsat U.S. ARD (Collection 2): a lattice that has tiles."""
 
     name: str
     """Name in item ids and STAC properties: CU, AK or HI."""
-    left: int
-    """x of the grid's left edge in metres."""
-    top: int
-    """y of the grid's upper edge in metres."""
     tiles_across: int
     """Number of tiles from west to east (h)."""
     tiles_down: int
@@ -41,24 +59,6 @@ class Region:
     """Standard parallels of the Albers projection in degrees."""
     origin: tuple[float, float]
     """Latitude and longitude of the projection's origin in degrees."""
-
-    @cached_property
-    def wkt(self) -> str:
-        """The coordinate reference system: Albers equal area on WGS 84. It has no EPSG code."""
-        return (
-            'PROJCS["AEA WGS84",GEOGCS["WGS 84",DATUM["WGS_1984",'
-            'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],'
-            'AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0,AUTHORITY["EPSG","8901"]],'
-            'UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]],'
-            'AUTHORITY["EPSG","4326"]],PROJECTION["Albers_Conic_Equal_Area"],'
-            f'PARAMETER["latitude_of_center",{self.origin[0]:g}],'
-            f'PARAMETER["longitude_of_center",{self.origin[1]:g}],'
-            f'PARAMETER["standard_parallel_1",{self.parallels[0]:g}],'
-            f'PARAMETER["standard_parallel_2",{self.parallels[1]:g}],'
-            'PARAMETER["false_easting",0],PARAMETER["false_northing",0],'
-            'UNIT["metre",1,AUTHORITY["EPSG","9001"]],'
-            'AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
-        )
 
     def corner(self, tile: Tile) -> tuple[int, int]:
         """Upper left corner (x, y) of a tile in metres."""
@@ -70,28 +70,45 @@ class Region:
         h, v = tile
         return 0 <= h < self.tiles_across and 0 <= v < self.tiles_down
 
-    def pixel(self, x: float, y: float) -> tuple[int, int]:
-        """Column and row of the pixel that holds a point.
-
-        A pixel owns its left and its upper edge. The point may lie outside the grid.
-        """
-        return math.floor((x - self.left) / PIXEL), math.floor((self.top - y) / PIXEL)
-
     def has_pixel(self, col: int, row: int) -> bool:
         """Whether the pixel lies in the grid."""
         return self.has_tile((col // TILE_SIZE, row // TILE_SIZE))
 
-    def center(self, col: int, row: int) -> tuple[float, float]:
-        """Centre (x, y) of a pixel in metres; whole numbers on this grid."""
-        return self.left + col * PIXEL + PIXEL / 2, self.top - row * PIXEL - PIXEL / 2
+
+def _ard(
+    name: str,
+    corner: tuple[int, int],
+    tiles: tuple[int, int],
+    parallels: tuple[float, float],
+    origin: tuple[float, float],
+) -> Region:
+    return Region(_albers(parallels, origin), *corner, name, *tiles, parallels, origin)
+
+
+def _albers(parallels: tuple[float, float], origin: tuple[float, float]) -> str:
+    """Albers equal area on WGS 84. It has no EPSG code."""
+    return (
+        'PROJCS["AEA WGS84",GEOGCS["WGS 84",DATUM["WGS_1984",'
+        'SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],'
+        'AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0,AUTHORITY["EPSG","8901"]],'
+        'UNIT["degree",0.0174532925199433,AUTHORITY["EPSG","9122"]],'
+        'AUTHORITY["EPSG","4326"]],PROJECTION["Albers_Conic_Equal_Area"],'
+        f'PARAMETER["latitude_of_center",{origin[0]:g}],'
+        f'PARAMETER["longitude_of_center",{origin[1]:g}],'
+        f'PARAMETER["standard_parallel_1",{parallels[0]:g}],'
+        f'PARAMETER["standard_parallel_2",{parallels[1]:g}],'
+        'PARAMETER["false_easting",0],PARAMETER["false_northing",0],'
+        'UNIT["metre",1,AUTHORITY["EPSG","9001"]],'
+        'AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    )
 
 
 REGIONS: Final = {
     r.name: r
     for r in (
-        Region("CU", -2565585, 3314805, 33, 22, (29.5, 45.5), (23, -96)),
-        Region("AK", -2201715, 2474325, 26, 14, (55, 65), (50, -154)),
-        Region("HI", -444345, 2168895, 5, 3, (8, 18), (3, -157)),
+        _ard("CU", (-2565585, 3314805), (33, 22), (29.5, 45.5), (23, -96)),
+        _ard("AK", (-2201715, 2474325), (26, 14), (55, 65), (50, -154)),
+        _ard("HI", (-444345, 2168895), (5, 3), (8, 18), (3, -157)),
     )
 }
 """Grids of Landsat Collection 2 U.S. ARD: the conterminous states, Alaska and Hawaii."""

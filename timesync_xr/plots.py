@@ -323,7 +323,7 @@ def _project(region: Region, lon: float, lat: float) -> tuple[float, float]:
 def _transformer(region: Region) -> Transformer:
     from pyproj import Transformer
 
-    return Transformer.from_crs("EPSG:4326", region.wkt, always_xy=True)
+    return Transformer.from_crs("EPSG:4326", region.crs, always_xy=True)
 
 
 def _outside(region: Region, a: float, b: float, degrees: bool = False) -> str:

@@ -244,7 +244,7 @@ def _is_albers(text: str, region: str) -> bool:
     from pyproj.exceptions import CRSError
 
     try:
-        return bool(CRS.from_wkt(text) == CRS.from_wkt(get_region(region).wkt))
+        return bool(CRS.from_wkt(text) == CRS.from_wkt(get_region(region).crs))
     except (CRSError, UnicodeError):
         return False
 

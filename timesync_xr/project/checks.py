@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import select_bands
 from ..errors import TimesyncError
 from ..landsat import COMPOSITES, CSV_BANDS, QA_BAND, SR_BANDS
 from ..plots import Plot
-from ..spectral.composites import composite_rgb, select_bands
+from ..spectral.composites import composite_rgb
 from ..spectral.reflectance import collection1_table, contract_qa, to_collection1
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder

@@ -5,7 +5,6 @@ One plot of a run, on any process: what is asked for, what it has already, and i
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +17,10 @@ import xarray as xr
 
 from ..catalog.kept import TileTable, read_items_of
 from ..catalog.search import DatetimeRange, parse_datetime
-from ..cube.chips import begin_cube, begin_pixels
+from ..cube.array import Look, begin_ahead, begin_pixels
+from ..cube.chips import begin_cube
 from ..cube.plan import Plan, plan_observations
+from ..cube.schema import attributes
 from ..cube.selection import Filters
 from ..errors import ProjectError, ReadError
 from ..grid import ChipGrid, get_region
@@ -27,10 +28,10 @@ from ..landsat import COMPOSITES, PLATFORM_AGE, QA_BAND, Composite
 from ..plots import Plot
 from ..project.cubes import (
     CubeBuilder,
-    cube_attributes,
     found_in,
     is_in_cube,
     kept_cube,
+    provenance,
     put_cube,
     settle_cube,
 )
@@ -54,6 +55,7 @@ from ..project.log import (
     with_items_left_out,
     write_account,
 )
+from ..raster.reader import Reading
 from ..spectral.composites import is_fill_pixel
 from ..spectral.reflectance import contract_qa
 from ..spectral.series import plot_pixel, spectral_table
@@ -66,9 +68,6 @@ PRODUCTS: Final = ("png", "csv", "zarr")
 
 _BATCH = 24
 """Observations that are read, rendered and written together."""
-
-_AHEAD = 2
-"""Batches that are fetched while one is worked on."""
 
 _PIXELS_BATCH = 256
 """Observations whose plot pixel is looked at together."""
@@ -92,9 +91,16 @@ class Request:
     """Where items come from, without secrets; kept with cubes."""
     composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
     """What chips are made of."""
+    keep_blocks: bool = False
+    """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
 
     def __post_init__(self) -> None:
         ChipGrid(get_region(self.region), 0, 0, *self.chip_size)
+
+    @property
+    def reading(self) -> Reading:
+        """How assets are read."""
+        return Reading(self.access, self.keep_blocks)
 
     def chip(self, plot: Plot) -> ChipGrid:
         """The pixels of a plot's chip."""
@@ -164,7 +170,8 @@ def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
     """
     rows = np.flatnonzero(is_open(account))
     pixels = plan.select(is_open(account)).at_plot_pixel()
-    begin = partial(begin_pixels, access=request.access, bands=(QA_BAND,), later=plan.grid)
+    look, later = Look.at_chip(pixels.grid, (QA_BAND,)), Look.at_chip(plan.grid, (QA_BAND,))
+    begin = partial(begin_pixels, look=look, reading=request.reading, later=later)
     for part, qa in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
         if isinstance(qa, ReadError):
             note_failure(account, rows[part], qa)
@@ -184,9 +191,10 @@ def _export_with_cube(
             if not (account["outcome"] == FAILED).any():
                 settle_cube(folder, plot)
             return
-        builder = CubeBuilder(scratch / "cube", plan.grid, kept, found)
+        attrs = attributes(plan.grid, (plot.project_id, plot.plot_id))
+        builder = CubeBuilder(scratch / "cube", plan.grid, attrs, kept, found)
         yield from _export(account, todo, plan, plot, request, folder, builder.add)
-        builder.finish(plan.observations, cube_attributes(plot, request.source))
+        builder.finish(plan.observations, provenance(plot, request.source))
         whole = not (account["outcome"] == FAILED).any()
         put_cube(folder, plot, scratch / "cube", whole=whole)
 
@@ -206,7 +214,7 @@ def _export(
     """
     rows = np.flatnonzero(chosen)
     todo = plan.select(chosen)
-    begin = partial(begin_cube, access=request.access)
+    begin = partial(begin_cube, reading=request.reading)
     written: list[pd.DataFrame] = []
     for part, made in _read_ahead(todo, todo.chunks(_BATCH), begin):
         if isinstance(made, ReadError):
@@ -240,13 +248,8 @@ def _read_ahead(
     one part is worked on, what is remote is fetched for the next ones. The work itself is done by
     the caller's thread alone: several would wait for the interpreter's lock more than they compute.
     """
-    begun: deque[tuple[slice, Callable[[], _Pixels]]] = deque()
-    for part in parts:
-        begun.append((part, begin(plan.part(part))))
-        if len(begun) > _AHEAD:
-            yield from _read(plan, *begun.popleft(), begin)
-    while begun:
-        yield from _read(plan, *begun.popleft(), begin)
+    for part, read in begin_ahead(parts, lambda part: begin(plan.part(part))):
+        yield from _read(plan, part, read, begin)
 
 
 def _read(
@@ -354,8 +357,7 @@ class Job:
         """
         has = set(row["products"].split(",")) if row else set()
         products = tuple(p for p in PRODUCTS if p in has or p in self.request.products)
-        access = replace(self.request.access, keep_blocks=crowded)
-        return replace(self, request=replace(self.request, products=products, access=access))
+        return replace(self, request=replace(self.request, products=products, keep_blocks=crowded))
 
     def is_done(self, plot: Plot, row: Row | None) -> bool:
         """Whether the ledger says that all that is asked for is there.

@@ -69,8 +69,6 @@ class Access:
     """No further try is made this long after the first one."""
     timeout_seconds: float = 30.0
     """A request that takes longer than this, or is silent for half of it, counts as failed."""
-    keep_blocks: bool = False
-    """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
 
     def __post_init__(self) -> None:
         for old, new in self.mirrors:
