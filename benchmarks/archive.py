@@ -130,7 +130,7 @@ def _item(name: str, date: np.datetime64) -> dict[str, Any]:
             "proj:shape": [TILE_SIZE, TILE_SIZE],
             "proj:bbox": [left, top - edge, left + edge, top],
             "proj:transform": [30, 0, left, 0, -30, top],
-            "proj:wkt2": REGION.wkt,
+            "proj:wkt2": REGION.crs,
         },
         "assets": {
             band: {
@@ -227,7 +227,7 @@ def _header(nodata: int) -> tuple[bytearray, int, int]:
     with MemoryFile() as memory:
         with memory.open(
             driver="GTiff", width=TILE_SIZE, height=TILE_SIZE, count=1, dtype="uint16",
-            crs=REGION.wkt, transform=from_origin(*REGION.corner(TILE), 30, 30), nodata=nodata,
+            crs=REGION.crs, transform=from_origin(*REGION.corner(TILE), 30, 30), nodata=nodata,
             tiled=True, blockxsize=BLOCK, blockysize=BLOCK, compress="deflate", predictor=2,
             sparse_ok=True,
         ):  # fmt: skip

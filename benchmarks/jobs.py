@@ -215,7 +215,7 @@ _GDAL: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
 def _odc(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:
     """odc-stac at its best: told the CRS of the files and the exact pixels, it need not warp."""
-    _load_by_odc(job, items, plots, REGION.wkt)
+    _load_by_odc(job, items, plots, REGION.crs)
 
 
 def _odc_by_code(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> None:

@@ -134,7 +134,7 @@ def _first_asset(is_qa: bool, value: int) -> bytes:
     with MemoryFile() as memory:
         with memory.open(
             driver="GTiff", width=TILE_SIZE, height=TILE_SIZE, count=1, dtype="uint16",
-            crs=CU.wkt, transform=from_origin(*_FIRST, 30, 30), nodata=QA_FILL if is_qa else 0,
+            crs=CU.crs, transform=from_origin(*_FIRST, 30, 30), nodata=QA_FILL if is_qa else 0,
             tiled=True, blockxsize=256, blockysize=256, compress="deflate", predictor=2,
         ) as target:  # fmt: skip
             target.write(np.full((TILE_SIZE, TILE_SIZE), value, np.uint16), 1)

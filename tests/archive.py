@@ -108,7 +108,7 @@ class SmallArchive:
                 "proj:epsg": None,
                 "proj:shape": [5000, 5000],
                 "proj:transform": [30, 0, left, 0, -30, top],
-                "proj:wkt2": self.region.wkt,
+                "proj:wkt2": self.region.crs,
             },
             "assets": assets,
         }
@@ -125,7 +125,7 @@ class SmallArchive:
             height=5000,
             count=1,
             dtype="uint16",
-            crs=self.region.wkt,
+            crs=self.region.crs,
             transform=from_origin(*self.region.corner(tile), 30, 30),
             nodata=1 if band == "qa_pixel" else 0,
             tiled=True,

@@ -14,7 +14,8 @@
     └── ProjectError          the project folder belongs to another run or other settings
         └── NoProjectError    no project lies there; it is an `InputError`, too
 
-A message says the fact, the offender and the remedy, in this order.
+A message says the fact, the offender and the remedy, in this order. `ReadWarning` is no error: it
+tells of an asset that was skipped on request.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ class ReadError(TimesyncError):
 
     def __str__(self) -> str:
         return f"{self.asset}: {self.cause}. {self.remedy}"
+
+
+class ReadWarning(UserWarning):
+    """An asset could not be read, and the observation is fill instead, as was asked for."""
 
 
 class MissingAssetError(ReadError):

@@ -28,8 +28,8 @@ class Lattice:
 
     name: str
     """Name of the grid, such as CU."""
-    wkt: str
-    """Its coordinate reference system, in metres, as WKT."""
+    crs: str
+    """Its coordinate reference system as WKT; its unit is the metre."""
     left: int
     """x of the left edge of column 0 in metres."""
     top: int

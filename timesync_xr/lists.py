@@ -50,13 +50,9 @@ class UserList:
         return [cells[position] for _, cells in self.rows]
 
 
-def is_list(path: object) -> bool:
+def is_list(path: str | os.PathLike[str]) -> bool:
     """Whether a name is that of a list: it ends in .csv, .txt or .tsv, in small letters or not."""
-    return os.fspath(path).lower().endswith((".csv", ".txt", ".tsv")) if _is_path(path) else False
-
-
-def _is_path(path: object) -> bool:
-    return isinstance(path, str | os.PathLike)
+    return os.fspath(path).lower().endswith((".csv", ".txt", ".tsv"))
 
 
 def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) -> UserList:

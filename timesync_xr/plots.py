@@ -143,7 +143,8 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     `timesync_xr.lists.read_list`): a header, then a line per plot. Needed are the columns
     ``project_id``, ``plot_id`` and either ``x``, ``y`` (metres of the grid) or ``lon``, ``lat``
     (WGS 84 degrees), in any order and case; where both pairs are present, x and y are used and lon
-    and lat are further columns. Lines without any text are skipped. Ids are text, kept as written but for white space around them.
+    and lat are further columns. Lines without any text are skipped. Ids are text, kept as written
+    but for white space around them.
 
     Returns a DataFrame with a row per plot in the order of the list:
 
@@ -277,7 +278,7 @@ def _project(grid: Lattice, lon: float, lat: float) -> tuple[float, float]:
 def _transformer(grid: Lattice) -> Transformer:
     from pyproj import Transformer
 
-    return Transformer.from_crs("EPSG:4326", grid.wkt, always_xy=True)
+    return Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
 
 
 def _outside(grid: Lattice, a: float, b: float, degrees: bool = False) -> str:

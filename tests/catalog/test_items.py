@@ -50,7 +50,7 @@ def item(**changes: Any) -> dict[str, Any]:
             "proj:epsg": None,
             "proj:shape": [5000, 5000],
             "proj:transform": [30, 0, -2115585, 0, -30, 1964805],
-            "proj:wkt2": CU.wkt,
+            "proj:wkt2": CU.crs,
         },
         "assets": {
             band: {
@@ -123,8 +123,8 @@ def test_ways_to_write_a_tile(number: object) -> None:
         {"proj__shape": [5000.0, 5000.0]},
         {"proj__wkt2": None},
         {"proj__code": None},
-        {"proj__wkt2": CRS.from_wkt(CU.wkt).to_wkt("WKT2_2019")},
-        {"proj__wkt2": CRS.from_wkt(CU.wkt).to_wkt("WKT1_ESRI")},
+        {"proj__wkt2": CRS.from_wkt(CU.crs).to_wkt("WKT2_2019")},
+        {"proj__wkt2": CRS.from_wkt(CU.crs).to_wkt("WKT1_ESRI")},
         {"start_datetime": None, "landsat__scene_count": "many", "eo__cloud_cover": "little"},
     ],
 )
@@ -168,7 +168,7 @@ def test_other_ways_to_say_the_same(changes: dict[str, Any]) -> None:
         ({"proj__transform": [30, 0, -2115585, 0, -30, 1964805, 0, 0, 2]}, "proj:transform"),
         ({"proj__transform": ["30", 0, -2115585, 0, -30, 1964805]}, "proj:transform"),
         ({"proj__wkt2": CRS(5070).to_wkt()}, "proj:wkt2 is not the Albers of CU"),
-        ({"proj__wkt2": REGIONS["AK"].wkt}, "proj:wkt2 is not the Albers of CU"),
+        ({"proj__wkt2": REGIONS["AK"].crs}, "proj:wkt2 is not the Albers of CU"),
         ({"proj__wkt2": "EPSG:5070"}, "proj:wkt2 is not the Albers of CU"),
         ({"proj__wkt2": "\ud800"}, "proj:wkt2 is not the Albers of CU"),
         ({"proj__wkt2": 5}, "proj:wkt2 is not the Albers of CU"),

@@ -47,7 +47,7 @@ def test_cube_is_lazy_exact_and_told_by_name(archive: SmallArchive) -> None:
     assert cube["sensor"].values.tolist() == ["LE07", "LC08"]
     assert cube["hv"].values.tolist() == ["0309", "0309"]
     assert cube["item_id"].values[0].startswith("LE07_CU_003009_20010503_")
-    assert cube.rio.crs == CRS.from_wkt(CU.wkt)
+    assert cube.rio.crs == CRS.from_wkt(CU.crs)
     assert CRS(cube.rio.crs.to_wkt()).to_epsg() is None
     left, _, _, top = cube.rio.bounds()
     assert (left, top) == (cube["x"].values[0] - 15, cube["y"].values[0] + 15)
@@ -200,17 +200,13 @@ def test_a_table_of_items_is_cut_to_the_time_asked_for(archive: SmallArchive) ->
     assert cube["time"].dt.year.values.tolist() == [2020]
 
 
-def test_merging_is_right_in_every_chunk(
-    archive: SmallArchive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from timesync_xr.cube import chips as module
-
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_cubes_are_right_in_every_chunk(archive: SmallArchive, chunks: int) -> None:
     tiles = ((3, 9), (4, 9), (3, 10), (4, 10))
     for day in range(1, 6):
         for tile in tiles[: 1 + day % 4]:
             archive.add("LC08", f"2020-07-0{day}T18:30:00.5Z", tile)
-    whole = cube_of(archive, CORNER, chip_size=(5, 5)).compute()
-    monkeypatch.setattr(module, "CHUNK_BYTES", 2 * 7 * 25 * 2)
-    parted = cube_of(archive, CORNER, chip_size=(5, 5))
-    assert len(parted.chunks[0]) == 3  # type: ignore[index]
-    xr.testing.assert_equal(parted.compute(), whole)
+    whole = cube_of(archive, CORNER, chip_size=(5, 5), chunks=None).compute()
+    parted = cube_of(archive, CORNER, chip_size=(5, 5), chunks=chunks)
+    assert parted.chunksizes["time"] == tuple(min(chunks, 5 - n) for n in range(0, 5, chunks))
+    xr.testing.assert_identical(parted.compute(), whole)

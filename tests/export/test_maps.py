@@ -29,7 +29,7 @@ KML = "{http://www.opengis.net/kml/2.2}"
 
 
 def to_metres(region: str, ring: Ring) -> Ring:
-    transformer = Transformer.from_crs("EPSG:4326", REGIONS[region].wkt, always_xy=True)
+    transformer = Transformer.from_crs("EPSG:4326", REGIONS[region].crs, always_xy=True)
     return np.column_stack(transformer.transform(ring[:, 0], ring[:, 1]))
 
 
@@ -86,7 +86,7 @@ def test_outline_is_closed_counter_clockwise_and_within_2_cm(
 
 
 def test_an_outline_goes_on_across_180_degrees() -> None:
-    transformer = Transformer.from_crs("EPSG:4326", REGIONS["AK"].wkt, always_xy=True)
+    transformer = Transformer.from_crs("EPSG:4326", REGIONS["AK"].crs, always_xy=True)
     row = one(*transformer.transform(180, 52), "AK")
     assert np.ptp(row["outline"][:, 0]) < 0.2
     assert abs(abs(row["lon"]) - 180) < 0.001

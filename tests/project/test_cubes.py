@@ -24,6 +24,7 @@ from timesync_xr import (
     verify,
 )
 from timesync_xr.cube.plan import plan_observations
+from timesync_xr.cube.schema import attributes
 from timesync_xr.errors import NoProjectError, ProjectError
 from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.landsat import BANDS
@@ -52,7 +53,7 @@ def run(archive: SmallArchive, out: Path, **options: object) -> Summary:
     plots = archive.folder / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\np,7,{PLACE[0]},{PLACE[1]}\n")
     settings = {"chip_size": (41, 37), "products": ("zarr",), "mirror": archive.mirror}
-    return extract(plots, out, Archive(archive.write_items()), progress=False, **settings | options)  # type: ignore[arg-type] # fmt: skip
+    return extract(plots, out, progress=False, **settings | options)  # type: ignore[arg-type] # fmt: skip
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -215,7 +216,7 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     def build(name: str, rows: np.ndarray, old: str = "") -> None:
         cube = open_cube(tmp_path / old) if old else None
         held = {int(r): n for n, r in enumerate(chosen)} if old else {}
-        builder = CubeBuilder(tmp_path / name, grid, cube, held)
+        builder = CubeBuilder(tmp_path / name, grid, attributes(grid), cube, held)
         for start in range(0, len(rows), 16):
             builder.add(rows[start : start + 16], values[rows[start : start + 16]])
         builder.finish(plan, {})

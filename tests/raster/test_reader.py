@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import pickle
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +27,11 @@ from timesync_xr.errors import (
     ReadError,
     TransientReadError,
 )
-from timesync_xr.landsat import QA_BAND
+from timesync_xr.landsat import QA_BAND, QA_FILL
 from timesync_xr.raster import reader, tiff
 from timesync_xr.raster.blocks import find_blocks
-from timesync_xr.raster.reader import Asset, RecordReader
+from timesync_xr.raster.footing import Footing
+from timesync_xr.raster.reader import Asset, Reading, begin_read
 from timesync_xr.storage.access import Access
 
 LEFT, TOP = -2115585, 2714805
@@ -84,33 +82,25 @@ def access(archive: Path) -> Access:
 
 
 def asset(name: str = "red", band: str | None = None) -> Asset:
-    return Asset("LC09_CU_003004_SR", band or name, f"{BUCKET}/{name}.tif", LEFT, TOP)
+    href = f"{BUCKET}/{name}.tif"
+    return Asset("LC09_CU_003004_SR", band or name, href, LEFT, TOP, SIZE, SIZE)
 
 
-def chip(
-    col: float, row: float, width: int = 255, height: int = 255, bands: int = 1
-) -> SimpleNamespace:
-    """The grid of a chip, given by its first column and row, with some bands."""
-    left, top = LEFT + 30 * col, TOP - 30 * row
-    bounds = (left, top - 30 * height * bands, left + 30 * width, top)
-    shape = (height * bands, width)
-    return SimpleNamespace(bounds=tuple(float(edge) for edge in bounds), shape=shape)
+def footing(col: int, row: int, width: int = 255, height: int = 255) -> Footing:
+    return Footing(tiff.Window(col, row, width, height))
 
 
-def record_reader(of: Sequence[Asset], spec: SimpleNamespace, access: Access) -> RecordReader:
-    """A reader as stackstac makes it."""
-    return RecordReader(
-        url=of, spec=spec, access=access, dtype=np.uint16, fill_value=np.uint16(0),
-        resampling=None, scale_offset=(1, 0), gdal_env=None, errors_as_nodata=(),
-    )  # fmt: skip
+def fill_of(of: Asset) -> int:
+    """What stands for pixels outside the file here."""
+    return QA_FILL if of.band == QA_BAND else 0
 
 
 def read_pixels(
-    of: Asset, col: int, row: int, width: int, height: int, access: Access
+    of: Asset, col: int, row: int, width: int, height: int, access: Access, *, keep: bool = False
 ) -> npt.NDArray[np.uint16]:
-    return record_reader([of], chip(col, row, width, height), access).read(
-        Window(0, 0, width, height)
-    )
+    pixels = np.full((height, width), fill_of(of), np.uint16)
+    begin_read(of, footing(col, row, width, height), Reading(access, keep))(pixels)
+    return pixels
 
 
 def by_rasterio(
@@ -139,7 +129,7 @@ def test_pixels_equal_those_of_rasterio(
     of = asset(name, {"red": "red", "qa": "qa_pixel"}[name])
     found = read_pixels(of, col, row, width, height, access)
     assert found.dtype == np.uint16
-    expected = by_rasterio(archive / f"{name}.tif", col, row, width, height, of.fill)
+    expected = by_rasterio(archive / f"{name}.tif", col, row, width, height, fill_of(of))
     np.testing.assert_array_equal(found, expected)
 
 
@@ -156,9 +146,46 @@ def test_window_outside_the_tile_reads_nothing() -> None:
     assert (read_pixels(replace(nowhere, band="qa_pixel"), -5, 0, 5, 3, Access()) == 1).all()
 
 
-def test_window_off_the_pixels_is_refused(access: Access) -> None:
+def test_what_lies_outside_the_file_is_left_as_it_is(access: Access) -> None:
+    """So that several files may put their pixels into the same array."""
+    pixels = np.full((3, 4), 7, np.uint16)
+    begin_read(asset(), footing(-2, -1, 4, 3), Reading(access))(pixels)
+    assert (pixels[0] == 7).all()
+    assert (pixels[:, :2] == 7).all()
+    np.testing.assert_array_equal(pixels[1:, 2:], texture(EDGE, EDGE)[:2, :2])
+
+
+@given(
+    st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
+    st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_a_footing_counts_whole_pixels_of_the_file(
+    place: tuple[int, int], file: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Its pixels, by sets: those of the chip, and the part of them in a file of 5 x 7 pixels."""
+    metres = [(LEFT + 30 * col, TOP - 30 * row) for col, row in (place, file)]
+    made = Footing.native(metres[0], metres[1], size)
+    wanted = {
+        (place[0] - file[0] + i, place[1] - file[1] + j)
+        for i in range(size[0])
+        for j in range(size[1])
+    }
+    assert pixels_of(made.window) == wanted
+    inside = made.inside(5, 7)
+    in_file = wanted & pixels_of(tiff.Window(0, 0, 5, 7))
+    assert (pixels_of(inside) if inside else set()) == in_file
+
+
+def pixels_of(window: tiff.Window) -> set[tuple[int, int]]:
+    return {
+        (window.col + i, window.row + j) for i in range(window.width) for j in range(window.height)
+    }
+
+
+def test_a_chip_off_the_pixels_is_refused() -> None:
     with pytest.raises(InputError, match="15 m off"):
-        record_reader([asset()], chip(0.5, 0, 5, 5), access)
+        Footing.native((LEFT + 15, TOP), (LEFT, TOP), (5, 5))
 
 
 # Errors
@@ -271,23 +298,22 @@ def test_a_look_at_the_plot_pixel_takes_along_what_lies_beside(
     server: Counting, archive: Path
 ) -> None:
     access = Access(mirrors=((BUCKET, server.url),))
-    of = [asset("red", QA_BAND)]
-    RecordReader(url=of, spec=chip(257, 267, 1, 1), access=access, later=chip(130, 140)).read(
-        Window(0, 0, 1, 1)
-    )
+    of = asset("red", QA_BAND)
+    pixel = np.empty((1, 1), np.uint16)
+    begin_read(of, footing(257, 267, 1, 1), Reading(access), later=footing(130, 140))(pixel)
     assert len(server.requests) == 2  # header, and the lower row of blocks
     header = tiff.parse_header([(0, (archive / "red.tif").read_bytes())])
     blocks = find_blocks(header, tiff.Window(130, 140, 255, 255))[2:]
     assert server.requests[1][2:] == (blocks[0].start, blocks[-1].stop - blocks[0].start)
-    found = read_pixels(of[0], 130, 140, 255, 255, access)
+    found = read_pixels(of, 130, 140, 255, 255, access)
     assert (found == by_rasterio(archive / "red.tif", 130, 140, 255, 255, 0)).all()
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("keep_blocks", [False, True])
-def test_requests_and_bytes_of_an_asset(server: Counting, keep_blocks: bool) -> None:
-    access = Access(mirrors=((BUCKET, server.url),), keep_blocks=keep_blocks)
-    found = read_pixels(asset(), 130, 140, 255, 255, access)
+@pytest.mark.parametrize("keep", [False, True])
+def test_requests_and_bytes_of_an_asset(server: Counting, keep: bool) -> None:
+    access = Access(mirrors=((BUCKET, server.url),))
+    found = read_pixels(asset(), 130, 140, 255, 255, access, keep=keep)
     np.testing.assert_array_equal(found, texture(EDGE, EDGE)[140:395, 130:385])
     assert len(server.requests) <= 3  # header, and two rows of blocks
     assert {method for method, *_ in server.requests} == {"GET"}
@@ -298,12 +324,12 @@ def test_requests_and_bytes_of_an_asset(server: Counting, keep_blocks: bool) -> 
     assert sent <= 1.1 * sum(b.stop - b.start for b in blocks) + tiff.FIRST_READ
 
     server.requests.clear()
-    read_pixels(asset(), 200, 200, 200, 200, access)
+    read_pixels(asset(), 200, 200, 200, 200, access, keep=keep)
     assert server.requests == []  # the same four blocks
-    read_pixels(asset(), 200, 200, 400, 200, access)
+    read_pixels(asset(), 200, 200, 400, 200, access, keep=keep)
     assert 1 <= len(server.requests) <= 2  # the next blocks of both rows
     server.requests.clear()
-    read_pixels(asset(), 2000, 2000, 255, 255, access)
+    read_pixels(asset(), 2000, 2000, 255, 255, access, keep=keep)
     assert server.requests == []  # sparse
 
 
@@ -355,59 +381,31 @@ def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch, access: Access, v
         read_pixels(asset(), 0, 0, 5, 5, access)
 
 
-# stackstac
+# In the background
 
 
-@pytest.mark.parametrize("remote", [False, True])
-def test_bands_lie_one_below_the_other(archive: Path, server: Counting, remote: bool) -> None:
-    access = Access(mirrors=((BUCKET, server.url if remote else str(archive)),))
-    bands = [asset("red"), asset("qa", "qa_pixel")]
-    made = record_reader(bands, chip(-20, 40, bands=2), access)
-    expected = np.concatenate([read_pixels(of, -20, 40, 255, 255, access) for of in bands])
-    for one in (made, pickle.loads(pickle.dumps(made))):
-        np.testing.assert_array_equal(one.read(Window(0, 0, 255, 510)), expected)
-        part = one.read(Window(15, 247, 30, 20))
-        np.testing.assert_array_equal(part, expected[247:267, 15:45])
-        one.close()
+def test_reads_go_on_in_the_background(server: Counting) -> None:
+    """No header is answered before those of both assets are asked for."""
+    both = threading.Barrier(2, timeout=20)
+
+    def answer(body: bytes) -> bytes:
+        if body[:2] == b"II":
+            both.wait()
+        return body
+
+    server.change = answer
+    reading = Reading(Access(mirrors=((BUCKET, server.url),), max_retries=0))
+    for read_into in [begin_read(asset(n), footing(130, 140), reading) for n in ("red", "qa")]:
+        pixels = np.zeros((255, 255), np.uint16)
+        read_into(pixels)
+        assert pixels.all()
 
 
-def test_readers_fetch_in_the_background(server: Counting) -> None:
-    server.delay = 0.1
-    access = Access(mirrors=((BUCKET, server.url),))
-    names = [("red", 0), ("qa", 0)]
-    start = time.monotonic()
-    assets = [replace(asset(name), href=f"{BUCKET}/{'./' * n}{name}.tif") for name, n in names]
-    made = [record_reader([of], chip(130, 140), access) for of in assets]
-    assert time.monotonic() - start < 0.1
-    for one in made:
-        assert one.read(Window(0, 0, 255, 255)).all()
-    assert time.monotonic() - start < 0.39  # one after the other: at least 2 x 0.2 s
-
-
-def test_raises_on_read_only(access: Access) -> None:
+def test_nothing_is_raised_before_pixels_are_asked_for(access: Access) -> None:
     for href in (None, "/vsicurl/x", f"{BUCKET}/none.tif"):
-        made = record_reader([replace(asset(), href=href)], chip(0, 0), access)
+        read_into = begin_read(replace(asset(), href=href), footing(0, 0), Reading(access))
         with pytest.raises(ReadError, match="LC09_CU_003004_SR red"):
-            made.read(Window(0, 0, 255, 255))
-
-
-def test_stackstac_makes_a_cube_of_it(archive: Path, access: Access) -> None:
-    to_dask = pytest.importorskip("stackstac.to_dask")
-    raster_spec = pytest.importorskip("stackstac.raster_spec")
-    table = np.empty(
-        (1, 1), [("url", object), ("bounds", np.float64, 4), ("scale_offset", np.float64, 2)]
-    )
-    table["url"][0, 0] = (asset("red"), asset("qa", "qa_pixel"))
-    spec = raster_spec.RasterSpec(0, chip(-20, 40, bands=2).bounds, (30, 30))
-    table["bounds"] = spec.bounds
-    cube = to_dask.items_to_dask(
-        table, spec, (1, 1, 510, 255), dtype=np.dtype(np.uint16), fill_value=np.uint16(0),
-        rescale=False, reader=partial(RecordReader, access=access),
-    )  # fmt: skip
-    found = cube.compute(scheduler="threads").reshape(2, 255, 255)
-    for band, name, fill in zip(found, ("red", "qa"), (0, 1), strict=True):
-        expected = by_rasterio(archive / f"{name}.tif", -20, 40, 255, 255, fill)
-        np.testing.assert_array_equal(band, expected)
+            read_into(np.empty((255, 255), np.uint16))
 
 
 def _in_another_process(of: Asset, access: Access) -> int:
@@ -434,9 +432,10 @@ def test_golden_archive_equals_rasterio(shared: Path, name: str) -> None:
             path = folder / href.removeprefix(f"{BUCKET}/")
             place = place or data_in(path)
             for col, row in [place, *source.integers(0, SIZE - 255, (2, 2)).tolist()]:
-                of = Asset(item["id"], band, href, left, top)
-                found = read_pixels_at(of, col, row, access)
-                np.testing.assert_array_equal(found, by_rasterio(path, col, row, 255, 255, of.fill))
+                of = Asset(item["id"], band, href, left, top, SIZE, SIZE)
+                found = read_pixels(of, col, row, 255, 255, access)
+                expected = by_rasterio(path, col, row, 255, 255, fill_of(of))
+                np.testing.assert_array_equal(found, expected)
 
 
 def data_in(path: Path) -> tuple[int, int]:
@@ -444,8 +443,3 @@ def data_in(path: Path) -> tuple[int, int]:
     with rasterio.open(path) as file:
         rows, cols = np.nonzero(file.read(1))
     return (max(0, int(cols[0]) - 99), max(0, int(rows[0]) - 99)) if rows.size else (0, 0)
-
-
-def read_pixels_at(of: Asset, col: int, row: int, access: Access) -> npt.NDArray[np.uint16]:
-    spec = chip(col + (of.left - LEFT) / 30, row + (TOP - of.top) / 30)
-    return record_reader([of], spec, access).read(Window(0, 0, 255, 255))

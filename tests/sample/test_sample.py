@@ -147,7 +147,7 @@ def test_rasterio_reads_tiles_of_the_grid(sample: SamplePaths, items: list[Item]
         for band in BANDS:
             with rasterio.open(path(sample, item, band)) as source:
                 assert tuple(source.transform)[:6] == (30, 0, left, 0, -30, top)
-                assert source.crs == rasterio.crs.CRS.from_wkt(REGION.wkt)
+                assert source.crs == rasterio.crs.CRS.from_wkt(REGION.crs)
                 assert (source.shape, source.dtypes) == ((5000, 5000), ("uint16",))
                 assert source.block_shapes == [(256, 256)]
                 assert source.compression.value == "DEFLATE"

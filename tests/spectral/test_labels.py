@@ -63,6 +63,17 @@ MADE: dict[str, tuple[Callable[[xr.DataArray], xr.DataArray], str, str]] = {
 }
 
 
+FURTHER: dict[str, dict[str, object]] = {
+    "surface_reflectance": {"standard_name": "surface_bidirectional_reflectance"},
+    "ndvi": {"standard_name": "normalized_difference_vegetation_index"},
+    "qa": {"standard_name": "quality_flag"},
+    "is_clear": {"standard_name": "quality_flag"},
+    "is_fill": {"standard_name": "quality_flag"},
+    "tc": {"nodata": 0},
+}
+"""Attributes beside those that all have."""
+
+
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("lazy", [False, True])
 def test_what_is_made_says_what_it_is_and_where(cube: xr.DataArray, name: str, lazy: bool) -> None:
@@ -72,10 +83,13 @@ def test_what_is_made_says_what_it_is_and_where(cube: xr.DataArray, name: str, l
     assert made.attrs == {
         "long_name": long_name,
         "units": units,
-        "region": "CU",
+        "grid": "CU",
         "plot_x": cube.attrs["plot_x"],
         "plot_y": cube.attrs["plot_y"],
+        "project_id": "1001",
+        "plot_id": "2",
         "grid_mapping": "spatial_ref",
+        **FURTHER.get(name, {}),
     }
     assert made.rio.crs is not None
     assert made.rio.crs == cube.rio.crs

@@ -91,10 +91,12 @@ def test_lazy_cubes_and_shuffled_bands_give_the_same() -> None:
     pd.testing.assert_frame_equal(window_statistics(cube[:0]).astype(expected.dtypes), expected[:0])
 
 
-@pytest.mark.parametrize("size", [2, 0, -1, 7])
-def test_a_size_that_can_not_be_is_refused(size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "message"), [(2, "odd"), (0, "odd"), (-1, "odd"), (7, "is not in this part")]
+)
+def test_a_size_that_can_not_be_is_refused(size: int, message: str) -> None:
     cube = cube_of(np.zeros((1, 7, 6, 5), dtype=np.uint16))
-    with pytest.raises(InputError, match=f"{size} x {size} pixels.*chips of 5 x 6"):
+    with pytest.raises(InputError, match=f"{size} x {size} pixels.*{message}"):
         window_statistics(cube, size)
 
 
@@ -120,7 +122,7 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     settings = {"source": str(folder / "items.json"), "progress": False, "chip_size": (9, 9)}
     settings["mirror"] = f"s3://usgs-landsat-ard={folder}"
     project = tmp_path / "project"
-    extract(plots, project, products=Products(("csv", "zarr")), **settings)  # type: ignore[arg-type]
+    extract(plots, project, products=Products(Products(("csv", "zarr"))), **settings)  # type: ignore[arg-type]
     out = tmp_path / "window.parquet"
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
     assert result.exit_code == 0, result.output
@@ -138,7 +140,7 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     assert (blue.loc[~known, "blue"] == -2000).all()
 
     plots.write_text("\n".join([lines[0], lines[3]]))
-    extract(plots, project, products=Products(("csv",)), **settings)  # type: ignore[arg-type]
+    extract(plots, project, products=Products(Products(("csv",))), **settings)  # type: ignore[arg-type]
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
     assert "1 plots have no cube" in result.stderr
     assert len(pd.read_parquet(out)) == len(table)

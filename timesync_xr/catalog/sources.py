@@ -9,12 +9,15 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from ..grid import ChipGrid, Lattice
-from ..landsat import BANDS, FILL, OFFSET, QA_FILL, SCALE
+from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
 from ..storage.access import without_secrets
 
 Place = str
@@ -73,10 +76,29 @@ class Source:
     """Surface reflectance at number 0."""
     fill: int = FILL
     """Number of surface reflectance where there is no data."""
-    qa_fill: int = QA_FILL
-    """Value of the quality band where there is no data."""
+    quality: npt.NDArray[np.uint16] | None = None
+    """QA_PIXEL of each of the 65,536 values of its quality band; None where that is QA_PIXEL."""
     requester_pays: bool = False
     """Whether its bucket gives files only to those who pay for the request."""
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.uint16] | None:
+        """Collection 2 digital number of each of its numbers; None where they are such.
+
+        All of the package knows Collection 2's numbers alone, and every value of the Collection 1
+        range, -1999 to 16022, has one: so others are turned into these as they are read. What lies
+        below the range is fill, what lies above is the highest.
+        """
+        if (self.scale, self.offset, self.fill) == (SCALE, OFFSET, FILL):
+            return None
+        own, known = (
+            np.trunc((np.arange(2**16) * scale + offset) * COLLECTION1_SCALE)
+            for scale, offset in ((self.scale, self.offset), (SCALE, OFFSET))
+        )
+        table = np.searchsorted(known, own.clip(max=known[-1])).astype(np.uint16)
+        table[own <= COLLECTION1_FILL] = FILL
+        table[self.fill] = FILL
+        return table
 
     def grid(self, name: str | Lattice) -> Lattice:
         """The grid of this name; `InputError` names the choices for any other."""
@@ -115,9 +137,9 @@ def crs_fault(properties: Mapping[str, Any], grid: Lattice, name: str) -> str:
     wkt, epsg, code = (properties.get(f"proj:{key}") for key in ("wkt2", "epsg", "code"))
     said = code if epsg is None else epsg
     if wkt is not None:
-        good = isinstance(wkt, str) and _is_same_crs(wkt, grid.wkt)
+        good = isinstance(wkt, str) and _is_same_crs(wkt, grid.crs)
         return "" if good else f"proj:wkt2 is not {name.partition(',')[0]}: {shown(wkt)}"
-    if said is None or _is_same_crs(f"EPSG:{said}" if isinstance(said, int) else said, grid.wkt):
+    if said is None or _is_same_crs(f"EPSG:{said}" if isinstance(said, int) else said, grid.crs):
         return ""
     return f"the CRS {shown(said)} is not {name}"
 

@@ -16,7 +16,7 @@ import pandas as pd
 from ..catalog.ard import ARD
 from ..catalog.sources import Source
 from ..grid import ChipGrid
-from ..landsat import FILL, PIXEL, QABit
+from ..landsat import FILL, PIXEL, QA_FILL, QABit
 
 RECORD_KEY = ["day", "sensor", "place"]
 """What tells records apart; two records alike in all of it are one scene, processed twice."""
@@ -171,8 +171,9 @@ def merge_records(
 
     ``records`` is ``(record, band, y, x)``; ``starts`` gives the first record of each observation,
     ascending; ``qa`` is the index of QA_PIXEL along ``band``. All bands of a pixel come from one
-    record: the first in which QA_PIXEL is not fill, else the first that holds any value, else the
-    first. Where records do not overlap this is their sum. Returns ``(observation, band, y, x)``.
+    record: the first in which QA_PIXEL is not fill, else the first that holds anything (surface
+    reflectance, or bits of QA_PIXEL beside fill), else the first. So where records do not overlap
+    the one that covers a pixel always wins. Returns ``(observation, band, y, x)``.
     """
     edges = [*np.asarray(starts, dtype=int), len(records)]
     merged = records[edges[:-1]].copy()
@@ -186,5 +187,5 @@ def merge_records(
 def _rank(record: npt.NDArray[np.uint16], qa: int) -> npt.NDArray[np.int8]:
     """How much a record (band, y, x) knows of each pixel: 2 valid, 1 some value, 0 nothing."""
     valid = (record[qa] & (1 << QABit.FILL)) == 0
-    held = (np.delete(record, qa, axis=0) != FILL).any(axis=0)
+    held = (np.delete(record, qa, axis=0) != FILL).any(axis=0) | (record[qa] != QA_FILL)
     return np.where(valid, 2, held).astype(np.int8)

@@ -1,24 +1,219 @@
-"""What an array is, on the array itself: its name, its long name and its unit."""
+"""What a cube is: its dimensions, coordinates and attributes, and where its plot lies.
+
+Lazy cubes and those that a project keeps are described here alone, so that they are the same.
+
+dims ``(time, band, y, x)``. Coordinates: ``time`` (datetime64[ns], UTC), ``band``, ``y`` and ``x``
+(pixel centres in metres, y descending); along time, as text, `ALONG_TIME`; ``spatial_ref``, the CRS
+as rioxarray has it. Attributes:
+
+====================  ==========================================================================
+``long_name``         the names of the bands, as rioxarray writes them into a GeoTIFF
+``units``             "1": a digital number has none
+``grid``              CU, AK or HI
+``plot_x, plot_y``    centre of the plot pixel in metres
+``project_id``        of the plot, where it is known
+``plot_id``           of the plot, where it is known
+``nodata``            0: fill of the surface reflectance bands (QA_PIXEL has bit 0), ``rio.nodata``
+``reflectance_scale``   reflectance is scale x digital number + offset; under names of our own,
+``reflectance_offset``  so that xarray does not apply them to QA_PIXEL, too
+``grid_mapping``      "spatial_ref"
+====================  ==========================================================================
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
-_PLACE: Final = ("region", "plot_x", "plot_y", "grid_mapping")
+from ..errors import InputError
+from ..grid import ChipGrid
+from ..landsat import BANDS, FILL, OFFSET, PIXEL, SCALE
+from .plan import Plan
+
+NAME: Final = "digital_number"
+"""Name of the array."""
+
+DIMS: Final = ("time", "band", "y", "x")
+"""Dimensions, in order."""
+
+ALONG_TIME: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")
+"""Coordinates of each observation, all of them text."""
+
+CHUNK: Final = 8
+"""Observations in a chunk of dask's."""
+
+_METRES: Final = {"units": "m"}
+_ABOUT: Final[dict[str, dict[str, str]]] = {
+    "time": {"standard_name": "time", "long_name": "time of acquisition, UTC"},
+    "band": {"long_name": "band"},
+    "y": {"standard_name": "projection_y_coordinate", "long_name": "centre of the pixel"} | _METRES,
+    "x": {"standard_name": "projection_x_coordinate", "long_name": "centre of the pixel"} | _METRES,
+}
+"""Attributes of the coordinates that are dimensions."""
+
+
+def describe(pixels: xr.Variable, plan: Plan, ids: tuple[str, str] = ("", "")) -> xr.DataArray:
+    """The cube of a plan's pixels (time, band, y, x); ``ids`` are project_id and plot_id."""
+    return xr.DataArray(
+        pixels,
+        dims=DIMS,
+        coords=coordinates(plan.grid, plan.observations),
+        name=NAME,
+        attrs=attributes(plan.grid, ids),
+    )
+
+
+def coordinates(grid: ChipGrid, observations: pd.DataFrame) -> dict[str, Any]:
+    """The coordinates of a cube; ``observations`` is a table as that of a `Plan`."""
+    along = {
+        "time": observations["time"].to_numpy("datetime64[ns]"),
+        "band": np.array(BANDS, dtype=object),
+        "y": grid.y,
+        "x": grid.x,
+    }
+    return {
+        **{name: (name, values, _ABOUT[name]) for name, values in along.items()},
+        **{name: ("time", observations[name].to_numpy(dtype=object)) for name in ALONG_TIME},
+        "spatial_ref": _spatial_ref(grid.lattice.crs),
+    }
+
+
+def attributes(grid: ChipGrid, ids: tuple[str, str] = ("", "")) -> dict[str, Any]:
+    """The attributes of a cube, fit for Zarr: numbers, texts and lists of them."""
+    row, column = grid.plot_index
+    known = dict(zip(("project_id", "plot_id"), ids, strict=True)) if all(ids) else {}
+    return {
+        "long_name": list(BANDS),
+        "units": "1",
+        "grid": grid.lattice.name,
+        "plot_x": float(grid.x[column]),
+        "plot_y": float(grid.y[row]),
+        **known,
+        "nodata": FILL,
+        "reflectance_scale": SCALE,
+        "reflectance_offset": OFFSET,
+        "grid_mapping": "spatial_ref",
+    }
+
+
+@cache
+def _spatial_ref(wkt: str) -> xr.DataArray:
+    """The CRS as rioxarray names it; as a coordinate it also survives Zarr."""
+    import rioxarray  # noqa: F401 - registers the .rio accessor
+
+    coordinate: xr.DataArray = xr.DataArray(0).rio.write_crs(wkt)["spatial_ref"]
+    listed = {k: [*v] if isinstance(v, tuple) else v for k, v in coordinate.attrs.items()}
+    return coordinate.assign_attrs(listed)  # as they come back from JSON
+
+
+_PLACE: Final = ("grid", "plot_x", "plot_y", "project_id", "plot_id", "grid_mapping")
 """Attributes of a cube that say where it lies; they stay true of what is made of it."""
+
+_STANDARD_NAMES: Final = {
+    "surface_reflectance": "surface_bidirectional_reflectance",
+    "ndvi": "normalized_difference_vegetation_index",
+    "qa": "quality_flag",
+    "grade": "quality_flag",
+    "is_clear": "quality_flag",
+    "is_fill": "quality_flag",
+}
+"""What CF calls arrays of our names, where it has a name for them."""
 
 
 def label(
-    array: xr.DataArray, like: xr.DataArray, name: str, long_name: str, units: str | None = "1"
+    array: xr.DataArray,
+    like: xr.DataArray,
+    name: str,
+    long_name: str,
+    units: str | None = "1",
+    nodata: int | None = None,
 ) -> xr.DataArray:
     """The array by another name, with the attributes of ``like`` that say where it lies.
 
     ``units`` is as CF wants it, "1" for a number without unit; None where it is not known.
+    ``nodata`` is the value of pixels without data, if one stands for them.
     """
+    told = {
+        "long_name": long_name,
+        "standard_name": _STANDARD_NAMES.get(name),
+        "units": units,
+        "nodata": nodata,
+    }
     place = {key: like.attrs[key] for key in _PLACE if key in like.attrs}
-    unit = {} if units is None else {"units": units}
     named = array.rename(name)
-    named.attrs = {"long_name": long_name} | unit | place
+    named.attrs = {key: value for key, value in told.items() if value is not None} | place
     return named
+
+
+def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
+    """These bands of an array, in this order; `InputError` names those that are missing."""
+    if "band" not in values.dims or "band" not in values.coords:
+        raise InputError(f"the array has no named bands (dims {values.dims}): give it a `band`")
+    names = [str(name) for name in values["band"].values]
+    missing = [band for band in bands if band not in names]
+    if missing:
+        raise InputError(f"the array lacks {', '.join(missing)}: its bands are {', '.join(names)}")
+    start, stop = names.index(bands[0]), names.index(bands[0]) + len(bands)
+    if names[start:stop] == list(bands):
+        return values.isel(band=slice(start, stop))
+    return values.isel(band=[names.index(b) for b in bands])
+
+
+def by_observation(array: xr.DataArray) -> xr.DataArray:
+    """A lazy array of chips with one observation in each chunk, for functions to be applied to.
+
+    So a step of what is made of it reads one observation, while computing all reads as many at a
+    time as before. What is in memory, or holds no chips, is returned as it is. An array that is
+    lazy without dask is chunked, since applying a function would load it; only xarray's own
+    variable knows whether it is, and tells by no public name.
+    """
+    if not {"time", "y", "x"} <= {*array.dims} or array.variable._in_memory:
+        return array
+    lazy = array if array.chunks is not None else array.chunk(time=CHUNK)
+    of_pixels = any(len(lazy.chunksizes[dim]) > 1 for dim in ("y", "x"))
+    return lazy if of_pixels else lazy.chunk(time=1)
+
+
+def plot_window(array: xr.DataArray, size: int = 1) -> dict[str, slice]:
+    """Where the ``size`` x ``size`` pixels around the plot lie: a slice for each of y and x.
+
+    ``array`` is a cube, what is made of one, or any spatial part of it, in any order of its axes
+    and pixels; a dimension that it has no more is left out. The plot is known by the attributes
+    ``plot_x`` and ``plot_y``. An array of one's own, with neither these nor coordinates of its
+    pixels, is a whole chip: the plot is index ``length // 2``. `InputError` where the array does
+    not hold the whole window, or does not tell where its plot is.
+    """
+    found = {dim: _places(array, dim, size) for dim in ("y", "x")}
+    return {dim: slice(n[0], n[-1] + 1) for dim, n in found.items() if dim in array.dims}
+
+
+def _places(array: xr.DataArray, dim: str, size: int) -> list[int]:
+    """Indices along a dimension, ascending, of the pixels of a window around the plot."""
+    steps = PIXEL * np.arange(-(size // 2), size // 2 + 1)
+    plot = array.attrs.get(f"plot_{dim}")
+    if (plot is None) != (dim not in array.coords):
+        raise InputError(
+            f"the array does not tell where its plot is: keep its coordinate {dim} and its "
+            f"attribute plot_{dim}"
+        )
+    if plot is None:
+        length = array.sizes.get(dim, 1)
+        values, plot = PIXEL * np.arange(length), PIXEL * (length // 2)
+    else:
+        values = np.atleast_1d(array[dim].to_numpy())
+    places: list[int] = np.flatnonzero(np.isin(values, plot + steps)).tolist()
+    if len(places) != len(steps) or np.any(np.diff(places) != 1):
+        raise InputError(_not_held(array, size))
+    return places
+
+
+def _not_held(array: xr.DataArray, size: int) -> str:
+    what = "the plot" if size == 1 else f"the window of {size} x {size} pixels around the plot"
+    x, y = (array.attrs.get(f"plot_{dim}") for dim in "xy")
+    place = "" if x is None or y is None else f" at x {x:.15g}, y {y:.15g}"
+    return f"{what}{place} is not in this part of its cube: take one that holds it"

@@ -55,7 +55,7 @@ def _ring(chip: ChipGrid) -> npt.NDArray[np.float64]:
 def _to_degrees(grid: Lattice, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     from pyproj import Transformer
 
-    transformer = Transformer.from_crs(grid.wkt, _CRS, always_xy=True)
+    transformer = Transformer.from_crs(grid.crs, _CRS, always_xy=True)
     return np.stack(transformer.transform(points[..., 0], points[..., 1]), axis=-1)
 
 

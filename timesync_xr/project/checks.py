@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import select_bands
 from ..errors import TimesyncError
 from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS, Composite
 from ..plots import Plot
-from ..spectral.composites import select_bands
 from ..spectral.reflectance import collection1_table, contract_qa, to_collection1
 from ..spectral.series import plot_pixel
 from ..spectral.styles import draw

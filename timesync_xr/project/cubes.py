@@ -1,9 +1,9 @@
 """Cubes of plots, kept as Zarr: every observation of the plot as it was read.
 
 ``prj_{project}/cubes/plot_{plot}.zarr`` is a Zarr v3 group that `xarray.open_zarr` opens: the
-variable ``digital_number`` (time, band, y, x) of uint16 with the coordinates of `chips_for_plot`
-and ``processed``, the CRS in ``spatial_ref``. A cube is there whole or not at all. Shards keep the
-number of objects small; chunks in them make one observation and one pixel's series cheap to read.
+variable ``digital_number`` (time, band, y, x) of uint16, described as `timesync_xr.cube.schema`
+says. A cube is there whole or not at all. Shards keep the number of objects small; chunks in them
+make one observation and one pixel's series cheap to read.
 """
 
 from __future__ import annotations
@@ -20,16 +20,14 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import ALONG_TIME, DIMS, NAME, coordinates
 from ..errors import ProjectError, TimesyncError
 from ..grid import ChipGrid
-from ..landsat import BANDS, OFFSET, SCALE
+from ..landsat import BANDS
 from ..plots import Plot
 from ..storage.folder import Folder
 from .files import CUBE_MARK, cube_path, waiting_cube_path
 from .log import Rows
-
-NAME: Final = "digital_number"
-"""Name of the variable."""
 
 CHUNK_TIMES: Final = 16
 """Observations in a chunk."""
@@ -51,9 +49,6 @@ class DamagedCubeError(ProjectError):
 
     def __str__(self) -> str:
         return f"{self.cube} is damaged ({self.why}): {self.remedy}"
-
-
-_COORDINATES: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")
 
 
 @contextmanager
@@ -103,14 +98,16 @@ def _readable() -> Iterator[None]:
 
 
 def open_cube(path: str | Path) -> xr.DataArray:
-    """A cube of a project, as a lazy DataArray like that of `chips_for_plot`.
+    """A cube of a project, lazy without dask: a part of what `chips_for_plot` gives of the plot.
 
+    Its dims, coordinates and attributes are the same; it lacks the observations whose plot pixel is
+    fill. How it is stored is not among them, so that a copy may be stored in any way.
     `DamagedCubeError` where it can't be opened, or lacks shards: Zarr takes these for fill.
     """
     with _readable():
         cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None)[NAME]
-        for name in (*_COORDINATES, "band"):
-            cube = cube.assign_coords({name: cube[name].astype(object)})
+        texts = {name: cube[name].astype(object) for name in (*ALONG_TIME, "band")}
+        cube = cube.assign_coords(texts).drop_encoding()
     shards = [f"{NAME}/c/{n}/0/0/0" for n in range(-(-cube.sizes["time"] // SHARD_TIMES))]
     if lacking := [shard for shard in shards if not Path(path, shard).is_file()]:
         raise DamagedCubeError(f"it lacks {lacking[0]}")
@@ -136,14 +133,20 @@ def found_in(cube: xr.DataArray | None, log: pd.DataFrame) -> dict[int, int]:
 class CubeBuilder:
     """Builds the cube of a plot in time order, a shard in memory at a time.
 
-    ``kept`` is the cube that was there before: observations of ``found`` that are not added anew
-    are taken from it.
+    ``attrs`` are those of the cube (see `timesync_xr.cube.schema`), ``kept`` is the cube that was
+    there before: observations of ``found`` that are not added anew are taken from it.
     """
 
     def __init__(
-        self, path: Path, grid: ChipGrid, kept: xr.DataArray | None, found: dict[int, int]
+        self,
+        path: Path,
+        grid: ChipGrid,
+        attrs: Mapping[str, Any],
+        kept: xr.DataArray | None,
+        found: dict[int, int],
     ) -> None:
-        self._path, self._grid, self._kept, self._found = path, grid, kept, found
+        self._path, self._grid, self._attrs = path, grid, attrs
+        self._kept, self._found = kept, found
         self._buffer = np.empty((SHARD_TIMES, len(BANDS), grid.height, grid.width), np.uint16)
         self._rows: list[int] = []
         self._array: Any = None
@@ -155,16 +158,20 @@ class CubeBuilder:
             self._take_kept(row)
             self._append(row, value)
 
-    def finish(self, observations: pd.DataFrame, attrs: Mapping[str, Any]) -> None:
-        """Write what is left, and the coordinates, by the plan's table of observations."""
+    def finish(self, observations: pd.DataFrame, origin: Mapping[str, Any]) -> None:
+        """Write what is left, and the coordinates, by the plan's table of observations.
+
+        ``origin`` is told by the group, see `provenance`.
+        """
         self._take_kept(len(observations))
         self._flush()
-        coordinates = _coordinates(observations.iloc[self._rows], self._grid, attrs)
+        rows = observations.iloc[self._rows]
+        group = xr.Dataset(coords=coordinates(self._grid, rows), attrs=dict(origin))
         with _quiet():
             import zarr
 
-            coordinates.to_zarr(self._path, mode="a", zarr_format=3, consolidated=False,
-                                encoding=_encoding(coordinates))  # fmt: skip
+            group.to_zarr(self._path, mode="a", zarr_format=3, consolidated=False,
+                          encoding=_encoding(group))  # fmt: skip
             zarr.consolidate_metadata(self._path)
 
     def _take_kept(self, stop: int) -> None:
@@ -189,7 +196,7 @@ class CubeBuilder:
     def _data(self) -> Any:
         """The Zarr array of the pixels."""
         if self._array is None:
-            self._array = _create_array(self._path, self._buffer.shape[1:])
+            self._array = _create_array(self._path, self._buffer.shape[1:], self._attrs)
         return self._array
 
     def _kept_chunk(self, place: int) -> npt.NDArray[np.uint16]:
@@ -200,7 +207,7 @@ class CubeBuilder:
         return self._chunk[1]
 
 
-def _create_array(path: Path, shape: tuple[int, ...]) -> Any:
+def _create_array(path: Path, shape: tuple[int, ...], attrs: Mapping[str, Any]) -> Any:
     """An empty array (time, band, y, x) that grows along time."""
     import zarr
     from zarr.codecs import BloscCodec
@@ -216,41 +223,16 @@ def _create_array(path: Path, shape: tuple[int, ...]) -> Any:
         dtype="uint16",
         fill_value=0,
         compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
-        dimension_names=("time", "band", "y", "x"),
-        attributes={
-            "long_name": "Landsat Collection 2 U.S. ARD digital number",
-            "grid_mapping": "spatial_ref",
-            "reflectance_scale": SCALE,
-            "reflectance_offset": OFFSET,
-        },
+        dimension_names=DIMS,
+        attributes=dict(attrs),
     )
 
 
-def _coordinates(
-    observations: pd.DataFrame, grid: ChipGrid, attrs: Mapping[str, Any]
-) -> xr.Dataset:
-    """The coordinates of a cube, with its CRS as rioxarray reads it."""
-    import rioxarray  # noqa: F401 - registers the .rio accessor
-
-    coordinates = xr.Dataset(
-        coords={
-            "time": observations["time"].to_numpy("datetime64[ns]"),
-            "band": list(BANDS),
-            "y": grid.y,
-            "x": grid.x,
-            **{name: ("time", observations[name].to_numpy(dtype=object)) for name in _COORDINATES},
-        },
-        attrs=dict(attrs),
-    )
-    located: xr.Dataset = coordinates.rio.write_crs(grid.lattice.wkt)
-    return located
-
-
-def _encoding(coordinates: xr.Dataset) -> dict[str, dict[str, Any]]:
+def _encoding(group: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Each coordinate one object, and times to the nanosecond."""
     encoding: dict[str, dict[str, Any]] = {
         str(name): {"chunks": tuple(max(1, size) for size in variable.shape)}
-        for name, variable in coordinates.variables.items()
+        for name, variable in group.variables.items()
         if variable.ndim
     }
     encoding["time"] |= {"units": "nanoseconds since 1970-01-01", "dtype": "int64"}
@@ -265,14 +247,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def cube_attributes(plot: Plot, source: str) -> dict[str, Any]:
-    """Provenance of a cube; the items are among its coordinates."""
+def provenance(plot: Plot, source: str) -> dict[str, Any]:
+    """Where a cube comes from; the items are among its coordinates."""
     return {
         "title": f"Landsat observations of plot {plot.plot_id} of project {plot.project_id}",
-        "project_id": plot.project_id,
-        "plot_id": plot.plot_id,
-        "plot_x": plot.x,
-        "plot_y": plot.y,
         "source": source,
         "history": f"timesync_xr {version('timesync_xr')}",
     }
@@ -292,10 +270,8 @@ def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
 
     The one that it replaces is removed, so that no cube holds less than the plot's other files.
     """
-    paths = (
-        cube_path(plot.project_id, plot.plot_id),
-        waiting_cube_path(plot.project_id, plot.plot_id),
-    )
+    ids = plot.project_id, plot.plot_id
+    paths = cube_path(*ids), waiting_cube_path(*ids)
     new, old = paths if whole else paths[::-1]
     folder.place(tree, new, CUBE_MARK)
     folder.remove_tree(old, CUBE_MARK)

@@ -70,7 +70,7 @@ class Settings:
         kept = {
             "layout": LAYOUT,
             "collection": self.collection,
-            "grid": {"name": grid.name, "left": grid.left, "top": grid.top, "crs": grid.wkt},
+            "grid": {"name": grid.name, "left": grid.left, "top": grid.top, "crs": grid.crs},
             "chip_size": self.chip_size,
             "composites": composites,
             "stretch": self.stretch,
@@ -85,7 +85,7 @@ class Settings:
         grid = kept["grid"]
         name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
         lattice: Lattice = REGIONS.get(name) or Lattice(name, crs, int(left), int(top))
-        if (lattice.left, lattice.top, lattice.wkt) != (left, top, crs):
+        if (lattice.left, lattice.top, lattice.crs) != (left, top, crs):
             lattice = Lattice(name, crs, int(left), int(top))
         width, height = kept["chip_size"]
         return cls(

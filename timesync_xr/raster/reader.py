@@ -1,30 +1,29 @@
-"""Pixels of one asset: header and block caches, a pool of threads, and the reader of stackstac.
+"""Pixels of one asset, fetched in the background, with caches of headers and blocks.
 
-Native pixels are read by integer arithmetic: nothing is warped, and a file that does not sit
-exactly on its tile is refused. All state (caches, threads) belongs to one process and is made when
-first used.
+Native pixels are read by integer arithmetic: nothing is warped, and a file that does not lie
+exactly where its item says is refused. All state (caches, threads) belongs to one process and is
+made when first used.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final, NoReturn, Protocol
-
-import numpy as np
+from typing import Final, NoReturn
 
 from ..errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
-from ..landsat import FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
+from ..landsat import PIXEL, QA_BAND
 from ..storage.access import Access, clean, is_file
 from ..storage.objects import read_ranges
 from . import tiff
 from .blocks import find_blocks, read_blocks
 from .caches import Cache, Spool
+from .footing import Footing
 from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
 THREADS: Final = "TIMESYNC_XR_THREADS"
@@ -52,7 +51,7 @@ _BESIDE: Final = 16
 
 @dataclass(frozen=True)
 class Asset:
-    """One band of one STAC item: a raster of a whole ARD tile."""
+    """One band of one STAC item: a raster whose place and size are known before it is opened."""
 
     item_id: str
     """Id of the STAC item."""
@@ -61,53 +60,105 @@ class Asset:
     href: str | None
     """Address as the catalog gives it; None where the item lacks the band."""
     left: int
-    """Left edge of the tile in metres."""
+    """Left edge of the file in metres."""
     top: int
-    """Upper edge of the tile in metres."""
+    """Upper edge of the file in metres."""
+    width: int
+    """Columns that the file must have."""
+    height: int
+    """Rows that the file must have."""
 
     def __str__(self) -> str:
         return f"{self.item_id} {self.band}"
 
-    @property
-    def fill(self) -> int:
-        """Value of pixels outside the tile: 1 for QA_PIXEL, else 0."""
-        return QA_FILL if self.band == QA_BAND else FILL
+
+@dataclass(frozen=True)
+class Reading:
+    """How assets are read."""
+
+    access: Access
+    """How they are reached."""
+    keep_blocks: bool = False
+    """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
 
 
 _Loaded = tuple[TiffHeader, dict[int, bytes]]
 """The header of an asset and the compressed blocks that a window touches."""
 
 
-def _window(spec: _Spec, assets: Sequence[Asset]) -> Window:
-    """The pixels of a chip in the tile, whole numbers of them; it may reach out of it.
+def begin_read(
+    asset: Asset,
+    footing: Footing,
+    reading: Reading,
+    later: Footing | None = None,
+    numbers: UInt16Array | None = None,
+) -> Callable[[UInt16Array], None]:
+    """Begin to fetch what is remote; return the function that puts the pixels into an array.
 
-    ``spec`` is the grid of all assets of a record, one below the other.
+    The array is uint16 of the shape (height, width) of the footing's window. What lies outside the
+    file is left as it is, and sparse blocks are what GDAL makes of them. Fetching goes on in the
+    background, so the waiting times of all reads that were begun overlap; the function only
+    decodes. Files of this machine wait for nothing and are read by the function. Headers and
+    compressed blocks are kept for the next chip.
+
+    ``later`` is where the same asset will be read if this is not fill: its blocks that lie beside
+    come in the same request. ``numbers`` (65,536 of them) stand for those of the file.
+
+    The function raises `ReadError` (`MissingAssetError`, `CorruptAssetError`,
+    `TransientReadError`), which names the asset, or `AccessError`.
     """
-    left, _, _, top = (round(edge) for edge in spec.bounds)
-    col, row = _pixels(left - assets[0].left), _pixels(assets[0].top - top)
-    return Window(col, row, spec.shape[1], spec.shape[0] // len(assets))
+    inside = footing.inside(asset.width, asset.height)
+    if inside is None:
+        return _leave
+    fetch = _begin_fetch(asset, inside, reading, later)
+    col, row = inside.col - footing.window.col, inside.row - footing.window.row
+    part = slice(row, row + inside.height), slice(col, col + inside.width)
+
+    def read_into(out: UInt16Array) -> None:
+        header, blocks = fetch()
+        with _errors_named(asset, reading.access):
+            read_blocks(header, inside, blocks, out[part])
+        if numbers is not None:
+            out[part] = numbers[out[part]]
+
+    return read_into
 
 
-def _pixels(metres: int) -> int:
-    count, rest = divmod(metres, PIXEL)
-    if rest:
-        raise InputError(f"the window is {rest} m off the pixels of the tile: use a ChipGrid")
-    return int(count)
+def _leave(_out: UInt16Array) -> None:
+    """Nothing of the window lies in the file."""
 
 
-def _inside(window: Window) -> Window | None:
-    """The part of a window that lies in the tile."""
-    c0, r0 = max(window.col, 0), max(window.row, 0)
-    c1, r1 = min(window.col + window.width, TILE_SIZE), min(window.row + window.height, TILE_SIZE)
-    return Window(c0, r0, c1 - c0, r1 - r0) if c0 < c1 and r0 < r1 else None
+def _begin_fetch(
+    asset: Asset, window: Window, reading: Reading, later: Footing | None
+) -> Callable[[], _Loaded]:
+    """A function that returns what was fetched; what is remote is on its way."""
+    try:
+        address = _resolve(asset, reading.access)
+    except ReadError as error:
+        return partial(_fail, error)
+    if is_file(address):
+        return partial(_load, asset, address, window, reading, None)
+    beside = None if later is None else later.inside(asset.width, asset.height)
+    return _state().pool.submit(_load, asset, address, window, reading, beside).result
+
+
+def _resolve(asset: Asset, access: Access) -> str:
+    if asset.href is None:
+        raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
+    with _errors_named(asset, access):
+        return access.resolve(asset.href)
+
+
+def _fail(error: ReadError) -> NoReturn:
+    raise error
 
 
 def _load(
-    asset: Asset, address: str, window: Window, access: Access, later: Window | None
+    asset: Asset, address: str, window: Window, reading: Reading, later: Window | None
 ) -> _Loaded:
-    """Fetches what a window inside the tile needs, see `RecordReader` for what is needed later."""
-    with _errors_named(asset, access):
-        return _fetch(address, asset, window, access, later)
+    """Fetches what a window inside the file needs, see `begin_read` for what is needed later."""
+    with _errors_named(asset, reading.access):
+        return _fetch(address, asset, window, reading, later)
 
 
 @contextmanager
@@ -129,21 +180,21 @@ def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
 
 
 def _fetch(
-    address: str, asset: Asset, window: Window, access: Access, later: Window | None
+    address: str, asset: Asset, window: Window, reading: Reading, later: Window | None
 ) -> _Loaded:
     """Header and compressed blocks of a window. One thread at a time asks for one address."""
     state = _state()
-    key = (access.s3.endpoint, address)
+    key = (reading.access.s3.endpoint, address)
     with state.lock(address):
         header = state.headers.get(key)
         if header is None:
-            header = _fetch_header(address, access)
+            header = _fetch_header(address, reading.access)
             state.headers.put(key, header)
         _check_grid(header, asset)
         blocks = find_blocks(header, window)
         if later is not None:
             blocks = _joined(blocks, find_blocks(header, later))
-        return header, _fetch_blocks(asset, address, blocks, access)
+        return header, _fetch_blocks(asset, address, blocks, reading)
 
 
 def _joined(blocks: list[tiff.Block], later: list[tiff.Block]) -> list[tiff.Block]:
@@ -172,18 +223,19 @@ def _fetch_header(address: str, access: Access) -> TiffHeader:
 
 def _check_grid(header: TiffHeader, asset: Asset) -> None:
     found = (header.transform, header.width, header.height)
-    if found != ((asset.left, asset.top, PIXEL, -PIXEL), TILE_SIZE, TILE_SIZE):
+    expected = (asset.left, asset.top, PIXEL, -PIXEL)
+    if found != (expected, asset.width, asset.height):
         raise TiffError(
             f"it is another grid than its tile: {header.width} x {header.height} pixels, "
             f"(left, top, width, height) {header.transform} instead of "
-            f"{TILE_SIZE} x {TILE_SIZE}, {(asset.left, asset.top, PIXEL, -PIXEL)}"
+            f"{asset.width} x {asset.height}, {expected}"
         )
 
 
 def _fetch_blocks(
-    asset: Asset, address: str, blocks: list[tiff.Block], access: Access
+    asset: Asset, address: str, blocks: list[tiff.Block], reading: Reading
 ) -> dict[int, bytes]:
-    kept = _state().kept_blocks(asset, access)
+    access, kept = reading.access, _state().kept_blocks(asset, reading)
     keep = not is_file(address)  # the system itself keeps the files that were read last
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
@@ -231,12 +283,12 @@ class _State:
         self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
         self._locks = [threading.Lock() for _ in range(1024)]
 
-    def kept_blocks(self, asset: Asset, access: Access) -> Cache[bytes] | Spool:
+    def kept_blocks(self, asset: Asset, reading: Reading) -> Cache[bytes] | Spool:
         """Where an asset's blocks are kept.
 
         Those of QA_PIXEL are apart: a plot looks at them once more, when many others have passed.
         """
-        if access.keep_blocks:
+        if reading.keep_blocks:
             return self.spool
         return self.qa_blocks if asset.band == QA_BAND else self.blocks
 
@@ -269,117 +321,3 @@ def reset() -> None:
     if _state_of.cache_info().currsize:
         _state().pool.shutdown(wait=False, cancel_futures=True)
         _state_of.cache_clear()
-
-
-class _Spec(Protocol):
-    """What the reader uses of stackstac's ``RasterSpec``."""
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float]: ...
-    @property
-    def shape(self) -> tuple[int, int]: ...
-
-
-class RecordReader:
-    """Reads a record for stackstac: its bands one below the other, each on the pixels of the chip.
-
-    To stackstac a record is a single image, since what it does for each image takes longer than to
-    read one. Pixels are read by integer arithmetic, without warping; those outside the tile are
-    `Asset.fill`, and sparse blocks inside are what GDAL makes of them. stackstac makes the readers
-    of a whole chunk before it reads the first. So each starts to fetch in the background when it
-    is made, and the waiting times of all requests overlap; `read` only decodes. Files wait for
-    nothing: they are read in `read`. Headers and compressed blocks are kept for the next chip.
-    Bind ``access`` with `functools.partial`.
-    """
-
-    def __init__(
-        self,
-        *,
-        url: Sequence[Asset],
-        spec: _Spec,
-        access: Access,
-        later: _Spec | None = None,
-        **_unused: object,
-    ) -> None:
-        """``url`` lists the assets, ``spec`` is the grid of all bands one below the other.
-
-        ``later`` is the grid that the same assets will be read on if this one is not fill: blocks
-        of it that lie beside come in the same request. stackstac's settings for GDAL do not apply.
-        """
-        self._assets, self._access = tuple(url), access
-        self._window = _window(spec, url)
-        self._later = None if later is None else _inside(_window(later, url))
-        self._fetches = [self._fetch(asset) for asset in url]
-
-    def _fetch(self, asset: Asset) -> Callable[[], _Loaded | None]:
-        """A function that returns what was fetched; what is remote is on its way."""
-        inside = _inside(self._window)
-        if inside is None:
-            return lambda: None
-        try:
-            address = self._resolve(asset)
-        except ReadError as error:
-            return partial(_fail, error)  # `read` raises it
-        if is_file(address):
-            return partial(_load, asset, address, inside, self._access, None)
-        return _state().pool.submit(_load, asset, address, inside, self._access, self._later).result
-
-    def _resolve(self, asset: Asset) -> str:
-        if asset.href is None:
-            raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
-        with _errors_named(asset, self._access):
-            return self._access.resolve(asset.href)
-
-    def read(self, window: Any, **_unused: object) -> UInt16Array:
-        """Pixels of a ``rasterio.windows.Window`` of the image, uint16; errors as `read_into`."""
-        image: UInt16Array = np.empty(self._shape, np.uint16)
-        self.read_into(image)
-        part: UInt16Array = image[window.toslices()]
-        return part
-
-    def read_into(self, image: UInt16Array) -> None:
-        """Put all pixels into an array of the image's shape (bands * rows, columns).
-
-        Raises `ReadError` (`MissingAssetError`, `CorruptAssetError`, `TransientReadError`), which
-        names the asset, or `AccessError`.
-        """
-        fetches, self._fetches = self._fetches, []  # what was fetched is not held any longer
-        if not fetches:
-            fetches = [self._fetch(asset) for asset in self._assets]
-        bands = image.reshape(len(self._assets), self._window.height, self._window.width)
-        for asset, fetch, out in zip(self._assets, fetches, bands, strict=True):
-            _decode(asset, self._window, fetch(), self._access, out)
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return len(self._assets) * self._window.height, self._window.width
-
-    def close(self) -> None:
-        """Nothing is open between reads."""
-
-    def __getstate__(self) -> tuple[tuple[Asset, ...], Window, Access]:
-        return self._assets, self._window, self._access
-
-    def __setstate__(self, state: tuple[tuple[Asset, ...], Window, Access]) -> None:
-        self._assets, self._window, self._access = state
-        self._later, self._fetches = None, []
-
-
-def _fail(error: ReadError) -> NoReturn:
-    raise error
-
-
-def _decode(
-    asset: Asset, window: Window, loaded: _Loaded | None, access: Access, out: UInt16Array
-) -> None:
-    """Put the pixels of a window into ``out``, from what was fetched for it."""
-    inside = _inside(window)
-    if loaded is None or inside is None:
-        out[...] = asset.fill
-        return
-    if inside[2:] != window[2:]:
-        out[...] = asset.fill
-        y, x = inside.row - window.row, inside.col - window.col
-        out = out[y : y + inside.height, x : x + inside.width]
-    with _errors_named(asset, access):
-        read_blocks(loaded[0], inside, loaded[1], out)

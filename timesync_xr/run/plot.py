@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,32 +14,31 @@ import pandas as pd
 from ..catalog.dates import parse_datetime
 from ..catalog.kept import TileTable, read_items_of
 from ..catalog.sources import Source
-from ..cube.chips import begin_cube, begin_pixels
+from ..cube.array import Look, begin_ahead, begin_pixels
+from ..cube.chips import begin_cube
 from ..cube.plan import Plan, plan_observations
+from ..cube.schema import attributes
 from ..cube.selection import Selection
 from ..errors import ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..plots import Plot
 from ..project.cubes import (
     CubeBuilder,
-    cube_attributes,
     found_in,
     kept_cube,
+    provenance,
     put_cube,
     settle_cube,
 )
 from ..project.ledger import COMPLETE, ledger_row
 from ..project.log import FILL_AT_PLOT, LEFT_OUT, ObservationLog, Rows, read_log, write_log
 from ..project.products import FORMATS, Products
-from ..storage.access import Access
+from ..raster.reader import Reading
 from ..storage.folder import Folder
 from .chips import write_chips
 
 _BATCH = 24
 """Observations that are read, rendered and written together."""
-
-_AHEAD = 2
-"""Batches that are fetched while one is worked on."""
 
 _PIXELS_BATCH = 256
 """Observations whose plot pixel is looked at together."""
@@ -59,8 +57,8 @@ class Job:
     """Which observations to take."""
     source: Source
     """What the archive is."""
-    access: Access
-    """How its assets are reached."""
+    reading: Reading
+    """How its assets are read."""
     origin: str
     """Where the items come from, without secrets; kept with cubes."""
 
@@ -75,7 +73,7 @@ class Job:
         return replace(
             self,
             products=replace(self.products, formats=formats),
-            access=replace(self.access, keep_blocks=crowded),
+            reading=replace(self.reading, keep_blocks=crowded),
         )
 
     def is_done(self, plot: Plot, row: Row | None) -> bool:
@@ -170,7 +168,7 @@ def extract_plot(
     nothing can be read or written at all.
     """
     plan = plan_observations(items, job.products.chip(plot), job.source)
-    job.access.check_mirrors(plan.records[QA_BAND])
+    job.reading.access.check_mirrors(plan.records[QA_BAND])
     log = ObservationLog.start(plan, job.selection)
     kept = read_log(folder, plot.project_id, plot.plot_id)
     log.take_over(kept, partial(_days_that_are_there, plot, job.products, folder))
@@ -214,7 +212,8 @@ def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:
     """
     rows = np.flatnonzero(log.open)
     pixels = log.plan.select(log.open).at_plot_pixel()
-    begin = partial(begin_pixels, access=job.access, bands=(QA_BAND,), later=log.plan.grid)
+    look, later = (Look.at_chip(grid, (QA_BAND,)) for grid in (pixels.grid, log.plan.grid))
+    begin = partial(begin_pixels, look=look, reading=job.reading, later=later)
     for part, qa in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
         if isinstance(qa, ReadError):
             log.fail(rows[part], qa)
@@ -237,9 +236,10 @@ def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder)
             if not log.has_failures:
                 settle_cube(folder, plot)
             return
-        builder = CubeBuilder(scratch / "cube", log.plan.grid, kept, found)
+        attrs = attributes(log.plan.grid, (plot.project_id, plot.plot_id))
+        builder = CubeBuilder(scratch / "cube", log.plan.grid, attrs, kept, found)
         yield from _export(log, todo, plot, job, folder, builder.add)
-        builder.finish(log.plan.observations, cube_attributes(plot, job.origin))
+        builder.finish(log.plan.observations, provenance(plot, job.origin))
         put_cube(folder, plot, scratch / "cube", whole=not log.has_failures)
 
 
@@ -257,7 +257,7 @@ def _export(
     """
     rows = np.flatnonzero(chosen)
     todo = log.plan.select(chosen)
-    begin = partial(begin_cube, access=job.access)
+    begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
     for part, made in _read_ahead(todo, todo.chunks(_BATCH), begin):
         if isinstance(made, ReadError):
@@ -290,13 +290,8 @@ def _read_ahead(
     one part is worked on, what is remote is fetched for the next ones. The work itself is done by
     the caller's thread alone: several would wait for the interpreter's lock more than they compute.
     """
-    begun: deque[tuple[slice, Callable[[], _Pixels]]] = deque()
-    for part in parts:
-        begun.append((part, begin(plan.part(part))))
-        if len(begun) > _AHEAD:
-            yield from _read(plan, *begun.popleft(), begin)
-    while begun:
-        yield from _read(plan, *begun.popleft(), begin)
+    for part, read in begin_ahead(parts, lambda part: begin(plan.part(part))):
+        yield from _read(plan, part, read, begin)
 
 
 def _read(

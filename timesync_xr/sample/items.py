@@ -52,7 +52,7 @@ def make_item(
             "landsat:scene_count": 1,
             **_cover(quality),
             "proj:epsg": None,
-            "proj:wkt2": region.wkt,
+            "proj:wkt2": region.crs,
             "proj:shape": [TILE_SIZE, TILE_SIZE],
             "proj:transform": [PIXEL, 0, left, 0, -PIXEL, top],
         },
@@ -98,5 +98,5 @@ def _outline(region: Region, tile: Tile) -> list[tuple[float, float]]:
     left, top = region.corner(tile)
     right, bottom = left + TILE_SIZE * PIXEL, top - TILE_SIZE * PIXEL
     xs, ys = [left, right, right, left, left], [bottom, bottom, top, top, bottom]
-    lon, lat = transform(region.wkt, "EPSG:4326", xs, ys)
+    lon, lat = transform(region.crs, "EPSG:4326", xs, ys)
     return [(round(x, 6), round(y, 6)) for x, y in zip(lon, lat, strict=True)]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..cube.schema import label
+from ..cube.schema import by_observation, label, select_bands
 from ..errors import InputError
 from ..landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS, Composite
 from ..spelling import did_you_mean
@@ -43,7 +43,7 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
     weights = _tasseled_cap_weights(coefficients)
     components: xr.DataArray = xr.apply_ufunc(
         lambda v: _tasseled_cap_last(v, weights),
-        select_bands(values, SR_BANDS),
+        by_observation(select_bands(values, SR_BANDS)),
         input_core_dims=[["band"]],
         output_core_dims=[["component"]],
         dask="parallelized",
@@ -78,7 +78,7 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     _check_channels(chosen)
     rgb: xr.DataArray = xr.apply_ufunc(
         lambda dn: draw_chips(dn, [chosen])[0],
-        select_bands(cube, SR_BANDS),
+        by_observation(select_bands(cube, SR_BANDS)),
         input_core_dims=[["band", "y", "x"]],
         output_core_dims=[["y", "x", "rgb"]],
         dask="parallelized",
@@ -86,7 +86,8 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
         dask_gufunc_kwargs={"output_sizes": {"rgb": 3}, "allow_rechunk": True},
         keep_attrs=True,
     )
-    named = label(rgb, cube, chosen.name, f"{', '.join(chosen.channels)} as red, green, blue")
+    shown = f"{', '.join(chosen.channels)} as red, green, blue"
+    named = label(rgb, cube, chosen.name, shown, nodata=0)
     return named.assign_coords(rgb=["r", "g", "b"])
 
 
@@ -103,23 +104,10 @@ def get_composite(composite: str | Composite) -> Composite:
         ) from None
 
 
-def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
-    """These bands of an array, in this order; `InputError` names those that are missing."""
-    if "band" not in values.dims or "band" not in values.coords:
-        raise InputError(f"the array has no named bands (dims {values.dims}): give it a `band`")
-    names = [str(name) for name in values["band"].values]
-    missing = [band for band in bands if band not in names]
-    if missing:
-        raise InputError(f"the array lacks {', '.join(missing)}: its bands are {', '.join(names)}")
-    start, stop = names.index(bands[0]), names.index(bands[0]) + len(bands)
-    if names[start:stop] == list(bands):
-        return values.isel(band=slice(start, stop))
-    return values.isel(band=[names.index(b) for b in bands])
-
-
 def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
     """Where a chip is black: fill in any of the surface reflectance bands. Lazy in, lazy out."""
-    return ~select_bands(cube, SR_BANDS).all("band")  # FILL is 0; this is the quickest way to ask
+    bands = by_observation(select_bands(cube, SR_BANDS))
+    return ~bands.all("band")  # FILL is 0; this is the quickest way to ask
 
 
 def _tasseled_cap_weights(name: str) -> npt.NDArray[np.float64]:

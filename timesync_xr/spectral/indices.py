@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from ..cube.schema import label
+from ..cube.schema import label, select_bands
 from ..errors import InputError
 from ..landsat import COLLECTION1_FILL, COLLECTION1_SCALE, SR_BANDS
-from .composites import select_bands, tasseled_cap
+from .composites import tasseled_cap
 
 
 def ndvi(values: xr.DataArray) -> xr.DataArray:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..cube.schema import label
+from ..cube.schema import by_observation, label
 from ..errors import InputError
 from ..landsat import (
     COLLECTION1_SCALE,
@@ -175,8 +175,11 @@ def _elementwise(
     """A function of each value; a DataArray gets a name and says what it is."""
     if not isinstance(values, xr.DataArray | np.ndarray | np.generic):  # dask's own, unnamed
         return values.map_blocks(function, dtype=dtype)
+    lazy: Any = values
+    if isinstance(values, xr.DataArray):
+        lazy = by_observation(values)
     result: Any = xr.apply_ufunc(
-        function, values, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
+        function, lazy, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
     )
     if isinstance(values, xr.DataArray):
         result = label(result, values, name, long_name, units)

@@ -1,7 +1,4 @@
-"""The plot pixel's series as a table, in the words of the TimeSync contract.
-
-What lies around the plot: statistics of a small window of pixels, as a table.
-"""
+"""The plot's series as tables: its pixel in the words of the TimeSync contract, and a window."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import plot_window, select_bands
 from ..errors import InputError
 from ..landsat import BANDS, CSV_BANDS, FILL, QA_BAND, SR_BANDS
-from .composites import select_bands
 from .reflectance import contract_qa, is_fill, to_collection1
 
 CSV_COLUMNS = (
@@ -29,34 +26,28 @@ CSV_COLUMNS = (
 
 
 def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
-    """The plot pixel of a cube, or of a part of one that holds it. Lazy in, lazy out.
+    """The plot pixel of a cube, or of any spatial part of one that holds it. Lazy in, lazy out.
 
-    It is the pixel at the attributes ``plot_x`` and ``plot_y``; of an array without them, index
-    ``size // 2`` along y and x. `InputError` for a part of a cube that lacks the plot.
+    It is the pixel at the attributes ``plot_x`` and ``plot_y``, in whatever order the axes and
+    pixels are. An array with neither these nor coordinates y and x is taken for a whole chip: its
+    plot is index ``size // 2``. `InputError` for a part that lacks the plot, and for one that does
+    not tell where it lies.
     """
-    if "plot_x" not in cube.attrs:
-        return cube.isel(y=cube.sizes["y"] // 2, x=cube.sizes["x"] // 2)
-    try:
-        return cube.sel(y=cube.attrs["plot_y"], x=cube.attrs["plot_x"])
-    except KeyError:
-        raise InputError(
-            f"the plot at x {cube.attrs['plot_x']:.15g}, y {cube.attrs['plot_y']:.15g} is not in "
-            "this part of its cube: take one that holds it"
-        ) from None
+    return cube.isel({dim: at.start for dim, at in plot_window(cube).items()})
 
 
 def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.DataFrame:
     """The contract's table of a plot: a row per observation whose plot pixel is not fill.
 
-    ``cube`` is a cube of `chips_for_plot`, or a part of it in time (a single time, too), or its
-    `plot_pixel`; a lazy one is computed. The index holds each row's position along ``time``.
-    Columns `CSV_COLUMNS`: values in the Collection 1 range as integers, ``hv`` as four digits,
-    ``qa`` 0 or 1 by `contract_qa`, ``date`` verbatim from the STAC item. `InputError` for an array
-    without time or without one of its bands.
+    ``cube`` is a cube of `chips_for_plot`, or any part of it that holds the plot pixel (a single
+    time, too), or its `plot_pixel`; of a lazy one that pixel is computed. The index holds each
+    row's position along ``time``. Columns `CSV_COLUMNS`: values in the Collection 1 range as
+    integers, ``hv`` as four digits, ``qa`` 0 or 1 by `contract_qa`, ``date`` verbatim from the STAC
+    item. `InputError` for an array without time, without one of its bands or without the plot.
     """
     if "time" not in cube.coords:
         raise InputError(f"the cube has no time (dims {cube.dims}): give one of chips_for_plot")
-    pixel = select_bands(plot_pixel(cube) if "y" in cube.dims else cube, BANDS)
+    pixel = select_bands(plot_pixel(cube), BANDS)
     if "time" not in pixel.dims:
         pixel = pixel.expand_dims("time")
     dn = pixel.transpose("time", "band").compute()
@@ -89,10 +80,14 @@ def window_statistics(cube: xr.DataArray, size: int = 3) -> pd.DataFrame:
     the cube, and the columns `WINDOW_COLUMNS`: mean and std (of the pixels themselves, divided by
     their number) in the Collection 1 range as float64, valid as an integer of 0 to ``size * size``.
     A pixel is valid in a band where neither the band nor QA_PIXEL is fill; cloud is not looked at.
-    Without a valid pixel mean and std are NaN. `InputError` for a size that is even, or larger than
-    the chip, or for a missing band.
+    Without a valid pixel mean and std are NaN. `InputError` for a size that is even, for a part of
+    a cube that does not hold the whole window, or for a missing band.
     """
-    window = select_bands(_around_plot(cube, size), BANDS).transpose("time", "band", "y", "x")
+    if size < 1 or size % 2 == 0:
+        raise InputError(f"a window of {size} x {size} pixels has no middle: give an odd size")
+    window = select_bands(cube.isel(plot_window(cube, size)), BANDS).transpose(
+        "time", "band", "y", "x"
+    )
     dn = window.compute()
     reflectance = dn.sel(band=list(SR_BANDS))
     valid = (reflectance != FILL) & ~is_fill(dn.sel(band=QA_BAND, drop=True))
@@ -109,16 +104,3 @@ def window_statistics(cube: xr.DataArray, size: int = 3) -> pd.DataFrame:
             **dict(zip(WINDOW_COLUMNS[3:], statistics, strict=True)),
         }
     )
-
-
-def _around_plot(cube: xr.DataArray, size: int) -> xr.DataArray:
-    """The window along y and x; the plot is index ``size // 2`` of both."""
-    middle = {dim: cube.sizes[dim] // 2 for dim in ("y", "x")}
-    reach = size // 2
-    fits = all(reach <= middle[dim] < cube.sizes[dim] - reach for dim in middle)
-    if size < 1 or size % 2 == 0 or not fits:
-        raise InputError(
-            f"a window of {size} x {size} pixels can't lie around the plot in chips of "
-            f"{cube.sizes['x']} x {cube.sizes['y']}: give an odd size that fits"
-        )
-    return cube.isel({dim: slice(at - reach, at + reach + 1) for dim, at in middle.items()})

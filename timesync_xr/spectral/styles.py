@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from ..cube.schema import select_bands
 from ..errors import InputError
 from ..landsat import COMPOSITES, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
 from ..plots import id_problem
@@ -38,7 +39,6 @@ from .composites import (
     draw_chips,
     is_common,
     is_fill_pixel,
-    select_bands,
     stretch,
     tasseled_cap,
 )

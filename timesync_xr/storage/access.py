@@ -84,8 +84,6 @@ class Access:
     """Folder of the items file: relative addresses start here, and files below it may be read."""
     s3: S3 = field(default_factory=S3)
     """How services are reached."""
-    keep_blocks: bool = False
-    """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
 
     def __post_init__(self) -> None:
         for old, new in self.mirrors:

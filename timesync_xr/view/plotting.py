@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import plot_window
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ _BOX: Final = 3
 def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figure:
     """Chips beside each other, each with its date.
 
-    ``rgb`` is a result of `composite_rgb`: uint8 with dims (time, y, x, rgb), or (y, x, rgb) for
-    one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError` where there is no chip,
-    and for what has no colours.
+    ``rgb`` is a result of `composite_rgb`, or a spatial part of one: uint8 with dims (time, y, x,
+    rgb), or (y, x, rgb) for one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError`
+    where there is no chip, for what has no colours, and for a box that the part does not hold.
     """
     plt = _pyplot()
     if "rgb" not in rgb.dims:
@@ -134,6 +135,7 @@ def _draw_chip(ax: Axes, chip: xr.DataArray, *, box: bool) -> None:
     if "time" in chip.coords:
         ax.set_title(f"{pd.Timestamp(chip['time'].item()):%Y-%m-%d}", fontsize="small")
     if box:
-        corner = (chip.sizes["x"] // 2 - _BOX / 2, chip.sizes["y"] // 2 - _BOX / 2)
+        window = plot_window(chip, _BOX)
+        corner = window["x"].start - 0.5, window["y"].start - 0.5
         for colour, width in (("black", 2.4), ("white", 1.0)):
             ax.add_patch(Rectangle(corner, _BOX, _BOX, fill=False, edgecolor=colour, lw=width))
