@@ -95,7 +95,9 @@ class Source:
             np.trunc((np.arange(2**16) * scale + offset) * COLLECTION1_SCALE)
             for scale, offset in ((self.scale, self.offset), (SCALE, OFFSET))
         )
-        table = np.searchsorted(known, own.clip(max=known[-1])).astype(np.uint16)
+        table: npt.NDArray[np.uint16] = np.searchsorted(known, own.clip(max=known[-1])).astype(
+            np.uint16
+        )
         table[own <= COLLECTION1_FILL] = FILL
         table[self.fill] = FILL
         return table
