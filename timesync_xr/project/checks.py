@@ -15,11 +15,13 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import select_bands
 from ..errors import TimesyncError
 from ..landsat import COMPOSITES, CSV_BANDS, QA_BAND, SR_BANDS
 from ..plots import Plot
-from ..spectral.composites import composite_rgb, select_bands
-from ..spectral.reflectance import collection1_table, contract_qa, to_collection1
+from ..spectral.composites import composite_rgb
+from ..spectral.quality import contract_qa
+from ..spectral.reflectance import collection1_table, to_collection1
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
 from .cubes import CHUNK_TIMES, DamagedCubeError, is_in_cube, whole_cube

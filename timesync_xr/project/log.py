@@ -20,7 +20,7 @@ from ..cube.selection import NOT_CLEAR, Filters
 from ..errors import ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..spectral.composites import is_fill_pixel
-from ..spectral.reflectance import is_clear, is_fill
+from ..spectral.quality import is_clear, is_fill
 from ..spectral.series import plot_pixel
 from ..storage.access import Access
 from ..storage.folder import OUT_ACCESS, Folder

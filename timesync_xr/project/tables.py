@@ -19,7 +19,7 @@ import xarray as xr
 from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot, read_plots
 from ..spectral.annual import TARGET_DAY, annual
-from ..spectral.reflectance import contract_qa, is_clear, qa_flags, qa_grade
+from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.access import Access
 from ..storage.folder import OUT_ACCESS

@@ -54,10 +54,9 @@ from ..project.log import (
     with_items_left_out,
     write_account,
 )
-from ..spectral.composites import is_fill_pixel
-from ..spectral.reflectance import contract_qa
+from ..spectral.composites import draw_each, is_fill_pixel
+from ..spectral.quality import contract_qa
 from ..spectral.series import plot_pixel, spectral_table
-from ..spectral.styles import draw_each
 from ..storage.access import Access
 from ..storage.folder import Folder
 

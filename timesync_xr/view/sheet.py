@@ -129,7 +129,7 @@ def _plots(
     target_day: int,
     access: Access,
 ) -> Iterator[_Plot]:
-    names = tuple(get_composite(name).name for name in composites)
+    names = tuple(get_composite(name, COMPOSITES).name for name in composites)
     if not 16 <= size <= 1024:
         raise InputError(f"chips of {size} pixels can't be shown: choose 16 to 1024")
     contents = open_contents(project, access)
