@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from tests.archive import Archive
+from tests.test_chipcheck import ODD, header
 from timesync_xr import extract, read_ledger, read_plots, verify
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
@@ -150,6 +151,22 @@ def test_damage_is_found_and_named(
     assert "--repair" in problem["remedy"]
     quick = verify(project, quick=True)
     assert quick["file"].tolist() == ([file] if kind == "missing" else [])
+
+
+def test_odd_chips_are_problems_of_their_own(project: Path) -> None:
+    """Each is named; the others are looked at all the same."""
+    files = sorted((project / "prj_1211/tc/plot_7").iterdir())
+    odd = [*map(resized, [ODD["a second size"], ODD["a packed text"]]), b"\x89PNG\r\n\x1a\n"]
+    for file, data in zip(files, odd, strict=True):
+        file.write_bytes(data)
+    problems = verify(project)
+    assert set(problems["kind"]) == {"broken"}
+    assert problems["file"].tolist() == [str(file.relative_to(project)) for file in files]
+
+
+def resized(data: bytes) -> bytes:
+    """The file with another size in its first header."""
+    return data[:8] + header(*SIZE) + data[33:]
 
 
 def test_a_value_that_the_chips_do_not_show_is_found(project: Path) -> None:
