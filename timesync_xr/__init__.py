@@ -30,18 +30,12 @@ from .run.summary import Summary
 from .sample import make_sample
 from .spectral import indices
 from .spectral.annual import annual, read_overrides, selected_of_year
-from .spectral.composites import composite_rgb, stretch, tasseled_cap
-from .spectral.reflectance import (
-    contract_qa,
-    has_bit,
-    is_clear,
-    is_fill,
-    qa_flags,
-    qa_grade,
-    to_collection1,
-)
+from .spectral.composites import composite_rgb, stretch
+from .spectral.quality import contract_qa, has_bit, is_clear, is_fill, qa_flags, qa_grade
+from .spectral.reflectance import to_collection1
 from .spectral.series import plot_pixel, spectral_table, window_statistics
 from .spectral.styles import Styles, read_styles
+from .spectral.tasseled_cap import tasseled_cap
 from .storage.access import S3
 from .view.plotting import plot_before_after, plot_chips, plot_trajectory
 from .view.sheet import Sheets, contact_sheet, write_sheets

@@ -136,7 +136,7 @@ class Composite:
     name: str
     """Name of the folder in a TimeSync project."""
     channels: tuple[str, str, str]
-    """What is shown as red, green and blue: band names or tasseled-cap components."""
+    """What is shown as red, green and blue: bands, components, or indices of `composite_rgb`."""
     limits: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """Values (Collection 1 range) that become 0 and 255, a pair per channel."""
 

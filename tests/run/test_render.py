@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from PIL import Image
 
 from tests.strategies import CLEAR, cube_of
@@ -20,21 +23,21 @@ from timesync_xr import (
     verify,
 )
 from timesync_xr.errors import InputError, ProjectError
-from timesync_xr.landsat import COMPOSITES, Composite
+from timesync_xr.landsat import COMPOSITES, TASSELED_CAPS, Composite
 from timesync_xr.project.files import png_bytes
 from timesync_xr.run.render import render
 from timesync_xr.sample import SamplePaths
-from timesync_xr.spectral.composites import _byte_table, composite_rgb, is_fill_pixel
+from timesync_xr.spectral.composites import (
+    ALL_COMPOSITES,
+    _byte_table,
+    channel_values,
+    composite_rgb,
+    draw_each,
+    is_fill_pixel,
+)
 from timesync_xr.spectral.composites import stretch as stretched
 from timesync_xr.spectral.reflectance import to_collection1
-from timesync_xr.spectral.styles import (
-    Styles,
-    channel_values,
-    draw,
-    draw_each,
-    read_styles,
-    with_percentiles,
-)
+from timesync_xr.spectral.styles import Styles, read_styles, with_percentiles
 
 
 def contract(out: Path) -> dict[str, bytes]:
@@ -220,10 +223,61 @@ def test_stretches_of_many_plots_do_not_fill_the_memory() -> None:
     assert _byte_table.cache_info().currsize < 100  # of 66 kB each
 
 
-def test_the_usual_composites_are_drawn_as_ever() -> None:
-    cube = cube_of(np.random.default_rng(2).integers(0, 2**16, (2, 7, 5, 5), dtype=np.uint16))
-    for name in COMPOSITES:
-        assert (draw(cube, Styles().composite(name)) == composite_rgb(cube, name)).all()
-    fill = cube.copy()
-    fill[:, 0] = 0
-    assert not draw(fill, Styles().composite("ndvi")).any()
+def test_every_registered_composite_is_what_render_writes(project: Path, tmp_path: Path) -> None:
+    """`composite_rgb` of the kept cube, lazily and not, and the files of `render`."""
+    names = tuple(Styles().composites)
+    assert {*COMPOSITES, "b543", "b321", "ndvi", "nbr", "ndmi"} == {*names} == {*ALL_COMPOSITES}
+    render(project / "cubes", tmp_path, products=["png"], composites=names, progress=False)
+    kept = next((project / "cubes").glob("prj_*/cubes/plot_*.zarr"))
+    plot = kept.stem
+    cube = xr.open_zarr(kept, consolidated=False)["digital_number"]
+    chosen = cube[:: len(cube) // 5]
+    compared = 0
+    for name in names:
+        lazy = composite_rgb(chosen, name)
+        assert isinstance(lazy.data, da.Array)
+        xr.testing.assert_identical(lazy.compute(), composite_rgb(chosen.compute(), name))
+        for chip in lazy.compute():
+            day = pd.Timestamp(chip["time"].item())
+            file = tmp_path / kept.parent.parent.name / name / plot / f"{plot}_{day:%Y_%j}.png"
+            if file.exists():  # not the other one of a day
+                np.testing.assert_array_equal(np.asarray(Image.open(file)), chip)
+                compared += 1
+    assert compared > 20
+
+
+def test_indices_as_channels_are_stretched_quotients_and_fill_is_black() -> None:
+    """By numpy, over digital numbers where every pixel differs and some are fill."""
+    dn = np.random.default_rng(2).integers(7000, 45000, (2, 7, 60, 5), dtype=np.uint16)
+    dn[0, 3, 7] = 0
+    _, _, red, nir, swir16, swir22 = np.trunc((dn[:, :6] * 0.0000275 - 0.2) * 1e4).swapaxes(0, 1)
+    for name, a, b in (("ndvi", nir, red), ("nbr", nir, swir22), ("ndmi", nir, swir16)):
+        low, high = ALL_COMPOSITES[name].limits[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            index = (a - b) / (a + b)
+            expected = np.clip(255 / (high - low) * (index - low), 0, 255)
+        known = (dn[:, :6] != 0).all(axis=1) & (a + b != 0)
+        expected = np.where(known, expected, 0).astype(np.uint8)
+        made = composite_rgb(cube_of(dn), name)
+        assert made.dims == ("time", "y", "x", "rgb")
+        for channel in made.transpose("rgb", ...).to_numpy():
+            np.testing.assert_array_equal(channel, expected)
+
+
+def test_bands_components_of_any_coefficients_and_indices_may_be_mixed() -> None:
+    dn = np.random.default_rng(4).integers(1, 45000, (2, 7, 9, 8), dtype=np.uint16)
+    limits = ((-2000.0, 2000.0), (-1.0, 3.0), (-2245.0, 843.0))
+    made = composite_rgb(
+        cube_of(dn), Composite("x", ("wetness@huang2002", "evi", "wetness"), limits)
+    )
+    values = to_collection1(dn[:, :6]).astype(float)
+    blue, _, red, nir, _, _ = values.swapaxes(0, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        evi = np.nan_to_num(2.5 * (nir - red) / (nir + 6 * red - 7.5 * blue + 10000), nan=-1)
+    weights = [
+        np.rint(np.array(TASSELED_CAPS[n]["wetness"]) * 1e4) for n in ("huang2002", "crist1985")
+    ]
+    huang, crist = (np.einsum("b,tbyx->tyx", weight, values) / 1e4 for weight in weights)
+    for channel, expected, (low, high) in zip("rgb", (huang, evi, crist), limits, strict=True):
+        byte = np.clip(255 / (high - low) * (expected - low), 0, 255).astype(np.uint8)
+        np.testing.assert_array_equal(made.sel(rgb=channel), byte)

@@ -136,8 +136,9 @@ def test_unknown_composite_names_the_choices() -> None:
     cube = cube_of(np.ones((1, 7, 2, 2), dtype=np.uint16))
     with pytest.raises(InputError, match="tc, b743, b432"):
         composite_rgb(cube, "b742")
-    with pytest.raises(InputError, match="channels"):
-        composite_rgb(cube, Composite("x", ("red", "ndvi", "blue"), ((0, 1),) * 3))
+    for channel in ("nvdi", "ndvi@huang2002", "red@huang2002", "wetness@huang2020", "Red", ""):
+        with pytest.raises(InputError, match=r"there is no (channel|tasseled cap) .*choose from"):
+            composite_rgb(cube, Composite("x", ("red", channel, "blue"), ((0, 1),) * 3))
 
 
 def test_a_chip_without_pixels_is_empty() -> None:

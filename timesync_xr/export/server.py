@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..project.rows import PlotRows, csv_line, read_rows
 from ..spectral.series import CSV_COLUMNS
 from ..storage.access import S3
 from ..storage.places import beside, names_in, open_folder, workplace
+from ..storage.tables import parquet_file
 
 _HELD = 8 * 2**20
 """Bytes of rows that are held before they are appended to their files."""
@@ -107,16 +109,21 @@ def combine(
     known, s3 = project.plots, project.s3
     place = str(out or beside(project.place, COMBINED))
     left_out: list[dict[str, Any]] = []
-    with workplace(place, s3) as folder:
-        years, table = _Years(folder, server_project), _Table(folder)
+    with workplace(place, s3) as folder, _all_rows(folder) as append:
+        years = _Years(folder, server_project)
+        held: list[bytes] = []
         for _, group in groupby(read_rows(project.folder, known), key=lambda plot: plot.plot_id):
             plots = list(group)
             years.add(plots)
             for plot in plots:
-                table.add(plot)
+                held += [row.line for row in plot.rows]
                 left_out += _left_out(plot)
+            if years.bytes_held > _HELD:
+                years.flush()
+                append(held)
+                held.clear()
         years.flush()
-        table.close()
+        append(held)
     files = years.files()
     _remove_others(place, files, s3)
     columns = ["project_id", "plot_id", "day", "file", "problem"]
@@ -148,7 +155,7 @@ class _Years:
     def __init__(self, folder: Path, server_project: str | None) -> None:
         self._folder, self._server_project = folder, server_project
         self._held: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
-        self._bytes = 0
+        self.bytes_held = 0  # of the rows that wait for their files
         self._rows: Counter[tuple[str, int]] = Counter()
 
     def add(self, plots: list[PlotRows]) -> None:
@@ -156,9 +163,7 @@ class _Years:
         for year, _, project_id, line in heapq.merge(*map(_dated_lines, plots)):
             server_project = self._server_project or project_id
             self._held[server_project, year].append(f"{csv_line(server_project)},".encode() + line)
-            self._bytes += len(line)
-        if self._bytes > _HELD:
-            self.flush()
+            self.bytes_held += len(line)
 
     def flush(self) -> None:
         """Append what is held to its files."""
@@ -167,7 +172,7 @@ class _Years:
                 file.writelines(lines)
             self._rows[key] += len(lines)
         self._held.clear()
-        self._bytes = 0
+        self.bytes_held = 0
 
     def files(self) -> pd.DataFrame:
         """The files that were written, with their rows."""
@@ -175,50 +180,26 @@ class _Years:
         return pd.DataFrame(rows, columns=["file", "server_project_id", "year", "rows"])
 
 
-class _Table:
-    """The table of all rows, as CSV and as Parquet, while it grows."""
+@contextmanager
+def _all_rows(folder: Path) -> Iterator[Callable[[list[bytes]], None]]:
+    """Appends rows of the contract to the table of all rows, as CSV and as Parquet."""
+    import pyarrow as pa
+    from pyarrow import csv
 
-    def __init__(self, folder: Path) -> None:
-        import pyarrow as pa
-        from pyarrow.parquet import ParquetWriter
+    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), pa.int16()) | {"qa": pa.uint8()}
+    schema = pa.schema([(name, numbers.get(name, pa.string())) for name in CSV_COLUMNS])
+    names = csv.ReadOptions(column_names=list(CSV_COLUMNS))
+    types = csv.ConvertOptions(column_types=schema)
+    parquet = parquet_file(folder / f"{TABLE}.parquet", schema)
+    with (folder / f"{TABLE}.csv").open("wb") as file, parquet as append:
+        file.write(f"{csv_line(*CSV_COLUMNS)}\n".encode())
 
-        numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), pa.int16()) | {"qa": pa.uint8()}
-        self._schema = pa.schema([(name, numbers.get(name, pa.string())) for name in CSV_COLUMNS])
-        self._csv = folder / f"{TABLE}.csv"
-        self._csv.write_text(f"{csv_line(*CSV_COLUMNS)}\n", encoding="utf-8", newline="\n")
-        self._parquet = ParquetWriter(folder / f"{TABLE}.parquet", self._schema, compression="zstd")
-        self._held: list[bytes] = []
-        self._bytes = 0
-
-    def add(self, plot: PlotRows) -> None:
-        """Append the rows of a plot."""
-        lines = [row.line for row in plot.rows]
-        self._held += lines
-        self._bytes += sum(map(len, lines))
-        if self._bytes > _HELD:
-            self._flush()
-
-    def close(self) -> None:
-        """Append the rest and finish both files."""
-        self._flush()
-        self._parquet.close()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-        from pyarrow import csv
-
-        data = b"".join(self._held)
-        if data:
-            with self._csv.open("ab") as file:
+        def write(lines: list[bytes]) -> None:
+            if data := b"".join(lines):
                 file.write(data)
-            table = csv.read_csv(
-                pa.BufferReader(data),
-                read_options=csv.ReadOptions(column_names=list(CSV_COLUMNS)),
-                convert_options=csv.ConvertOptions(column_types=self._schema),
-            )
-            self._parquet.write_table(table)
-        self._held.clear()
-        self._bytes = 0
+                append(csv.read_csv(pa.BufferReader(data), names, convert_options=types))
+
+        yield write
 
 
 def _year_name(server_project: str, year: int) -> str:

@@ -16,7 +16,7 @@ from ..landsat import COLLECTION1_SCALE, CSV_BANDS
 from ..project.files import chip_path
 from ..project.rows import PlotRows
 from ..spectral.annual import TARGET_DAY, selected_of_year
-from ..spectral.composites import tasseled_cap_kernel
+from ..spectral.tasseled_cap import tasseled_cap_kernel
 
 TSA: Final = 999999
 """What V3 has in place of a path and row where plots are not kept by scene."""

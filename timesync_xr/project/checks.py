@@ -1,13 +1,9 @@
-"""Whether a chip is the picture it should be: its format, and the colour of its plot pixel.
-
-Whether a cube is what the log of its plot says, and which values its plot pixel has.
-"""
+"""What lies in a chip and in a cube: whether it is whole, and what its plot pixel is."""
 
 from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,9 +16,10 @@ from ..cube.schema import select_bands
 from ..errors import TimesyncError
 from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS, Composite
 from ..plots import Plot
-from ..spectral.reflectance import collection1_table, contract_qa, to_collection1
+from ..spectral.composites import composite_rgb
+from ..spectral.quality import contract_qa
+from ..spectral.reflectance import collection1_table, to_collection1
 from ..spectral.series import plot_pixel
-from ..spectral.styles import draw
 from ..storage.folder import Folder
 from .cubes import CHUNK_TIMES, DamagedCubeError, whole_cube
 from .files import PNG_SIGNATURE
@@ -31,8 +28,11 @@ from .log import WRITTEN, is_in_cube, measure_pixels
 _RGB8 = (8, 2, 0, 0, 0)
 """Bit depth, colour type, compression, filter and interlace of an 8-bit RGB PNG."""
 
-_UP = 2
-"""PNG's filter that keeps the difference to the row above."""
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+"""The last bytes of a PNG."""
+
+_MARGIN = 2**16
+"""Bytes that a chip may have beyond twice those of its pixels."""
 
 
 class BrokenChipError(ValueError):
@@ -54,68 +54,49 @@ def plot_colours(
         dims=("time", "band", "y", "x"),
         coords={"band": list(SR_BANDS)},
     )
-    return {c.name: draw(cube, c).to_numpy().reshape(-1, 3) for c in composites}
+    return {c.name: composite_rgb(cube, c).to_numpy().reshape(-1, 3) for c in composites}
 
 
 def plot_pixel_of_png(data: bytes, width: int, height: int) -> tuple[int, ...]:
     """The colour (red, green, blue) of a chip's plot pixel, once the whole chip was decoded.
 
-    `BrokenChipError` where the bytes are no whole PNG, or none of 8-bit RGB of this size.
+    `BrokenChipError` where the bytes are no whole PNG, or none of 8-bit RGB of this size. Memory
+    and time are bounded, whatever the bytes are: Pillow reads 64 MB of text beside the pixels at
+    most, and what no chip of this size can be is not decoded.
     """
-    header, pixels = _chunks(data)
-    if header[2:] != _RGB8 or header[:2] != (width, height):
+    from PIL import Image
+
+    _check_header(data, width, height)
+    file = io.BytesIO(data)
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            image.verify()  # the check sums of all parts of the file
+        end = data[file.tell() - 8 :]
+        with Image.open(file, formats=["PNG"]) as image:
+            if image.size != (width, height):  # a second header
+                raise BrokenChipError(f"the PNG says two sizes, one of them {image.size}")
+            pixel: Any = image.getpixel((width // 2, height // 2))  # decodes all
+    except Exception as error:  # Pillow has one for each kind of damage
+        raise BrokenChipError(f"the PNG is damaged: {error}") from error
+    if end != _END:
+        raise BrokenChipError("the PNG has bytes after its end")
+    return tuple(pixel)
+
+
+def _check_header(data: bytes, width: int, height: int) -> None:
+    """Refuse what is no chip of this size, before anything of it is decoded."""
+    if not data.startswith(PNG_SIGNATURE + b"\0\0\0\rIHDR"):
+        raise BrokenChipError("the file is no PNG")
+    header = struct.unpack(">IIBBBBB", data[16:29].ljust(13, b"\0"))
+    if header != (width, height, *_RGB8):
         raise BrokenChipError(
             f"the chip is {header[0]} x {header[1]} with {header[2]} bits of colour type "
             f"{header[3]}, not {width} x {height} of 8-bit RGB"
         )
-    rows = _decoded(pixels, width, height)
-    col = 1 + width // 2 * 3
-    if (rows[:, 0] == _UP).all():
-        above = rows[: height // 2 + 1, col : col + 3]
-        return tuple(above.sum(axis=0, dtype=np.uint8).tolist())
-    return _by_pillow(data, width // 2, height // 2)
-
-
-def _chunks(data: bytes) -> tuple[Any, bytes]:
-    """Header and deflated pixels of a PNG, all check sums compared."""
-    if not data.startswith(PNG_SIGNATURE):
-        raise BrokenChipError("the file is no PNG")
-    position, header, pixels, kind = len(PNG_SIGNATURE), b"", [], b""
-    while kind != b"IEND":
-        end = position + 12 + int.from_bytes(data[position : position + 4])
-        if end > len(data) or end < position + 12:
-            raise BrokenChipError("the PNG ends too early")
-        kind, content = data[position + 4 : position + 8], data[position + 8 : end - 4]
-        if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
-            raise BrokenChipError("the PNG is damaged: a check sum differs")
-        header = content if kind == b"IHDR" else header
-        pixels += [content] if kind == b"IDAT" else []
-        position = end
-    if len(header) != 13 or position != len(data):
-        raise BrokenChipError("the PNG has no header, or bytes after its end")
-    return struct.unpack(">IIBBBBB", header), b"".join(pixels)
-
-
-def _decoded(pixels: bytes, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Filter and bytes of each row, (height, 1 + 3 width)."""
-    from imagecodecs import DeflateError, deflate_decode
-
-    size = height * (1 + 3 * width)
-    try:
-        raw = deflate_decode(pixels, raw=False, out=size)
-    except DeflateError as error:
-        raise BrokenChipError("the PNG is damaged: its pixels can't be decoded") from error
-    if len(raw) != size:
-        raise BrokenChipError(f"the PNG holds {len(raw)} bytes of pixels, not {size}")
-    return np.frombuffer(raw, dtype=np.uint8).reshape(height, -1)
-
-
-def _by_pillow(data: bytes, x: int, y: int) -> tuple[int, ...]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        pixel: Any = image.getpixel((x, y))
-    return tuple(pixel)
+    if len(data) > 2 * height * (1 + 3 * width) + _MARGIN:
+        raise BrokenChipError(f"the chip has {len(data)} bytes: no chip of its size needs so many")
+    if _END not in data:
+        raise BrokenChipError("the PNG ends too early")
 
 
 _PART = 2 * CHUNK_TIMES

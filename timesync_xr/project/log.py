@@ -21,7 +21,7 @@ from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..spectral.composites import is_fill_pixel
-from ..spectral.reflectance import is_clear, is_fill
+from ..spectral.quality import is_clear, is_fill
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
 from .files import PlotIds, log_path

@@ -12,7 +12,7 @@ import xarray as xr
 from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
 from ..spectral.annual import annual
-from ..spectral.reflectance import contract_qa, is_clear, qa_flags, qa_grade
+from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
 from .cubes import kept_cube

@@ -12,10 +12,9 @@ from ..plots import Plot
 from ..project.files import csv_files, png_bytes
 from ..project.log import FILL_AT_PLOT, OTHER_PLATFORM, WRITTEN, measure_pixels
 from ..project.products import Products
-from ..spectral.composites import is_fill_pixel
-from ..spectral.reflectance import contract_qa
+from ..spectral.composites import draw_each, is_fill_pixel
+from ..spectral.quality import contract_qa
 from ..spectral.series import plot_pixel, spectral_table
-from ..spectral.styles import draw_each
 from ..storage.folder import Folder
 
 

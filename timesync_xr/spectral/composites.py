@@ -1,15 +1,18 @@
-"""What interpreters see: tasseled cap, stretches, and RGB chips with fill black.
+"""RGB chips of raw digital numbers: the composites by name, their channels and their stretch.
 
-The kernels work on plain arrays with the bands first; the public functions apply them along the
-``band`` dimension of a DataArray, over all times at once, lazily where the cube is lazy. Bands are
-found by name, so their order in the cube does not matter and a missing one is an error.
+A composite shows three channels, each stretched between two limits. A channel is a band of
+`SR_BANDS`, a tasseled-cap component (``wetness``, or with other coefficients ``wetness@huang2002``)
+or an index of `INDICES`. Limits are in the Collection 1 range, those of an index in its own unit.
+A pixel that is fill in any of the six bands is black.
+
+Bands are found by name, so their order in the cube does not matter and a missing one is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,51 +20,35 @@ import xarray as xr
 
 from ..cube.schema import by_observation, label, select_bands
 from ..errors import InputError
-from ..landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS, Composite
+from ..landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAPS, Composite
 from ..spelling import did_you_mean
-from .reflectance import collection1_table
+from . import indices
+from .reflectance import collection1_table, to_collection1
+from .tasseled_cap import COMPONENTS, tasseled_cap, tasseled_cap_kernel
 
-COMPONENTS = tuple(TASSELED_CAP_CRIST)
-"""Tasseled-cap components in order: brightness, greenness, wetness."""
-
-CRIST = np.array(list(TASSELED_CAP_CRIST.values()))
-"""Coefficients of `TASSELED_CAP_CRIST` as an array (component, band)."""
-
-_EXACT = 10_000
-"""Coefficients have four decimals: times this they are whole numbers, and sums are exact."""
+INDICES: Final = {
+    function.__name__: function
+    for function in (indices.ndvi, indices.nbr, indices.nbr2, indices.ndmi, indices.evi)
+}
+"""Indices that may be channels."""
 
 
-def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
-    """Brightness, greenness and wetness of surface reflectance, in the units of ``values``.
+def _grey(index: str, low: float, high: float) -> Composite:
+    limits = (low, high)
+    return Composite(index, (index, index, index), (limits, limits, limits))
 
-    ``values`` has a dimension ``band`` that holds the six bands of `SR_BANDS`, in any order and
-    among others; typically `to_collection1` of a cube. The result (float64, lazy in, lazy out) has
-    ``component`` in place of ``band``. Whole numbers are summed exactly. ``coefficients`` is the
-    name of one of `timesync_xr.landsat.TASSELED_CAPS`, where the sources are; Crist (1985) is what
-    TimeSync uses for every sensor. `InputError` for an unknown name or a missing band.
-    """
-    weights = _tasseled_cap_weights(coefficients)
-    components: xr.DataArray = xr.apply_ufunc(
-        lambda v: _tasseled_cap_last(v, weights),
-        by_observation(select_bands(values, SR_BANDS)),
-        input_core_dims=[["band"]],
-        output_core_dims=[["component"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        dask_gufunc_kwargs={"output_sizes": {"component": 3}, "allow_rechunk": True},
-        keep_attrs=True,
+
+ALL_COMPOSITES: Final = COMPOSITES | {
+    composite.name: composite
+    for composite in (
+        Composite("b543", ("swir16", "nir08", "red"), ((-300, 4200), (151, 4951), (-300, 2500))),
+        Composite("b321", ("red", "green", "blue"), ((-100, 2000), (0, 1700), (0, 1400))),
+        _grey("ndvi", -0.2, 1),
+        _grey("nbr", -0.5, 1),
+        _grey("ndmi", -0.5, 0.7),
     )
-    named = label(components, values, "tasseled_cap", "tasseled cap", values.attrs.get("units"))
-    return named.assign_coords(component=list(COMPONENTS))
-
-
-def stretch(values: Any, low: float, high: float) -> Any:
-    """Linear stretch of ``low..high`` to 0..255, clipped, truncated to uint8.
-
-    Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out.
-    """
-    exact = values.astype(np.float64, copy=False)
-    return ((255 / (high - low)) * (exact - low)).clip(0, 255).astype(np.uint8)
+}
+"""Every composite that has a name: TimeSync's three and those of this package."""
 
 
 def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArray:
@@ -69,13 +56,13 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
 
     ``cube`` holds uint16 digital numbers with dims ``(..., band, y, x)``; the result is uint8 with
     dims ``(..., y, x, rgb)``, ready for ``plot.imshow``; lazy in, lazy out. It is named like the
-    composite and lies where the cube lies (``rgb.rio.crs``). ``composite`` is the name of one of
-    `timesync_xr.landsat.COMPOSITES` (tc, b743, b432) or a `Composite`. A pixel that is fill in any
-    of the six surface reflectance bands is black. `InputError` for an unknown name or a missing
-    band.
+    composite and lies where the cube lies (``rgb.rio.crs``). ``composite`` is a name (tc, b743,
+    b432, b543, b321, ndvi, nbr, ndmi) or a `Composite` of bands, tasseled-cap components
+    (``wetness``, ``wetness@huang2002``) and the indices ndvi, nbr, nbr2, ndmi and evi. A pixel
+    that is fill in any of the six surface reflectance bands is black; so is a channel where its
+    index has no value. `InputError` for an unknown name or channel, or a missing band.
     """
     chosen = get_composite(composite)
-    _check_channels(chosen)
     rgb: xr.DataArray = xr.apply_ufunc(
         lambda dn: draw_chips(dn, [chosen])[0],
         by_observation(select_bands(cube, SR_BANDS)),
@@ -91,17 +78,51 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     return named.assign_coords(rgb=["r", "g", "b"])
 
 
-def get_composite(composite: str | Composite) -> Composite:
-    """The composite of this name; `InputError` names the choices for any other."""
+def get_composite(
+    composite: str | Composite, known: Mapping[str, Composite] = ALL_COMPOSITES
+) -> Composite:
+    """The composite of this name, or itself; `InputError` for an unknown name or channel."""
     if isinstance(composite, Composite):
+        for channel in composite.channels:
+            check_channel(channel)
         return composite
-    try:
-        return COMPOSITES[composite]
-    except (KeyError, TypeError):
-        raise InputError(
-            f"there is no composite {composite!r}{did_you_mean(composite, COMPOSITES)}: "
-            f"choose one of {', '.join(COMPOSITES)}"
-        ) from None
+    if composite not in tuple(known):
+        near = did_you_mean(composite, known)
+        choices = ", ".join(known)
+        raise InputError(f"there is no composite {composite!r}{near}: choose from {choices}")
+    return known[composite]
+
+
+def check_channel(channel: str) -> None:
+    """`InputError` for what is no channel."""
+    name, _, coefficients = channel.partition("@")
+    known = {*SR_BANDS, *COMPONENTS, *INDICES}
+    if name not in known or (coefficients and name not in COMPONENTS):
+        raise InputError(f"there is no channel {channel!r}: choose from {', '.join(sorted(known))}")
+    if coefficients and coefficients not in TASSELED_CAPS:
+        choices = ", ".join(TASSELED_CAPS)
+        raise InputError(f"there is no tasseled cap {coefficients!r}: choose from {choices}")
+
+
+def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:
+    """One channel of a cube of digital numbers, (..., y, x), lazy in, lazy out."""
+    values = to_collection1(select_bands(cube, SR_BANDS))
+    name, _, coefficients = channel.partition("@")
+    if name in SR_BANDS:
+        return values.sel(band=name, drop=True)
+    if name in COMPONENTS:
+        made = tasseled_cap(values, coefficients or "crist1985")
+        return made.sel(component=name, drop=True)
+    return INDICES[name](values)
+
+
+def stretch(values: Any, low: float, high: float) -> Any:
+    """Linear stretch of ``low..high`` to 0..255, clipped, truncated to uint8.
+
+    Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out.
+    """
+    exact = values.astype(np.float64, copy=False)
+    return ((255 / (high - low)) * (exact - low)).clip(0, 255).astype(np.uint8)
 
 
 def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
@@ -110,76 +131,43 @@ def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
     return ~bands.all("band")  # FILL is 0; this is the quickest way to ask
 
 
-def _tasseled_cap_weights(name: str) -> npt.NDArray[np.float64]:
-    """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
-    try:
-        return np.array(list(TASSELED_CAPS[name].values()))
-    except KeyError:
-        raise InputError(
-            f"there are no tasseled-cap coefficients {name!r}: "
-            f"choose one of {', '.join(TASSELED_CAPS)}"
-        ) from None
-
-
-def tasseled_cap_kernel(
-    values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64] = CRIST
-) -> npt.NDArray[np.float64]:
-    """Tasseled cap of an array (6, ...) in the order of `SR_BANDS`; returns (3, ...)."""
-    sums: npt.NDArray[np.float64] = np.tensordot(
-        np.rint(coefficients * _EXACT), values.astype(np.float64, copy=False), axes=1
-    )
-    return np.divide(sums, _EXACT, out=sums)
-
-
-def _tasseled_cap_last(
-    values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Tasseled cap of an array (..., 6), of one pixel too; returns (..., 3)."""
-    first = np.moveaxis(values, -1, 0)[..., np.newaxis]
-    return np.moveaxis(tasseled_cap_kernel(first, coefficients)[..., 0], 0, -1)
+def draw_each(
+    cube: xr.DataArray, composites: Sequence[Composite]
+) -> Iterator[list[npt.NDArray[np.uint8]]]:
+    """Chips (y, x, 3) of each time of a cube (time, band, y, x) in memory, one per composite."""
+    bands = select_bands(cube, SR_BANDS).transpose("time", "band", "y", "x")
+    for dn in bands.to_numpy():
+        yield draw_chips(dn, composites)
 
 
 _STRIP = 51
 """Rows of a chip that are worked on at a time: few enough to stay in the processor's cache."""
 
-
-def draw_chips(
-    dn: npt.NDArray[np.uint16], composites: Sequence[Composite]
-) -> list[npt.NDArray[np.uint8]]:
-    """Digital numbers (..., 6, y, x) to the chips (..., y, x, 3) of each composite, fill black.
-
-    `InputError` for a composite that is not `is_common`.
-    """
-    for composite in composites:
-        _check_channels(composite)
-    shape = (*dn.shape[:-3], *dn.shape[-2:], 3)
-    chips = [np.empty(shape, dtype=np.uint8) for _ in composites]
-    channels: _Channels = {}
-    for composite, chip in zip(composites, chips, strict=True):
-        for place, channel in enumerate(zip(composite.channels, composite.limits, strict=True)):
-            channels.setdefault(channel, []).append(chip[..., place])
-    for index in np.ndindex(dn.shape[:-3]):
-        for top in range(0, dn.shape[-2], _STRIP):
-            strip = (*index, slice(top, top + _STRIP))
-            _draw_strip(dn[index][:, strip[-1]], strip, channels)
-    return chips
-
-
 _Channels = dict[tuple[str, tuple[float, float]], list[npt.NDArray[np.uint8]]]
 """Name and limits of each channel, and the parts (..., y, x) of the chips that show it."""
 
 
-def is_common(composite: Composite) -> bool:
-    """Whether all channels are bands or components: what `draw_chips` draws."""
-    return {*composite.channels} <= {*SR_BANDS, *COMPONENTS}
-
-
-def _check_channels(composite: Composite) -> None:
-    if not is_common(composite):
-        raise InputError(
-            f"composite {composite.name!r} has channels {composite.channels}: take them from "
-            f"{', '.join((*SR_BANDS, *COMPONENTS))}"
-        )
+def draw_chips(
+    dn: npt.NDArray[np.uint16], composites: Sequence[Composite]
+) -> list[npt.NDArray[np.uint8]]:
+    """Digital numbers (..., 6, y, x) to the chips (..., y, x, 3) of each composite, fill black."""
+    shape = (*dn.shape[:-3], *dn.shape[-2:], 3)
+    chips = [np.empty(shape, dtype=np.uint8) for _ in composites]
+    common: _Channels = {}
+    others: _Channels = {}
+    for composite, chip in zip(composites, chips, strict=True):
+        for place, channel in enumerate(zip(composite.channels, composite.limits, strict=True)):
+            quick = channel[0] in SR_BANDS or channel[0] in COMPONENTS
+            (common if quick else others).setdefault(channel, []).append(chip[..., place])
+    for index in np.ndindex(dn.shape[:-3] if common else (0,)):
+        for top in range(0, dn.shape[-2], _STRIP):
+            strip = (*index, slice(top, top + _STRIP))
+            _draw_strip(dn[index][:, strip[-1]], strip, common)
+    for (name, limits), shown in others.items():
+        plane = _plane(dn, name, *limits)
+        for part in shown:
+            part[...] = plane
+    return chips
 
 
 def _draw_strip(
@@ -200,6 +188,18 @@ def _draw_strip(
             plane[fill] = 0
         for chip in shown:
             chip[strip] = plane
+
+
+def _plane(
+    dn: npt.NDArray[np.uint16], channel: str, low: float, high: float
+) -> npt.NDArray[np.uint8]:
+    """Any channel (..., y, x), stretched; black in fill, and where it has no value."""
+    dims = [*(f"dim_{n}" for n in range(dn.ndim - 3)), "band", "y", "x"]
+    cube = xr.DataArray(dn, dims=dims, coords={"band": list(SR_BANDS)})
+    values = channel_values(cube, channel).to_numpy()
+    black = np.isnan(values) | (dn == FILL).any(axis=-3)
+    plane: npt.NDArray[np.uint8] = stretch(np.where(black, low, values), low, high)
+    return plane
 
 
 def _stretched(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Spectral indices and time as an index wants it: each an expression of named bands.
+"""Spectral indices, and the decimal year: each an expression of named bands.
 
 Values are surface reflectance in the Collection 1 range (10000 is a reflectance of 1), as
 `timesync_xr.to_collection1` and the contract's tables have them, with the six bands of `SR_BANDS`
@@ -18,7 +18,7 @@ import xarray as xr
 from ..cube.schema import label, select_bands
 from ..errors import InputError
 from ..landsat import COLLECTION1_FILL, COLLECTION1_SCALE, SR_BANDS
-from .composites import tasseled_cap
+from .tasseled_cap import tasseled_cap
 
 
 def ndvi(values: xr.DataArray) -> xr.DataArray:

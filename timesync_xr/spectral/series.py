@@ -9,7 +9,8 @@ import xarray as xr
 from ..cube.schema import plot_window, select_bands
 from ..errors import InputError
 from ..landsat import BANDS, CSV_BANDS, FILL, QA_BAND, SR_BANDS
-from .reflectance import contract_qa, is_fill, to_collection1
+from .quality import contract_qa, is_fill
+from .reflectance import to_collection1
 
 CSV_COLUMNS = (
     "sensor",

@@ -10,15 +10,13 @@ The file is TOML::
     percentiles = [1, 99]
     over = "project"
 
-A channel is a band of `SR_BANDS`, a tasseled-cap component (with another set of coefficients:
-``wetness@NAME``) or an index of `INDICES`. Limits are in the Collection 1 range, those of an index
-in its own unit.
+Channels and limits are those of `timesync_xr.spectral.composites`.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,28 +25,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..cube.schema import select_bands
 from ..errors import InputError
-from ..landsat import COMPOSITES, QA_BAND, SR_BANDS, TASSELED_CAPS, Composite
+from ..landsat import QA_BAND, Composite
 from ..plots import id_problem
 from ..spelling import did_you_mean
-from . import indices
 from .composites import (
-    COMPONENTS,
-    composite_rgb,
-    draw_chips,
-    is_common,
+    ALL_COMPOSITES,
+    INDICES,
+    channel_values,
+    check_channel,
+    get_composite,
     is_fill_pixel,
-    stretch,
-    tasseled_cap,
 )
-from .reflectance import is_clear, to_collection1
-
-INDICES: Final = {
-    function.__name__: function
-    for function in (indices.ndvi, indices.nbr, indices.nbr2, indices.ndmi, indices.evi)
-}
-"""Indices that may be channels."""
+from .quality import is_clear
 
 _INDEX_STEPS = 10_000
 """Percentiles of an index are exact to one part of this."""
@@ -64,21 +53,6 @@ class Stretch:
     """Whose pixels: those of every ``plot`` for itself, or of the ``project``."""
 
 
-def _grey(index: str, low: float, high: float) -> Composite:
-    limits = (low, high)
-    return Composite(index, (index, index, index), (limits, limits, limits))
-
-
-_COMPOSITES: Final = COMPOSITES | {
-    composite.name: composite
-    for composite in (
-        Composite("b543", ("swir16", "nir08", "red"), ((-300, 4200), (151, 4951), (-300, 2500))),
-        Composite("b321", ("red", "green", "blue"), ((-100, 2000), (0, 1700), (0, 1400))),
-        _grey("ndvi", -0.2, 1),
-        _grey("nbr", -0.5, 1),
-        _grey("ndmi", -0.5, 0.7),
-    )
-}
 _STRETCHES: Final = {
     "fixed": Stretch(),
     "plot": Stretch((2, 98), "plot"),
@@ -90,21 +64,21 @@ _STRETCHES: Final = {
 class Styles:
     """A registry of composites and stretches."""
 
-    composites: Mapping[str, Composite] = field(default_factory=lambda: dict(_COMPOSITES))
+    composites: Mapping[str, Composite] = field(default_factory=lambda: dict(ALL_COMPOSITES))
     """Composites by name."""
     stretches: Mapping[str, Stretch] = field(default_factory=lambda: dict(_STRETCHES))
     """Stretches by name."""
 
     def composite(self, name: str) -> Composite:
         """The composite of this name; `InputError` names the choices for any other."""
-        if name not in self.composites:
-            raise InputError(_unknown("composite", name, self.composites))
-        return self.composites[name]
+        return get_composite(name, self.composites)
 
     def stretch(self, name: str) -> Stretch:
         """The stretch of this name; `InputError` names the choices for any other."""
         if name not in self.stretches:
-            raise InputError(_unknown("stretch", name, self.stretches))
+            near = did_you_mean(name, self.stretches)
+            choices = ", ".join(self.stretches)
+            raise InputError(f"there is no stretch {name!r}{near}: choose from {choices}")
         return self.stretches[name]
 
 
@@ -119,7 +93,7 @@ def read_styles(path: Path) -> Styles:
             f"{path}: no file of composites and stretches ({type(error).__name__}: {error}). Give "
             "[composites.NAME] with channels and limits, [stretches.NAME] with percentiles and over"
         ) from None
-    return Styles(dict(_COMPOSITES) | composites, dict(_STRETCHES) | stretches)
+    return Styles(dict(ALL_COMPOSITES) | composites, dict(_STRETCHES) | stretches)
 
 
 def _composite(name: str, value: Mapping[str, Any]) -> Composite:
@@ -127,7 +101,7 @@ def _composite(name: str, value: Mapping[str, Any]) -> Composite:
         raise InputError(f"the composite {name!r} {problem}")
     first, second, third = (str(channel) for channel in value["channels"])
     for channel in (first, second, third):
-        _check_channel(channel)
+        check_channel(channel)
     a, b, c = ((float(low), float(high)) for low, high in value["limits"])
     if not all(-np.inf < low < high < np.inf for low, high in (a, b, c)):
         raise InputError(f"the composite {name!r} has limits whose low is not below its high")
@@ -142,64 +116,6 @@ def _stretch(value: Mapping[str, Any]) -> Stretch:
     if not 0 <= low < high <= 100 or made.over not in ("plot", "project"):
         raise InputError("a stretch has two percentiles from 0 to 100, over plot or project")
     return made
-
-
-def _check_channel(channel: str) -> None:
-    name, _, coefficients = channel.partition("@")
-    known = {*SR_BANDS, *COMPONENTS, *INDICES}
-    if name not in known or (coefficients and name not in COMPONENTS):
-        raise InputError(f"there is no channel {channel!r}: choose from {', '.join(sorted(known))}")
-    if coefficients and coefficients not in TASSELED_CAPS:
-        choices = ", ".join(TASSELED_CAPS)
-        raise InputError(f"there is no tasseled cap {coefficients!r}: choose from {choices}")
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    near = did_you_mean(name, known)
-    return f"there is no {kind} {name!r}{near}: choose from {', '.join(known)}"
-
-
-def draw(cube: xr.DataArray, composite: Composite) -> xr.DataArray:
-    """RGB chips of a cube like those of `composite_rgb`, of any channels of this module."""
-    if is_common(composite):
-        return composite_rgb(cube, composite)
-    fill = is_fill_pixel(cube)
-    layers = [
-        stretch(channel_values(cube, channel).fillna(low), low, high).where(~fill, 0)
-        for channel, (low, high) in zip(composite.channels, composite.limits, strict=True)
-    ]
-    rgb = xr.concat([layer.drop_vars("band", errors="ignore") for layer in layers], "rgb")
-    chips: xr.DataArray = rgb.transpose(..., "rgb").astype(np.uint8)
-    return chips
-
-
-def draw_each(
-    cube: xr.DataArray, composites: Sequence[Composite]
-) -> Iterator[list[npt.NDArray[np.uint8]]]:
-    """Chips (y, x, 3) of each time of a cube (time, band, y, x) in memory, one per composite."""
-    common = [c for c in composites if is_common(c)]
-    others = {c: draw(cube, c).to_numpy() for c in composites if c not in common}
-    bands = select_bands(cube, SR_BANDS).transpose("time", "band", "y", "x")
-    for step, dn in enumerate(bands.to_numpy()):
-        chips = {c: chip[step] for c, chip in others.items()}
-        chips |= zip(common, draw_chips(dn, common), strict=True)
-        yield [chips[c] for c in composites]
-
-
-def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:
-    """One channel of a cube of digital numbers, (..., y, x), lazy in, lazy out."""
-    values = to_collection1(select_bands(cube, SR_BANDS))
-    name, _, coefficients = channel.partition("@")
-    if name in SR_BANDS:
-        band: xr.DataArray = values.sel(band=name, drop=True)
-        return band
-    if name in COMPONENTS:
-        made: xr.DataArray = tasseled_cap(values, coefficients or "crist1985").sel(
-            component=name, drop=True
-        )
-        return made
-    index: xr.DataArray = INDICES[name](values)
-    return index
 
 
 def with_percentiles(

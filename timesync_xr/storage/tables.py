@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ..errors import InputError
 from .access import S3
 from .places import workplace
+
+if TYPE_CHECKING:
+    from pyarrow import Schema, Table
 
 Append = Callable[[pd.DataFrame], None]
 """Adds a table to the end of a file."""
@@ -70,12 +74,18 @@ def _csv(path: Path, empty: pd.DataFrame) -> Iterator[Append]:
 @contextmanager
 def _parquet(path: Path, empty: pd.DataFrame) -> Iterator[Append]:
     import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
 
     known = pa.Schema.from_pandas(empty, preserve_index=False).remove_metadata()
     fields = [pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in known]
     schema = pa.schema(fields)
+    with parquet_file(path, schema) as append:
+        yield lambda table: append(pa.Table.from_pandas(table, schema=schema, preserve_index=False))
+
+
+@contextmanager
+def parquet_file(path: Path, schema: Schema) -> Iterator[Callable[[Table], None]]:
+    """Write a Parquet file on disk by Arrow's tables, all of them of one schema."""
+    from pyarrow.parquet import ParquetWriter
+
     with closing(ParquetWriter(path, schema, compression="zstd")) as file:
-        yield lambda table: file.write_table(
-            pa.Table.from_pandas(table, schema=schema, preserve_index=False)
-        )
+        yield file.write_table

@@ -14,7 +14,7 @@ from ...project.log import WRITTEN
 from ...project.project import Settings
 from ...spectral import indices
 from ...spectral.annual import TARGET_DAY, selected_of_year
-from ...spectral.reflectance import qa_grade
+from ...spectral.quality import qa_grade
 
 MEASURES: Final = {
     "nbr": ("NBR", "Normalized burn ratio", 3),

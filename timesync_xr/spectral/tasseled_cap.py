@@ -1,0 +1,75 @@
+"""Tasseled cap: brightness, greenness and wetness, weighted sums of the six bands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from ..cube.schema import by_observation, label, select_bands
+from ..errors import InputError
+from ..landsat import SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS
+
+COMPONENTS = tuple(TASSELED_CAP_CRIST)
+"""Tasseled-cap components in order: brightness, greenness, wetness."""
+
+CRIST = np.array(list(TASSELED_CAP_CRIST.values()))
+"""Coefficients of `TASSELED_CAP_CRIST` as an array (component, band)."""
+
+_EXACT = 10_000
+"""Coefficients have four decimals: times this they are whole numbers, and sums are exact."""
+
+
+def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.DataArray:
+    """Brightness, greenness and wetness of surface reflectance, in the units of ``values``.
+
+    ``values`` has a dimension ``band`` that holds the six bands of `SR_BANDS`, in any order and
+    among others; typically `to_collection1` of a cube. The result (float64, lazy in, lazy out) has
+    ``component`` in place of ``band``. Whole numbers are summed exactly. ``coefficients`` is the
+    name of one of `timesync_xr.landsat.TASSELED_CAPS`, where the sources are; Crist (1985) is what
+    TimeSync uses for every sensor. `InputError` for an unknown name or a missing band.
+    """
+    weights = _weights(coefficients)
+    components: xr.DataArray = xr.apply_ufunc(
+        lambda v: _kernel_last(v, weights),
+        by_observation(select_bands(values, SR_BANDS)),
+        input_core_dims=[["band"]],
+        output_core_dims=[["component"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"output_sizes": {"component": 3}, "allow_rechunk": True},
+        keep_attrs=True,
+    )
+    named = label(components, values, "tasseled_cap", "tasseled cap", values.attrs.get("units"))
+    return named.assign_coords(component=list(COMPONENTS))
+
+
+def _weights(name: str) -> npt.NDArray[np.float64]:
+    """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
+    try:
+        return np.array(list(TASSELED_CAPS[name].values()))
+    except KeyError:
+        raise InputError(
+            f"there are no tasseled-cap coefficients {name!r}: "
+            f"choose one of {', '.join(TASSELED_CAPS)}"
+        ) from None
+
+
+def tasseled_cap_kernel(
+    values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64] = CRIST
+) -> npt.NDArray[np.float64]:
+    """Tasseled cap of an array (6, ...) in the order of `SR_BANDS`; returns (3, ...)."""
+    sums: npt.NDArray[np.float64] = np.tensordot(
+        np.rint(coefficients * _EXACT), values.astype(np.float64, copy=False), axes=1
+    )
+    return np.divide(sums, _EXACT, out=sums)
+
+
+def _kernel_last(
+    values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Tasseled cap of an array (..., 6), of one pixel too; returns (..., 3)."""
+    first = np.moveaxis(values, -1, 0)[..., np.newaxis]
+    return np.moveaxis(tasseled_cap_kernel(first, coefficients)[..., 0], 0, -1)
