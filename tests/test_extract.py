@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,11 @@ from PIL import Image
 from tests.archive import Archive
 from tests.strategies import CLEAR
 from timesync_xr import Summary, choose_platforms, extract, read_account, read_ledger
-from timesync_xr.errors import InputError, PlotListError, ProjectError
+from timesync_xr.errors import AccessError, InputError, PlotListError, ProjectError
 from timesync_xr.grid import REGIONS
+from timesync_xr.plots import Plot
+from timesync_xr.run.extract import Outage
+from timesync_xr.run.plot import Done
 
 CU = REGIONS["CU"]
 INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -442,3 +447,53 @@ def test_both_ends_of_a_time_are_inside(archive: Archive, run: Callable[..., Sum
         archive.add("LC08", time)
     archive.add("LE07", "2020-12-31T23:59:59.999999Z")
     assert run(datetime="2020").rows["observations"].tolist() == [2]
+
+
+def done(written: int, *failures: str, was_read: bool = False) -> Done:
+    """A plot that was made, with the kinds of its failures."""
+    told = [{"kind": kind, "asset": "a", "cause": "b", "remedy": "c"} for kind in failures]
+    row = {"written": written, "failures": json.dumps(told)}
+    return Done(Plot("p", "1", 0, 0), row, [], 0, bool(written) or was_read)
+
+
+LOST, DENIED = ("transient",), ("denied",)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "stopped"),
+    [
+        ([LOST] * 5, True),
+        ([LOST] * 4, False),
+        ([LOST] * 4 + [("missing",)] + [LOST] * 4, False),
+        ([("transient", "missing")] * 9, False),
+        ([DENIED] * 9, False),
+        ([()] * 9, False),
+    ],
+)
+def test_a_run_stops_by_the_kinds_of_failures(kinds: list[tuple[str, ...]], stopped: bool) -> None:
+    outage = Outage()
+    with pytest.raises(AccessError, match="5 plots") if stopped else nullcontext():
+        for kind in kinds:
+            outage.see(done(0, *kind))
+
+
+@pytest.mark.parametrize(
+    ("plots", "stopped"),
+    [
+        ([done(0, "denied"), done(0)], True),
+        ([done(0, "denied"), done(1)], False),
+        ([done(0, "denied"), done(1, "denied")], False),
+        ([done(0, "denied"), done(0, was_read=True)], False),
+        ([done(0, "denied", was_read=True)], False),
+        ([done(0, "denied"), done(0, "missing")], False),
+        ([done(0, "denied", "missing")], False),
+        ([done(0)], False),
+        ([], False),
+    ],
+)
+def test_a_run_ends_in_an_error_only_where_all_was_denied(plots: list[Done], stopped: bool) -> None:
+    outage = Outage()
+    for plot in plots:
+        outage.see(plot)
+    with pytest.raises(AccessError, match=r"denied, first a: b\. c") if stopped else nullcontext():
+        outage.end()

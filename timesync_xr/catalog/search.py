@@ -18,9 +18,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import AccessError, CatalogError, InputError
+from ..errors import CatalogError, InputError
 from ..grid import REGIONS, Tile, get_region
 from ..storage.access import clean
+from ..storage.folder import disk_error
 from .items import COLLECTION, NOT_ASKED, DatetimeRange, Query, in_period, items_table, parse_time
 
 __all__ = [
@@ -322,7 +323,7 @@ def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
             partial.write_text(json.dumps(collection), "utf-8")
         partial.replace(path)
     except OSError as error:
-        raise AccessError(f"{path} can't be written: {error.strerror}") from None
+        raise disk_error(path, "written", error) from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import TimesyncError
+from ..errors import DamagedError, TimesyncError
 from ..landsat import COMPOSITES, CSV_BANDS, QA_BAND, SR_BANDS
 from ..plots import Plot
 from ..spectral.composites import composite_rgb, select_bands
@@ -33,7 +33,7 @@ _UP = 2
 """PNG's filter that keeps the difference to the row above."""
 
 
-class BrokenChipError(ValueError):
+class BrokenChipError(DamagedError):
     """The bytes are not the PNG they should be; the text says why."""
 
 
@@ -118,7 +118,7 @@ _PART = 2 * CHUNK_TIMES
 """Observations that are looked at together: 29 MB of chips of 255 x 255."""
 
 
-class BrokenCubeError(ValueError):
+class BrokenCubeError(DamagedError):
     """A cube is not what it should be; the text says why."""
 
 
@@ -141,7 +141,7 @@ def plot_pixels_of_cube(
             ]
     except DamagedCubeError as error:
         raise BrokenCubeError(f"it can't be read ({error.why})") from error
-    except (TimesyncError, BrokenCubeError):
+    except TimesyncError:
         raise
     except Exception as error:  # whatever zarr and xarray make of damaged bytes
         raise BrokenCubeError(f"it can't be read ({type(error).__name__}: {error})") from error

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import ProjectError, TimesyncError
+from ..errors import Kind, ProjectError, TimesyncError
 from ..grid import ChipGrid
 from ..landsat import BANDS, OFFSET, SCALE
 from ..plots import Plot
@@ -46,6 +46,8 @@ MARK: Final = "zarr.json"
 
 class DamagedCubeError(ProjectError):
     """A cube can't be read; ``why`` says it without the cube and the remedy."""
+
+    kind = Kind.CORRUPT
 
     def __init__(self, why: str, cube: str = "the cube", remedy: str = "make it again") -> None:
         super().__init__(why, cube, remedy)

@@ -70,8 +70,11 @@ The raw QA_PIXEL at the plot; the shares of the chip's pixels that are fill in a
 reflectance band, and that are clear by `timesync_xr.radiometry.is_clear`.
 """
 
-WHY: Final = ("asset", "cause", "remedy")
-"""Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was."""
+WHY: Final = ("asset", "kind", "cause", "remedy")
+"""Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was.
+
+``kind`` is one of `timesync_xr.errors.Kind` where it failed, else empty.
+"""
 
 COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY)
 """Columns of an account."""
@@ -125,7 +128,7 @@ def note_failure(account: pd.DataFrame, rows: Rows, error: ReadError) -> None:
     days = account["day"].isin(account["day"].iloc[rows])
     account.loc[np.union1d(rows, np.flatnonzero(days & is_open(account))), "outcome"] = FAILED
     failed = days & (account["outcome"] == FAILED)
-    account.loc[failed, list(WHY)] = [error.asset, error.cause, error.remedy]
+    account.loc[failed, list(WHY)] = [error.asset, error.kind.value, error.cause, error.remedy]
 
 
 def take_over(
@@ -182,7 +185,7 @@ def with_items_left_out(account: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     rest = rest.assign(
         hv=[f"{h:02d}{v:02d}" for h, v in zip(rest["h"], rest["v"], strict=True)],
         item_ids=rest["item_id"],
-        **dict.fromkeys((*PIXELS, "asset", "remedy"), ""),
+        **dict.fromkeys((*PIXELS, "asset", "kind", "remedy"), ""),
     )
     return pd.concat([account, rest[list(COLUMNS)]], ignore_index=True)
 

@@ -1,14 +1,11 @@
-"""When to stop a run because nothing comes through any more.
-
-Many plots: from a plot list to a project, with a ledger, so that a run can be taken up again.
-"""
+"""Many plots: from a plot list to a project, with a ledger, so that a run can be taken up again."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +17,7 @@ import pandas as pd
 from ..catalog.kept import Search, TileItems, TileTable
 from ..catalog.search import parse_datetime
 from ..cube.selection import ALL, Filters
-from ..errors import AccessError, InputError
+from ..errors import AccessError, InputError, Kind
 from ..grid import ChipSize, Region, chip_shape, get_region
 from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
@@ -43,25 +40,40 @@ PLOTS: Final = 5
 
 
 class Outage:
-    """Looks at the plots of a run as they are done, and stops it where the archive is away.
+    """Looks at the plots of a run as they are done, and ends it where the archive gives nothing.
 
-    A plot counts if observations failed, none was written, and all failures that its row tells
-    would pass. Failures that last (a missing or damaged file) never stop a run: the other plots
-    are to be done.
+    That is at once where one plot after the other is lost for reasons that would pass, and at the
+    end where the archive denied all that was asked of it. Failures that last (a missing or damaged
+    file, one that is denied) stop no run: the other plots are to be done.
     """
 
     def __init__(self) -> None:
         self._in_a_row = 0
+        self._denied: dict[str, str] = {}
+        self._was_read = False
 
-    def see(self, row: Mapping[str, Any]) -> None:
-        """Take note of a plot's row of the ledger; `AccessError` after `PLOTS` in a row."""
-        failures = failures_of(row)
-        lost = not row["written"] and failures and all(f["remedy"] == LATER for f in failures)
-        self._in_a_row = self._in_a_row + 1 if lost else 0
+    def see(self, done: Done) -> None:
+        """Take note of a plot; `AccessError` after `PLOTS` in a row that were lost in passing."""
+        failures = failures_of(done.row)
+        kinds = set() if done.row["written"] else {failure["kind"] for failure in failures}
+        self._in_a_row = self._in_a_row + 1 if kinds == {Kind.TRANSIENT} else 0
         if self._in_a_row == PLOTS:
             raise AccessError(
                 f"of the last {PLOTS} plots nothing could be read, lastly {failures[-1]['asset']}: "
-                f"{failures[-1]['cause']}. Check the network and the archive. {LATER}"
+                f"{failures[-1]['cause']}. Check the network and the archive. {LATER}",
+                kind=Kind.TRANSIENT,
+            )
+        if kinds == {Kind.DENIED}:
+            self._denied = failures[0]
+        self._was_read |= done.was_read or bool(kinds - {Kind.DENIED})
+
+    def end(self) -> None:
+        """`AccessError` where all was denied, so that nothing could be read in the whole run."""
+        if self._denied and not self._was_read:
+            raise AccessError(
+                "nothing could be read, since all was denied, first {asset}: {cause}. "
+                "{remedy}".format(**self._denied),
+                kind=Kind.DENIED,
             )
 
 
@@ -195,7 +207,8 @@ class _Run:
                 rows.append(done.row)
                 left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
                 self.bar.plot_done(complete=done.row["status"] == COMPLETE)
-                outage.see(done.row)
+                outage.see(done)
+            outage.end()
         finally:
             self.items.close()
             self.ledger.close()

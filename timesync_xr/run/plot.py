@@ -21,7 +21,7 @@ from ..catalog.search import DatetimeRange, parse_datetime
 from ..cube.chips import begin_cube, begin_pixels
 from ..cube.plan import Plan, plan_observations
 from ..cube.selection import Filters
-from ..errors import ProjectError, ReadError
+from ..errors import Kind, ProjectError, ReadError
 from ..grid import ChipGrid, get_region
 from ..landsat import COMPOSITES, PLATFORM_AGE, QA_BAND, Composite
 from ..plots import Plot
@@ -405,6 +405,8 @@ class Done:
     """Items that were not read: item_id, outcome and cause."""
     observations: int
     """Number of observations that were settled."""
+    was_read: bool
+    """Whether anything was read for it, now or before."""
 
 
 def make_plot(
@@ -425,6 +427,7 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         f"plot {plot.plot_id}",
         "the workers that had it died, again and again",
         "Look into their logs, give them more memory, or take this plot with one worker",
+        kind=Kind.WORKERS,
     )
     return _keep(plot, job, set_aside(plot, read_items_of(tables), job.request, why), folder)
 
@@ -434,4 +437,5 @@ def _keep(plot: Plot, job: Job, account: pd.DataFrame, folder: Folder) -> Done:
     write_account(folder, plot.project_id, plot.plot_id, account)
     unread = account.loc[account["outcome"].isin([REFUSED, SUPERSEDED])]
     left_out = list(unread[["item_ids", "outcome", "cause"]].itertuples(index=False, name=None))
-    return Done(plot, job.row(plot, account), left_out, len(account) - len(unread))
+    was_read = bool((account["qa_pixel"] != "").any())
+    return Done(plot, job.row(plot, account), left_out, len(account) - len(unread), was_read)
