@@ -515,16 +515,20 @@ def test_every_passing_fault(api: Api, send: Callable[[Handler], None]) -> None:
 
 def test_a_fault_that_stays(api: Api) -> None:
     api.fault = always(status(500), after=1)
-    with pytest.raises(CatalogError, match=r"/stac/search: status 500, 4 times\. Run again later"):
+    with pytest.raises(
+        CatalogError, match=r"/stac/search: status 500, 4 times\. Run again later"
+    ) as caught:
         search(api)
+    assert caught.value.kind == "transient"
     assert api.requests == 5
 
 
 @pytest.mark.parametrize("number", [401, 403])
 def test_no_access(api: Api, number: int) -> None:
     api.fault = always(status(number))
-    with pytest.raises(AccessError, match=f"status {number}.*credentials"):
+    with pytest.raises(AccessError, match=f"status {number}.*credentials") as caught:
         search(api)
+    assert caught.value.kind == "denied"
     assert api.requests == 1
 
 
@@ -532,8 +536,9 @@ def test_nothing_there(api: Api) -> None:
     api.fault = always(status(404))
     with pytest.raises(CatalogError, match="status 404"):
         search(api)
-    with pytest.raises(AccessError, match="Check the address and the network"):
+    with pytest.raises(AccessError, match="Check the address and the network") as caught:
         search_items([(3, 9)], source="http://127.0.0.1:1/stac")
+    assert caught.value.kind == "unreachable"
 
 
 def test_a_search_that_is_moved(api: Api) -> None:

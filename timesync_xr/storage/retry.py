@@ -34,4 +34,4 @@ def growing(first: float, failed: int, longest: float) -> float:
     So clients that failed together do not come back together.
     """
     jitter = random.uniform(0.5, 1)  # noqa: S311 - no secret
-    return jitter * min(first * 2.0 ** (failed - 1), longest)
+    return jitter * min(first * 2.0 ** min(failed - 1, 60), longest)
