@@ -248,12 +248,13 @@ class _Health:
 
     def denies_all(self) -> bool:
         """Whether so many addresses were denied just now that all are taken to be."""
-        recent = time.monotonic() < self.denied_when + _BARRED
-        return not self.good and len(self.denied) == _DENIED and recent
+        if self.good or len(self.denied) < _DENIED:
+            return False
+        return time.monotonic() < self.denied_when + _BARRED
 
 
-_healths: Final[dict[Access, dict[str, _Health]]] = {}
-"""What is known of each service, by the way that leads there and the bucket or host."""
+_healths: Final[dict[tuple[str, Access], _Health]] = {}
+"""What is known of each service, by the bucket or host and the way that leads there."""
 
 
 @lru_cache(maxsize=64)
@@ -263,7 +264,8 @@ def _way(access: Access) -> Access:
 
 
 def _health(address: str, access: Access) -> _Health:
-    return _healths.setdefault(_way(access), {}).setdefault(_service(address), _Health())
+    key = _service(address), _way(access)
+    return _healths.get(key) or _healths.setdefault(key, _Health())
 
 
 def _service(address: str) -> str:
@@ -315,8 +317,8 @@ def _of_this_alone(error: ServiceError) -> ReadError:
 
 def _is_aside(address: str, access: Access) -> bool:
     """Whether a service that fails is not the archive: it never worked, but others do."""
-    since = time.monotonic() - _RECENTLY
-    others = any(health.when > since for health in list(_healths[_way(access)].values()))
+    since, here = time.monotonic() - _RECENTLY, _way(access)
+    others = any(known.when > since for (_, way), known in list(_healths.items()) if way == here)
     return not _health(address, access).good and (others or access.is_beside_mirrors(address))
 
 
