@@ -7,28 +7,78 @@
     │   └── PlotListError     the plot list; holds every problem with its line
     ├── CatalogError          the STAC API did not answer as asked
     ├── AccessError           nothing can be read or written at all: credentials, network, disk
+    │   └── ServiceError      a bucket or server fails for all that it holds
     ├── ReadError             one asset can't be read; names the asset, the cause and the remedy
     │   ├── MissingAssetError the item has no such band, or nothing lies at its address
     │   ├── CorruptAssetError what lies there is not the raster it should be
     │   └── TransientReadError the service failed, and still failed after the retries
+    ├── DamagedError          bytes are not what they should be; told on as one of the others
     └── ProjectError          the project folder belongs to another run or other settings
+        ├── DamagedCubeError  a kept cube can't be read (`timesync_xr.project.cubes`)
         └── NoProjectError    no project lies there; it is an `InputError`, too
 
-A message says the fact, the offender and the remedy, in this order. `ReadWarning` is no error: it
-tells of an asset that was skipped on request.
+A message says the fact, the offender and the remedy, in this order. Programs go by ``kind``, one
+word of `Kind`, and never by the message. `ReadWarning` is no error: it tells of an asset that was
+skipped on request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What kind of failure an error tells of. The words stand in tables of a project, too."""
+
+    INPUT = "input"
+    """What the user gave is wrong."""
+    PROJECT = "project"
+    """The project is in use, is none, or was made otherwise."""
+    CATALOG = "catalog"
+    """A STAC API answers wrongly."""
+    ACCESS = "access"
+    """Nothing can be reached or written, for a reason that has no word of its own."""
+    MISSING = "missing"
+    """Nothing lies there."""
+    CORRUPT = "corrupt"
+    """What lies there is damaged, or something else."""
+    DENIED = "denied"
+    """The server, or the system, does not allow it."""
+    CREDENTIALS = "credentials"
+    """There are no credentials, or they are wrong or too old."""
+    UNREACHABLE = "unreachable"
+    """The server can't be reached."""
+    TRANSIENT = "transient"
+    """It failed in passing, and kept failing for all tries; a later run may succeed."""
+    REFUSED = "refused"
+    """The address must not be read."""
+    NO_RANGES = "no_ranges"
+    """The server does not give parts of files."""
+    NO_ROOM = "no_room"
+    """The disk or the service is full, or a quota is used up."""
+    WORKERS = "workers"
+    """The workers of a cluster died, or its scheduler did."""
 
 
 class TimesyncError(Exception):
-    """Base of all errors of this package; catch it to catch them all."""
+    """Base of all errors of this package; catch it to catch them all.
+
+    ``kind`` is the word of `Kind` for it: that of its class, unless one is given.
+    """
+
+    kind: Kind = Kind.ACCESS
+
+    def __init__(self, *args: object, kind: Kind | None = None) -> None:
+        super().__init__(*args)
+        if kind is not None:
+            self.kind = kind
 
 
 class InputError(TimesyncError):
     """An argument, option or input file is wrong."""
+
+    kind = Kind.INPUT
 
 
 class PlotListError(InputError):
@@ -51,20 +101,44 @@ class PlotListError(InputError):
 class CatalogError(TimesyncError):
     """A STAC API could not be understood, or answered wrongly."""
 
+    kind = Kind.CATALOG
+
 
 class AccessError(TimesyncError):
     """Nothing can be read or written: credentials, network, disk. Trying on makes no sense."""
 
 
+class ServiceError(AccessError):
+    """A bucket or server fails for all that it holds.
+
+    Parameters are kept as attributes: ``place`` (the address that was asked for), ``cause`` and
+    ``remedy``.
+    """
+
+    def __init__(self, place: str, cause: str, remedy: str, kind: Kind) -> None:
+        self.place, self.cause, self.remedy = place, cause, remedy
+        super().__init__(place, cause, remedy, kind, kind=kind)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.cause}. {self.remedy}"
+
+    @property
+    def of_one(self) -> ReadError:
+        """The same as the error of this one asset, where the service holds little else."""
+        remedy = f"{self.remedy}, or leave the item out"
+        return ReadError(self.place, self.cause, remedy, kind=self.kind)
+
+
 class ReadError(TimesyncError):
     """An asset could not be read.
 
-    Parameters are kept as attributes: ``asset`` (item id and band), ``cause`` and ``remedy``.
+    Parameters are kept as attributes: ``asset`` (item id and band, or an address), ``cause`` and
+    ``remedy``.
     """
 
-    def __init__(self, asset: str, cause: str, remedy: str) -> None:
+    def __init__(self, asset: str, cause: str, remedy: str, *, kind: Kind | None = None) -> None:
         self.asset, self.cause, self.remedy = asset, cause, remedy
-        super().__init__(asset, cause, remedy)
+        super().__init__(asset, cause, remedy, kind=kind)
 
     def __str__(self) -> str:
         return f"{self.asset}: {self.cause}. {self.remedy}"
@@ -77,17 +151,34 @@ class ReadWarning(UserWarning):
 class MissingAssetError(ReadError):
     """The item does not have this band, or nothing lies at the address."""
 
+    kind = Kind.MISSING
+
 
 class CorruptAssetError(ReadError):
     """What lies at the address is damaged, or is not the raster that the item promises."""
+
+    kind = Kind.CORRUPT
 
 
 class TransientReadError(ReadError):
     """The service failed and kept failing for all retries; a later run may succeed."""
 
+    kind = Kind.TRANSIENT
+
+
+class DamagedError(TimesyncError):
+    """Bytes are not what they should be; the text says why, but not whose they are.
+
+    Whoever knows the file makes another error or a row of a table of it.
+    """
+
+    kind = Kind.CORRUPT
+
 
 class ProjectError(TimesyncError):
     """The project folder is in use by another run, or was made with other settings."""
+
+    kind = Kind.PROJECT
 
 
 class NoProjectError(ProjectError, InputError):

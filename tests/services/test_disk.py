@@ -78,7 +78,9 @@ def test_a_disk_that_is_full_in_the_middle(
     disk = mount("-t", "tmpfs", "-o", option, "tmpfs")
     out = disk / "out"
     for _ in range(2):  # the second time there is no room from the start
-        with pytest.raises(AccessError, match=r"can't be written: No space left.*Check the disk"):
+        with pytest.raises(
+            AccessError, match=r"can't be written: No space left.*Make room on the disk"
+        ):
             run(archive, out)
     made = contents(out)
     chips = [name for name in made if name.startswith("prj_")]

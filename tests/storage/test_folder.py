@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from timesync_xr.errors import AccessError, InputError, ProjectError
 from timesync_xr.storage.folder import Folder
 from timesync_xr.storage.places import open_folder
+from timesync_xr.storage.tables import table_file
 
 
 def test_what_is_written_is_read_and_listed(tmp_path: Path) -> None:
@@ -61,8 +65,61 @@ def test_no_path_leaves_the_folder(tmp_path: Path, path: str) -> None:
 
 def test_what_can_not_be_written_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(AccessError, match=r"file.*can't be written: .*Check the disk"):
+    with pytest.raises(AccessError, match=r"file.*can't be written: Not a dir.*Check the path"):
         Folder(tmp_path / "file").write("a", b"")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy", "kind"),
+    [
+        (errno.ENOSPC, "Make room on the disk", "no_room"),
+        (errno.EDQUOT, "have your quota raised", "no_room"),
+        (errno.EACCES, "Change the rights", "denied"),
+        (errno.EROFS, "Choose a folder on a disk that can be written to", "denied"),
+        (errno.ENAMETOOLONG, "Use shorter ids", "input"),
+        (errno.EMFILE, "ulimit -n", "access"),
+        (errno.EIO, "Check the disk, then", "access"),
+    ],
+)
+@pytest.mark.parametrize("place", ["a/b", "table.csv"])
+def test_each_cause_has_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str, kind: str, place: str
+) -> None:
+    """For files of a project and for tables beside it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
+
+    def write() -> None:
+        if place == "table.csv":
+            with table_file(tmp_path / place, pd.DataFrame({"a": [1]})):
+                pass
+        else:
+            Folder(tmp_path).write(place, b"")
+
+    with pytest.raises(AccessError, match=re.escape(os.strerror(number))) as caught:
+        write()
+    assert remedy in str(caught.value)
+    assert caught.value.kind == kind
+    for other in ("room", "quota", "rights"):
+        assert (other in str(caught.value).partition(os.strerror(number))[2]) == (other in remedy)
+
+
+def test_a_name_that_is_too_long_is_told_by_the_system(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match=r"File name too long\. Use shorter ids"):
+        Folder(tmp_path).write("x" * 300, b"")
+
+
+def test_what_can_not_be_read_or_removed_says_why(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write("a/b", b"")
+    with pytest.raises(AccessError, match=r"a can't be read: Is a directory\. Check the path"):
+        folder.read("a")
+    with pytest.raises(AccessError, match=r"a can't be removed: "):
+        folder.remove("a")
 
 
 def test_leftovers_are_cleared_and_writing_goes_on(tmp_path: Path) -> None:

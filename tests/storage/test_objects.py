@@ -23,11 +23,13 @@ from timesync_xr.errors import (
     CorruptAssetError,
     MissingAssetError,
     ReadError,
+    ServiceError,
     TransientReadError,
 )
 from timesync_xr.storage import objects as service
 from timesync_xr.storage.access import Access
 from timesync_xr.storage.objects import read_ranges
+from timesync_xr.storage.places import open_folder
 
 ARCHIVE = "s3://usgs-landsat-ard"
 BODY = os.urandom(200_000)
@@ -78,7 +80,12 @@ def server() -> Iterator[Served]:
             else:
                 answer(self, 206, BODY[start:stop], start)
 
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.do_GET()
+
         do_HEAD = do_GET  # noqa: N815 - as http.server wants it
+        do_POST = do_PUT  # noqa: N815
 
         def log_message(self, *args: object) -> None:
             pass
@@ -262,8 +269,8 @@ def test_lasting_faults_end_after_the_retries(server: Served, name: str) -> None
 @pytest.mark.parametrize(
     ("code", "error", "message"),
     [
-        (401, AccessError, "denies access"),
-        (403, AccessError, "denies access"),
+        (401, ReadError, "denies access"),
+        (403, ReadError, "denies access"),
         (404, MissingAssetError, "nothing lies"),
         (200, AccessError, "does not give parts"),
         (416, CorruptAssetError, "ends too early"),
@@ -304,11 +311,142 @@ def test_a_service_beside_the_archive_stops_nothing(server: Served, tmp_path: Pa
     with pytest.raises(ReadError, match="can't be reached"):
         read_ranges(elsewhere, [(0, 1)], quick)
     server.fault = status(403)
-    with pytest.raises(AccessError, match="denies access"):
-        read_ranges(f"{server.url}/x", [(0, 1)], quick)
     mirrored = replace(quick, mirrors=((ARCHIVE, server.url),))
     with pytest.raises(AccessError, match="denies access"):
+        read_ranges(f"{server.url}/x", [(0, 1)], quick)
+    with pytest.raises(AccessError, match="denies access"):
         read_ranges(f"{server.url}/x", [(0, 1)], mirrored)
+
+
+def denied(part: str) -> Callable[[BaseHTTPRequestHandler, int], bool]:
+    """Deny what has this part in its path."""
+    return lambda handler, count: part in handler.path and status(403)(handler, count)
+
+
+def errors_of(url: str, names: list[str], access: Access = QUICK) -> list[str]:
+    """The class and kind of the error that each file gives, "" where it can be read."""
+    told = []
+    for name in names:
+        try:
+            read_ranges(f"{url}/{name}", [(0, 1)], access)
+            told.append("")
+        except (ReadError, AccessError) as error:
+            told.append(f"{type(error).__name__} {error.kind}")
+    return told
+
+
+@pytest.mark.parametrize("order", [["bad", "x", "bad"], ["x", "bad", "y"], ["bad", "bad", "x"]])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_denied_file_is_an_error_of_its_own_whoever_meets_it_first(
+    server: Served, tmp_path: Path, order: list[str], kept: bool
+) -> None:
+    """Also a plot that shares blocks with another, or has other mirrors."""
+    server.fault = denied("bad")
+    expected = ["ReadError denied" if name == "bad" else "" for name in order]
+    assert errors_of(server.url, order) == expected
+    neighbour = replace(QUICK, keep_blocks=kept, mirrors=((ARCHIVE, str(tmp_path)),))
+    assert errors_of(server.url, ["bad"], neighbour) == ["ReadError denied"]
+    with pytest.raises(ReadError, match="denies access to it alone"):
+        read_ranges(f"{server.url}/bad", [(0, 1)], neighbour)
+
+
+def test_a_service_that_denies_all_is_told_after_some_addresses(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once that is known every file says so; what was denied before counts once."""
+    server.fault = denied("")
+    some = [f"x{number}" for number in range(service._DENIED - 1)]
+    assert errors_of(server.url, some + some) == ["ReadError denied"] * 2 * len(some)
+    assert errors_of(server.url, ["y", "z", *some[:2]]) == ["ServiceError denied"] * 4
+    assert len(server.requests) == 2 * len(some) + 1  # and is not asked for what waits already
+    monkeypatch.setattr(service, "_BARRED", 0.0)
+    server.fault = denied("bad")  # it was let in meanwhile
+    assert errors_of(server.url, ["y", "bad"]) == ["", "ReadError denied"]
+
+
+def test_a_service_that_denies_what_it_gave_before_is_told_at_once(server: Served) -> None:
+    assert errors_of(server.url, ["x"]) == [""]
+    server.fault = denied("")
+    assert errors_of(server.url, ["y"]) == ["ServiceError denied"]
+
+
+CODES = {
+    (400, "ExpiredToken"): "credentials",
+    (400, "InvalidToken"): "credentials",
+    (403, "InvalidAccessKeyId"): "credentials",
+    (403, "SignatureDoesNotMatch"): "credentials",
+    (403, "RequestTimeTooSkewed"): "credentials",
+    (400, "AuthorizationHeaderMalformed"): "access",
+    (301, "PermanentRedirect"): "access",
+    (404, "NoSuchBucket"): "missing",
+    (403, "QuotaExceeded"): "no_room",
+    (507, "Anything"): "no_room",
+    (401, "AccessDenied"): "denied",
+    (403, "AccessDenied"): "denied",
+    (403, ""): "denied",
+    (200, "Anything"): "no_ranges",
+    (404, "NoSuchKey"): "missing",
+    (416, "InvalidRange"): "corrupt",
+    (400, "Anything"): "transient",
+    (503, "SlowDown"): "transient",
+}
+OF_ALL = [code for code in CODES if CODES[code] in ("credentials", "access", "no_room")]
+
+
+def code_of_s3(status: int, code: str) -> Callable[[BaseHTTPRequestHandler, int], bool]:
+    def fault(handler: BaseHTTPRequestHandler, count: int) -> bool:
+        answer(handler, status, f"<Error><Code>{code}</Code>{SECRET}</Error>".encode())
+        return True
+
+    return fault
+
+
+@pytest.mark.parametrize(("code", "kind"), CODES.items(), ids=str)
+def test_what_a_service_answers_has_its_kind(
+    server: Served, keys: None, code: tuple[int, str], kind: str
+) -> None:
+    server.fault = code_of_s3(*code)
+    access = replace(QUICK, endpoint=server.url, max_retries=0)
+    with pytest.raises((ReadError, AccessError)) as caught:
+        read_ranges("s3://bucket/x", [(0, 1)], access)
+    assert caught.value.kind == kind
+    of_all = code in OF_ALL or code == (404, "NoSuchBucket") or kind == "no_ranges"
+    assert isinstance(caught.value, ServiceError) == of_all
+    assert SECRET not in str(caught.value)
+    copy = pickle.loads(pickle.dumps(caught.value))  # as workers hand it on
+    assert (type(copy), str(copy), copy.kind) == (type(caught.value), str(caught.value), kind)
+
+
+@pytest.mark.parametrize("code", [*OF_ALL, (401, ""), (403, "AccessDenied")], ids=str)
+def test_listings_and_uploads_tell_the_same(
+    server: Served, keys: None, code: tuple[int, str]
+) -> None:
+    """obstore has other classes there, or none."""
+    server.fault = code_of_s3(*code)
+    folder = open_folder("s3://bucket/p", replace(QUICK, endpoint=server.url, max_retries=0))
+    for work in (lambda: folder.names("x"), lambda: folder.write("x", b"")):
+        with pytest.raises(AccessError) as caught:
+            work()
+        assert caught.value.kind == CODES.get(code, "denied")
+        assert SECRET not in str(caught.value)
+
+
+def test_a_removal_that_is_denied_says_so(server: Served, keys: None) -> None:
+    """Here S3 says it in an answer that is a success."""
+    told = (
+        f"<DeleteResult><Error><Key>p/x</Key><Code>AccessDenied</Code><Message>{SECRET}</Message>"
+    )
+
+    def refuse(handler: BaseHTTPRequestHandler, count: int) -> bool:
+        answer(handler, 200, f"{told}</Error></DeleteResult>".encode())
+        return True
+
+    server.fault = refuse
+    folder = open_folder("s3://bucket/p", replace(QUICK, endpoint=server.url, max_retries=0))
+    with pytest.raises(AccessError, match=r"denies access.*--out-profile") as caught:
+        folder.remove("x")
+    assert caught.value.kind == "denied"
+    assert SECRET not in str(caught.value)
 
 
 @shows(["expired credentials", "no such bucket"], "archive")
@@ -377,8 +515,9 @@ def test_s3_unsigned_and_without_paying(server: Served, keys: None) -> None:
 
 def test_s3_denial_says_what_to_set(server: Served, keys: None) -> None:
     server.fault = status(403)
-    with pytest.raises(AccessError, match=r"AWS_ACCESS_KEY_ID.*--profile.*--unsigned") as caught:
+    with pytest.raises(ReadError, match=r"AWS_ACCESS_KEY_ID.*--profile.*--unsigned") as caught:
         read_ranges("s3://bucket/x.tif", [(0, 50)], replace(QUICK, endpoint=server.url))
+    assert caught.value.kind == "denied"
     assert SECRET not in str(caught.value)
     assert "AKIDEXAMPLE" not in str(caught.value)
 

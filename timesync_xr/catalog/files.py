@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import AccessError, CatalogError, InputError
+from ..errors import CatalogError, InputError
+from ..storage.folder import disk_error
 
 VERBATIM: Final = "timesync:datetime"
 """Property that keeps the text of ``datetime``, which geoparquet keeps to the millisecond only."""
@@ -94,7 +95,7 @@ def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
             partial.write_text(json.dumps(collection), "utf-8")
         partial.replace(path)
     except OSError as error:
-        raise AccessError(f"{path} can't be written: {error.strerror}") from None
+        raise disk_error(path, "written", error) from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,12 +1,13 @@
-"""Requests to a STAC API: patient but bounded, and every failure in words.
+"""Searches in STAC APIs: a search per tile, page by page, counted.
 
-Searches in STAC APIs: a search per tile, page by page, counted.
+Requests are patient but bounded. Of pystac-client's and urllib3's own ways only the sending is
+used: their retries end where a body begins, and half of one is what fails most; their redirects
+read a body of any length first.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import re
 import threading
 import time
@@ -23,8 +24,9 @@ import urllib3
 from pystac_client import Client, ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 
-from ..errors import AccessError, CatalogError, TimesyncError
+from ..errors import AccessError, CatalogError, Kind, TimesyncError
 from ..storage.access import clean
+from ..storage.retry import growing, retried
 from .dates import DatetimeRange
 from .items import Query
 from .sources import Place
@@ -91,25 +93,23 @@ class PatientIO(StacApiIO):
             json=parameters if post else None,
             params={} if post else parameters,
         )
-        for failed in range(1, self._patience.tries + 1):
-            try:
-                return self._send(request)
-            except _PassingError as error:
-                if failed == self._patience.tries:
-                    raise self._given_up(href, error) from None
-                time.sleep(self._wait(failed, error.wait))
-        raise AssertionError("unreachable: the last try returns or raises")
+        try:
+            return retried(lambda: self._send(request), self._pause)
+        except _PassingError as error:
+            raise self._given_up(href, error) from None
 
-    def _wait(self, failed: int, asked: float) -> float:
-        jitter = random.uniform(0.5, 1)  # noqa: S311 - keeps clients apart, not a secret
-        backoff = self._patience.backoff * float(2 ** (failed - 1)) * jitter
-        return min(max(backoff, asked), self._patience.longest_wait)
+    def _pause(self, failed: int, error: Exception) -> float | None:
+        """Seconds before the next try, None where there is none."""
+        if not isinstance(error, _PassingError) or failed == self._patience.tries:
+            return None
+        longest = self._patience.longest_wait
+        return min(max(growing(self._patience.backoff, failed, longest), error.wait), longest)
 
     def _given_up(self, href: str, error: _PassingError) -> Exception:
         fact = f"{clean(href)}: {error.cause}, {self._patience.tries} times"
         if error.reached:
-            return CatalogError(f"{fact}. Run again later")
-        return AccessError(f"{fact}. Check the address and the network")
+            return CatalogError(f"{fact}. Run again later", kind=Kind.TRANSIENT)
+        return AccessError(f"{fact}. Check the address and the network", kind=Kind.UNREACHABLE)
 
     def _send(self, request: requests.Request) -> str:
         """One try."""
@@ -203,7 +203,8 @@ def _check_status(answer: requests.Response, shown: str) -> None:
     if status in PASSING:
         raise _PassingError(f"status {status}", _retry_after(answer))
     if status in (401, 403, 407):
-        raise AccessError(f"{shown}: status {status}, no access. Check the credentials")
+        fact = f"{shown}: status {status}, no access"
+        raise AccessError(f"{fact}. Check the credentials", kind=Kind.DENIED)
     if answer.is_redirect:
         moved = clean(answer.headers["location"])
         raise CatalogError(f"{shown}: moved to {moved}. Give the new address as the source")

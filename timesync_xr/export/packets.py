@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import AccessError, InputError
+from ..errors import AccessError, InputError, Kind
 from ..grid import Lattice
 from ..lists import is_list, read_list
 from ..plots import Plot, read_plots
@@ -180,7 +180,8 @@ def _link(source: Folder, target: Folder, path: str) -> None:
 def _gone(source: Folder, path: str) -> AccessError:
     return AccessError(
         f"{path} is missing in {source.root}. Find all that is missing with timesync-xr verify, "
-        "and make it again with --repair"
+        "and make it again with --repair",
+        kind=Kind.MISSING,
     )
 
 

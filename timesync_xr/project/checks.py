@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import select_bands
-from ..errors import TimesyncError
+from ..errors import DamagedError, TimesyncError
 from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS, Composite
 from ..plots import Plot
 from ..spectral.composites import composite_rgb
@@ -35,7 +35,7 @@ _MARGIN = 2**16
 """Bytes that a chip may have beyond twice those of its pixels."""
 
 
-class BrokenChipError(ValueError):
+class BrokenChipError(DamagedError):
     """The bytes are not the PNG they should be; the text says why."""
 
 
@@ -103,7 +103,7 @@ _PART = 2 * CHUNK_TIMES
 """Observations that are looked at together: 29 MB of chips of 255 x 255."""
 
 
-class BrokenCubeError(ValueError):
+class BrokenCubeError(DamagedError):
     """A cube is not what it should be; the text says why."""
 
 
@@ -126,7 +126,7 @@ def plot_pixels_of_cube(
             ]
     except DamagedCubeError as error:
         raise BrokenCubeError(f"it can't be read ({error.why})") from error
-    except (TimesyncError, BrokenCubeError):
+    except TimesyncError:
         raise
     except Exception as error:  # whatever zarr and xarray make of damaged bytes
         raise BrokenCubeError(f"it can't be read ({type(error).__name__}: {error})") from error

@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import ALONG_TIME, DIMS, NAME, coordinates
-from ..errors import ProjectError, TimesyncError
+from ..errors import Kind, ProjectError, TimesyncError
 from ..grid import ChipGrid
 from ..landsat import BANDS
 from ..plots import Plot
@@ -42,6 +42,8 @@ four times as much memory."""
 
 class DamagedCubeError(ProjectError):
     """A cube can't be read; ``why`` says it without the cube and the remedy."""
+
+    kind = Kind.CORRUPT
 
     def __init__(self, why: str, cube: str = "the cube", remedy: str = "make it again") -> None:
         super().__init__(why, cube, remedy)

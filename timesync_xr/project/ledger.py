@@ -48,8 +48,8 @@ COLUMNS = (
 
 ``observations`` counts all of the plot, the next five what became of them; then items left out.
 The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
-with day, sensor, asset, cause and remedy; ``datetime``, ``products`` and ``filters`` are what was
-asked for.
+with day, sensor, asset, kind, cause and remedy; ``datetime``, ``products`` and ``filters`` are what
+was asked for.
 """
 
 FAILURES = 20
@@ -84,7 +84,7 @@ def ledger_row(
 
 
 def failures_of(row: Mapping[Any, Any]) -> list[dict[str, str]]:
-    """What failed first of a plot, from its row: day, sensor, asset, cause and remedy of each."""
+    """What failed first of a plot, from its row: day, sensor and the columns `WHY` of each."""
     return json.loads(row["failures"])  # type: ignore[no-any-return]
 
 

@@ -73,8 +73,11 @@ The raw QA_PIXEL at the plot; the shares of the chip's pixels that are fill in a
 reflectance band, and that are clear by `timesync_xr.is_clear`.
 """
 
-WHY: Final = ("asset", "cause", "remedy")
-"""Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was."""
+WHY: Final = ("asset", "kind", "cause", "remedy")
+"""Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was.
+
+``kind`` is one of `timesync_xr.errors.Kind` where it failed, else empty.
+"""
 
 COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY)
 """Columns of a log."""
@@ -146,7 +149,12 @@ class ObservationLog:
         days = self.table["day"].isin(self.table["day"].iloc[rows])
         self.table.loc[np.union1d(rows, np.flatnonzero(days & self.open)), "outcome"] = FAILED
         failed = days & (self.table["outcome"] == FAILED)
-        self.table.loc[failed, list(WHY)] = [error.asset, error.cause, error.remedy]
+        self.table.loc[failed, list(WHY)] = [
+            error.asset,
+            error.kind.value,
+            error.cause,
+            error.remedy,
+        ]
 
     def settle(self, made: pd.DataFrame) -> None:
         """Take in what became of observations: outcome and `PIXELS`, by their rows."""
@@ -198,7 +206,7 @@ class ObservationLog:
         rest = rest.assign(
             hv=rest["place"],
             item_ids=rest["item_id"],
-            **dict.fromkeys((*PIXELS, "asset", "remedy"), ""),
+            **dict.fromkeys((*PIXELS, "asset", "kind", "remedy"), ""),
         )
         return pd.concat([table, rest[list(COLUMNS)]], ignore_index=True)
 

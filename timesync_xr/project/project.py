@@ -228,7 +228,8 @@ class Project:
           find theirs among those whose outcome is ``written``
         - date (verbatim from the item), sensor, hv, item_ids (all records, blank between),
           processed, scene_count and cloud_cover (per cent) of the item of the plot's tile
-        - outcome: see `timesync_xr.project.log.OUTCOMES`; asset, cause and remedy: why not written
+        - outcome: see `timesync_xr.project.log.OUTCOMES`; asset, kind (see
+          `timesync_xr.errors.Kind`), cause and remedy: why not written
         - qa_pixel: the raw value at the plot; its flags (``qa_cloud`` ...) and confidences
           (``qa_cloud_confidence`` ...), see `qa_flags`; is_clear, see there; grade, see
           `qa_grade`; qa, see `contract_qa`

@@ -174,9 +174,9 @@ def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
         if isinstance(error, CorruptAssetError):
             _forget(access.resolve(href), access)
         where = f"{error.asset}: {error.cause}"
-        raise type(error)(str(asset), where, error.remedy) from error
+        raise type(error)(str(asset), where, error.remedy, kind=error.kind) from error
     except AccessError as error:
-        raise AccessError(f"{asset}: {error}") from error
+        raise AccessError(f"{asset}: {error}", kind=error.kind) from error
 
 
 def _fetch(

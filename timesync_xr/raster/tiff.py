@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import DamagedError
+
 UInt16Array = npt.NDArray[np.uint16]
 Buffer = bytes | memoryview
 
@@ -98,7 +100,7 @@ _STRUCTS: Final = {
 """Number of entries of a directory, and an entry, by byte order and whether it is BigTIFF."""
 
 
-class TiffError(ValueError):
+class TiffError(DamagedError):
     """The bytes are no TIFF, a damaged one, or one of a kind that is not read."""
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from distributed import WorkerPlugin
 
-from ..errors import AccessError, InputError, TimesyncError
+from ..errors import AccessError, InputError, Kind, TimesyncError
 from ..plots import Plot
 from .schedule import PlotQueue
 
@@ -145,14 +145,16 @@ def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator
     if scheduler_file is not None and not os.path.isfile(scheduler_file):  # dask would wait for it
         raise AccessError(
             f"there is no scheduler file {scheduler_file}: check the path, and that the scheduler "
-            "runs"
+            "runs",
+            kind=Kind.MISSING,
         )
     try:
         client = Client(address=address, scheduler_file=scheduler_file)
     except Exception as error:  # noqa: BLE001 - whatever dask makes of a wrong file or address
         raise AccessError(
             f"the dask scheduler {address or scheduler_file} can't be reached "
-            f"({type(error).__name__}): check its address, and that it runs"
+            f"({type(error).__name__}): check its address, and that it runs",
+            kind=Kind.UNREACHABLE,
         ) from None
     try:
         yield client
@@ -349,5 +351,6 @@ class _Crew(Generic[Result]):
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # told below
         return AccessError(
             "the dask scheduler was lost. What is done is kept: start it again, or choose another, "
-            "and run the same command"
+            "and run the same command",
+            kind=Kind.WORKERS,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from ..catalog.archive import Archive
 from ..catalog.kept import Search, TileItems, TileTable
 from ..catalog.sources import Place
 from ..cube.selection import Selection
-from ..errors import AccessError, InputError
+from ..errors import AccessError, InputError, Kind
 from ..grid import Lattice
 from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
@@ -41,25 +41,40 @@ PLOTS: Final = 5
 
 
 class Outage:
-    """Looks at the plots of a run as they are done, and stops it where the archive is away.
+    """Looks at the plots of a run as they are done, and ends it where the archive gives nothing.
 
-    A plot counts if observations failed, none was written, and all failures that its row tells
-    would pass. Failures that last (a missing or damaged file) never stop a run: the other plots
-    are to be done.
+    That is at once where one plot after the other is lost for reasons that would pass, and at the
+    end where the archive denied all that was asked of it. Failures that last (a missing or damaged
+    file, one that is denied) stop no run: the other plots are to be done.
     """
 
     def __init__(self) -> None:
         self._in_a_row = 0
+        self._denied: dict[str, str] = {}
+        self._was_read = False
 
-    def see(self, row: Mapping[str, Any]) -> None:
-        """Take note of a plot's row of the ledger; `AccessError` after `PLOTS` in a row."""
-        failures = failures_of(row)
-        lost = not row["written"] and failures and all(f["remedy"] == LATER for f in failures)
-        self._in_a_row = self._in_a_row + 1 if lost else 0
+    def see(self, done: Done) -> None:
+        """Take note of a plot; `AccessError` after `PLOTS` in a row that were lost in passing."""
+        failures = failures_of(done.row)
+        kinds = set() if done.row["written"] else {failure["kind"] for failure in failures}
+        self._in_a_row = self._in_a_row + 1 if kinds == {Kind.TRANSIENT} else 0
         if self._in_a_row == PLOTS:
             raise AccessError(
                 f"of the last {PLOTS} plots nothing could be read, lastly {failures[-1]['asset']}: "
-                f"{failures[-1]['cause']}. Check the network and the archive. {LATER}"
+                f"{failures[-1]['cause']}. Check the network and the archive. {LATER}",
+                kind=Kind.TRANSIENT,
+            )
+        if kinds == {Kind.DENIED}:
+            self._denied = failures[0]
+        self._was_read |= done.was_read or bool(kinds - {Kind.DENIED})
+
+    def end(self) -> None:
+        """`AccessError` where all was denied, so that nothing could be read in the whole run."""
+        if self._denied and not self._was_read:
+            raise AccessError(
+                "nothing could be read, since all was denied, first {asset}: {cause}. "
+                "{remedy}".format(**self._denied),
+                kind=Kind.DENIED,
             )
 
 
@@ -179,7 +194,8 @@ class _Run:
                 rows.append(done.row)
                 left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
                 self.bar.plot_done(complete=done.row["status"] == COMPLETE)
-                outage.see(done.row)
+                outage.see(done)
+            outage.end()
         finally:
             self.items.close()
             self.ledger.close()

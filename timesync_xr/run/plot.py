@@ -19,7 +19,7 @@ from ..cube.chips import begin_cube
 from ..cube.plan import Plan, plan_observations
 from ..cube.schema import attributes
 from ..cube.selection import Selection
-from ..errors import ProjectError, ReadError
+from ..errors import Kind, ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..plots import Plot
 from ..project.cubes import (
@@ -121,6 +121,8 @@ class Done:
     """Items that were not read: item_id, outcome and cause."""
     observations: int
     """Number of observations that were settled."""
+    was_read: bool
+    """Whether anything was read for it, now or before."""
 
 
 def make_plot(
@@ -141,6 +143,7 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         f"plot {plot.plot_id}",
         "the workers that had it died, again and again",
         "Look into their logs, give them more memory, or take this plot with one worker",
+        kind=Kind.WORKERS,
     )
     plan = plan_observations(read_items_of(tables), job.products.chip(plot), job.source)
     log = ObservationLog.start(plan, job.selection)
@@ -154,7 +157,8 @@ def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder) -> Done:
     write_log(folder, plot, table)
     unread = table.loc[table["outcome"].isin(LEFT_OUT)]
     left_out = list(unread[["item_ids", "outcome", "cause"]].itertuples(index=False, name=None))
-    return Done(plot, job.row(plot, table), left_out, len(table) - len(unread))
+    was_read = bool((table["qa_pixel"] != "").any())
+    return Done(plot, job.row(plot, table), left_out, len(table) - len(unread), was_read)
 
 
 def extract_plot(

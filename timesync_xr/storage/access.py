@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import InputError, ReadError
+from ..errors import InputError, Kind, ReadError
 
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\0-\x1f]")
@@ -281,7 +281,7 @@ def _split(href: str) -> SplitResult:
 
 
 def _refuse(href: str, why: str) -> NoReturn:
-    raise ReadError(clean(href), f"this address is refused: {why}", _ALLOW)
+    raise ReadError(clean(href), f"this address is refused: {why}", _ALLOW, kind=Kind.REFUSED)
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,6 @@
-"""The lock of a project in a bucket: an object that a run holds and renews while it writes.
+"""A project folder in a bucket: as one on disk, with an object for a file.
 
-A project folder in a bucket: the same as one on disk, an object for a file.
+A run holds its lock, an object that it renews while it writes.
 """
 
 from __future__ import annotations
@@ -11,29 +11,20 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
-
-from ..errors import AccessError, ProjectError
-from .folder import LOCK
-
-if TYPE_CHECKING:
-    pass
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ..errors import InputError, MissingAssetError, ReadError
+from ..errors import AccessError, InputError, MissingAssetError, ProjectError, ReadError
 from .access import S3, Access, clean
-from .folder import Folder, inner_parts
+from .folder import LOCK, Folder, inner_parts
 from .objects import request
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
-
 
 BEAT: Final = 10.0
 """Seconds after which a run renews its lock."""
@@ -352,4 +343,4 @@ class RemoteFolder(Folder):
         except MissingAssetError:
             raise FileNotFoundError(clean(address)) from None
         except ReadError as error:
-            raise AccessError(f"the output fails: {error}") from None
+            raise AccessError(f"the output fails: {error}", kind=error.kind) from None

@@ -1,19 +1,21 @@
-"""A project folder on disk: where files are put in place whole or not at all.
+"""The project folder on disk: files are put in place whole or not at all.
 
-Paths are relative to the folder, with ``/`` between their parts. `timesync_xr.storage.bucket` has
-the same for a bucket, `timesync_xr.storage.places` opens either.
+Paths are relative to the folder, with ``/`` between their parts. `timesync_xr.storage.places` opens
+one on disk or, as `timesync_xr.storage.bucket.RemoteFolder`, in a bucket.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Final
 from uuid import uuid4
 
-from ..errors import AccessError, InputError, ProjectError
+from ..errors import AccessError, InputError, Kind, ProjectError
 
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
@@ -55,7 +57,7 @@ class Folder:
                 f"another run is at work on {self.root}: wait for it, or stop it"
             ) from None
         except OSError as error:
-            raise _no_writing(path, error) from error
+            raise disk_error(path, "written", error) from error
         try:
             yield
         finally:
@@ -72,7 +74,7 @@ class Folder:
                 file.write(data)
             os.replace(part, target)
         except OSError as error:
-            raise _no_writing(target, error) from error
+            raise disk_error(target, "written", error) from error
 
     def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
         """Put files in place, each as `write` does."""
@@ -81,7 +83,12 @@ class Folder:
 
     def read(self, path: str) -> bytes:
         """The bytes of a file; ``FileNotFoundError`` where there is none."""
-        return self._path(path).read_bytes()
+        try:
+            return self._path(path).read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise disk_error(self._path(path), "read", error) from error
 
     def names(self, path: str) -> set[str]:
         """Names of what lies directly in a folder; empty where the folder does not exist."""
@@ -89,6 +96,8 @@ class Folder:
             return set(os.listdir(self._path(path)))
         except (FileNotFoundError, NotADirectoryError):
             return set()
+        except OSError as error:
+            raise disk_error(self._path(path), "read", error) from error
 
     def present(self, paths: Iterable[str]) -> set[str]:
         """Those of some files that are there."""
@@ -96,7 +105,10 @@ class Folder:
 
     def remove(self, path: str) -> None:
         """Remove a file if it is there."""
-        self._path(path).unlink(missing_ok=True)
+        try:
+            self._path(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_error(self._path(path), "removed", error) from error
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -107,7 +119,7 @@ class Folder:
             (path / _OWNED).touch()
             yield path
         except OSError as error:
-            raise _no_writing(path, error) from error
+            raise disk_error(path, "written", error) from error
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -129,7 +141,7 @@ class Folder:
             self._make(target.parent)
             tree.replace(target)
         except OSError as error:
-            raise _no_writing(target, error) from error
+            raise disk_error(target, "written", error) from error
 
     def remove_tree(self, path: str, mark: str) -> None:
         """Remove a tree, its ``mark`` first."""
@@ -163,8 +175,34 @@ def inner_parts(path: str) -> tuple[str, ...]:
     return parts
 
 
-def _no_writing(path: Path, error: OSError) -> AccessError:
+_ROOM = "Make room on the disk (df shows its space, df -i its inodes)"
+_RIGHTS = "Change the rights to it, or choose another folder"
+_PATH = "Check the path, or choose another folder"
+
+_REMEDIES: Final = {
+    errno.ENOSPC: (_ROOM, Kind.NO_ROOM),
+    errno.EDQUOT: ("Remove files of yours, or have your quota raised", Kind.NO_ROOM),
+    errno.EFBIG: ("Choose a disk that takes larger files", Kind.NO_ROOM),
+    errno.EACCES: (_RIGHTS, Kind.DENIED),
+    errno.EPERM: (_RIGHTS, Kind.DENIED),
+    errno.EROFS: ("Choose a folder on a disk that can be written to", Kind.DENIED),
+    errno.ENAMETOOLONG: ("Use shorter ids, or a folder with a shorter path", Kind.INPUT),
+    errno.ENOENT: (_PATH, Kind.MISSING),
+    errno.ENOTDIR: (_PATH, Kind.INPUT),
+    errno.EISDIR: (_PATH, Kind.INPUT),
+    errno.EEXIST: (_PATH, Kind.INPUT),
+    errno.EMFILE: ("Allow this process more open files (ulimit -n)", Kind.ACCESS),
+    errno.ENFILE: ("End other programs: the machine has too many open files", Kind.ACCESS),
+}
+"""What to do about a number of the system, and its kind."""
+
+
+def disk_error(path: str | Path, what: str, error: OSError) -> AccessError:
+    """The error of a path that can't be ``what``: "read", "written" or "removed"."""
+    fallback = "Check the disk", Kind.ACCESS
+    remedy, kind = _REMEDIES.get(error.errno or 0, fallback)
     return AccessError(
-        f"{path} can't be written: {error.strerror}. Check the disk's space and your rights to "
-        "the folder, then run the same command again"
+        f"{path} can't be {what}: {error.strerror or type(error).__name__}. {remedy}, then run the "
+        "same command again",
+        kind=kind,
     )

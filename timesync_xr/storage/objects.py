@@ -1,17 +1,10 @@
-"""What went wrong at a service, told in words of our own.
+"""The only door to objects in buckets and on servers: their stores, requests and failures.
 
-The text of obstore's errors may hold secrets: none of it is passed on.
+obstore makes the requests and repeats those that fail in passing; broken bodies are repeated here.
+What still fails is told in words of our own, for the text of obstore's errors may hold secrets.
+Then it is judged: does it concern one object, or all that its service (a bucket or host) holds?
 
-
-Object services over S3 or HTTP: their stores, credentials and patience, and what went wrong.
-
-obstore does the requests and repeats those that fail. Here broken bodies are repeated too, and a
-failure is judged: does it concern one object, or all that the service holds?
-
-
-The only door to the bytes of assets: parts of one object, from disk, from S3 or over HTTP.
-
-What address may be read is settled before, by `timesync_xr.access.Access`.
+Which address may be read is settled before, by `timesync_xr.storage.access.Access`.
 """
 
 from __future__ import annotations
@@ -19,64 +12,41 @@ from __future__ import annotations
 import logging
 import math
 import os
-import random
 import re
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import (
     AccessError,
     CorruptAssetError,
     InputError,
+    Kind,
     MissingAssetError,
     ReadError,
+    ServiceError,
     TransientReadError,
 )
-from .access import Access, clean, scheme_of
+from .access import Access, clean, is_file, scheme_of
+from .retry import growing, retried
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from .access import is_file
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
-
 
 MISSING: Final = "Check the archive or the mirror, or leave the item out"
 REPLACE: Final = "Replace it by a whole copy of the original"
 LATER: Final = "Run again later: what is done is kept"
 
+_LOG = logging.getLogger(__name__)
 
-class ServiceError(AccessError):
-    """A service fails for all that it holds; ``of_one`` is the error if it holds little."""
-
-    def __init__(self, place: str, fact: str, remedy: str) -> None:
-        self.of_one = ReadError(place, fact, f"{remedy}, or leave the item out")
-        super().__init__(place, fact, remedy)
-
-    def __str__(self) -> str:
-        return "{}: {}. {}".format(*self.args)
+T = TypeVar("T")
 
 
-class DeniedError(ServiceError):
-    """The server denies access: to all, or to one object."""
-
-
-class UnreachableError(ServiceError):
-    """The server can't be reached: for good, or for some minutes."""
-
-
-class WholeFilesError(ServiceError):
-    """The server does not give parts of files: of none, or it is a page in place of one."""
+# What went wrong, in words of our own
 
 
 _CREDENTIALS: Final = (
@@ -84,95 +54,114 @@ _CREDENTIALS: Final = (
     "(--profile for the archive, --out-profile for the output), or use --unsigned for a public "
     "bucket"
 )
-_OTHER_CREDENTIALS: Final = {
+_CREDENTIALS_OF: Final = {
+    "s3": _CREDENTIALS,
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
     "az": "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_REGION: Final = "Give its region: --aws-region for the archive, --out-aws-region for the output"
+
+_OF_ALL: Final = {
+    "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}", Kind.CREDENTIALS),
+    "InvalidToken": ("the session token is not valid", _CREDENTIALS, Kind.CREDENTIALS),
+    "InvalidAccessKeyId": ("the access key is unknown", _CREDENTIALS, Kind.CREDENTIALS),
+    "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS, Kind.CREDENTIALS),
+    "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it", Kind.CREDENTIALS),
+    "AuthorizationHeaderMalformed": ("the bucket is in another region", _REGION, Kind.ACCESS),
+    "NoSuchBucket": ("there is no such bucket", "Check its name, or make it", Kind.MISSING),
+    "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}", Kind.NO_ROOM),
+    "507": ("the service has no room left", f"Make room. {LATER}", Kind.NO_ROOM),
+}
+"""Codes of S3 and statuses that hold for all objects of a service: cause, remedy and kind."""
+
+_NO_CREDENTIALS: Final = (
+    "169.254.", "fd00:ec2::254", "/latest/api/token", "/latest/meta-data",
+    "metadata.google.internal", "must be specified", "External AWS credential provider",
+)  # fmt: skip
+"""Signs that obstore found no credentials: it asks the machine for its role, or for an account."""
+
+_OTHER_REGION: Final = "redirect without LOCATION"
+_WHOLE_FILE: Final = "NotPartial"
+_UNREACHABLE: Final = ("dns error", "Connection refused", "Network is unreachable", "No route to")
+_BROKEN_BODY: Final = ("response body error", "UnexpectedRange")
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
+_STATUS: Final = re.compile(r"non-2xx status code: ((\d{3}) [A-Za-z ]{1,40})")
+
+
+def status_and_code(text: str) -> tuple[str, str]:
+    """The status of HTTP and the code of S3 that an error of obstore tells; "" where none.
+
+    obstore has classes for a few statuses, and not where it lists or deletes. For all others its
+    text is the only source: `GenericError` has no attributes.
+    """
+    status, code = _STATUS.search(text), _CODE.search(text)
+    return status[2] if status else "", (code[1] or code[2]) if code else ""
+
+
+def translated(error: Exception, address: str) -> Exception:
+    """Our error for one of obstore: by its class, or by its text where that alone tells."""
+    from obstore.exceptions import InvalidPathError
+
+    if isinstance(error, InputError | AccessError):
+        return error
+    place = clean(address)
+    status, code = status_and_code(str(error))
+    if meaning := _OF_ALL.get(code) or _OF_ALL.get(status):
+        return ServiceError(place, *meaning)
+    if isinstance(error, FileNotFoundError):
+        return MissingAssetError(place, "nothing lies at this address", MISSING)
+    if isinstance(error, ValueError | InvalidPathError):
+        cause, remedy = "the address is malformed", "Check the address"
+        return ReadError(place, cause, remedy, kind=Kind.REFUSED)
+    if status == "416":
+        return CorruptAssetError(place, "it ends too early", REPLACE)
+    return _barred(error, address) or TransientReadError(
+        place, f"the service failed: {_reason(str(error))}", LATER
+    )
+
+
+def _barred(error: Exception, address: str) -> ServiceError | None:
+    """The error of a service that can't be reached or entered; None for any other failure."""
+    from obstore.exceptions import NotSupportedError, PermissionDeniedError, UnauthenticatedError
+
+    place, text = clean(address), str(error)
+    status, code = status_and_code(text)
+    if any(sign in text for sign in _NO_CREDENTIALS):
+        cause = "no credentials were found"
+        return ServiceError(place, cause, _credentials(address), Kind.CREDENTIALS)
+    if isinstance(error, NotSupportedError) or _WHOLE_FILE in text:
+        remedy = "Check the address, or take another server or a folder as mirror"
+        cause = "the server does not give parts of files"
+        return ServiceError(place, cause, remedy, Kind.NO_RANGES)
+    denied = isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError)
+    if denied or status in ("401", "403") or code == "AccessDenied":
+        return _denial(address)
+    if any(sign in text for sign in _UNREACHABLE):
+        remedy = "Check the network, proxies and the address"
+        return ServiceError(place, "the server can't be reached", remedy, Kind.UNREACHABLE)
+    if _OTHER_REGION in text and scheme_of(address) == "s3":
+        return ServiceError(place, "the bucket is in another region", _REGION, Kind.ACCESS)
+    return None
+
+
+def _denial(address: str) -> ServiceError:
+    cause = "the server denies access"
+    return ServiceError(clean(address), cause, _credentials(address), Kind.DENIED)
 
 
 def _credentials(address: str) -> str:
     """What to do where a service does not know who asks."""
-    if (scheme := scheme_of(address)) == "s3":
-        return _CREDENTIALS
-    return _OTHER_CREDENTIALS.get(scheme, "Check the server's permissions")
-
-
-_NO_CREDENTIALS: Final = (
-    "169.254.", "fd00:ec2::254", "/latest/api/token", "/latest/meta-data",
-    "metadata.google.internal", "must be specified",
-)  # fmt: skip
-"""Signs that obstore found no credentials: it asks the machine for its role, or for an account."""
-
-_CODES: Final = {
-    "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}"),
-    "InvalidToken": ("the session token is not valid", _CREDENTIALS),
-    "InvalidAccessKeyId": ("the access key is unknown", _CREDENTIALS),
-    "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS),
-    "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it"),
-    "NoSuchBucket": ("there is no such bucket", "Check its name, or make it"),
-    "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}"),
-    "507 Insufficient Storage": ("the service has no room left", f"Make room. {LATER}"),
-}
-"""Codes of S3 that hold for all objects, and what they mean."""
-
-
-def translated(error: Exception, address: str) -> Exception:
-    """Our error for one of obstore."""
-    place, text, kind = clean(address), str(error), type(error).__name__
-    if isinstance(error, InputError | AccessError):
-        return error
-    code = next((meaning for code, meaning in _CODES.items() if code in text), None)
-    if code:
-        return ServiceError(place, *code)
-    if isinstance(error, FileNotFoundError):
-        return MissingAssetError(place, "nothing lies at this address", MISSING)
-    if kind in ("ValueError", "InvalidPathError"):
-        return ReadError(place, "the address is malformed", "Check the address")
-    if "416 Range Not Satisfiable" in text:
-        return CorruptAssetError(place, "it ends too early", REPLACE)
-    return _barred(kind, text, address) or TransientReadError(
-        place, f"the service failed: {_reason(text)}", LATER
-    )
-
-
-def _barred(kind: str, text: str, address: str) -> AccessError | None:
-    """The error of a service that can't be reached or entered; None for any other failure."""
-    place = clean(address)
-    if any(sign in text for sign in _NO_CREDENTIALS):
-        return ServiceError(place, "no credentials were found", _credentials(address))
-    if kind == "NotSupportedError":
-        remedy = "Check the address, or take another server or a folder as mirror"
-        return WholeFilesError(place, "the server does not give parts of files", remedy)
-    denied = kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
-    if denied or "status code: 401" in text or "status code: 403" in text:
-        return DeniedError(place, "the server denies access", _credentials(address))
-    if any(sign in text for sign in _UNREACHABLE):
-        remedy = "Check the network, proxies and the address"
-        return UnreachableError(place, "the server can't be reached", remedy)
-    return None
-
-
-_UNREACHABLE: Final = ("dns error", "Connection refused", "Network is unreachable", "No route to")
-_STATUS: Final = re.compile(r"non-2xx status code: (\d{3} [A-Za-z ]{1,40})")
+    return _CREDENTIALS_OF.get(scheme_of(address), "Check the server's permissions")
 
 
 def _reason(text: str) -> str:
-    """What is known of a failure, in words of our own."""
-    status = _STATUS.search(text)
-    if status:
+    """What is known of a failure that may pass, in words of our own."""
+    if status := _STATUS.search(text):
         return status[1].strip()
     return "time ran out" if "Timeout" in text or "TimedOut" in text else "the connection broke"
 
 
-_LOG = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_GIVEN_UP: Final = 16
-"""Requests given up in a row, each after all its tries, until the service itself is doubted."""
-
-_RECENTLY: Final = 60.0
-"""Seconds for which a service that worked is taken to work."""
+# Requests
 
 
 def request(call: Callable[[ObjectStore, str], T], address: str, access: Access) -> T:
@@ -182,53 +171,101 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     another `ReadError`, or `AccessError` where the service gives nothing else either.
     """
     health = _health(address, access)
+    if health.denies_all():  # hundreds of requests may wait for their turn
+        raise _denial(address)
     end = time.monotonic() + access.s3.patience
-    for attempt in range(access.s3.max_retries + 1):
-        last = attempt == access.s3.max_retries or time.monotonic() > end
-        try:
-            if _LOG.isEnabledFor(logging.DEBUG):
-                _LOG.debug("asking for %s", clean(address))
-            found = call(*open_store(address, access))
-        except Exception as error:  # noqa: BLE001 - credential providers raise what they like
-            ours = translated(error, address)
-            if last or not _is_repeatable(ours, str(error)):
-                raise _judged(ours, address, access) from None
-        else:
-            health.worked(address)
-            return found
-        time.sleep(random.uniform(0.5, 1) * min(0.1 * 2**attempt, 5))  # noqa: S311 - jitter
-    raise AssertionError("the last attempt returns or raises")
+
+    def ask() -> T:
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("asking for %s", clean(address))
+        return call(*open_store(address, access))
+
+    def pause(failed: int, error: Exception) -> float | None:
+        if failed > access.s3.max_retries or time.monotonic() > end:
+            return None
+        return growing(0.1, failed, 5) if _is_repeatable(error, address) else None
+
+    try:
+        found = retried(ask, pause)
+    except Exception as error:  # noqa: BLE001 - credential providers raise what they like
+        raise _judged(translated(error, address), address, access) from None
+    health.worked(address)
+    return found
 
 
-_BROKEN_BODY: Final = ("response body error", "UnexpectedRange")
-
-
-def _is_repeatable(error: Exception, text: str) -> bool:
+def _is_repeatable(error: Exception, address: str) -> bool:
     """Whether to ask again: a broken body, or a passing fault that obstore did not repeat itself.
 
     It does not repeat what changes something and got no answer; all requests made here may be.
     """
-    broken = any(sign in text for sign in _BROKEN_BODY)
+    text = str(error)
+    if any(sign in text for sign in _BROKEN_BODY):
+        return True
     repeated = re.search(r"after \d+ retries", text)
-    return broken or (isinstance(error, TransientReadError) and not repeated)
+    return not repeated and isinstance(translated(error, address), TransientReadError)
+
+
+# Services
+
+
+_GIVEN_UP: Final = 16
+"""Requests given up in a row, each after all its tries, until the service itself is doubted."""
+
+_DENIED: Final = 16
+"""Addresses that a service denies before it gave anything, until it is taken to deny all."""
+
+_BARRED: Final = 5.0
+"""Seconds for which a service that denies all is not asked again."""
+
+_RECENTLY: Final = 60.0
+"""Seconds for which a service that worked is taken to work."""
 
 
 class _Health:
-    """What is known of a service: the address that worked last, requests given up since then."""
+    """What is known of a service."""
 
     def __init__(self) -> None:
-        self.good, self.given_up, self.when = "", 0, -math.inf
+        self.good = ""
+        """The address that worked last."""
+        self.when = -math.inf
+        """When that was."""
+        self.given_up = 0
+        """Requests given up since then."""
+        self.denied: set[str] = set()
+        """Addresses that were denied before any worked, up to `_DENIED`."""
+        self.denied_when = -math.inf
+        """When the last one was."""
 
     def worked(self, address: str) -> None:
+        """Note that an address gave what it was asked for."""
         self.good, self.given_up, self.when = address, 0, time.monotonic()
 
+    def was_denied(self, address: str) -> None:
+        """Note that an address was denied."""
+        self.denied_when = time.monotonic()
+        if len(self.denied) < _DENIED:
+            self.denied.add(address)
 
-_healths: defaultdict[Access, defaultdict[str, _Health]] = defaultdict(lambda: defaultdict(_Health))
-"""What is known of each service, by the way of access and the bucket or host."""
+    def denies_all(self) -> bool:
+        """Whether so many addresses were denied just now that all are taken to be."""
+        if self.good or len(self.denied) < _DENIED:
+            return False
+        return time.monotonic() < self.denied_when + _BARRED
+
+
+_healths: Final[dict[tuple[str, Access], _Health]] = {}
+"""What is known of each service, by the bucket or host and the way that leads there."""
+
+
+@lru_cache(maxsize=64)
+def _way(access: Access) -> Access:
+    """What of an access tells services apart: not which addresses it lets through, or keeps."""
+    return replace(access, mirrors=(), folder=None, keep_blocks=False)
 
 
 def _health(address: str, access: Access) -> _Health:
-    return _healths[access][_service(address)]
+    key = _service(address), _way(access)
+    return _healths.get(key) or _healths.setdefault(key, _Health())
 
 
 def _service(address: str) -> str:
@@ -241,27 +278,47 @@ def _judged(error: Exception, address: str, access: Access) -> Exception:
     """An error of one object as it is, or an `AccessError` where the service fails for all."""
     health = _health(address, access)
     if isinstance(error, TransientReadError):
-        health.given_up += 1
-        if health.given_up < _GIVEN_UP or _works(health, access) or _is_aside(address, access):
-            return error
-        return AccessError(
-            f"{error.asset}: {error.cause}, as did all of the last {_GIVEN_UP} requests. The "
-            f"service is down. {LATER}"
-        )
-    if isinstance(error, DeniedError) and _works(health, access):
-        return ReadError(clean(address), "the server denies access to it alone", MISSING)
-    if isinstance(error, UnreachableError) and _works(health, access):
-        return TransientReadError(clean(address), "the server was out of reach", LATER)
-    of_one = isinstance(error, WholeFilesError) and _works(health, access)
-    if isinstance(error, ServiceError) and (of_one or _is_aside(address, access)):
+        return _doubted(error, address, access)
+    if not isinstance(error, ServiceError):
+        return error
+    passes = error.kind in (Kind.DENIED, Kind.UNREACHABLE, Kind.NO_RANGES)
+    if passes and _works(health, access):
+        return _of_this_alone(error)
+    if _is_aside(address, access):
         return error.of_one
+    if error.kind == Kind.DENIED and not health.good:
+        health.was_denied(address)
+        return error if health.denies_all() else error.of_one
     return error
+
+
+def _doubted(error: TransientReadError, address: str, access: Access) -> Exception:
+    """The error of a request that was given up, or of its service after too many of them."""
+    health = _health(address, access)
+    health.given_up += 1
+    if health.given_up < _GIVEN_UP or _works(health, access) or _is_aside(address, access):
+        return error
+    return AccessError(
+        f"{error.asset}: {error.cause}, as did all of the last {_GIVEN_UP} requests. The "
+        f"service is down. {LATER}",
+        kind=Kind.TRANSIENT,
+    )
+
+
+def _of_this_alone(error: ServiceError) -> ReadError:
+    """The error of one object, where its service gives others."""
+    if error.kind == Kind.DENIED:
+        cause = "the server denies access to it alone"
+        return ReadError(error.place, cause, MISSING, kind=Kind.DENIED)
+    if error.kind == Kind.UNREACHABLE:
+        return TransientReadError(error.place, "the server was out of reach", LATER)
+    return error.of_one
 
 
 def _is_aside(address: str, access: Access) -> bool:
     """Whether a service that fails is not the archive: it never worked, but others do."""
-    since = time.monotonic() - _RECENTLY
-    others = any(health.when > since for health in list(_healths[access].values()))
+    since, here = time.monotonic() - _RECENTLY, _way(access)
+    others = any(known.when > since for (_, way), known in list(_healths.items()) if way == here)
     return not _health(address, access).good and (others or access.is_beside_mirrors(address))
 
 
@@ -284,6 +341,9 @@ def _works(health: _Health, access: Access) -> bool:
     return True
 
 
+# Stores
+
+
 _forked = threading.Event()
 
 
@@ -304,7 +364,7 @@ def open_store(address: str, access: Access) -> tuple[ObjectStore, str]:
             "made: start processes with the method 'spawn' or 'forkserver'"
         )
     service = _service(address)
-    return _store(service, access), address[len(service) + 1 :]
+    return _store(service, _way(access)), address[len(service) + 1 :]
 
 
 @lru_cache(maxsize=64)
@@ -380,8 +440,12 @@ def _profile_credentials(profile: str | None) -> Any:
     except Exception as error:  # noqa: BLE001 - botocore has no common base for these
         raise AccessError(
             f"the AWS profile {profile or 'default'} gives no credentials "
-            f"({type(error).__name__}): check ~/.aws/config and ~/.aws/credentials"
+            f"({type(error).__name__}): check ~/.aws/config and ~/.aws/credentials",
+            kind=Kind.CREDENTIALS,
         ) from None
+
+
+# Bytes
 
 
 Range = tuple[int, int]
@@ -402,11 +466,28 @@ def read_ranges(
     """
     if is_file(address):
         found = _read_file(address, ranges)
-    else:
-        found = _read_remote(address, ranges, access, allow_short)
-    short = [r for r, data in zip(ranges, found, strict=True) if len(data) != r[1] - r[0]]
-    if short and not allow_short:
-        raise CorruptAssetError(clean(address), f"it ends before byte {short[0][1]}", REPLACE)
+        return found if allow_short else _whole(found, ranges, address)
+    if allow_short:
+        return request(partial(_get_short, ranges=ranges), address, access)
+    return retried(
+        lambda: _whole(request(partial(_get, ranges=ranges), address, access), ranges, address),
+        lambda failed, error: 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None,
+    )
+
+
+_TRIES: Final = 3
+"""How often to ask for a body that is shorter than asked for: most often the object is."""
+
+
+class _ShortError(CorruptAssetError):
+    """Fewer bytes came than were asked for, and nothing broke on the way."""
+
+
+def _whole(found: list[bytes], ranges: Sequence[Range], address: str) -> list[bytes]:
+    """What was found, all bytes of each range; `CorruptAssetError` where some lack."""
+    for (start, stop), data in zip(ranges, found, strict=True):
+        if len(data) != stop - start:
+            raise _ShortError(clean(address), f"it ends before byte {stop}", REPLACE)
     return found
 
 
@@ -422,39 +503,23 @@ def _read_file(path: str, ranges: Sequence[Range]) -> list[bytes]:
     except IsADirectoryError:
         raise CorruptAssetError(path, "it is a folder", "Replace it by the file") from None
     except PermissionError:
-        raise ReadError(path, "it may not be read", "Change the file's permissions") from None
+        remedy = "Change the file's permissions"
+        raise ReadError(path, "it may not be read", remedy, kind=Kind.DENIED) from None
     except OSError as error:
         raise TransientReadError(path, f"reading failed: {error.strerror}", LATER) from None
 
 
-_SHORT_TRIES: Final = 2
-"""Tries after the first one for a body that is shorter than asked for: most often the object is."""
+def _get_short(store: ObjectStore, path: str, ranges: Sequence[Range]) -> list[bytes]:
+    """Bytes of each range as far as the object goes, a request for each."""
+    from obstore import get_range
+
+    return [bytes(get_range(store, path, start=a, end=b)) for a, b in ranges]
 
 
-def _read_remote(
-    address: str, ranges: Sequence[Range], access: Access, allow_short: bool
-) -> list[bytes]:
-    def get(store: ObjectStore, path: str) -> list[bytes]:
-        return _get(store, path, ranges, allow_short)
+def _get(store: ObjectStore, path: str, ranges: Sequence[Range]) -> list[bytes]:
+    """Bytes of each range; those that nearly touch come in one request."""
+    from obstore import get_ranges
 
-    found = request(get, address, access)
-    for _ in range(_SHORT_TRIES):
-        if allow_short or _is_whole(found, ranges):
-            break
-        time.sleep(0.1)
-        found = request(get, address, access)
-    return found
-
-
-def _is_whole(found: Sequence[bytes], ranges: Sequence[Range]) -> bool:
-    return all(len(data) == stop - start for data, (start, stop) in zip(found, ranges, strict=True))
-
-
-def _get(store: ObjectStore, path: str, ranges: Sequence[Range], allow_short: bool) -> list[bytes]:
-    from obstore import get_range, get_ranges
-
-    if allow_short:
-        return [bytes(get_range(store, path, start=a, end=b)) for a, b in ranges]
     starts, ends = [a for a, _ in ranges], [b for _, b in ranges]
     wanted = sum(ends) - sum(starts)
     gap = wanted // (10 * max(1, len(ranges) - 1))

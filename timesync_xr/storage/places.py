@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from obstore import Attributes
 
 from .bucket import RemoteFolder
-from .folder import Folder
+from .folder import Folder, disk_error
 
 
 def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
@@ -62,10 +62,7 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
     except OSError as error:
-        raise AccessError(
-            f"{target} can't be written: {error.strerror}. Check the disk's space and your "
-            "rights to the folder, then run the same command again"
-        ) from error
+        raise disk_error(target, "written", error) from error
     finally:
         if work != target:
             shutil.rmtree(work, ignore_errors=True)
@@ -89,7 +86,7 @@ def _upload(work: Path, out: str, s3: S3) -> None:
         try:
             upload(path)
         except ReadError as error:
-            raise AccessError(f"the output fails: {error}") from None
+            raise AccessError(f"the output fails: {error}", kind=error.kind) from None
 
 
 def _files(work: Path) -> list[Path]:

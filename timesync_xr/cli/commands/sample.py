@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...errors import AccessError
+from ...storage.folder import disk_error
 from ..main import is_quiet
 
 
@@ -26,9 +26,7 @@ def sample(folder: Path) -> None:
     try:
         make_sample(folder)
     except OSError as error:
-        raise AccessError(
-            f"{folder} can't be written: {error.strerror}. Choose a folder of yours"
-        ) from None
+        raise disk_error(folder, "written", error) from None
     if is_quiet():
         return
     click.echo(f"A sample archive lies in {folder}. To make a TimeSync project of it:")

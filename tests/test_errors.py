@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pickle
+from importlib import import_module
+from pkgutil import walk_packages
+
+import pytest
+
+import timesync_xr
+from timesync_xr import errors
+from timesync_xr.errors import (
+    AccessError,
+    CorruptAssetError,
+    Kind,
+    PlotListError,
+    ProjectError,
+    ReadError,
+    ServiceError,
+    TimesyncError,
+)
+from timesync_xr.project.cubes import DamagedCubeError
+
+CONTROL = {"NeedMore"}
+"""What is raised and caught within one room, and reaches nobody."""
+
+
+def test_all_errors_that_reach_users_stand_in_one_tree() -> None:
+    found = set()
+    for info in walk_packages(timesync_xr.__path__, "timesync_xr."):
+        if not info.name.endswith("__main__"):
+            members = vars(import_module(info.name)).values()
+            found |= {m for m in members if isinstance(m, type) and issubclass(m, Exception)}
+    ours = {error for error in found if error.__module__.startswith("timesync_xr.")}
+    outside = {error.__name__ for error in ours if not issubclass(error, TimesyncError)}
+    assert {name for name in outside if not name.startswith("_")} == CONTROL
+    assert len(ours) > 15
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    drawn = errors.__doc__ or ""
+    classes = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, Exception)]
+    assert [
+        c.__name__ for c in classes if f" {c.__name__} " not in drawn.replace("\n", " \n ")
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (AccessError("x"), Kind.ACCESS),
+        (AccessError("x", kind=Kind.NO_ROOM), Kind.NO_ROOM),
+        (ReadError("a", "b", "c", kind=Kind.DENIED), Kind.DENIED),
+        (CorruptAssetError("a", "b", "c"), Kind.CORRUPT),
+        (ServiceError("a", "b", "c", Kind.CREDENTIALS), Kind.CREDENTIALS),
+        (ProjectError("x"), Kind.PROJECT),
+        (PlotListError("x", ["y"]), Kind.INPUT),
+        (DamagedCubeError("it is cut off"), Kind.CORRUPT),
+    ],
+)
+def test_an_error_keeps_its_kind_on_its_way_from_a_worker(error: TimesyncError, kind: Kind) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert copy.kind is kind
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
+def test_the_error_of_a_service_becomes_that_of_one_asset() -> None:
+    of_one = ServiceError("s3://b/k", "it is away", "Check it", Kind.UNREACHABLE).of_one
+    assert str(of_one) == "s3://b/k: it is away. Check it, or leave the item out"
+    assert (type(of_one), of_one.kind) == (ReadError, "unreachable")

@@ -1,0 +1,37 @@
+"""Trying again what failed, with pauses that grow."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def retried(call: Callable[[], T], pause: Callable[[int, Exception], float | None]) -> T:
+    """What ``call`` returns, called until it does.
+
+    After each error ``pause`` gets the number of calls that failed so far and the error. It returns
+    the seconds to wait before the next call; None to give up, which raises the error.
+    """
+    for failed in count(1):
+        try:
+            return call()
+        except Exception as error:
+            seconds = pause(failed, error)
+            if seconds is None:
+                raise
+        time.sleep(seconds)
+    raise AssertionError("counting has no end")
+
+
+def growing(first: float, failed: int, longest: float) -> float:
+    """Seconds to wait after some calls failed: ``first``, doubled for each, half of it at random.
+
+    So clients that failed together do not come back together.
+    """
+    jitter = random.uniform(0.5, 1)  # noqa: S311 - no secret
+    return jitter * min(first * 2.0 ** min(failed - 1, 60), longest)
