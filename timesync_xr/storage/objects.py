@@ -31,7 +31,7 @@ from ..errors import (
     ServiceError,
     TransientReadError,
 )
-from .access import Access, clean, is_file, scheme_of
+from .access import S3, Access, clean, is_file, scheme_of
 from .retry import growing, retried
 
 if TYPE_CHECKING:
@@ -253,18 +253,12 @@ class _Health:
         return time.monotonic() < self.denied_when + _BARRED
 
 
-_healths: Final[dict[tuple[str, Access], _Health]] = {}
+_healths: Final[dict[tuple[str, S3], _Health]] = {}
 """What is known of each service, by the bucket or host and the way that leads there."""
 
 
-@lru_cache(maxsize=64)
-def _way(access: Access) -> Access:
-    """What of an access tells services apart: not which addresses it lets through, or keeps."""
-    return replace(access, mirrors=(), folder=None, keep_blocks=False)
-
-
 def _health(address: str, access: Access) -> _Health:
-    key = _service(address), _way(access)
+    key = _service(address), access.s3
     return _healths.get(key) or _healths.setdefault(key, _Health())
 
 
@@ -317,7 +311,7 @@ def _of_this_alone(error: ServiceError) -> ReadError:
 
 def _is_aside(address: str, access: Access) -> bool:
     """Whether a service that fails is not the archive: it never worked, but others do."""
-    since, here = time.monotonic() - _RECENTLY, _way(access)
+    since, here = time.monotonic() - _RECENTLY, access.s3
     others = any(known.when > since for (_, way), known in list(_healths.items()) if way == here)
     return not _health(address, access).good and (others or access.is_beside_mirrors(address))
 
@@ -364,51 +358,51 @@ def open_store(address: str, access: Access) -> tuple[ObjectStore, str]:
             "made: start processes with the method 'spawn' or 'forkserver'"
         )
     service = _service(address)
-    return _store(service, _way(access)), address[len(service) + 1 :]
+    return _store(service, access.s3), address[len(service) + 1 :]
 
 
 @lru_cache(maxsize=64)
-def _store(service: str, access: Access) -> ObjectStore:
+def _store(service: str, s3: S3) -> ObjectStore:
     from obstore.store import HTTPStore, S3Store, from_url
 
     scheme, _, host = service.partition("://")
     if scheme == "s3":
-        options = _s3_options(access)
-        client = _client_options(access, access.s3.endpoint or "")
-        return S3Store(host, client_options=client, retry_config=_retry_config(access), **options)
-    client = _client_options(access, service)
+        options = _s3_options(s3)
+        client = _client_options(s3, s3.endpoint or "")
+        return S3Store(host, client_options=client, retry_config=_retry_config(s3), **options)
+    client = _client_options(s3, service)
     if scheme in ("http", "https"):
-        return HTTPStore(service, client_options=client, retry_config=_retry_config(access))
-    return from_url(service, client_options=client, retry_config=_retry_config(access))
+        return HTTPStore(service, client_options=client, retry_config=_retry_config(s3))
+    return from_url(service, client_options=client, retry_config=_retry_config(s3))
 
 
-def _s3_options(access: Access) -> dict[str, Any]:
+def _s3_options(s3: S3) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "region": access.s3.aws_region,
-        "request_payer": bool(access.s3.requester_pays),
+        "region": s3.aws_region,
+        "request_payer": bool(s3.requester_pays),
     }
-    if access.s3.endpoint:
-        options["endpoint"] = access.s3.endpoint
-    if access.s3.unsigned:
+    if s3.endpoint:
+        options["endpoint"] = s3.endpoint
+    if s3.unsigned:
         options["skip_signature"] = True
-    elif _wants_profile(access):
-        options["credential_provider"] = _profile_credentials(access.s3.profile)
+    elif _wants_profile(s3):
+        options["credential_provider"] = _profile_credentials(s3.profile)
     return options
 
 
-def _client_options(access: Access, url: str) -> ClientConfig:
+def _client_options(s3: S3, url: str) -> ClientConfig:
     return {
         "allow_http": scheme_of(url) == "http",
-        "timeout": timedelta(seconds=access.s3.timeout_seconds),
-        "read_timeout": timedelta(seconds=access.s3.timeout_seconds / 2),
+        "timeout": timedelta(seconds=s3.timeout_seconds),
+        "read_timeout": timedelta(seconds=s3.timeout_seconds / 2),
     }
 
 
-def _retry_config(access: Access) -> RetryConfig:
+def _retry_config(s3: S3) -> RetryConfig:
     """Waits of 0.1 s, doubled each time up to 15 s, with jitter."""
     return {
-        "max_retries": access.s3.max_retries,
-        "retry_timeout": timedelta(seconds=access.s3.patience),
+        "max_retries": s3.max_retries,
+        "retry_timeout": timedelta(seconds=s3.patience),
         "backoff": {
             "init_backoff": timedelta(seconds=0.1),
             "max_backoff": timedelta(seconds=15),
@@ -417,9 +411,9 @@ def _retry_config(access: Access) -> RetryConfig:
     }
 
 
-def _wants_profile(access: Access) -> bool:
+def _wants_profile(s3: S3) -> bool:
     """Whether to look into the AWS configuration files, which obstore itself does not read."""
-    if access.s3.profile or os.environ.get("AWS_PROFILE"):
+    if s3.profile or os.environ.get("AWS_PROFILE"):
         return True
     file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
     return "AWS_ACCESS_KEY_ID" not in os.environ and os.path.exists(os.path.expanduser(file))
@@ -453,7 +447,7 @@ Range = tuple[int, int]
 
 
 def read_ranges(
-    address: str, ranges: Sequence[Range], access: Access, *, allow_short: bool = False
+    address: str, ranges: Sequence[Range], s3: S3, *, allow_short: bool = False
 ) -> list[bytes]:
     """Bytes of one object, one ``bytes`` per (start, stop) of ``ranges``.
 
@@ -468,9 +462,9 @@ def read_ranges(
         found = _read_file(address, ranges)
         return found if allow_short else _whole(found, ranges, address)
     if allow_short:
-        return request(partial(_get_short, ranges=ranges), address, access)
+        return request(partial(_get_short, ranges=ranges), address, s3)
     return retried(
-        lambda: _whole(request(partial(_get, ranges=ranges), address, access), ranges, address),
+        lambda: _whole(request(partial(_get, ranges=ranges), address, s3), ranges, address),
         lambda failed, error: 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None,
     )
 
