@@ -447,7 +447,7 @@ Range = tuple[int, int]
 
 
 def read_ranges(
-    address: str, ranges: Sequence[Range], s3: S3, *, allow_short: bool = False
+    address: str, ranges: Sequence[Range], access: Access, *, allow_short: bool = False
 ) -> list[bytes]:
     """Bytes of one object, one ``bytes`` per (start, stop) of ``ranges``.
 
@@ -462,9 +462,9 @@ def read_ranges(
         found = _read_file(address, ranges)
         return found if allow_short else _whole(found, ranges, address)
     if allow_short:
-        return request(partial(_get_short, ranges=ranges), address, s3)
+        return request(partial(_get_short, ranges=ranges), address, access)
     return retried(
-        lambda: _whole(request(partial(_get, ranges=ranges), address, s3), ranges, address),
+        lambda: _whole(request(partial(_get, ranges=ranges), address, access), ranges, address),
         lambda failed, error: 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None,
     )
 
