@@ -25,8 +25,9 @@ import numpy as np
 
 from tests.archive import SmallArchive
 from tests.raster.test_tiff import parse
+from timesync_xr.catalog.ard import ARD
+from timesync_xr.catalog.files import parse_items
 from timesync_xr.catalog.items import COLUMNS, Query, items_table
-from timesync_xr.catalog.search import parse_items
 from timesync_xr.errors import ReadError, TimesyncError
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import BANDS
@@ -163,7 +164,7 @@ def _check_items(data: bytes) -> None:
         items = parse_items(Path("items.json"), data)
     except TimesyncError as error:
         raise _Refused from error
-    table = items_table(items, Query(REGIONS["CU"]))
+    table = items_table(items, Query(ARD, REGIONS["CU"]))
     assert tuple(table.columns) == COLUMNS
     assert all(isinstance(why, str) for why in table["refused"])
     good = table[table["refused"] == ""]

@@ -1,4 +1,4 @@
-"""Projects written by hand: ledger, accounts and CSVs, without an extraction."""
+"""Projects written by hand: ledger, logs and CSVs, without an extraction."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from timesync_xr.catalog.ard import ARD
+from timesync_xr.grid import REGIONS
 from timesync_xr.project.ledger import COLUMNS as LEDGER
-from timesync_xr.project.log import COLUMNS as ACCOUNT
+from timesync_xr.project.log import COLUMNS as LOG
+from timesync_xr.project.project import Settings
 
 HEADER = "sensor,project_id,plot_id,hv,year,doy,blue,green,red,nir,swir1,swir2,qa,date\n"
 
@@ -53,13 +56,13 @@ def write_project(
     rows = []
     for project_id, plot_id in plots:
         of_plot = [o for o in observations if (o.project_id, o.plot_id) == (project_id, plot_id)]
-        account = pd.DataFrame(
+        log = pd.DataFrame(
             [(o.date, o.day, o.sensor, "0309", "written") for o in of_plot],
             columns=["date", "day", "sensor", "hv", "outcome"],
         )
         path = folder / f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        account.reindex(columns=list(ACCOUNT), fill_value="").to_csv(path, index=False)
+        log.reindex(columns=list(LOG), fill_value="").to_csv(path, index=False)
         for observation in of_plot:
             place = folder / observation.path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +72,6 @@ def write_project(
     columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
     ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value="")
     ledger.to_csv(folder / "ledger/plots.csv", index=False)
-    settings = {"region": "CU", "chip_size": [255, 255]}
-    (folder / "ledger/project.json").write_text(json.dumps(settings))
+    settings = Settings(ARD.collection, REGIONS["CU"], (255, 255))
+    (folder / "ledger/project.json").write_text(json.dumps(settings.to_json()))
     return folder

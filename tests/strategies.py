@@ -40,12 +40,11 @@ def cube_of(values: npt.NDArray[np.uint16]) -> xr.DataArray:
 
 
 def items_table(*rows: Mapping[str, object]) -> pd.DataFrame:
-    """A table of items; a row needs what differs from an ordinary record of h03v09."""
+    """A table of items; a row needs what differs from an ordinary record of h03v09 (0309)."""
     usual: dict[str, object] = {
         "sensor": "LC08",
-        "region": "CU",
-        "h": 3,
-        "v": 9,
+        "grid": "CU",
+        "place": "0309",
         "date": "2020-07-01T18:30:00.1234567Z",
         "processed": "20200710",
         "scene_count": 1,
@@ -57,15 +56,16 @@ def items_table(*rows: Mapping[str, object]) -> pd.DataFrame:
     table["time"] = pd.to_datetime(text, format="ISO8601").astype("datetime64[ns]")
     made = (
         table["sensor"]
-        + [f"_CU_{h:03d}{v:03d}_" for h, v in zip(table["h"], table["v"], strict=True)]
+        + [f"_CU_0{place[:2]}0{place[2:]}_" for place in table["place"]]
         + table["date"].str.slice(0, 10).str.replace("-", "")
         + "_"
         + table["processed"]
         + "_02_SR"
     )
     table["item_id"] = table["item_id"].fillna(made) if "item_id" in table else made
-    table["left"] = -2565585 + table["h"] * 150000
-    table["top"] = 3314805 - table["v"] * 150000
+    table["left"] = -2565585 + table["place"].str.slice(0, 2).astype(int) * 150000
+    table["top"] = 3314805 - table["place"].str.slice(2).astype(int) * 150000
+    table["width"] = table["height"] = 5000
     for band in BANDS:
         table[band] = "s3://bucket/" + table["item_id"] + f"_{band}.TIF"
     return table

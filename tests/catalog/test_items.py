@@ -16,20 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from timesync_xr.catalog.items import (
-    COLUMNS,
-    DatetimeRange,
-    Query,
-    item_row,
-    items_table,
-    parse_time,
-)
+from timesync_xr.catalog.ard import ARD
+from timesync_xr.catalog.dates import DatetimeRange, parse_time
+from timesync_xr.catalog.items import COLUMNS, Query, item_row, items_table
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import BANDS
 
 CU = REGIONS["CU"]
-EVERYTHING = Query(CU)
-H3V9 = Query(CU, frozenset({(3, 9)}))
+EVERYTHING = Query(ARD, CU)
+H3V9 = Query(ARD, CU, frozenset({"0309"}))
 ITEM_ID = "LC09_CU_003009_20230909_20230914_02_SR"
 KEY = f"collection02/oli-tirs/2023/CU/003/009/{ITEM_ID}"
 
@@ -74,9 +69,8 @@ def test_a_sound_item() -> None:
     assert row == {
         "item_id": ITEM_ID,
         "sensor": "LC09",
-        "region": "CU",
-        "h": 3,
-        "v": 9,
+        "grid": "CU",
+        "place": "0309",
         "time": np.datetime64("2023-09-09T18:28:07.923315000", "ns"),
         "date": "2023-09-09T18:28:07.9233150Z",
         "processed": "20230914",
@@ -84,6 +78,8 @@ def test_a_sound_item() -> None:
         "cloud_cover": 5.9727,
         "left": -2115585,
         "top": 1964805,
+        "width": 5000,
+        "height": 5000,
         **{band: f"s3://usgs-landsat-ard/{KEY}_{band}.TIF" for band in BANDS},
         "refused": "",
     }
@@ -196,7 +192,7 @@ def test_dates_that_were_not_asked_for() -> None:
         (DatetimeRange(None, day - one), False),
         (DatetimeRange(None, None), True),
     ]:
-        refused = item_row(item(), Query(CU, None, period))["refused"]
+        refused = item_row(item(), Query(ARD, CU, None, period))["refused"]
         assert refused == ("" if fits else "not asked for: date 2023-09-09T18:28:07.9233150Z")
 
 
@@ -278,7 +274,8 @@ def damaged_items(draw: st.DrawFn) -> Any:
 def test_any_json_gives_a_sound_row_or_a_refusal(value: object) -> None:
     (row,) = items_table([value], H3V9).to_dict("records")
     if row["refused"] == "":
-        assert (row["region"], row["h"], row["v"]) == ("CU", 3, 9)
+        assert (row["grid"], row["place"]) == ("CU", "0309")
+        assert (row["width"], row["height"]) == (5000, 5000)
         assert (row["left"], row["top"]) == (-2115585, 1964805)
         assert row["sensor"] == row["item_id"][:4]
         assert row["item_id"].isascii()
@@ -318,12 +315,13 @@ def test_recorded_items_of_the_ard_grid(shared: Path) -> None:
     assert row["refused"].startswith("not asked for: collection 'landsat-c2l3-dswe'")
     row = item_row({**record, "collection": "landsat-c2ard-sr"}, EVERYTHING)
     assert row["refused"] == ""
-    assert (row["h"], row["v"], row["processed"]) == (16, 5, "20210421")
+    assert (row["place"], row["processed"]) == ("1605", "20210421")
     assert row["time"] == np.datetime64("1982-11-18T16:51:35.345025", "ns")
     for found in json.loads((folder / "ard_grid_item_properties.json").read_text()):
         row = item_row(item(id="LC08_without_a_tile", properties=found["properties"]), EVERYTHING)
         assert row["refused"] == ""
-        assert f"{row['h']:02d}" == found["properties"]["landsat:grid_horizontal"]
+        told = (found["properties"][f"landsat:grid_{a}"] for a in ("horizontal", "vertical"))
+        assert row["place"] == "".join(told)
 
 
 def test_recorded_ids(shared: Path) -> None:

@@ -12,13 +12,16 @@ from tests.archive import SmallArchive
 from timesync_xr import Archive, Products, extract, search_items
 from timesync_xr.catalog import kept as tile_items
 from timesync_xr.catalog import search as catalog
+from timesync_xr.catalog.dates import parse_datetime
+from timesync_xr.catalog.files import read_items
 from timesync_xr.catalog.items import Query
 from timesync_xr.catalog.kept import Search, TileItems, read_items_of
-from timesync_xr.catalog.search import parse_datetime, read_items
 from timesync_xr.grid import REGIONS
 from timesync_xr.storage.folder import Folder
 
+CU = REGIONS["CU"]
 TILES = ((3, 9), (4, 9))
+PLACES = ("0309", "0409")
 
 
 @pytest.fixture
@@ -34,15 +37,15 @@ def archive(tmp_path: Path) -> SmallArchive:
 
 @pytest.fixture
 def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """An API that serves the archive; the list holds the tiles of every search."""
+    """An API that serves the archive; the list holds the places of every search."""
     searches: list[object] = []
 
     def search(url: str, query: Query) -> list[object]:
-        searches.append(sorted(query.tiles or ()))
+        searches.append(sorted(query.places or ()))
         return [
             item
             for item in archive.items
-            if (int(item["properties"]["landsat:grid_horizontal"]), 9) in (query.tiles or ())
+            if f"{item['properties']['landsat:grid_horizontal']}09" in (query.places or ())
             and query.period.holds(
                 pd.Timestamp(item["properties"]["datetime"][:19]).to_datetime64()
             )
@@ -56,18 +59,18 @@ URL = "https://user:secret@stac.example/api?token=secret"
 
 
 def items_of(out: Path, period: str | None = None, refresh: bool = False) -> pd.DataFrame:
-    items = TileItems(Folder(out), Search(URL, "CU", parse_datetime(period)), refresh)
-    found = read_items_of(items.of(TILES))
+    items = TileItems(Folder(out), Search(Archive(URL), CU, parse_datetime(period)), refresh)
+    found = read_items_of(items.of(PLACES))
     items.close()
     return found
 
 
 def test_the_table_is_that_of_a_search(archive: SmallArchive, tmp_path: Path) -> None:
-    source = str(archive.write_items())
-    items = TileItems(Folder(tmp_path), Search(source, "CU", parse_datetime(None)), False)
-    kept = read_items_of(items.of(TILES))
-    wanted = search_items(TILES, Archive(source))
-    order = ["h", "time"]
+    source = Archive(archive.write_items())
+    items = TileItems(Folder(tmp_path), Search(source, CU, parse_datetime(None)), False)
+    kept = read_items_of(items.of(PLACES))
+    wanted = search_items(TILES, source)
+    order = ["place", "time"]
     pd.testing.assert_frame_equal(
         kept.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True)
     )
@@ -75,7 +78,7 @@ def test_the_table_is_that_of_a_search(archive: SmallArchive, tmp_path: Path) ->
 
 def test_one_search_per_tile_and_none_again(api: list[object], tmp_path: Path) -> None:
     first = items_of(tmp_path)
-    assert sorted(map(str, api)) == ["[(3, 9)]", "[(4, 9)]"]
+    assert sorted(map(str, api)) == ["['0309']", "['0409']"]
     pd.testing.assert_frame_equal(items_of(tmp_path), first)
     narrower = items_of(tmp_path, "2005/2015")
     assert narrower["time"].dt.year.tolist() == [2010, 2010]
@@ -110,14 +113,14 @@ def test_a_search_that_was_cut_off_is_made_again(api: list[object], tmp_path: Pa
     items_of(tmp_path)
     (tmp_path / "ledger/items/CU_h03v09.json").unlink()
     assert len(items_of(tmp_path)) == 6
-    assert api[-1] == [(3, 9)]
+    assert api[-1] == ["0309"]
     assert len(api) == 3
 
 
 def test_refresh_adds_what_is_new_to_complete_plots(tmp_path: Path) -> None:
     archive = SmallArchive(tmp_path / "archive")
     archive.add("LC08", "2020-07-01T18:30:00Z")
-    x, y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
+    x, y = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
     (tmp_path / "plots.csv").write_text(f"project_id,plot_id,x,y\np,7,{x},{y}\n")
 
     def run(refresh: bool) -> int:

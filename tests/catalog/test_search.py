@@ -16,14 +16,9 @@ from hypothesis import strategies as st
 
 from tests.catalog.api import ARCHIVE
 from timesync_xr import Archive
-from timesync_xr.catalog.search import (
-    DatetimeRange,
-    fetch_items,
-    parse_datetime,
-    read_items,
-    search_items,
-    write_items,
-)
+from timesync_xr.catalog.dates import DatetimeRange, parse_datetime
+from timesync_xr.catalog.files import read_items, write_items
+from timesync_xr.catalog.search import search_items, search_with_items
 from timesync_xr.errors import AccessError, CatalogError, InputError
 
 
@@ -122,7 +117,7 @@ def test_sources_that_are_not_there(source: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         search_items([(3, 9)], Archive(source))
     with pytest.raises(InputError):
-        fetch_items([(3, 9)], source=source)
+        search_with_items([(3, 9)], Archive(source), grid="CU", datetime=None)
 
 
 @pytest.mark.parametrize("tile", [(33, 0), (0, 22), (-1, 5)])

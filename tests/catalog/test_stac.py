@@ -20,13 +20,9 @@ from tests.tally import shows
 from timesync_xr import Archive
 from timesync_xr.catalog import stac as stac_api
 from timesync_xr.catalog import stac as transport
+from timesync_xr.catalog.files import read_items, write_items
 from timesync_xr.catalog.kept import _items_file
-from timesync_xr.catalog.search import (
-    fetch_items,
-    read_items,
-    search_items,
-    write_items,
-)
+from timesync_xr.catalog.search import search_items, search_with_items
 from timesync_xr.catalog.stac import Patience, PatientIO
 from timesync_xr.errors import AccessError, CatalogError
 from timesync_xr.storage.access import without_secrets
@@ -85,7 +81,7 @@ def test_the_golden_archives_by_json_parquet_and_api(
     for other in [*sources, tmp_path / "list.json", api.url]:
         pd.testing.assert_frame_equal(search_items(tiles, Archive(other)), expected)
         for tile in tiles[:2]:
-            part = expected[(expected["h"] == tile[0]) & (expected["v"] == tile[1])]
+            part = expected[expected["place"] == f"{tile[0]:02d}{tile[1]:02d}"]
             pd.testing.assert_frame_equal(
                 search_items([tile], Archive(other)), part.reset_index(drop=True)
             )
@@ -127,7 +123,8 @@ def test_no_tiles_need_no_request(api: Api) -> None:
 
 
 def test_items_are_kept_for_later(api: Api, tmp_path: Path) -> None:
-    write_items(fetch_items([(3, 9)], source=api.url), tmp_path / "h03v09.parquet")
+    found, _ = search_with_items([(3, 9)], Archive(api.url), grid="CU", datetime=None)
+    write_items(found, tmp_path / "h03v09.parquet")
     kept = search_items([(3, 9)], Archive(tmp_path / "h03v09.parquet"))
     pd.testing.assert_frame_equal(kept, search(api))
 

@@ -30,15 +30,15 @@ def test_two_platforms_of_a_day_are_two_observations() -> None:
 
 
 def test_tiles_of_a_pass_are_one_observation_named_after_the_plots_tile() -> None:
-    seconds = {(3, 9): "10", (4, 9): "11", (3, 10): "30", (4, 10): "31"}
+    seconds = {"0309": "10", "0409": "11", "0310": "30", "0410": "31"}
     items = items_table(
-        *({"h": h, "v": v, "date": f"2020-07-01T18:30:{s}.5Z"} for (h, v), s in seconds.items())
+        *({"place": p, "date": f"2020-07-01T18:30:{s}.5Z"} for p, s in seconds.items())
     )
     plan = plan_observations(items, CORNER)
     (row,) = plan.observations.to_dict("records")
     assert (row["hv"], row["date"], row["at_plot"]) == ("0410", "2020-07-01T18:30:31.5Z", True)
     assert plan.records["observation"].tolist() == [0, 0, 0, 0]
-    assert (plan.records["h"][0], plan.records["v"][0]) == (4, 10)
+    assert plan.records["place"][0] == "0410"
     assert set(row["item_ids"].split()) == set(items["item_id"])
 
 
@@ -50,22 +50,22 @@ def test_latest_processing_wins_and_the_other_is_kept_aside() -> None:
 
 
 def test_an_observation_without_the_plots_tile_is_kept_and_marked() -> None:
-    plan = plan_observations(items_table({"h": 3, "v": 9}), CORNER)
+    plan = plan_observations(items_table({"place": "0309"}), CORNER)
     assert plan.observations["at_plot"].tolist() == [False]
     assert plan.at_plot_pixel().observations.empty
 
 
 def test_other_tiles_and_refused_items_are_left_out() -> None:
-    items = items_table({"h": 5}, {"refused": "wrong transform"}, {"sensor": "LC09"})
+    items = items_table({"place": "0509"}, {"refused": "wrong transform"}, {"sensor": "LC09"})
     plan = plan_observations(items, INSIDE)
     assert plan.observations["sensor"].tolist() == ["LC09"]
     assert plan_observations(items[:0], INSIDE).observations.empty
 
 
 def test_plot_pixel_needs_the_plots_tile_only() -> None:
-    items = items_table(*({"h": h, "v": v} for h in (3, 4) for v in (9, 10)))
+    items = items_table(*({"place": place} for place in ("0309", "0310", "0409", "0410")))
     pixel = plan_observations(items, CORNER).at_plot_pixel()
-    assert pixel.records[["h", "v"]].to_numpy().tolist() == [[4, 10]]
+    assert pixel.records["place"].tolist() == ["0410"]
     assert (pixel.grid.width, pixel.grid.height) == (1, 1)
     assert pixel.grid.plot_col == CORNER.plot_col
 
@@ -84,7 +84,11 @@ def test_plans_do_not_depend_on_order_and_chunks_never_part_a_day(
     days: list[tuple[int, str, int]], size: int, random: object
 ) -> None:
     rows = [
-        {"sensor": s, "v": v, "date": f"2022-06-{d + 1:02d}T{17 + v - 9}:0{s[3]}:00.5Z"}
+        {
+            "sensor": s,
+            "place": f"03{v:02d}",
+            "date": f"2022-06-{d + 1:02d}T{17 + v - 9}:0{s[3]}:00.5Z",
+        }
         for d, s, v in days
     ]
     shuffled = list(rows)
@@ -105,7 +109,10 @@ def test_plans_do_not_depend_on_order_and_chunks_never_part_a_day(
 def test_selecting_observations_keeps_their_records(
     days: list[tuple[int, str, int]], data: st.DataObject
 ) -> None:
-    rows = [{"sensor": s, "v": v, "date": f"2022-06-{d + 1:02d}T17:00:00.5Z"} for d, s, v in days]
+    rows = [
+        {"sensor": s, "place": f"03{v:02d}", "date": f"2022-06-{d + 1:02d}T17:00:00.5Z"}
+        for d, s, v in days
+    ]
     plan = plan_observations(items_table(*rows), CORNER)
     count = len(plan.observations)
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))

@@ -15,21 +15,13 @@ from hypothesis import strategies as st
 
 from tests.archive import SmallArchive
 from tests.strategies import CLEAR
-from timesync_xr import (
-    Archive,
-    Filters,
-    Project,
-    Selection,
-    Summary,
-    extract,
-)
+from timesync_xr import Archive, Products, Project, Selection, Summary, extract
 from timesync_xr.cli.main import main
-from timesync_xr.cube.selection import ALL
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
-from timesync_xr.run.plot import write_chips
-from timesync_xr.run.repair import filters_of
+from timesync_xr.run.chips import write_chips
 
+ALL = Selection()
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 CLOUD, SHADOW = 22280, 23888
 NOON = "T18:30:00.1234567Z"
@@ -40,7 +32,7 @@ def observations(*rows: tuple[str, str, float]) -> pd.DataFrame:
     return table.assign(time=pd.to_datetime(table["time"], format="ISO8601"))
 
 
-def taken(filters: Filters, table: pd.DataFrame) -> list[bool]:
+def taken(filters: Selection, table: pd.DataFrame) -> list[bool]:
     return [cause == "" for cause in filters.causes(table)]
 
 
@@ -81,15 +73,18 @@ def test_each_filter_on_metadata() -> None:
 
 def test_the_text_tells_all_and_is_the_same_for_the_same_filters() -> None:
     assert str(ALL) == ""
-    full = Selection("06-01/09-30", ("LC09", "LT05"), 20.0, slc_off=False, clear_only=True)
+    options = {"season": "06-01/09-30", "slc_off": False, "clear_only": True}
+    full = Selection(sensors=("LC09", "LT05"), max_cloud=20.0, **options)  # type: ignore[arg-type]
     text = "season=06-01/09-30 sensors=LT05,LC09 max-cloud=20 no-slc-off clear-only"
     assert str(full) == text
-    assert str(Selection("06-01/09-30", ("LT05", "LC09"), 20, False, True)) == text
+    same = Selection(2020, "06-01/09-30", ("LT05", "LC09"), 20, False, True)
+    assert str(same) == text  # the dates are told apart
 
 
 @given(
     st.builds(
-        Filters,
+        Selection,
+        st.sampled_from([None, 2020, "2009/2011", "../2003-06"]),
         st.sampled_from(["", "06-01/09-30", "11-01/02-28"]),
         st.permutations(["LE07", "LC08", "LC09"]).map(tuple) | st.just(()),
         st.none() | st.floats(0, 100),
@@ -97,8 +92,14 @@ def test_the_text_tells_all_and_is_the_same_for_the_same_filters() -> None:
         st.booleans(),
     )
 )
-def test_the_text_can_be_read_back(filters: Filters) -> None:
-    assert str(filters_of(str(filters))) == str(filters)
+def test_the_text_can_be_read_back(selection: Selection) -> None:
+    again = Selection.parse(str(selection), str(selection.period))
+    assert str(again) == str(selection)
+    assert str(again.period) == str(selection.period)
+    assert again.max_cloud == pytest.approx(selection.max_cloud)
+    assert again.season == selection.season
+    assert set(again.sensors) == set(selection.sensors)
+    assert (again.slc_off, again.clear_only) == (selection.slc_off, selection.clear_only)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +140,10 @@ def run(archive: SmallArchive, tmp_path: Path) -> Callable[..., Summary]:
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
 
-    def call(filters: Filters = ALL, out: str = "out", **options: object) -> Summary:
-        source = str(archive.write_items())
-        settings = {"mirror": archive.mirror, "chip_size": (9, 9), "progress": False}
-        return extract(path, tmp_path / out, Archive(source), filters, **settings | options)  # type: ignore[arg-type]
+    def call(select: Selection = ALL, out: str = "out") -> Summary:
+        source = Archive(archive.write_items(), mirror=archive.mirror)
+        products = Products(chip_size=(9, 9))
+        return extract(path, tmp_path / out, source, select, products, progress=False)
 
     return call
 
@@ -166,7 +167,7 @@ SETTINGS = (
 @pytest.mark.parametrize("second", SETTINGS, ids=str)
 @pytest.mark.parametrize("first", SETTINGS, ids=str)
 def test_other_filters_end_like_a_fresh_project(
-    run: Callable[..., Summary], tmp_path: Path, first: Filters, second: Filters
+    run: Callable[..., Summary], tmp_path: Path, first: Selection, second: Selection
 ) -> None:
     run(first)
     again = run(second)
@@ -177,9 +178,9 @@ def test_other_filters_end_like_a_fresh_project(
 
 @pytest.mark.parametrize("last", [ALL, Selection(slc_off=False)], ids=["back", "on"])
 def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
-    run: Callable[..., Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Filters
+    run: Callable[..., Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Selection
 ) -> None:
-    """LE07 takes the place of LC08 on 2020-07-01; the first run's account must not vouch for it."""
+    """LE07 takes the place of LC08 on 2020-07-01; the first run's log must not vouch for it."""
     run(ALL)
 
     def write_and_die(*arguments: object) -> None:
@@ -190,7 +191,7 @@ def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
     with pytest.raises(KeyboardInterrupt):
         run(Selection(sensors=("LE07",)))
     monkeypatch.undo()
-    assert Project(str(tmp_path / "out")).plots["status"].tolist() == ["incomplete"]
+    assert Project(tmp_path / "out").plots["status"].tolist() == ["incomplete"]
     assert run(last).already == 0
     run(last, out="fresh")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
@@ -198,8 +199,8 @@ def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
 
 def test_what_is_left_out_is_told(run: Callable[..., Summary], tmp_path: Path) -> None:
     summary = run(Selection(season="06-01/09-30", clear_only=True))
-    account = Project(str(tmp_path / "out")).log(("1211", "7"))
-    left_out = account[account["outcome"] == "filtered"].set_index("day")
+    log = Project(tmp_path / "out").log(("1211", "7"))
+    left_out = log[log["outcome"] == "filtered"].set_index("day")
     assert left_out["cause"].to_dict() == {
         "2003-01-05": "outside the season 06-01/09-30",
         "2020-07-09": "not clear at the plot",
@@ -207,7 +208,7 @@ def test_what_is_left_out_is_told(run: Callable[..., Summary], tmp_path: Path) -
         "2020-12-25": "outside the season 06-01/09-30",
     }
     assert left_out.loc["2020-07-09", "qa_pixel"] == SHADOW
-    (row,) = Project(str(tmp_path / "out")).plots.to_dict("records")
+    (row,) = Project(tmp_path / "out").plots.to_dict("records")
     assert (row["filtered"], row["written"], row["fill_at_plot"]) == (4, 2, 1)
     assert row["filters"] == "season=06-01/09-30 clear-only"
     assert row["status"] == "complete"

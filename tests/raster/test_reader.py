@@ -32,7 +32,7 @@ from timesync_xr.raster import reader, tiff
 from timesync_xr.raster.blocks import find_blocks
 from timesync_xr.raster.footing import Footing
 from timesync_xr.raster.reader import Asset, Reading, begin_read
-from timesync_xr.storage.access import Access
+from timesync_xr.storage.access import S3, Access
 
 LEFT, TOP = -2115585, 2714805
 SIZE = 5000
@@ -360,7 +360,7 @@ def test_caches_forget_what_does_not_fit(server: Counting, monkeypatch: pytest.M
 
 
 def test_corrupt_answers_are_forgotten(server: Counting) -> None:
-    access = Access(mirrors=((BUCKET, server.url),), max_retries=1)
+    access = Access(mirrors=((BUCKET, server.url),), s3=S3(max_retries=1))
     server.change = lambda body: body if body[:2] == b"II" else b"\0" * len(body)
     with pytest.raises(CorruptAssetError, match="block 0 is damaged"):
         read_pixels(asset(), 0, 0, 5, 5, access)
@@ -369,7 +369,7 @@ def test_corrupt_answers_are_forgotten(server: Counting) -> None:
 
 
 def test_nobody_answers(archive: Path) -> None:
-    access = Access(mirrors=((BUCKET, "http://127.0.0.1:9"),), max_retries=0)
+    access = Access(mirrors=((BUCKET, "http://127.0.0.1:9"),), s3=S3(max_retries=0))
     with pytest.raises((AccessError, TransientReadError), match=r"127\.0\.0\.1:9"):
         read_pixels(asset(), 0, 0, 5, 5, access)
 

@@ -15,11 +15,11 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
-from timesync_xr.grid import ChipGrid, get_grid
+from timesync_xr.grid import REGIONS, ChipGrid, tiles_of
 from timesync_xr.landsat import BANDS, QABit
 from timesync_xr.sample import SamplePaths, make_sample
 
-REGION = get_grid("CU")
+REGION = REGIONS["CU"]
 Numbers = npt.NDArray[np.int64]
 Item = dict[str, Any]
 
@@ -76,7 +76,7 @@ def series(sample: SamplePaths, items: list[Item], plot: ChipGrid) -> dict[str, 
     window = Window(plot.plot_col % 5000, plot.plot_row % 5000, 1, 1)
     found = {}
     for item in items:
-        if tile(item) == plot.plot_tile:
+        if tile(item) == tiles_of(plot)[0]:
             values = []
             for band in BANDS:
                 with rasterio.open(path(sample, item, band)) as source:
@@ -271,9 +271,9 @@ def test_landsat_7_has_gaps_since_its_failure(sample: SamplePaths, items: list[I
 
 
 def test_plots_lie_at_the_corner_and_in_several_tiles(plots: dict[str, ChipGrid]) -> None:
-    assert plots["1"].tiles[0] == (20, 6)
-    assert set(plots["1"].tiles) == {(19, 5), (20, 5), (19, 6), (20, 6)}
-    assert {plot.plot_tile for plot in plots.values()} == {(20, 6), (19, 6), (20, 5)}
+    assert tiles_of(plots["1"])[0] == (20, 6)
+    assert set(tiles_of(plots["1"])) == {(19, 5), (20, 5), (19, 6), (20, 6)}
+    assert {tiles_of(plot)[0] for plot in plots.values()} == {(20, 6), (19, 6), (20, 5)}
     assert REGION.pixel(*REGION.corner((20, 6))) == (plots["1"].plot_col, plots["1"].plot_row)
     assert not all(name.isdigit() for name in plots)
 
@@ -300,7 +300,7 @@ def test_plots_are_fill_on_some_dates(
         window = Window(plot.plot_col % 5000, plot.plot_row % 5000, 1, 1)
         seen = []
         for item in items:
-            if tile(item) == plot.plot_tile:
+            if tile(item) == tiles_of(plot)[0]:
                 with rasterio.open(path(sample, item, "qa_pixel")) as source:
                     seen.append(source.read(1, window=window)[0, 0] != 1)
         assert 0.7 < np.mean(seen) < 1

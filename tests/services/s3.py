@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.faults import Fault, Request, status
-from timesync_xr.storage.access import Access
+from timesync_xr.storage import access
 
 KEY, SECRET = "test", "testtest"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
@@ -65,9 +65,9 @@ class S3:
             for key in self.objects(bucket, prefix)
         }
 
-    def access(self, **options: Any) -> Access:
-        """The access of a project folder there."""
-        return Access(endpoint=options.pop("endpoint", self.url), requester_pays=False, **options)
+    def options(self, **others: Any) -> access.S3:
+        """How a project folder there is reached."""
+        return access.S3(endpoint=others.pop("endpoint", self.url), **others)
 
 
 def free_ports(count: int) -> int:

@@ -9,22 +9,22 @@ import pandas as pd
 from click.testing import CliRunner
 
 from tests.services.s3 import S3
-from timesync_xr import Project, Selection, extract
+from timesync_xr import Archive, Products, Project, Selection, extract
 from timesync_xr.cli.main import main
-from timesync_xr.project.tables import write_windows
 
 
 def test_a_project_in_a_bucket_is_like_one_on_disk(
     s3: S3, bucket: str, shared: Path, tmp_path: Path
 ) -> None:
     archive = shared / "golden/mosaic"
-    address, here, access = f"s3://{bucket}/a/project", tmp_path / "project", s3.access()
-    settings = {"source": str(archive / "items.json"), "chip_size": (9, 9), "progress": False}
-    settings |= {"mirror": f"s3://usgs-landsat-ard={archive}", "products": ("png", "csv", "zarr")}
-    plots, filters = archive / "plots.csv", Selection(slc_off=False, clear_only=True)
-    extract(plots, Project(address, access), **settings)  # type: ignore[arg-type]
-    extract(plots, Project(address, access), select=filters, **settings)  # type: ignore[arg-type]
-    extract(plots, here, select=filters, **settings)  # type: ignore[arg-type]
+    address, here = f"s3://{bucket}/a/project", tmp_path / "project"
+    there = Project(address, s3.options())
+    source = Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}")
+    products = Products(("png", "csv", "zarr"), chip_size=(9, 9))
+    plots, select = archive / "plots.csv", Selection(slc_off=False, clear_only=True)
+    extract(plots, there, source, products=products, progress=False)
+    extract(plots, there, source, select, products, progress=False)
+    extract(plots, here, source, select, products, progress=False)
     files = {
         str(path.relative_to(here)): path.read_bytes()
         for path in here.rglob("*")
@@ -36,15 +36,23 @@ def test_a_project_in_a_bucket_is_like_one_on_disk(
 
     table = Project(here).observations()
     assert {"written", "filtered"} <= set(table["outcome"])
-    pd.testing.assert_frame_equal(Project(address, access).observations(), table)
+    pd.testing.assert_frame_equal(there.observations(), table)
     chosen = Project(here).annual()
-    pd.testing.assert_frame_equal(Project(address, access).annual(), chosen)
-    rows = write_windows(address, f"s3://{bucket}/b/window.csv", access=access)
-    assert rows == write_windows(here, tmp_path / "window.csv") > 0
-    made = s3.contents(bucket, "b/")["window.csv"]
-    assert made == (tmp_path / "window.csv").read_bytes()
+    pd.testing.assert_frame_equal(there.annual(), chosen)
+    windows = Project(here).windows()
+    assert len(windows)
+    pd.testing.assert_frame_equal(there.windows(), windows)
 
     s3_options = ["--out-endpoint", s3.url]
+    out = ["--out", f"s3://{bucket}/b/window.csv"]
+    result = CliRunner().invoke(main, ["window", address, *out, *s3_options])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, ["window", str(here), "--out", str(tmp_path / "window.csv")])
+    assert result.exit_code == 0, result.output
+    made = s3.contents(bucket, "b/")["window.csv"]
+    assert made == (tmp_path / "window.csv").read_bytes()
+    assert made.count(b"\n") == 1 + len(windows)
+
     result = CliRunner().invoke(main, ["annual", address, *s3_options])
     assert result.exit_code == 0, result.output
     assert len(pd.read_csv(io.StringIO(result.stdout))) == len(chosen)

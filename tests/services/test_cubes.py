@@ -10,11 +10,12 @@ from click.testing import CliRunner
 
 from tests.archive import SmallArchive
 from tests.services.s3 import S3
-from timesync_xr import Archive, Project, extract, repair, verify
+from timesync_xr import Archive, Products, Project, Selection, extract, repair, verify
 from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
 from timesync_xr.project.cubes import open_cube
 
+ALL = Selection()
 CUBE = "prj_p/cubes/plot_7.zarr"
 
 
@@ -29,17 +30,17 @@ def archive(tmp_path: Path) -> SmallArchive:
     return archive
 
 
-def run(archive: SmallArchive, out: object, s3: S3, **options: object) -> None:
-    settings = {
-        "source": str(archive.folder / "items.json"),
-        "mirror": archive.mirror,
-        "products": ("png", "csv", "zarr"),
-        "chip_size": (41, 41),
-        "progress": False,
-        "out_access": s3.access(),
-    }
+def run(
+    archive: SmallArchive,
+    out: str | Path,
+    s3: S3,
+    select: Selection = ALL,
+    formats: tuple[str, ...] = ("png", "csv", "zarr"),
+) -> None:
+    source = Archive(archive.folder / "items.json", mirror=archive.mirror)
+    project, products = Project(out, s3.options()), Products(formats, chip_size=(41, 41))
     plots = archive.folder.parent / "plots.csv"
-    assert extract(plots, str(out), **settings | options).complete  # type: ignore[arg-type]
+    assert extract(plots, project, source, select, products, progress=False).complete
 
 
 def contract(folder: Path) -> dict[str, bytes]:
@@ -51,12 +52,12 @@ def test_a_cube_in_a_bucket_is_the_one_on_disk_also_when_it_grew(
     archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path
 ) -> None:
     address = f"s3://{bucket}/project"
-    run(archive, address, s3, datetime="../2020-07-10")
-    run(archive, address, s3, products=("csv",))
+    run(archive, address, s3, Selection("../2020-07-10"))
+    run(archive, address, s3, formats=("csv",))
     run(archive, tmp_path / "here", s3)
     there = s3.contents(bucket, "project/")
     assert {n: d for n, d in there.items() if n[:4] == "prj_"} == contract(tmp_path / "here")
-    assert verify(Project(address, s3.access())).empty
+    assert verify(Project(address, s3.options())).empty
 
 
 def test_a_broken_cube_in_a_bucket_is_found_and_made_again(
@@ -67,22 +68,22 @@ def test_a_broken_cube_in_a_bucket_is_found_and_made_again(
     (shard,) = (k for k in s3.objects(bucket, f"project/{CUBE}/digital_number/c"))
     key = f"project/{CUBE}/digital_number/c{shard}"
     s3.client().delete_object(Bucket=bucket, Key=key)
-    problems = verify(Project(address, s3.access()))
+    problems = verify(Project(address, s3.options()))
     assert problems["file"].tolist() == [CUBE]
     repair(
-        Project(address, s3.access()),
+        Project(address, s3.options()),
         problems,
         Archive(archive.folder / "items.json", mirror=archive.mirror),
         progress=False,
     )
-    assert verify(Project(address, s3.access())).empty
+    assert verify(Project(address, s3.options())).empty
 
 
 def test_render_reads_from_one_bucket_and_writes_to_another(
     archive: SmallArchive, s3: S3, bucket: str, tmp_path: Path
 ) -> None:
-    run(archive, f"s3://{bucket}/cubes", s3, products=("zarr",))
-    run(archive, tmp_path / "direct", s3, products=("png", "csv"))
+    run(archive, f"s3://{bucket}/cubes", s3, formats=("zarr",))
+    run(archive, tmp_path / "direct", s3, formats=("png", "csv"))
     arguments = ["render", f"s3://{bucket}/cubes", "--out", f"s3://{bucket}/drawn"]
     ways = ["--endpoint", s3.url, "--out-endpoint", s3.url]
     result = CliRunner().invoke(main, [*arguments, *ways])
@@ -99,8 +100,8 @@ def test_a_cube_opens_in_the_bucket_without_this_package(
     from obstore.store import S3Store
     from zarr.storage import ObjectStore
 
-    run(archive, f"s3://{bucket}/project", s3, products=("zarr",))
-    run(archive, tmp_path / "here", s3, products=("zarr",))
+    run(archive, f"s3://{bucket}/project", s3, formats=("zarr",))
+    run(archive, tmp_path / "here", s3, formats=("zarr",))
     store = S3Store(
         bucket,
         prefix=f"project/{CUBE}",

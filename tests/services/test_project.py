@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,24 +25,26 @@ from tests.servers import file_server
 from tests.services.pgstac import stac_api
 from tests.services.s3 import KEY, S3, SECRET
 from tests.tally import counts, shows
-from timesync_xr import Project, extract
+from timesync_xr import Archive, Products, Project, Summary, extract
 from timesync_xr.errors import AccessError, ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import read_plots
 from timesync_xr.raster import reader
 from timesync_xr.sample import SamplePaths
-from timesync_xr.storage.access import Access
+from timesync_xr.storage import access
 
 NOON = "T18:30:00.1234567Z"
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 USGS = "usgs-landsat-ard"
+DEFAULT = access.S3()
 KEPT = ("prj_", "ledger/observations/", "ledger/plots.csv")
 
 
-def run(plots: Path, out: object, **options: Any) -> Any:
-    settings: dict[str, Any] = {"chip_size": (9, 9), "progress": False}
-    settings["products"] = ("png", "csv")
-    return extract(plots, str(out), **settings | options)
+def run(
+    plots: Path, out: str | Path, source: Archive, s3: access.S3 = DEFAULT, *, refresh: bool = False
+) -> Summary:
+    project, products = Project(out, s3), Products(chip_size=(9, 9))
+    return extract(plots, project, source, products=products, refresh=refresh, progress=False)
 
 
 def on_disk(out: Path) -> dict[str, bytes]:
@@ -79,13 +81,13 @@ def whole(
     archive: SmallArchive, plots: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("whole")
-    run(plots, out, source=str(archive.folder / "items.json"), mirror=archive.mirror)
+    run(plots, out, Archive(archive.folder / "items.json", mirror=archive.mirror))
     return on_disk(out)
 
 
 @pytest.fixture
-def options(archive: SmallArchive, paying: Proxy) -> dict[str, Any]:
-    return {"source": str(archive.folder / "items.json"), "access": Access(endpoint=paying.url)}
+def source(archive: SmallArchive, paying: Proxy) -> Archive:
+    return Archive(archive.folder / "items.json", s3=access.S3(endpoint=paying.url))
 
 
 def test_s3_in_and_s3_out_give_what_files_give(
@@ -93,23 +95,23 @@ def test_s3_in_and_s3_out_give_what_files_give(
     bucket: str,
     plots: Path,
     whole: dict[str, bytes],
-    options: dict[str, Any],
+    source: Archive,
     paying: Proxy,
 ) -> None:
     """The requester pays where the archive is read, and another way leads to the output."""
     out = f"s3://{bucket}/a/b"
-    assert run(plots, out, out_access=s3.access(), **options).complete
+    assert run(plots, out, source, s3.options()).complete
     assert in_bucket(s3, bucket, "a/b/") == whole
     assert not paying.spoilt
-    assert len(Project(out, s3.access()).plots) == 5
-    assert len(Project(out).log(("1211", "0", s3.access()))) == 4
+    assert len(Project(out, s3.options()).plots) == 5
+    assert len(Project(out, s3.options()).log(("1211", "0"))) == 4
     before = s3.objects(bucket, "a/b/prj_")
-    assert run(plots, out, out_access=s3.access(), **options).already == 5
+    assert run(plots, out, source, s3.options()).already == 5
     assert s3.objects(bucket, "a/b/prj_") == before
     reader.reset()
+    stingy = replace(source, s3=access.S3(endpoint=paying.url, requester_pays=False))
     with pytest.raises(AccessError, match="denies access"):
-        run(plots, f"s3://{bucket}/c", out_access=s3.access(),
-            **options | {"access": Access(endpoint=paying.url, requester_pays=False)})  # fmt: skip
+        run(plots, f"s3://{bucket}/c", stingy, s3.options())
 
 
 def test_mirrors_may_be_a_bucket(
@@ -117,14 +119,14 @@ def test_mirrors_may_be_a_bucket(
 ) -> None:
     s3.upload(archive.folder, "copy", "deep/")
     for path in archive.folder.rglob("*.json"):
-        items = str(path)
-    access = Access(endpoint=s3.url, requester_pays=False)
-    run(plots, tmp_path, source=items, mirror=f"{BUCKET}=s3://copy/deep", access=access)
+        items = path
+    s3_options = access.S3(endpoint=s3.url, requester_pays=False)
+    run(plots, tmp_path, Archive(items, mirror=f"{BUCKET}=s3://copy/deep", s3=s3_options))
     assert on_disk(tmp_path) == whole
 
 
 def test_credentials_come_from_a_profile_for_each_side(
-    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], options: dict[str, Any],
+    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], source: Archive,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paying: Proxy,
 ) -> None:  # fmt: skip
     file = tmp_path / "credentials"
@@ -136,17 +138,17 @@ def test_credentials_come_from_a_profile_for_each_side(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    options["access"] = Access(endpoint=paying.url, profile="in")
+    source = replace(source, s3=access.S3(endpoint=paying.url, profile="in"))
     out = f"s3://{bucket}/p"
-    assert run(plots, out, out_access=s3.access(profile="out"), **options).complete
+    assert run(plots, out, source, s3.options(profile="out")).complete
     assert in_bucket(s3, bucket, "p/") == whole
     with pytest.raises(AccessError, match=r"access key is unknown.*--out-profile"):
-        run(plots, f"s3://{bucket}/q", out_access=s3.access(profile="wrong"), **options)
+        run(plots, f"s3://{bucket}/q", source, s3.options(profile="wrong"))
 
 
 @shows("no credentials", "archive", "output")
 def test_without_credentials_the_message_says_what_to_set(
-    s3: S3, plots: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3, plots: Path, source: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -154,12 +156,12 @@ def test_without_credentials_the_message_says_what_to_set(
     started = time.monotonic()
     for out in (tmp_path, "s3://some/where"):
         with pytest.raises(AccessError, match=r"no credentials were found.*AWS_ACCESS_KEY_ID"):
-            run(plots, out, out_access=s3.access(), **options)
+            run(plots, out, source, s3.options())
     assert time.monotonic() - started < 30
 
 
 def test_unsigned_reads_a_bucket_that_is_open_to_all(
-    s3: S3, plots: Path, options: dict[str, Any], whole: dict[str, bytes], tmp_path: Path,
+    s3: S3, plots: Path, source: Archive, whole: dict[str, bytes], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, paying: Proxy, archive: SmallArchive,
 ) -> None:  # fmt: skip
     s3.upload(archive.folder, "open")
@@ -169,8 +171,8 @@ def test_unsigned_reads_a_bucket_that_is_open_to_all(
     s3.client().put_bucket_policy(Bucket="open", Policy=policy)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    options["access"] = Access(endpoint=s3.url, unsigned=True)
-    run(plots, tmp_path, mirror=f"{BUCKET}=s3://open", **options)
+    public = access.S3(endpoint=s3.url, unsigned=True)
+    run(plots, tmp_path, replace(source, mirror=f"{BUCKET}=s3://open", s3=public))
     assert on_disk(tmp_path) == whole
 
 
@@ -190,14 +192,14 @@ def every(step: int, fault: Callable[[], Fault]) -> Callable[[Request], Fault | 
 @shows(PASSING, "output")
 @pytest.mark.parametrize("name", PASSING)
 def test_faults_of_the_output_that_pass_are_waited_out(
-    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], options: dict[str, Any],
+    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], source: Archive,
     proxy: Proxy, name: str,
 ) -> None:  # fmt: skip
     """In a run that makes all, and in one that finds some of it missing."""
-    access = s3.access(endpoint=proxy.url, timeout_seconds=1.0)
+    there = s3.options(endpoint=proxy.url, timeout_seconds=1.0)
     for number in range(2):
         proxy.rule = every(9, PASSING[name])
-        assert run(plots, f"s3://{bucket}/p", out_access=access, **options).complete
+        assert run(plots, f"s3://{bucket}/p", source, there).complete
         assert in_bucket(s3, bucket, "p/") == whole
         assert len(proxy.spoilt) >= 5 + number
         for plot in "24":
@@ -216,18 +218,18 @@ def test_an_item_that_lies_elsewhere_stops_nothing(
     items[1]["assets"]["red"]["alternate"]["s3"]["href"] = "s3://no-such-bucket/x.TIF"
     path = tmp_path / "items.json"
     path.write_text(json.dumps({"features": items}))
-    access = Access(endpoint=s3.url, requester_pays=False, max_retries=2)
-    out = tmp_path / "out"
-    settings: dict[str, Any] = {"access": access, "mirror": f"{BUCKET}=s3://{USGS}"}
-    summary = run(plots, out, source=str(path), **settings)
+    s3_options = access.S3(endpoint=s3.url, requester_pays=False, max_retries=2)
+    out, source = tmp_path / "out", Archive(path, mirror=f"{BUCKET}=s3://{USGS}", s3=s3_options)
+    summary = run(plots, out, source)
     assert summary.rows["failed"].tolist() == [2] * 5
     assert summary.rows["written"].tolist() == [2] * 5
-    account = Project(str(out)).log(("1211", "0"))
-    causes = account.loc[account["outcome"] == "failed", "cause"].tolist()
+    log = Project(out).log(("1211", "0"))
+    causes = log.loc[log["outcome"] == "failed", "cause"].tolist()
     assert "landsatlook.usgs.gov" in causes[0]
     assert "there is no such bucket" in causes[1]
-    (archive.folder / "whole.json").write_text(json.dumps({"features": archive.items}))
-    again = run(plots, out, source=str(archive.folder / "whole.json"), refresh=True, **settings)
+    items_whole = archive.folder / "whole.json"
+    items_whole.write_text(json.dumps({"features": archive.items}))
+    again = run(plots, out, replace(source, items=items_whole), refresh=True)
     assert again.complete
     assert on_disk(out) == whole
 
@@ -235,19 +237,19 @@ def test_an_item_that_lies_elsewhere_stops_nothing(
 @shows(["no DNS", "connection refused"], "output")
 @pytest.mark.parametrize("address", ["http://no-such-host.invalid", "http://127.0.0.1:9"])
 def test_an_output_out_of_reach_is_told_before_anything_is_read(
-    s3: S3, plots: Path, options: dict[str, Any], paying: Proxy, address: str
+    s3: S3, plots: Path, source: Archive, paying: Proxy, address: str
 ) -> None:
-    access = s3.access(endpoint=address, max_retries=2)
+    there = s3.options(endpoint=address, max_retries=2)
     with pytest.raises(AccessError, match=r"s3://out.*can't be reached"):
-        run(plots, "s3://out/p", out_access=access, **options)
+        run(plots, "s3://out/p", source, there)
     assert not paying.requests
 
 
 @shows(["401", "403", "a fault that stays", "507"], "output")
 def test_an_output_that_fails_for_good_ends_the_run_soon(
-    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], options: dict[str, Any], proxy: Proxy
+    s3: S3, bucket: str, plots: Path, whole: dict[str, bytes], source: Archive, proxy: Proxy
 ) -> None:
-    access = s3.access(endpoint=proxy.url, max_retries=1)
+    there = s3.options(endpoint=proxy.url, max_retries=1)
     told = {401: "denies access", 403: "denies access", 503: "503", 507: "no room left"}
     for code, words in told.items():
 
@@ -258,10 +260,10 @@ def test_an_output_that_fails_for_good_ends_the_run_soon(
         proxy.rule = rule
         proxy.requests.clear()
         with pytest.raises(AccessError, match=words):
-            run(plots, f"s3://{bucket}/p", out_access=access, **options)
+            run(plots, f"s3://{bucket}/p", source, there)
         assert len(proxy.requests) < 200
     proxy.rule = lambda _: None
-    assert run(plots, f"s3://{bucket}/p", out_access=access, **options).complete
+    assert run(plots, f"s3://{bucket}/p", source, there).complete
     assert in_bucket(s3, bucket, "p/") == whole
 
 
@@ -279,7 +281,7 @@ def test_killed_while_it_writes_to_a_bucket(
         end = time.monotonic() + dice.uniform(1.0, 3.0)
         while process.poll() is None and time.monotonic() < end:
             with contextlib.suppress(ProjectError):  # it may not have begun
-                Project(f"s3://{bucket}/{number}", s3.access()).plots
+                _ = Project(f"s3://{bucket}/{number}", s3.options()).plots
             time.sleep(0.05)
         done = process.poll() is not None
         process.kill()
@@ -294,7 +296,7 @@ def test_killed_while_it_writes_to_a_bucket(
     counts["runs killed"] += kills
     plots_done: set[str] = set()
     with contextlib.suppress(ProjectError):
-        plots_done = set(Project(f"s3://{bucket}/{number}", s3.access()).plots["plot_id"])
+        plots_done = set(Project(f"s3://{bucket}/{number}", s3.options()).plots["plot_id"])
     before = s3.objects(bucket, f"{number}/prj_1211/")
     subprocess.run([*command, f"s3://{bucket}/{number}"], check=True)
     assert in_bucket(s3, bucket, f"{number}/") == whole

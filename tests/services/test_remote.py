@@ -24,7 +24,7 @@ from timesync_xr.storage.places import open_folder
 
 @pytest.fixture
 def folder(s3: S3, bucket: str) -> Folder:
-    return open_folder(f"s3://{bucket}/a/project/", s3.access())
+    return open_folder(f"s3://{bucket}/a/project/", s3.options())
 
 
 def test_it_does_what_a_folder_on_disk_does(folder: Folder, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_tree_is_there_whole_or_not_at_all(
     s3: S3, bucket: str, tmp_path: Path, proxy: Proxy
 ) -> None:
     """As on disk, also where an upload or a removal ends halfway."""
-    remote = open_folder(f"s3://{bucket}/p", s3.access(endpoint=proxy.url, max_retries=0))
+    remote = open_folder(f"s3://{bucket}/p", s3.options(endpoint=proxy.url, max_retries=0))
 
     def files(folder: Folder) -> dict[str, bytes] | None:
         with folder.tree("a/cube.zarr", "zarr.json") as tree:
@@ -106,7 +106,7 @@ def test_no_path_leaves_the_prefix(folder: Folder, path: str) -> None:
 
 def test_a_listing_reads_only_what_is_asked_for(s3: S3, bucket: str, proxy: Proxy) -> None:
     """Among the files of a thousand other plots."""
-    folder = open_folder(f"s3://{bucket}/p", s3.access(endpoint=proxy.url))
+    folder = open_folder(f"s3://{bucket}/p", s3.options(endpoint=proxy.url))
     client = s3.client()
     for plot in (6, 7, 70, 8):
         for day in range(1, 300):
@@ -137,7 +137,7 @@ def test_where_nothing_can_be_written_it_says_why(
 ) -> None:
     answer = f"<Error><Code>{body}</Code><Message>hunter2</Message></Error>".encode()
     proxy.rule = lambda _: status(code, body=answer)
-    folder = open_folder(f"s3://{bucket}/p", s3.access(endpoint=proxy.url, max_retries=2))
+    folder = open_folder(f"s3://{bucket}/p", s3.options(endpoint=proxy.url, max_retries=2))
     for call in (lambda: folder.write("a", b""), lambda: folder.names("a")):
         with pytest.raises(AccessError, match=message) as caught:
             call()
@@ -164,11 +164,11 @@ def test_a_second_run_is_refused_while_the_first_lives(
 
 @shows("lock of a dead run", "output")
 def test_a_lock_of_a_dead_process_of_this_machine_is_none(folder: Folder) -> None:
-    holder = "import os, json; from timesync_xr import lock; print(json.dumps(lock._machine()))"
-    done = subprocess.run([sys.executable, "-c", holder], capture_output=True, check=True)
+    code = "from timesync_xr.storage.bucket import _machine; print(_machine())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    value = {"run": "x", "machine": json.loads(done.stdout), "pid": dead.pid}
+    value = {"run": "x", "machine": done.stdout.strip(), "pid": dead.pid}
     folder.write(LOCK, json.dumps(value).encode())
     started = time.monotonic()
     with folder.lock():
@@ -236,12 +236,12 @@ def test_the_lock_outlives_a_server_that_fails_for_a_while(
     s3: S3, bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "BEAT", 0.1)
-    access = s3.access(endpoint=proxy.url, max_retries=0)
+    options = s3.options(endpoint=proxy.url, max_retries=0)
 
     def failing(request: Request) -> object:
         return status(503) if request.method == "PUT" else None
 
-    folder = open_folder(f"s3://{bucket}/p", access)
+    folder = open_folder(f"s3://{bucket}/p", options)
     with folder.lock():
         proxy.rule = failing  # type: ignore[assignment]
         time.sleep(0.5)

@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timesync_xr.errors import (
-    InputError,
-    ReadError,
-)
-from timesync_xr.storage.access import Access, access_for, clean, keepable, without_secrets
+from timesync_xr import Archive
+from timesync_xr.errors import InputError, ReadError
+from timesync_xr.storage.access import S3, Access, clean, keepable, without_secrets
 
 ARCHIVE = "s3://usgs-landsat-ard"
 BODY = b"pixels"
@@ -187,24 +185,27 @@ def test_mirrors_that_are_refused(new: str) -> None:
         Access(mirrors=(("", "/data"),))
 
 
-def test_access_for(archive: Path) -> None:
+def test_the_access_of_an_archive(archive: Path) -> None:
+    pays = S3(requester_pays=True)
     items = archive / "ard" / "items.json"
     items.write_text("{}")
-    assert access_for("landsatlook") == Access()
+    assert Archive().access == Access(s3=pays)
     copy = archive / "b=c"
     copy.mkdir()
-    made = access_for(items, f" s3://a = {copy} ")
-    assert made == Access((("s3://a", str(copy)),), str(archive / "ard"))
+    made = Archive(items, mirror=f" s3://a = {copy} ").access
+    assert made == Access((("s3://a", str(copy)),), str(archive / "ard"), pays)
     pairs: list[str | tuple[str, str]] = [f"s3://a={copy}", ("c", "s3://d")]
-    assert access_for(str(items), pairs).mirrors == (("s3://a", str(copy)), ("c", "s3://d"))
+    made = Archive(str(items), mirror=pairs, s3=S3(requester_pays=False)).access
+    assert made.mirrors == (("s3://a", str(copy)), ("c", "s3://d"))
+    assert made.s3 == S3(requester_pays=False)
     with pytest.raises(InputError, match="does not exist"):
-        access_for(items, "s3://a=/not/there")
+        Archive(items, mirror="s3://a=/not/there")
     with pytest.raises(InputError, match="OLD=NEW"):
-        access_for("landsatlook", ["/data"])
+        Archive(mirror=["/data"])
 
 
 def test_access_is_a_plain_value() -> None:
-    access = Access(mirrors=((ARCHIVE, "s3://b"),), profile="p")
+    access = Access(mirrors=((ARCHIVE, "s3://b"),), s3=S3(profile="p"))
     assert pickle.loads(pickle.dumps(access)) == access
     assert hash(access) == hash(pickle.loads(pickle.dumps(access)))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,14 +28,20 @@ from timesync_xr.errors import (
     TransientReadError,
 )
 from timesync_xr.storage import objects as service
-from timesync_xr.storage.access import Access
+from timesync_xr.storage.access import S3, Access
 from timesync_xr.storage.objects import read_ranges
 from timesync_xr.storage.places import open_folder
 
 ARCHIVE = "s3://usgs-landsat-ard"
 BODY = os.urandom(200_000)
-QUICK = Access(max_retries=3, retry_seconds=5.0, timeout_seconds=2.0)
+QUICK = Access(s3=S3(max_retries=3, retry_seconds=5.0, timeout_seconds=2.0))
 SECRET = "hunter2-very-secret"
+
+
+def over_s3(server: Served, **options: Any) -> Access:
+    """`QUICK`, with the server in the place of S3; the requester pays, as in an archive."""
+    told: dict[str, Any] = {"endpoint": server.url, "requester_pays": True} | options
+    return replace(QUICK, s3=replace(QUICK.s3, **told))
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +256,7 @@ def test_passing_faults_are_overcome(server: Served, name: str) -> None:
 
 def test_a_silent_server_is_asked_again(server: Served) -> None:
     server.fault = lambda handler, count: count == 1 and stalled(handler, count)
-    access = Access(max_retries=3, retry_seconds=5, timeout_seconds=1)
+    access = Access(s3=S3(max_retries=3, retry_seconds=5, timeout_seconds=1))
     assert read_ranges(f"{server.url}/x", [(0, 1000)], access) == [BODY[:1000]]
 
 
@@ -259,7 +266,7 @@ def test_lasting_faults_end_after_the_retries(server: Served, name: str) -> None
     expected = CorruptAssetError if name == "too short" else TransientReadError
     with pytest.raises(expected) as caught:
         read_ranges(f"{server.url}/x", [(0, 1000)], QUICK)
-    assert len(server.requests) == (3 if name == "too short" else QUICK.max_retries + 1)
+    assert len(server.requests) == (3 if name == "too short" else QUICK.s3.max_retries + 1)
     assert SECRET not in str(caught.value)
     assert caught.value.asset == f"{server.url}/x"
     if name.isdecimal():
@@ -291,7 +298,7 @@ def test_lasting_answers_are_not_asked_for_again(
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "http://no-such-host.invalid/x"])
 def test_no_network(address: str) -> None:
     with pytest.raises(AccessError, match="can't be reached") as caught:
-        read_ranges(address, [(0, 1)], Access(max_retries=1, retry_seconds=1))
+        read_ranges(address, [(0, 1)], Access(s3=S3(max_retries=1, retry_seconds=1)))
     copy = pickle.loads(pickle.dumps(caught.value))  # as workers hand it on
     assert isinstance(copy, AccessError)
     assert str(copy) == str(caught.value)
@@ -300,7 +307,7 @@ def test_no_network(address: str) -> None:
 def test_a_service_beside_the_archive_stops_nothing(server: Served, tmp_path: Path) -> None:
     """One item that lies elsewhere is no reason to give up the others."""
     elsewhere = "https://no-such-host.invalid/x"
-    quick = Access(max_retries=0, retry_seconds=1)
+    quick = Access(s3=S3(max_retries=0, retry_seconds=1))
     with pytest.raises(AccessError, match="can't be reached"):
         read_ranges(elsewhere, [(0, 1)], quick)
     with pytest.raises(
@@ -459,7 +466,7 @@ def test_a_removal_that_is_denied_says_so(server: Served, keys: None) -> None:
 )
 def test_what_a_bucket_says_of_all(server: Served, keys: None, code: str, message: str) -> None:
     """Also in the middle of a run."""
-    access = replace(QUICK, endpoint=server.url)
+    access = over_s3(server)
     read_ranges("s3://bucket/x", [(0, 1)], access)
 
     def refuse(handler: BaseHTTPRequestHandler, count: int) -> bool:
@@ -496,7 +503,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_s3_request_is_signed_and_pays(server: Served, keys: None) -> None:
-    access = replace(QUICK, endpoint=server.url, region="eu-central-1")
+    access = over_s3(server, aws_region="eu-central-1")
     ranges = [(0, 50), (60, 100)]
     assert read_ranges("s3://bucket/a/x.tif", ranges, access) == [BODY[:50], BODY[60:100]]
     assert {(method, path) for method, path, _ in server.requests} == {("GET", "/bucket/a/x.tif")}
@@ -507,7 +514,7 @@ def test_s3_request_is_signed_and_pays(server: Served, keys: None) -> None:
 
 
 def test_s3_unsigned_and_without_paying(server: Served, keys: None) -> None:
-    access = replace(QUICK, endpoint=server.url, unsigned=True, requester_pays=False)
+    access = over_s3(server, unsigned=True, requester_pays=False)
     read_ranges("s3://bucket/x.tif", [(0, 50)], access)
     assert "authorization" not in server.headers[0]
     assert "x-amz-request-payer" not in server.headers[0]
@@ -516,7 +523,7 @@ def test_s3_unsigned_and_without_paying(server: Served, keys: None) -> None:
 def test_s3_denial_says_what_to_set(server: Served, keys: None) -> None:
     server.fault = status(403)
     with pytest.raises(ReadError, match=r"AWS_ACCESS_KEY_ID.*--profile.*--unsigned") as caught:
-        read_ranges("s3://bucket/x.tif", [(0, 50)], replace(QUICK, endpoint=server.url))
+        read_ranges("s3://bucket/x.tif", [(0, 50)], over_s3(server))
     assert caught.value.kind == "denied"
     assert SECRET not in str(caught.value)
     assert "AKIDEXAMPLE" not in str(caught.value)
@@ -529,7 +536,7 @@ def test_s3_without_credentials(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(AccessError, match="no credentials were found"):
-        read_ranges("s3://bucket/x.tif", [(0, 50)], replace(QUICK, endpoint=server.url))
+        read_ranges("s3://bucket/x.tif", [(0, 50)], over_s3(server))
     assert not server.requests
 
 
@@ -540,11 +547,11 @@ def test_profile_of_the_aws_files(
     file = tmp_path / "credentials"
     file.write_text(f"[lab]\naws_access_key_id = AKIDLAB\naws_secret_access_key = {SECRET}\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    access = replace(QUICK, endpoint=server.url, profile="lab")
+    access = over_s3(server, profile="lab")
     read_ranges("s3://bucket/x.tif", [(0, 50)], access)
     assert "AKIDLAB" in server.headers[0]["authorization"]
     with pytest.raises(AccessError, match="profile other gives no credentials"):
-        read_ranges("s3://b/x", [(0, 5)], replace(QUICK, endpoint=server.url, profile="other"))
+        read_ranges("s3://b/x", [(0, 5)], over_s3(server, profile="other"))
 
 
 @shows("a page in place of the file", "one asset")

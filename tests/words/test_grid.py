@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from timesync_xr.errors import InputError
-from timesync_xr.grid import REGIONS, ChipGrid, Region, get_grid
+from timesync_xr.grid import REGIONS, ChipGrid, Region, get_grid, tiles_of
 
 CU = REGIONS["CU"]
 regions = st.sampled_from(list(REGIONS.values()))
@@ -102,8 +102,9 @@ def test_corner_of_four_tiles_touches_all_that_exist(h: int, v: int, size: int) 
     expected = {(h + i, v + j) for i in (-1, 0) for j in (-1, 0)} & {
         (a, b) for a in range(33) for b in range(22)
     }
-    assert set(grid.tiles) == expected
-    assert grid.tiles[0] == grid.plot_tile == (h, v)
+    assert set(tiles_of(grid)) == expected
+    assert len(tiles_of(grid)) == len(expected)
+    assert tiles_of(grid)[0] == (h, v)
 
 
 def test_odd_chip_is_the_middle_of_a_larger_one() -> None:

@@ -106,8 +106,9 @@ def of_places(table: pd.DataFrame, places: Iterable[Place]) -> pd.DataFrame:
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Sort key that leaves no tie between rows that differ."""
-    return np.isnat(row["time"]), row["time"].astype("int64"), row["item_id"], repr(row)
+    """Sort key that leaves no tie between rows that differ; of one id the good ones come first."""
+    time, refused = row["time"], row["refused"] != ""
+    return np.isnat(time), time.astype("int64"), row["item_id"], refused, repr(row)
 
 
 def item_row(item: object, query: Query) -> dict[str, Any]:
