@@ -40,7 +40,7 @@ def make_item(tile: tuple[int, int], date: str) -> dict[str, Any]:
             "proj:epsg": None,
             "proj:shape": [5000, 5000],
             "proj:transform": [30, 0, left, 0, -30, top],
-            "proj:wkt2": CU.wkt,
+            "proj:wkt2": CU.crs,
         },
         "assets": {band: {"href": f"s3://bucket/{name}_{band}.TIF"} for band in BANDS},
     }

@@ -394,7 +394,7 @@ def test_reads_go_on_in_the_background(server: Counting) -> None:
         return body
 
     server.change = answer
-    reading = Reading(Access(mirrors=((BUCKET, server.url),), max_retries=0))
+    reading = Reading(Access(mirrors=((BUCKET, server.url),), s3=S3(max_retries=0)))
     for read_into in [begin_read(asset(n), footing(130, 140), reading) for n in ("red", "qa")]:
         pixels = np.zeros((255, 255), np.uint16)
         read_into(pixels)

@@ -305,13 +305,13 @@ def test_denied_files_cost_their_observations_whoever_meets_them_first(
     """Plots 7 and 8 share their blocks: what is read for them is kept another way than for 9."""
     services.source.rule = denied(part)
     assert not services.run(tmp_path, workers=workers).complete
-    ledger = read_ledger(str(tmp_path)).set_index("plot_id").sort_index()
+    ledger = Project(tmp_path).plots.set_index("plot_id").sort_index()
     assert sorted(ledger["failed"]) in ([0, 1, 1], [0, 0, 1])
     assert ledger["written"].sum() + ledger["failed"].sum() == 15
     for plot, row in ledger[ledger["failed"] > 0].iterrows():
         (failure,) = failures_of(row.to_dict())
         assert failure["kind"] == "denied"
-        account = read_account(str(tmp_path), "1211", str(plot))
+        account = Project(tmp_path).log(("1211", str(plot)))
         assert account.loc[account["outcome"] == "failed", "kind"].tolist() == ["denied"]
         assert set(account.loc[account["outcome"] != "failed", "kind"]) == {""}
     made = contents(tmp_path)
@@ -341,7 +341,7 @@ def test_an_archive_that_denies_all_ends_the_run(
 def test_wrong_credentials_end_a_big_run_before_thousands_of_requests(
     tmp_path: Path, workers: int
 ) -> None:
-    archive = Archive(tmp_path / "archive")
+    archive = SmallArchive(tmp_path / "archive")
     for day in pd.date_range("1985-01-01", periods=1500, freq="8D"):
         archive.add("LT05", f"{day:%Y-%m-%d}{NOON}", write=False)
     path = tmp_path / "plots.csv"

@@ -343,15 +343,14 @@ def errors_of(url: str, names: list[str], access: Access = QUICK) -> list[str]:
 
 
 @pytest.mark.parametrize("order", [["bad", "x", "bad"], ["x", "bad", "y"], ["bad", "bad", "x"]])
-@pytest.mark.parametrize("kept", [True, False])
 def test_a_denied_file_is_an_error_of_its_own_whoever_meets_it_first(
-    server: Served, tmp_path: Path, order: list[str], kept: bool
+    server: Served, tmp_path: Path, order: list[str]
 ) -> None:
-    """Also a plot that shares blocks with another, or has other mirrors."""
+    """Also one that has other mirrors."""
     server.fault = denied("bad")
     expected = ["ReadError denied" if name == "bad" else "" for name in order]
     assert errors_of(server.url, order) == expected
-    neighbour = replace(QUICK, keep_blocks=kept, mirrors=((ARCHIVE, str(tmp_path)),))
+    neighbour = replace(QUICK, mirrors=((ARCHIVE, str(tmp_path)),))
     assert errors_of(server.url, ["bad"], neighbour) == ["ReadError denied"]
     with pytest.raises(ReadError, match="denies access to it alone"):
         read_ranges(f"{server.url}/bad", [(0, 1)], neighbour)
@@ -413,7 +412,7 @@ def test_what_a_service_answers_has_its_kind(
     server: Served, keys: None, code: tuple[int, str], kind: str
 ) -> None:
     server.fault = code_of_s3(*code)
-    access = replace(QUICK, endpoint=server.url, max_retries=0)
+    access = over_s3(server, max_retries=0)
     with pytest.raises((ReadError, AccessError)) as caught:
         read_ranges("s3://bucket/x", [(0, 1)], access)
     assert caught.value.kind == kind
@@ -430,7 +429,7 @@ def test_listings_and_uploads_tell_the_same(
 ) -> None:
     """obstore has other classes there, or none."""
     server.fault = code_of_s3(*code)
-    folder = open_folder("s3://bucket/p", replace(QUICK, endpoint=server.url, max_retries=0))
+    folder = open_folder("s3://bucket/p", over_s3(server, max_retries=0).s3)
     for work in (lambda: folder.names("x"), lambda: folder.write("x", b"")):
         with pytest.raises(AccessError) as caught:
             work()
@@ -449,7 +448,7 @@ def test_a_removal_that_is_denied_says_so(server: Served, keys: None) -> None:
         return True
 
     server.fault = refuse
-    folder = open_folder("s3://bucket/p", replace(QUICK, endpoint=server.url, max_retries=0))
+    folder = open_folder("s3://bucket/p", over_s3(server, max_retries=0).s3)
     with pytest.raises(AccessError, match=r"denies access.*--out-profile") as caught:
         folder.remove("x")
     assert caught.value.kind == "denied"
