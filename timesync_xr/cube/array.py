@@ -231,8 +231,10 @@ class PlanArray(BackendArray):
         self.shape = len(plan.observations), *Look.at_chip(plan.grid).shape
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        outer = indexing.IndexingSupport.OUTER
-        return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
+        if isinstance(key, indexing.VectorizedIndexer):
+            outer = indexing.IndexingSupport.OUTER
+            return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
+        return self._read(key.tuple)  # xarray itself fails on an empty slice that goes backwards
 
     def _read(self, key: tuple[Any, ...]) -> UInt16Array:
         """A selection by whole numbers, slices and one-dimensional arrays, one for each axis."""

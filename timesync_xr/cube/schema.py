@@ -168,15 +168,18 @@ def by_observation(array: xr.DataArray) -> xr.DataArray:
     """A lazy array of chips with one observation in each chunk, for functions to be applied to.
 
     So a step of what is made of it reads one observation, while computing all reads as many at a
-    time as before. What is in memory, or holds no chips, is returned as it is. An array that is
-    lazy without dask is chunked, since applying a function would load it; only xarray's own
-    variable knows whether it is, and tells by no public name.
+    time as before. An array that is lazy without dask is put into chunks, since applying a function
+    would load it; only xarray's own variable knows whether it is, and tells by no public name. What
+    is in memory, holds no chips, or was put into other chunks is returned as it is.
     """
     if not {"time", "y", "x"} <= {*array.dims} or array.variable._in_memory:
         return array
-    lazy = array if array.chunks is not None else array.chunk(time=CHUNK)
-    of_pixels = any(len(lazy.chunksizes[dim]) > 1 for dim in ("y", "x"))
-    return lazy if of_pixels else lazy.chunk(time=1)
+    from .chunked import LazyChips  # here, since dask takes long to import
+
+    chips = array.data if array.chunks is not None else LazyChips(array.variable, CHUNK)
+    if not isinstance(chips, LazyChips) or chips.is_changed:
+        return array
+    return array.copy(data=chips.by_observation())
 
 
 def plot_window(array: xr.DataArray, size: int = 1) -> dict[str, slice]:

@@ -37,7 +37,7 @@ def stack_pixels(plan: Plan, reading: Reading, chunk: int) -> xr.Variable:
 
     look = Look.at_chip(plan.grid)
     if plan.records.empty:
-        return xr.Variable(DIMS, da.zeros((0, *look.shape), dtype=np.uint16))
+        return xr.Variable(DIMS, da.from_array(look.empty(0), chunks=-1))
     records = _stack(plan, look, reading, chunk)
     if len(plan.records) > len(plan.observations):
         records = records.groupby("time").map(_merge)

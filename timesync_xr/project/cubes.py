@@ -108,8 +108,10 @@ def open_cube(path: str | Path) -> xr.DataArray:
     """
     with _readable():
         cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None)[NAME]
-        texts = {name: cube[name].astype(object) for name in (*ALONG_TIME, "band")}
-        cube = cube.assign_coords(texts).drop_encoding()
+        found = {name: cube[name].variable for name in (*DIMS, *ALONG_TIME, "spatial_ref")}
+        texts = {name: found[name].astype(object) for name in ("band", *ALONG_TIME)}
+        bare = cube.drop_vars(list(cube.coords))
+        cube = bare.assign_coords(found | texts).drop_encoding()
     shards = [f"{NAME}/c/{n}/0/0/0" for n in range(-(-cube.sizes["time"] // SHARD_TIMES))]
     if lacking := [shard for shard in shards if not Path(path, shard).is_file()]:
         raise DamagedCubeError(f"it lacks {lacking[0]}")

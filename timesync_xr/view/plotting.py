@@ -130,12 +130,12 @@ def _pyplot() -> Any:
 def _draw_chip(ax: Axes, chip: xr.DataArray, *, box: bool) -> None:
     from matplotlib.patches import Rectangle
 
+    window = plot_window(chip, _BOX) if box else None
     ax.imshow(chip.to_numpy(), interpolation="nearest")
     ax.set_axis_off()
     if "time" in chip.coords:
         ax.set_title(f"{pd.Timestamp(chip['time'].item()):%Y-%m-%d}", fontsize="small")
-    if box:
-        window = plot_window(chip, _BOX)
+    if window is not None:
         corner = window["x"].start - 0.5, window["y"].start - 0.5
         for colour, width in (("black", 2.4), ("white", 1.0)):
             ax.add_patch(Rectangle(corner, _BOX, _BOX, fill=False, edgecolor=colour, lw=width))
