@@ -190,8 +190,9 @@ def _image_spec(grid: ChipGrid, bands: Sequence[str]) -> Any:
 
 def _assets(records: pd.DataFrame, bands: Sequence[str]) -> list[tuple[Asset, ...]]:
     """The assets of each record."""
+    placed = ("left", "top", "width", "height")
     return [
-        tuple(Asset(r["item_id"], band, r[band], r["left"], r["top"]) for band in bands)
+        tuple(Asset(r["item_id"], band, r[band], *(r[name] for name in placed)) for band in bands)
         for r in records.to_dict("records")
     ]
 

@@ -52,7 +52,7 @@ _BESIDE: Final = 16
 
 @dataclass(frozen=True)
 class Asset:
-    """One band of one STAC item: a raster of a whole ARD tile."""
+    """One band of one STAC item: a raster, whose size the item tells."""
 
     item_id: str
     """Id of the STAC item."""
@@ -61,9 +61,13 @@ class Asset:
     href: str | None
     """Address as the catalog gives it; None where the item lacks the band."""
     left: int
-    """Left edge of the tile in metres."""
+    """Left edge of the raster in metres."""
     top: int
-    """Upper edge of the tile in metres."""
+    """Upper edge of the raster in metres."""
+    width: int = TILE_SIZE
+    """Pixels from west to east."""
+    height: int = TILE_SIZE
+    """Pixels from north to south."""
 
     def __str__(self) -> str:
         return f"{self.item_id} {self.band}"
@@ -95,10 +99,11 @@ def _pixels(metres: int) -> int:
     return int(count)
 
 
-def _inside(window: Window) -> Window | None:
-    """The part of a window that lies in the tile."""
+def _inside(window: Window, asset: Asset) -> Window | None:
+    """The part of a window that lies in an asset."""
     c0, r0 = max(window.col, 0), max(window.row, 0)
-    c1, r1 = min(window.col + window.width, TILE_SIZE), min(window.row + window.height, TILE_SIZE)
+    c1 = min(window.col + window.width, asset.width)
+    r1 = min(window.row + window.height, asset.height)
     return Window(c0, r0, c1 - c0, r1 - r0) if c0 < c1 and r0 < r1 else None
 
 
@@ -172,11 +177,11 @@ def _fetch_header(address: str, access: Access) -> TiffHeader:
 
 def _check_grid(header: TiffHeader, asset: Asset) -> None:
     found = (header.transform, header.width, header.height)
-    if found != ((asset.left, asset.top, PIXEL, -PIXEL), TILE_SIZE, TILE_SIZE):
+    if found != ((asset.left, asset.top, PIXEL, -PIXEL), asset.width, asset.height):
         raise TiffError(
             f"it is another grid than its tile: {header.width} x {header.height} pixels, "
             f"(left, top, width, height) {header.transform} instead of "
-            f"{TILE_SIZE} x {TILE_SIZE}, {(asset.left, asset.top, PIXEL, -PIXEL)}"
+            f"{asset.width} x {asset.height}, {(asset.left, asset.top, PIXEL, -PIXEL)}"
         )
 
 
@@ -308,12 +313,12 @@ class RecordReader:
         """
         self._assets, self._access = tuple(url), access
         self._window = _window(spec, url)
-        self._later = None if later is None else _inside(_window(later, url))
+        self._later = None if later is None else _inside(_window(later, url), url[0])
         self._fetches = [self._fetch(asset) for asset in url]
 
     def _fetch(self, asset: Asset) -> Callable[[], _Loaded | None]:
         """A function that returns what was fetched; what is remote is on its way."""
-        inside = _inside(self._window)
+        inside = _inside(self._window, asset)
         if inside is None:
             return lambda: None
         try:
@@ -373,7 +378,7 @@ def _decode(
     asset: Asset, window: Window, loaded: _Loaded | None, access: Access, out: UInt16Array
 ) -> None:
     """Put the pixels of a window into ``out``, from what was fetched for it."""
-    inside = _inside(window)
+    inside = _inside(window, asset)
     if loaded is None or inside is None:
         out[...] = asset.fill
         return
