@@ -88,13 +88,13 @@ def ready(
     items = json.loads(sample.items.read_text())["features"]
     tx.write_items(items, place / "demo/items.parquet")
     pd.read_csv(sample.plots).head(2).to_csv(place / "plots.csv", index=False)
-    products = tx.Products("png,csv,zarr")
-    lists = place / "plots.csv", place / "project"
-    tx.extract(*lists, sample_archive(place), products=products, progress=False)
+    everything = tx.Products("png,csv,zarr")
+    made = place / "plots.csv", place / "project", archive(place)
+    tx.extract(*made, products=everything, progress=False)
     return place
 
 
-def sample_archive(place: Path) -> tx.Archive:
+def archive(place: Path) -> tx.Archive:
     """The sample in the place of the real archive."""
     return tx.Archive(place / "items.json", mirror=f"s3://usgs-landsat-ard={place / 'demo'}")
 
@@ -118,13 +118,10 @@ def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> No
     extract = tx.extract
 
     def extract_here(
-        plots: Any, project: Any, archive: tx.Archive | None = None, *given: Any, **options: Any
+        plots: str, out: str, given: tx.Archive | None = None, *what: Any, **options: Any
     ) -> tx.Summary:
-        real = archive is None or archive.items == "landsatlook"
-        source = sample_archive(demo) if real else archive
-        project = _here(project) if isinstance(project, str) else project
-        options |= {"workers": 1, "progress": False}
-        return extract(plots, project, source, *given, **options)
+        alone = options | {"workers": 1, "progress": False}
+        return extract(plots, _here(out), given or archive(demo), *what, **alone)
 
     plt.switch_backend("agg")
     monkeypatch.setattr(tx, "extract", extract_here)
