@@ -102,7 +102,7 @@ class Request:
     def paths(self, plot: Plot, day: str) -> list[str]:
         """Files of a day, the CSV last: a day that has it has all."""
         stamp = pd.Timestamp(day)
-        when = plot.plot_id, stamp.year, stamp.dayofyear
+        when = plot.plot_id, stamp.year, stamp.day_of_year
         paths = []
         if "png" in self.products:
             paths += [chip_path(plot.project_id, c.name, *when) for c in self.composites]
@@ -177,8 +177,8 @@ def _export_with_cube(
     """As `_export`, and put the plot's cube in place; what it held before is not read again."""
     with kept_cube(folder, plot) as kept, folder.scratch() as scratch:
         found = found_in(kept, account[is_in_cube(account)])
-        todo = is_open(account)
-        todo |= is_in_cube(account) & ~np.isin(np.arange(len(account)), list(found))
+        lost = is_in_cube(account) & ~np.isin(np.arange(len(account)), list(found))
+        todo = is_open(account) | lost
         if kept is not None and not todo.any() and list(found.values()) == [*range(len(kept))]:
             if not (account["outcome"] == FAILED).any():
                 settle_cube(folder, plot)

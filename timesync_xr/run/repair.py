@@ -103,7 +103,7 @@ def _take_out(folder: Folder, chosen: pd.DataFrame, wanted: pd.DataFrame) -> Non
     with folder.lock():
         days = wanted.loc[wanted["day"] != "", [*_PLOT, "day"]].drop_duplicates()
         for project_id, plot_id, day in days.itertuples(index=False):
-            when = plot_id, pd.Timestamp(day).year, pd.Timestamp(day).dayofyear
+            when = plot_id, pd.Timestamp(day).year, pd.Timestamp(day).day_of_year
             for composite in COMPOSITES:
                 folder.remove(chip_path(project_id, composite, *when))
             folder.remove(spectra_path(project_id, *when))

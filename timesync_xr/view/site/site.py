@@ -167,7 +167,7 @@ def _write_chips(
     stamps = pd.DatetimeIndex(days)
     for composite in contents.composites:
         chips = [
-            chip_path(project_id, composite, plot_id, stamp.year, stamp.dayofyear)
+            chip_path(project_id, composite, plot_id, stamp.year, stamp.day_of_year)
             for stamp in stamps
         ]
         for chip in chips:
