@@ -36,8 +36,8 @@ class MadeUp(Folder):
         account = pd.DataFrame({"day": days.strftime("%Y-%m-%d")}).reindex(columns=list(ACCOUNT))
         account = account.assign(outcome="written", sensor="LT05", hv="0309")
         account["date"] = account["day"] + "T18:00:00.1234567Z"
-        self._account = account.fillna("").to_csv(index=False).encode()
-        self._dates = {(d.year, d.dayofyear): f"{d:%Y-%m-%d}T18:00:00.1234567Z" for d in days}
+        self._account = account.to_csv(index=False).encode()
+        self._dates = {(d.year, d.day_of_year): f"{d:%Y-%m-%d}T18:00:00.1234567Z" for d in days}
 
     def read(self, path: str) -> bytes:
         name = path.rpartition("/")[2]

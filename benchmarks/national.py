@@ -116,7 +116,7 @@ def write_assets(folder: Path, items: pd.DataFrame) -> None:
 
 def _kind(item_id: str, band: str) -> tuple[bool, int, Tile]:
     """What an asset is like: whether it is QA_PIXEL, its value, and its tile."""
-    fill = pd.Timestamp(item_id[15:23]).dayofyear % 3 == 0
+    fill = pd.Timestamp(item_id[15:23]).day_of_year % 3 == 0
     value = (QA_FILL if fill else CLEAR) if band == QA_BAND else 0 if fill else 9000
     return band == QA_BAND, value, (int(item_id[8:11]), int(item_id[11:14]))
 

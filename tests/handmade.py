@@ -38,13 +38,13 @@ class Observation(NamedTuple):
     @property
     def line(self) -> str:
         """Its row, for ids that need no quotes."""
-        when = f"{self.stamp.year},{self.stamp.dayofyear}"
+        when = f"{self.stamp.year},{self.stamp.day_of_year}"
         ids = f"{self.sensor},{self.project_id},{self.plot_id}"
         return f"{ids},0309,{when},{self.values},{self.date}\n"
 
     @property
     def path(self) -> str:
-        when = f"{self.stamp.year}_{self.stamp.dayofyear:03d}"
+        when = f"{self.stamp.year}_{self.stamp.day_of_year:03d}"
         return f"prj_{self.project_id}/{self.plot_id}_spectral_files_set_{when}.csv"
 
 

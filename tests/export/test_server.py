@@ -135,7 +135,7 @@ def test_any_rows_are_all_there_and_sorted(
     write_project(folder, lines)
     with patch.object(combining, "_HELD", held):
         made = combine(folder, "5")
-    key = {row.line: (int(row.plot_id), row.stamp.dayofyear, row.project_id) for row in lines}
+    key = {row.line: (int(row.plot_id), row.stamp.day_of_year, row.project_id) for row in lines}
     for year in {row.stamp.year for row in lines}:
         of_year = sorted((row.line for row in lines if row.stamp.year == year), key=key.__getitem__)
         text = (folder / f"combined/{year}_prj_5_region_spectrals.csv").read_text()

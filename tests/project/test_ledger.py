@@ -22,7 +22,7 @@ def account_of(*outcomes: str) -> pd.DataFrame:
         {"day": f"2001-01-{n % 28 + 1:02d}", "sensor": "LE07", "outcome": outcome}
         for n, outcome in enumerate(outcomes)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
+    return pd.DataFrame([dict.fromkeys(COLUMNS, "") | row for row in rows], columns=list(COLUMNS))
 
 
 def row_of(plot: Plot, *outcomes: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def outcomes(tmp_path: Path) -> dict[str, str]:
 
 def chip(tmp_path: Path, day: str, composite: str = "b743") -> np.ndarray:
     stamp = pd.Timestamp(day)
-    name = f"plot_7_{stamp.year}_{stamp.dayofyear:03d}.png"
+    name = f"plot_7_{stamp.year}_{stamp.day_of_year:03d}.png"
     return np.asarray(Image.open(tmp_path / f"out/prj_1211/{composite}/plot_7/{name}"))
 
 

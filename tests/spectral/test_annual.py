@@ -217,7 +217,7 @@ def test_on_real_pixel_series(shared: Path, name: str) -> None:
             "project_id": "real",
             "plot_id": raw.loc[known, "sample_id"],
             "year": day.dt.year,
-            "doy": day.dt.dayofyear,
+            "doy": day.dt.day_of_year,
             "sensor": raw.loc[known, "LANDSAT_PRODUCT_ID"].str[:4],
             **{b: to_collection1(v[known].to_numpy(np.uint16)) for b, v in dn.items()},
             "qa": contract_qa(qa),

@@ -62,7 +62,7 @@ def test_plot_holds_every_observation_with_the_values_of_its_csv(
     assert len(record["rest"]) == (account["outcome"] != "written").sum()
     for row in rows.iloc[::10].to_dict("records"):
         day = pd.Timestamp(row["day"])
-        name = f"2_spectral_files_set_{day.year}_{day.dayofyear:03d}.csv"
+        name = f"2_spectral_files_set_{day.year}_{day.day_of_year:03d}.csv"
         csv = pd.read_csv(sample_project / "prj_1001" / name).iloc[0]
         for column in ("sensor", "date", "blue", "green", "red", "nir", "swir1", "swir2", "qa"):
             assert row[column] == csv[column]

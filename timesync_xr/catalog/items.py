@@ -89,8 +89,12 @@ def items_table(items: Iterable[object], query: Query) -> pd.DataFrame:
 
 
 def with_dtypes(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of these columns with the types of the item table."""
-    return table.astype(_DTYPES)
+    """A table of these columns with the types of the item table; None where a band is missing."""
+    table = table.astype(_DTYPES)
+    for band in BANDS:
+        if (missing := table[band].isna()).any():  # NaN, where pandas 3 took the column for text
+            table[band] = table[band].mask(missing, None)
+    return table
 
 
 def in_period(table: pd.DataFrame, period: DatetimeRange) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def write_geopackage(outlines: pd.DataFrame, path: Path) -> None:
 
 def _attributes(outlines: pd.DataFrame) -> pd.DataFrame:
     table = outlines.drop(columns=["lon", "lat", "outline"])
-    text = table.select_dtypes(object).columns
+    text = table.select_dtypes(["object", "string"]).columns
     return table.astype(dict.fromkeys(text, "string"))
 
 

@@ -83,7 +83,7 @@ def observation_files(
 ) -> list[str]:
     """Files of a plot and day (``YYYY-MM-DD``), the CSV last: a day that has it has all."""
     stamp = pd.Timestamp(day)
-    when = plot.plot_id, stamp.year, stamp.dayofyear
+    when = plot.plot_id, stamp.year, stamp.day_of_year
     chips = composites if "png" in formats else ()
     paths = [chip_path(plot.project_id, composite, *when) for composite in chips]
     return [*paths, spectra_path(plot.project_id, *when)] if "csv" in formats else paths

@@ -106,7 +106,7 @@ def written_observations(log: pd.DataFrame) -> list[Written]:
     """The observations that a log says are written, in the order of their dates."""
     rows = log[log["outcome"] == WRITTEN].sort_values("day", kind="stable")
     days = pd.to_datetime(rows["day"])
-    columns = [rows["day"], days.dt.year, days.dt.dayofyear, rows["sensor"], rows["hv"]]
+    columns = [rows["day"], days.dt.year, days.dt.day_of_year, rows["sensor"], rows["hv"]]
     lists = [column.tolist() for column in [*columns, rows["date"]]]
     return [Written(*values) for values in zip(*lists, strict=True)]
 

@@ -71,7 +71,7 @@ def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
         project_id=project_id,
         plot_id=plot_id,
         year=day.dt.year.astype("int16"),
-        doy=day.dt.dayofyear.astype("int16"),
+        doy=day.dt.day_of_year.astype("int16"),
         **_meaning(qa),
     )
     return table[list(OBSERVATION_COLUMNS)]
@@ -149,6 +149,6 @@ def _of_plot(statistics: pd.DataFrame, project_id: str, plot_id: str) -> pd.Data
         plot_id=plot_id,
         day=time.strftime("%Y-%m-%d"),
         year=time.year.astype(np.int16),
-        doy=time.dayofyear.astype(np.int16),
+        doy=time.day_of_year.astype(np.int16),
     )
     return table[list(WINDOW_TABLE_COLUMNS)]

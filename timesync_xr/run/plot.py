@@ -234,8 +234,8 @@ def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder)
     """As `_export_open`, and put the plot's cube in place; what it held is not read again."""
     with kept_cube(folder, plot) as kept, folder.scratch() as scratch:
         found = found_in(kept, log.table[log.in_cube])
-        todo = log.open
-        todo |= log.in_cube & ~np.isin(np.arange(len(todo)), list(found))
+        lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
+        todo = log.open | lost
         if kept is not None and not todo.any() and list(found.values()) == [*range(len(kept))]:
             if not log.has_failures:
                 settle_cube(folder, plot)

@@ -93,10 +93,11 @@ def _cover(quality: npt.NDArray[np.uint16]) -> dict[str, float]:
 @cache
 def _outline(region: Region, tile: Tile) -> list[tuple[float, float]]:
     """Ring of the tile's corners in longitude and latitude."""
-    from rasterio.warp import transform
+    from pyproj import Transformer
 
     left, top = region.corner(tile)
     right, bottom = left + TILE_SIZE * PIXEL, top - TILE_SIZE * PIXEL
     xs, ys = [left, right, right, left, left], [bottom, bottom, top, top, bottom]
-    lon, lat = transform(region.crs, "EPSG:4326", xs, ys)
+    to_degrees = Transformer.from_crs(region.crs, "EPSG:4326", always_xy=True)
+    lon, lat = to_degrees.transform(xs, ys)
     return [(round(x, 6), round(y, 6)) for x, y in zip(lon, lat, strict=True)]

@@ -61,7 +61,7 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
         project_id=project_id,
         plot_id=plot_id,
         year=time.year.to_numpy(),
-        doy=time.dayofyear.to_numpy(),
+        doy=time.day_of_year.to_numpy(),
         qa=contract_qa(qa.to_numpy()),
     )
     return table.loc[~is_fill(qa.to_numpy()), list(CSV_COLUMNS)]

@@ -75,9 +75,9 @@ def _csv(path: Path, empty: pd.DataFrame) -> Iterator[Append]:
 def _parquet(path: Path, empty: pd.DataFrame) -> Iterator[Append]:
     import pyarrow as pa
 
-    known = pa.Schema.from_pandas(empty, preserve_index=False).remove_metadata()
-    fields = [pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in known]
-    schema = pa.schema(fields)
+    known = pa.Schema.from_pandas(empty, preserve_index=False)
+    text = (pa.null(), pa.large_string())  # what text is to pandas 2 and 3, without a row
+    schema = pa.schema([(f.name, pa.string() if f.type in text else f.type) for f in known])
     with parquet_file(path, schema) as append:
         yield lambda table: append(pa.Table.from_pandas(table, schema=schema, preserve_index=False))
 

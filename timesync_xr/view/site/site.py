@@ -165,7 +165,7 @@ def _write_chips(
     stamps = pd.DatetimeIndex(days)
     for composite in project.settings.composites:
         chips = [
-            chip_path(project_id, composite.name, plot_id, stamp.year, stamp.dayofyear)
+            chip_path(project_id, composite.name, plot_id, stamp.year, stamp.day_of_year)
             for stamp in stamps
         ]
         for chip in chips:
