@@ -189,7 +189,7 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
         found = retried(ask, pause)
     except Exception as error:  # noqa: BLE001 - credential providers raise what they like
         raise _judged(translated(error, address), address, access) from None
-    health.worked(address)
+    health.worked(address, access)
     return found
 
 
@@ -221,14 +221,18 @@ _RECENTLY: Final = 60.0
 """Seconds for which a service that worked is taken to work."""
 
 
+_Archive = tuple[tuple[tuple[str, str], ...], str | None]
+"""What tells archives apart that the same services serve: mirrors, and the folder of items."""
+
+
 class _Health:
     """What is known of a service."""
 
     def __init__(self) -> None:
         self.good = ""
         """The address that worked last."""
-        self.when = -math.inf
-        """When that was."""
+        self.when: dict[_Archive, float] = {}
+        """When any worked last, for each archive."""
         self.given_up = 0
         """Requests given up since then."""
         self.denied: set[str] = set()
@@ -236,9 +240,10 @@ class _Health:
         self.denied_when = -math.inf
         """When the last one was."""
 
-    def worked(self, address: str) -> None:
+    def worked(self, address: str, access: Access) -> None:
         """Note that an address gave what it was asked for."""
-        self.good, self.given_up, self.when = address, 0, time.monotonic()
+        self.good, self.given_up = address, 0
+        self.when[access.mirrors, access.folder] = time.monotonic()
 
     def was_denied(self, address: str) -> None:
         """Note that an address was denied."""
@@ -316,9 +321,11 @@ def _of_this_alone(error: ServiceError) -> ReadError:
 
 
 def _is_aside(address: str, access: Access) -> bool:
-    """Whether a service that fails is not the archive: it never worked, but others do."""
-    since, here = time.monotonic() - _RECENTLY, _way(access)
-    others = any(known.when > since for (_, way), known in list(_healths.items()) if way == here)
+    """Whether a service that fails is not the archive: it never worked, but others of it do."""
+    since, way = time.monotonic() - _RECENTLY, _way(access)
+    known = [health for (_, led), health in list(_healths.items()) if led == way]
+    archive = access.mirrors, access.folder
+    others = any(health.when.get(archive, -math.inf) > since for health in known)
     return not _health(address, access).good and (others or access.is_beside_mirrors(address))
 
 
@@ -336,7 +343,7 @@ def _works(health: _Health, access: Access) -> bool:
         pass
     except Exception:  # noqa: BLE001 - credential providers raise what they like
         return False
-    health.worked(health.good)
+    health.worked(health.good, access)
     return True
 
 
