@@ -422,7 +422,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     """A disk whose reads fail is no plot's fault."""
     from timesync_xr.errors import TransientReadError
     from timesync_xr.storage import objects as storage
-    from timesync_xr.storage.objects import LATER
+    from timesync_xr.storage.failures import LATER
 
     def fail(path: str, ranges: object) -> None:
         raise TransientReadError(path, "reading failed: Input/output error", LATER)

@@ -23,8 +23,8 @@ from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
 from ..spelling import did_you_mean
 from ..storage.access import Access, Mirrors, access_for, clean
+from ..storage.failures import LATER
 from ..storage.folder import OUT_ACCESS, Folder
-from ..storage.objects import LATER
 from ..storage.places import open_folder
 from .plot import PRODUCTS, Done, Job, Request, give_up_plot, make_plot
 from .progress import Progress, show_progress
