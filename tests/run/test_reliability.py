@@ -37,6 +37,7 @@ from timesync_xr.project.ledger import failures_of
 from timesync_xr.raster import reader
 from timesync_xr.raster.tiff import FIRST_READ
 from timesync_xr.run.extract import PLOTS
+from timesync_xr.storage import objects
 from timesync_xr.storage.access import Access
 from timesync_xr.storage.folder import Folder
 
@@ -114,6 +115,8 @@ def services(
     archive: SmallArchive, plots: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Services]:
     monkeypatch.setattr(transport, "Patience", lambda: PATIENCE)
+    reader.reset()  # ports come again: nothing may be left of another server's files
+    objects._healths.clear()
     with ExitStack() as stack:
         api, source = (
             stack.enter_context(Proxy(stack.enter_context(server)))
@@ -419,7 +422,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     """A disk whose reads fail is no plot's fault."""
     from timesync_xr.errors import TransientReadError
     from timesync_xr.storage import objects as storage
-    from timesync_xr.storage.objects import LATER
+    from timesync_xr.storage.failures import LATER
 
     def fail(path: str, ranges: object) -> None:
         raise TransientReadError(path, "reading failed: Input/output error", LATER)

@@ -370,6 +370,18 @@ def test_a_service_that_denies_all_is_told_after_some_addresses(
     assert errors_of(server.url, ["y", "bad"]) == ["", "ReadError denied"]
 
 
+@pytest.mark.parametrize("mirrors", [((ARCHIVE, "http://127.0.0.1:9"),), ()], ids=["other", "no"])
+def test_what_worked_for_another_archive_tells_nothing_of_this_one(
+    server: Served, mirrors: tuple[tuple[str, str], ...]
+) -> None:
+    """Else one that is away would be taken for a place beside the archive."""
+    quick = replace(QUICK, max_retries=0)
+    before = replace(quick, mirrors=((ARCHIVE, server.url),))
+    assert errors_of(server.url, ["x"], before) == [""]
+    now = replace(quick, mirrors=mirrors)
+    assert errors_of("http://127.0.0.1:9", ["x"], now) == ["ServiceError unreachable"]
+
+
 def test_a_service_that_denies_what_it_gave_before_is_told_at_once(server: Served) -> None:
     assert errors_of(server.url, ["x"]) == [""]
     server.fault = denied("")

@@ -25,8 +25,8 @@ from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
 from ..project.products import Products
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..raster.reader import Reading
+from ..storage.failures import LATER
 from ..storage.folder import Folder
-from ..storage.objects import LATER
 from .plot import Done, Job, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours

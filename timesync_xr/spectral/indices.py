@@ -106,7 +106,7 @@ def decimal_year(time: xr.DataArray) -> xr.DataArray:
     year, 365 or 366 days, so that whole numbers are always New Year.
     """
     start = time.astype("datetime64[ns]").dt
-    days = start.day_of_year - 1 + (time - start.floor("D")) / np.timedelta64(1, "D")
+    days = start.dayofyear - 1 + (time - start.floor("D")) / np.timedelta64(1, "D")
     year = start.year + days / start.days_in_year
     return label(year, time, "decimal_year", "decimal year", "year")
 
