@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
+from tests.strategies import examples
 from timesync_xr.errors import (
     AccessError,
     CorruptAssetError,
@@ -123,9 +124,7 @@ def by_rasterio(
     return read
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     col=st.integers(-300, 900) | st.integers(4000, 5100),
     row=st.integers(-300, 900) | st.integers(4000, 5100),
