@@ -165,7 +165,7 @@ SAID = {
     "command",
     [
         pytest.param(
-            name, marks=[pytest.mark.deep] if name in ("annual", "browse", "sheet") else []
+            name, marks=[] if name in ("extract", "plan", "verify") else [pytest.mark.deep]
         )
         for name in SAID
     ],

@@ -126,7 +126,11 @@ def services(
 @shows("corrupt bytes", "STAC API")
 @pytest.mark.parametrize(
     ("name", "where"),
-    [*product(PASSING, ["api", "source"]), ("corrupt bytes", "api")],
+    [
+        *product(PASSING, ["source"]),
+        *(pytest.param(name, "api", marks=pytest.mark.deep) for name in PASSING),
+        ("corrupt bytes", "api"),
+    ],
 )
 def test_faults_that_pass_are_waited_out(
     services: Services, tmp_path: Path, name: str, where: str
@@ -415,7 +419,7 @@ def start(services: Services, out: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @shows("Ctrl-C", "run")
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.deep)])
 def test_ctrl_c_stops_soon_and_says_how_to_go_on(
     services: Services, tmp_path: Path, workers: str
 ) -> None:
