@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS := $(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test lint types docs notebooks bench bench-scale fuzz clean
+.PHONY: help demo test test-all lint types docs notebooks bench bench-scale fuzz clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -21,8 +22,11 @@ demo: $(VENV)/with-test ## make a small archive and its TimeSync project in demo
 	@echo 'Open demo/project/browse/index.html in a browser. The files of TimeSync are in' \
 	  demo/project/prj_*, 'what was done in demo/project/ledger/plots.csv'
 
-test: $(VENV)/with-test ## run the tests
-	$(BIN)/pytest
+test: $(VENV)/with-test ## run the tests, in some minutes
+	$(TESTS)
+
+test-all: $(VENV)/with-test ## run them in full depth: those that take long too, and more examples
+	$(TESTS) -m 'not services' --hypothesis-profile full
 
 lint: $(VENV)/with-dev ## check style and format
 	$(BIN)/ruff check .

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.tally import counts
-from timesync_xr import Archive, Products, extract, make_sample
+from timesync_xr import Archive, extract, make_sample
 from timesync_xr.sample import SamplePaths
 
-settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
-settings.load_profile("patient")
+settings.register_profile("full", deadline=None)  # a shared machine is slow at times
+settings.register_profile("quick", settings.get_profile("full"), max_examples=25)
+settings.load_profile("quick")  # unless --hypothesis-profile says otherwise
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for the processes of the tests
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on what a worker of xdist did to the tool."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counts"] = dict(counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add up what the workers did."""
+    counts.update(getattr(node, "workeroutput", {}).get("counts", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -41,19 +57,38 @@ def shared() -> Path:
     return SHARED
 
 
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> SamplePaths:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Folders that are made by the first worker of xdist that needs them, for all."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = place / name, place / f"{name}.whole"
+        with FileLock(place / f"{name}.lock"):
+            if not whole.exists():
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def sample(made_once: MakeOnce) -> SamplePaths:
     """The sample archive."""
-    return make_sample(tmp_path_factory.mktemp("sample"))
+    folder = made_once("sample", make_sample)
+    return SamplePaths(folder, folder / "items.json", folder / "plots.csv")
 
 
 @pytest.fixture(scope="session")
-def sample_project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_project(sample: SamplePaths, made_once: MakeOnce) -> Path:
     """A project of all plots of the sample archive. It is shared: copy it to change it."""
-    project = tmp_path_factory.mktemp("project")
-    mirror = f"s3://usgs-landsat-ard={sample.folder}"
-    extract(sample.plots, project, Archive(sample.items, mirror=mirror), progress=False)
-    return project
+    return made_once("project", lambda out: project_of(sample.folder, out))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,16 +109,19 @@ def _stay_on_this_machine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def golden_projects(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def golden_projects(shared: Path, made_once: MakeOnce) -> dict[str, Path]:
     """A project of each golden archive, by its name. They are shared: copy one to change it."""
-    projects = {}
-    for name in ("real", "mosaic"):
-        archive, projects[name] = shared / "golden" / name, tmp_path_factory.mktemp(name)
-        extract(
-            archive / "plots.csv",
-            projects[name],
-            Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
-            products=Products(("png", "csv")),
-            progress=False,
-        )
-    return projects
+    return {
+        name: made_once(name, partial(project_of, shared / "golden" / name))
+        for name in ("real", "mosaic")
+    }
+
+
+def project_of(archive: Path, out: Path) -> None:
+    """Extract all plots of an archive in a folder."""
+    extract(
+        archive / "plots.csv",
+        out,
+        Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
+        progress=False,
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,6 +16,16 @@ from timesync_xr.landsat import BANDS
 
 CLEAR = 21824
 """QA_PIXEL of a clear land pixel of Landsat 8: clear, all confidences low."""
+
+
+def share(full: int) -> int:
+    """The whole of a number in the full depth, a quarter in the quick one."""
+    return max(1, full * settings().max_examples // 100)
+
+
+def examples(full: int) -> settings:
+    """So many examples in the full depth, a quarter in the quick one."""
+    return settings(max_examples=share(full))
 
 
 def chips(times: int = 2, size: int = 4) -> st.SearchStrategy[xr.DataArray]:

@@ -73,7 +73,13 @@ def commands(page: str) -> list[list[str]]:
     return [line[1:] for line in lines(page) if line[0] == "timesync-xr"]
 
 
-RUN_PAGES = [page for page in PAGES if blocks(page, "python") or blocks(page, "console")]
+LONG = ("docs/tutorial.md", "docs/howto/cluster.md", "docs/howto/own-composite.md")
+"""Pages that make whole projects."""
+RUN_PAGES = [
+    pytest.param(page, marks=[pytest.mark.deep] if page in LONG else [])
+    for page in PAGES
+    if blocks(page, "python") or blocks(page, "console")
+]
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
 
+from tests.strategies import examples
 from timesync_xr.catalog.ard import ARD
 from timesync_xr.catalog.dates import DatetimeRange, parse_time
 from timesync_xr.catalog.items import COLUMNS, Query, item_row, items_table
@@ -269,7 +270,7 @@ def damaged_items(draw: st.DrawFn) -> Any:
     return damaged
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(json_values | damaged_items())
 def test_any_json_gives_a_sound_row_or_a_refusal(value: object) -> None:
     (row,) = items_table([value], H3V9).to_dict("records")

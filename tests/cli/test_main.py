@@ -113,6 +113,7 @@ def test_version() -> None:
     assert __version__ in invoke("--version").output
 
 
+@pytest.mark.deep
 def test_sample_says_what_to_do_next(tmp_path: Path) -> None:
     result = invoke("sample", str(tmp_path / "demo"))
     assert result.exit_code == 0

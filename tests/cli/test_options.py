@@ -132,7 +132,11 @@ def line_of(command: str, place: Path, out: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("command", "before"),
-    [*((name, True) for name in COMMANDS), *((name, False) for name in COMMANDS[:-1])],
+    [
+        *((name, True) for name in COMMANDS[:-1]),
+        *((name, False) for name in COMMANDS[:-1]),
+        pytest.param("sample", True, marks=pytest.mark.deep),
+    ],
 )
 def test_quiet_says_nothing_where_all_is_well(
     project: Path, tmp_path: Path, command: str, before: bool
@@ -157,7 +161,15 @@ SAID = {
 """What a command tells of its work with --verbose."""
 
 
-@pytest.mark.parametrize("command", SAID)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(
+            name, marks=[] if name in ("extract", "plan", "verify") else [pytest.mark.deep]
+        )
+        for name in SAID
+    ],
+)
 def test_verbose_tells_each_plot(project: Path, tmp_path: Path, command: str) -> None:
     program = [sys.executable, "-m", "timesync_xr"]
     line = [command, *line_of(command, project, tmp_path / "out"), "--verbose"]
@@ -185,7 +197,9 @@ def test_verbose_tells_requests(project: Path, tmp_path: Path) -> None:
     assert files == {path.name for path in (project / "archive").rglob("*.TIF")}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [*COMMANDS[:-1], pytest.param("sample", marks=pytest.mark.deep)]
+)
 def test_config_holds_the_options_of_any_command(
     project: Path, tmp_path: Path, command: str
 ) -> None:
@@ -302,7 +316,9 @@ def test_help_shows_every_command_in_a_whole_line() -> None:
     assert "..." not in invoke("--help").output.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(name, marks=pytest.mark.deep) for name in ("zsh", "fish"))]
+)
 def test_shell_completion_of_commands_and_options(shell: str) -> None:
     """The scripts of docs/howto/install.md ask the program like this."""
     program = [sys.executable, "-c", "from timesync_xr.cli.main import run; run()"]

@@ -9,10 +9,11 @@ from unittest.mock import patch
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.handmade import HEADER, Observation, write_project
+from tests.strategies import examples
 from timesync_xr import combine
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
@@ -124,7 +125,7 @@ ANY_ROWS = st.lists(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(ANY_ROWS, st.sampled_from([0, 200, 10_000]))
 def test_any_rows_are_all_there_and_sorted(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, object]], held: int

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio import windows
 
+from tests.strategies import examples
 from timesync_xr.raster import tiff
 from timesync_xr.raster.blocks import find_blocks, read_blocks
 from timesync_xr.raster.tiff import NeedMore, TiffError, TiffHeader, Window
@@ -103,8 +104,7 @@ EDGES = [
 
 
 @settings(
-    max_examples=60,
-    deadline=None,
+    examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made=options(), drawn=st.lists(image_windows(), min_size=2, max_size=4))
@@ -341,7 +341,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return [make(folder / f"{i}.tif", **kind).read_bytes() for i, kind in enumerate(kinds)]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     seed=st.integers(0, 4),
     flips=st.lists(

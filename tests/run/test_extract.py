@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.archive import SmallArchive
-from tests.strategies import CLEAR
+from tests.strategies import CLEAR, share
 from timesync_xr import (
     Archive,
     Products,
@@ -357,7 +357,7 @@ def test_an_interrupted_project_ends_like_an_uninterrupted_one(
     run()
     whole = {p.relative_to(tmp_path / "out"): p.read_bytes() for p in files(tmp_path / "out")}
     random = np.random.default_rng(3)
-    for _ in range(10):
+    for _ in range(share(10)):
         for path in files(tmp_path / "out"):
             if random.random() < 0.4:
                 path.unlink()

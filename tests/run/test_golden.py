@@ -60,7 +60,7 @@ def test_command_gives_the_golden_output(golden: Path, projects: Path, archive: 
             assert (pixels(made / name) == pixels(expected / name)).all(), name
 
 
-@pytest.mark.parametrize("size", [99, 1])
+@pytest.mark.parametrize("size", [pytest.param(99, marks=pytest.mark.deep), 1])
 def test_smaller_odd_chip_is_the_middle_of_the_golden_one(
     golden: Path, tmp_path: Path, size: int
 ) -> None:
@@ -76,6 +76,7 @@ def test_smaller_odd_chip_is_the_middle_of_the_golden_one(
             assert (pixels(tmp_path / name) == pixels(expected / name)[middle, middle]).all(), name
 
 
+@pytest.mark.deep
 def test_processes_give_the_same_as_one(golden: Path, projects: Path, tmp_path: Path) -> None:
     run_extract(golden, "mosaic", tmp_path, "--workers", "2")
     one = {n: (projects / "mosaic" / n).read_bytes() for n in files(projects / "mosaic")}

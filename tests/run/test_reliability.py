@@ -26,6 +26,7 @@ from tests import faults
 from tests.archive import BUCKET, SmallArchive
 from tests.faults import PASSING, Fault, Proxy, Request, first, status
 from tests.servers import file_server, stac_server
+from tests.strategies import share
 from tests.tally import counts, shows
 from timesync_xr import Project, Summary, extract
 from timesync_xr.catalog import stac as transport
@@ -129,7 +130,11 @@ def services(
 @shows("corrupt bytes", "STAC API")
 @pytest.mark.parametrize(
     ("name", "where"),
-    [*product(PASSING, ["api", "source"]), ("corrupt bytes", "api")],
+    [
+        *product(PASSING, ["source"]),
+        *(pytest.param(name, "api", marks=pytest.mark.deep) for name in PASSING),
+        ("corrupt bytes", "api"),
+    ],
 )
 def test_faults_that_pass_are_waited_out(
     services: Services, tmp_path: Path, name: str, where: str
@@ -494,7 +499,7 @@ def start(services: Services, out: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @shows("Ctrl-C", "run")
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.deep)])
 def test_ctrl_c_stops_soon_and_says_how_to_go_on(
     services: Services, tmp_path: Path, workers: str
 ) -> None:
@@ -533,8 +538,8 @@ def test_ctrl_c_stops_while_the_api_is_silent(services: Services, tmp_path: Path
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(
     services: Services, tmp_path: Path
 ) -> None:
-    """SIGKILL in 8 runs; the ledger is read all the while, and no plot is done twice."""
-    kill_at_random(services, tmp_path, 8)
+    """SIGKILL in some runs; the ledger is read all the while, and no plot is done twice."""
+    kill_at_random(services, tmp_path, share(8))
 
 
 def kill_at_random(services: Services, folder: Path, times: int) -> None:

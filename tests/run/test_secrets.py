@@ -76,7 +76,7 @@ def texts(folder: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("code", [0, 403, 503])
+@pytest.mark.parametrize("code", [0, 403, pytest.param(503, marks=pytest.mark.deep)])
 def test_planted_secrets_are_nowhere(archive: SmallArchive, tmp_path: Path, code: int) -> None:
     """In addresses, items, the environment, and in what a server says."""
     body = f"<Error><Message>{' '.join(SECRETS)}</Message></Error>".encode()

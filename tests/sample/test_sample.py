@@ -101,6 +101,7 @@ def mean_of_years(found: dict[str, Numbers], bands: tuple[int, int], years: rang
 NDVI, NBR = (3, 2), (3, 5)
 
 
+@pytest.mark.deep
 def test_it_is_the_same_each_time(sample: SamplePaths, tmp_path: Path) -> None:
     again = make_sample(tmp_path)
     names = {p.relative_to(sample.folder) for p in sample.folder.rglob("*") if p.is_file()}

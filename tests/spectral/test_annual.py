@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import examples
 from timesync_xr import (
     annual,
     contract_qa,
@@ -69,7 +70,7 @@ series = st.lists(rows, max_size=60).map(lambda rows: pd.DataFrame(rows, columns
     rule=st.sampled_from(["contract", "graded"]),
     data=st.data(),
 )
-@settings(max_examples=200)
+@examples(200)
 def test_it_is_the_servers_rule_over_random_series(
     table: pd.DataFrame, target: int, rule: str, data: st.DataObject
 ) -> None:

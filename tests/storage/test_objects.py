@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.servers import PlainHandler, serving
+from tests.strategies import examples
 from tests.tally import shows
 from timesync_xr.errors import (
     AccessError,
@@ -154,7 +155,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 # HTTP
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     ranges=st.lists(
         st.integers(0, 190_000).flatmap(
