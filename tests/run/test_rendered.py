@@ -43,8 +43,9 @@ GREY = (0xE4, 0xE5, 0xE7)
 def archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
     """Dates of a clear plot; its plot list lies beside the items."""
     archive = SmallArchive(tmp_path_factory.mktemp("archive"))
-    for day in DAYS:
-        archive.add("LC08", f"{day}T18:30:00.5Z", values={"qa_pixel": CLEAR})
+    for day, blue in zip(DAYS, (9000, 9500, 10000), strict=True):  # dark: the annual choice
+        values = {"qa_pixel": CLEAR, "blue": blue}
+        archive.add("LC08", f"{day}T18:30:00.5Z", values=values)
     archive.write_items()
     lines = [f"1211,{n},{X + 300 * n},{Y}" for n in (7, 8)]
     (archive.folder / "plots.csv").write_text("\n".join(["project_id,plot_id,x,y", *lines]))
