@@ -7,7 +7,6 @@ The project is made up: its ledger lies in a folder, its rows are made as they a
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import tempfile
@@ -18,9 +17,12 @@ from unittest.mock import patch
 import pandas as pd
 
 from timesync_xr import combine
+from timesync_xr.catalog.ard import ARD
+from timesync_xr.grid import REGIONS
 from timesync_xr.project import project as contents
 from timesync_xr.project.ledger import COLUMNS as LEDGER
 from timesync_xr.project.log import COLUMNS as ACCOUNT
+from timesync_xr.project.project import Settings, keep_settings
 from timesync_xr.spectral.series import CSV_COLUMNS
 from timesync_xr.storage.folder import Folder
 
@@ -54,8 +56,7 @@ class MadeUp(Folder):
 
 def make_ledger(folder: Path, plots: int, observations: int) -> None:
     (folder / "ledger").mkdir()
-    settings = {"region": "CU", "chip_size": [255, 255]}
-    (folder / "ledger/project.json").write_text(json.dumps(settings))
+    keep_settings(Folder(folder), Settings(ARD.collection, REGIONS["CU"], (255, 255)))
     rows = pd.DataFrame({"plot_id": range(1, plots + 1)}).reindex(columns=list(LEDGER))
     rows = rows.assign(project_id=1, x=0.0, y=0.0, status="complete", written=observations)
     rows.assign(products="png,csv").to_csv(folder / "ledger/plots.csv", index=False)

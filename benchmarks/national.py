@@ -20,9 +20,9 @@ import pandas as pd
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
+from timesync_xr import Archive, Selection, grid
+from timesync_xr.catalog.ard import place_of
 from timesync_xr.catalog.items import COLUMNS, with_dtypes
-from timesync_xr.catalog.kept import Search
-from timesync_xr.catalog.search import parse_datetime
 from timesync_xr.grid import REGIONS, ChipGrid, Tile
 from timesync_xr.landsat import BANDS, PLATFORM_AGE, QA_BAND, QA_FILL, TILE_SIZE
 from timesync_xr.raster import reader
@@ -52,17 +52,17 @@ def plot_list(count: int) -> pd.DataFrame:
 def tiles_of(plots: pd.DataFrame) -> list[Tile]:
     """The tiles that the chips of a list touch."""
     chips = (ChipGrid.around(CU, p.x, p.y, (255, 255)) for p in plots.itertuples())
-    return sorted({tile for chip in chips for tile in chip.tiles})
+    return sorted({tile for chip in chips for tile in grid.tiles_of(chip)})
 
 
 def keep_items(folder: Folder, tiles: Sequence[Tile], count: int) -> None:
     """Put ``count`` items of each tile into a project, as a search would have left them."""
-    search = Search(SOURCE, "CU", parse_datetime(None))
+    archive, period = Archive(SOURCE), Selection().period
     for h, v in tiles:
         data = items_of((h, v), count).to_parquet(index=False, compression="zstd")
         name = f"ledger/items/CU_h{h:02d}v{v:02d}"
         folder.write(f"{name}_table.parquet", data)
-        told = {**search.identity(), "datetime": str(search.period), "items": count}
+        told = {**archive.identity(), "datetime": str(period), "items": count}
         told["digest"] = hashlib.sha256(data).hexdigest()
         folder.write(f"{name}.json", json.dumps(told).encode())
 
@@ -76,9 +76,11 @@ def items_of(tile: Tile, count: int) -> pd.DataFrame:
     item_id = pd.Series(sensors) + f"_CU_{h:03d}{v:03d}_" + day + "_20210504_02_SR"
     left, top = CU.corner(tile)
     table = pd.DataFrame({
-        "item_id": item_id, "sensor": sensors, "region": "CU", "h": h, "v": v, "time": time,
+        "item_id": item_id, "sensor": sensors, "grid": "CU",
+        "place": place_of(tile), "time": time,
         "date": np.datetime_as_string(time) + "Z", "processed": "20210504", "scene_count": 1,
-        "cloud_cover": 1.5, "left": left, "top": top, "refused": "",
+        "cloud_cover": 1.5, "left": left, "top": top,
+        "width": TILE_SIZE, "height": TILE_SIZE, "refused": "",
         **{band: "s3://bucket/" + item_id + f"/{band}.TIF" for band in BANDS},
     })[list(COLUMNS)]  # fmt: skip
     return with_dtypes(table)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from timesync_xr import Archive, Selection, extract
-from timesync_xr.cube.selection import ALL
 from timesync_xr.project.ledger import Ledger
 from timesync_xr.run.forecast import plan
 from timesync_xr.storage.folder import Folder
@@ -53,7 +52,9 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
         watch, ledger = Watch(client), _timed(Ledger, "record")
         before = peak_megabytes()
         cpu, wall = time.process_time(), time.perf_counter()
-        summary = extract(plots, out, Archive(SOURCE), ALL if options.all else FEW, workers=client)
+        summary = extract(
+            plots, out, Archive(SOURCE), Selection() if options.all else FEW, workers=client
+        )
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         watch.stop()
     assert summary.complete

@@ -73,7 +73,7 @@ def _get_ready() -> None:
     import rasterio  # noqa: F401
     import rioxarray  # noqa: F401
 
-    from timesync_xr import cube  # noqa: F401
+    from timesync_xr.run import plot  # noqa: F401
 
 
 def _one_tile(folder: Path, server: Served, items: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,8 @@ from timesync_xr.catalog.ard import ARD
 from timesync_xr.grid import REGIONS
 from timesync_xr.project.ledger import COLUMNS as LEDGER
 from timesync_xr.project.log import COLUMNS as LOG
-from timesync_xr.project.project import Settings
+from timesync_xr.project.project import Settings, keep_settings
+from timesync_xr.storage.folder import Folder
 
 HEADER = "sensor,project_id,plot_id,hv,year,doy,blue,green,red,nir,swir1,swir2,qa,date\n"
 
@@ -72,6 +72,5 @@ def write_project(
     columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
     ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value="")
     ledger.to_csv(folder / "ledger/plots.csv", index=False)
-    settings = Settings(ARD.collection, REGIONS["CU"], (255, 255))
-    (folder / "ledger/project.json").write_text(json.dumps(settings.to_json()))
+    keep_settings(Folder(folder), Settings(ARD.collection, REGIONS["CU"], (255, 255)))
     return folder

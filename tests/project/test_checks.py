@@ -21,6 +21,7 @@ from PIL import Image
 from tests.archive import SmallArchive
 from timesync_xr import Archive, Products, extract, repair, verify
 from timesync_xr.grid import REGIONS
+from timesync_xr.landsat import COMPOSITES
 from timesync_xr.project.checks import BrokenChipError, plot_colours, plot_pixel_of_png
 from timesync_xr.project.files import png_bytes
 
@@ -85,7 +86,7 @@ def test_values_have_the_colours_of_the_golden_chips(shared: Path, archive: str)
     for path in sorted((shared / f"golden/{archive}_expected").rglob("*.csv")):
         spectra = pd.read_csv(path)
         row = spectra.iloc[0]
-        for composite, colours in plot_colours(spectra).items():
+        for composite, colours in plot_colours(spectra, COMPOSITES.values()).items():
             name = f"plot_{row['plot_id']}_{row['year']}_{row['doy']:03d}.png"
             chip = path.parent / composite / f"plot_{row['plot_id']}" / name
             with Image.open(chip) as image:
@@ -97,7 +98,7 @@ def test_values_have_the_colours_of_the_golden_chips(shared: Path, archive: str)
 def test_a_value_of_fill_is_black_in_all() -> None:
     bands = ["blue", "green", "red", "nir", "swir1", "swir2"]
     spectra = pd.DataFrame([[3000] * 6, [3000] * 5 + [-2000]], columns=bands)
-    for colours in plot_colours(spectra).values():
+    for colours in plot_colours(spectra, COMPOSITES.values()).values():
         assert colours[0].any()
         assert not colours[1].any()
 

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +14,16 @@ import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
 from tests.archive import SmallArchive
+from tests.making import make
 from tests.servers import file_server
 from timesync_xr import (
     Archive,
     Project,
-    Selection,
     Summary,
     chips_for_plot,
-    extract,
     verify,
 )
+from timesync_xr.catalog.ard import ARD
 from timesync_xr.cube.plan import plan_observations
 from timesync_xr.cube.schema import attributes
 from timesync_xr.errors import NoProjectError, ProjectError
@@ -49,11 +50,11 @@ def archive(tmp_path: Path) -> SmallArchive:
     return archive
 
 
-def run(archive: SmallArchive, out: Path, **options: object) -> Summary:
+def run(archive: SmallArchive, out: Path, **options: Any) -> Summary:
     plots = archive.folder / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\np,7,{PLACE[0]},{PLACE[1]}\n")
-    settings = {"chip_size": (41, 37), "products": ("zarr",), "mirror": archive.mirror}
-    return extract(plots, out, progress=False, **settings | options)  # type: ignore[arg-type] # fmt: skip
+    made_of = Archive(archive.write_items(), mirror=options.pop("mirror", archive.mirror))
+    return make(plots, out, made_of, **{"chip_size": (41, 37), "formats": "zarr"} | options)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -93,19 +94,19 @@ def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
 ) -> None:
     """Files of what was there before are gone, so that reading one of them would fail."""
     products = ("png", "csv", "zarr")
-    run(archive, tmp_path / "full", products=products)
-    run(archive, tmp_path / "out", products=products, datetime=before)
+    run(archive, tmp_path / "full", formats=products)
+    run(archive, tmp_path / "out", formats=products, datetime=before)
     for year in settled:
         for path in archive.folder.rglob(f"*_{year}????_*.TIF"):
             path.unlink()
     new = {path.name for path in archive.folder.rglob("*.TIF")}
-    assert run(archive, tmp_path / "out", products=products).complete
+    assert run(archive, tmp_path / "out", formats=products).complete
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
     assert len(new) == 7 * (5 - sum({"2022": 2}.get(year, 1) for year in settled))
     for path in archive.folder.rglob("*.TIF"):
         path.unlink()
-    assert run(archive, tmp_path / "out", products=products).already == 1
-    assert run(archive, tmp_path / "out", products=products, refresh=True).complete
+    assert run(archive, tmp_path / "out", formats=products).already == 1
+    assert run(archive, tmp_path / "out", formats=products, refresh=True).complete
 
 
 def test_a_new_year_takes_the_requests_of_its_own_observations(
@@ -117,8 +118,8 @@ def test_a_new_year_takes_the_requests_of_its_own_observations(
         reader.reset()
         asked.clear()
         mirror = f"s3://usgs-landsat-ard=http://127.0.0.1:{port}"
-        settings = {"mirror": mirror, "products": ("png", "csv", "zarr"), "datetime": datetime}
-        assert run(archive, out, **settings).complete
+        formats = ("png", "csv", "zarr")
+        assert run(archive, out, mirror=mirror, formats=formats, datetime=datetime).complete
         return sorted(asked)
 
     with file_server(archive.folder, asked) as port:
@@ -161,9 +162,9 @@ def test_what_a_worker_says_arrives_as_it_was(error: ProjectError) -> None:
 
 
 def test_products_may_come_one_after_the_other(archive: SmallArchive, tmp_path: Path) -> None:
-    run(archive, tmp_path / "full", products=("png", "csv", "zarr"))
+    run(archive, tmp_path / "full", formats=("png", "csv", "zarr"))
     for products in (("csv",), ("zarr",), ("png", "csv")):
-        run(archive, tmp_path / "out", products=products)
+        run(archive, tmp_path / "out", formats=products)
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
@@ -207,7 +208,7 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
 
     days = np.datetime64("2001-01-01") + 3 * np.arange(SHARD_TIMES + 40)
     items = items_table(*({"date": f"{day}T18:30:00Z"} for day in days))
-    plan = plan_observations(items, ChipGrid.around(CU, *PLACE, (5, 3))).observations
+    plan = plan_observations(items, ChipGrid.around(CU, *PLACE, (5, 3)), ARD).observations
     values = np.random.default_rng(1).integers(
         0, 2**16, (len(days), len(BANDS), 3, 5), dtype=np.uint16
     )
@@ -239,9 +240,9 @@ def test_what_a_plot_has_is_kept_up_by_later_runs(
 ) -> None:
     """A cube that lacked the newest year would contradict the chips, and chips the cube."""
     made = tuple(p for p in ("png", "csv", "zarr") if p in before + after)
-    run(archive, tmp_path / "full", products=made)
-    run(archive, tmp_path / "out", products=before, datetime="../2022-05")
-    run(archive, tmp_path / "out", products=after)
+    run(archive, tmp_path / "full", formats=made)
+    run(archive, tmp_path / "out", formats=before, datetime="../2022-05")
+    run(archive, tmp_path / "out", formats=after)
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
     assert Project(str(tmp_path / "out")).plots["products"].tolist() == [",".join(made)]
     assert verify(tmp_path / "out").empty
@@ -250,24 +251,24 @@ def test_what_a_plot_has_is_kept_up_by_later_runs(
 def test_other_filters_leave_no_cube_behind_that_holds_more(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
-    filters = Selection(sensors=("LC08", "LC09"))
-    run(archive, tmp_path / "out", products=("csv", "zarr"))
-    run(archive, tmp_path / "out", products=("csv",), filters=filters)
-    run(archive, tmp_path / "full", products=("csv", "zarr"), filters=filters)
+    sensors = ("LC08", "LC09")
+    run(archive, tmp_path / "out", formats=("csv", "zarr"))
+    run(archive, tmp_path / "out", formats=("csv",), sensors=sensors)
+    run(archive, tmp_path / "full", formats=("csv", "zarr"), sensors=sensors)
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
 def test_no_cube_holds_less_than_the_other_files(archive: SmallArchive, tmp_path: Path) -> None:
     """One new observation can't be read, another can: the cube goes until both are in it."""
     products = ("csv", "zarr")
-    run(archive, tmp_path / "out", products=products, datetime="../2021")
+    run(archive, tmp_path / "out", formats=products, datetime="../2021")
     broken = next(archive.folder.rglob("*20230101*SR_B1.TIF"))
     content = broken.read_bytes()
     broken.write_bytes(content[:700])
-    assert not run(archive, tmp_path / "out", products=products).complete
+    assert not run(archive, tmp_path / "out", formats=products).complete
     assert len(list((tmp_path / "out").rglob("*.csv"))) > 2
     assert not (tmp_path / "out" / CUBE).exists()
     broken.write_bytes(content)
-    assert run(archive, tmp_path / "out", products=products).complete
-    run(archive, tmp_path / "full", products=products)
+    assert run(archive, tmp_path / "out", formats=products).complete
+    run(archive, tmp_path / "full", formats=products)
     assert contract(tmp_path / "out") == contract(tmp_path / "full")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from timesync_xr import Project
 from timesync_xr.errors import ProjectError
+from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot
 from timesync_xr.project.ledger import Ledger, failures_of, ledger_row
 from timesync_xr.project.log import COLUMNS, OUTCOMES, write_log
+from timesync_xr.project.project import Settings, keep_settings
 from timesync_xr.storage.folder import Folder
 
 
@@ -67,7 +70,7 @@ def test_nothing_is_lost_in_the_counts(outcomes: list[str]) -> None:
 def test_it_is_a_table_for_pandas_and_keeps_ids_as_text(tmp_path: Path) -> None:
     ledger = Ledger(Folder(tmp_path))
     plot = Plot("0012", "007", 15.0, 45.0)
-    write_log(ledger.folder, "0012", "007", account_of("written"))
+    write_log(ledger.folder, plot, account_of("written"))
     ledger.record(plot, row_of(plot, "written", "fill at plot"))
     ledger.close()
     for table in (
@@ -136,10 +139,15 @@ def test_keeping_the_ledger_costs_the_same_per_plot(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    Ledger(Folder(tmp_path)).check_settings({"chip_size": [255, 255]})
-    Ledger(Folder(tmp_path)).check_settings({"chip_size": [255, 255]})
+    settings = Settings("landsat-c2ard-sr", REGIONS["CU"], (255, 255))
+    keep_settings(Folder(tmp_path), settings)
+    keep_settings(Folder(tmp_path), settings)
     with pytest.raises(ProjectError, match=r"chip_size \[255, 255\], not \[99, 99\]"):
-        Ledger(Folder(tmp_path)).check_settings({"chip_size": [99, 99]})
+        keep_settings(Folder(tmp_path), replace(settings, chip_size=(99, 99)))
+    with pytest.raises(ProjectError, match="grid CU, not HI"):
+        keep_settings(Folder(tmp_path), replace(settings, grid=REGIONS["HI"]))
+    with pytest.raises(ProjectError, match="collection landsat-c2ard-sr, not landsat-c3"):
+        keep_settings(Folder(tmp_path), replace(settings, collection="landsat-c3"))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b'"unclosed'])
@@ -152,4 +160,4 @@ def test_a_damaged_table_says_what_to_do(tmp_path: Path, data: bytes) -> None:
 
 def test_a_folder_without_a_ledger_is_no_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="is no project"):
-        Project(str(tmp_path)).plots
+        _ = Project(str(tmp_path)).plots

@@ -14,12 +14,12 @@ from tests.handmade import HEADER, Observation, write_project
 from timesync_xr import Project
 from timesync_xr.errors import ProjectError
 from timesync_xr.plots import id_order
-from timesync_xr.project.project import (
+from timesync_xr.project.rows import (
+    PlotRows,
     Written,
     chunks,
     csv_line,
     in_order,
-    open_contents,
     read_row,
     read_rows,
 )
@@ -27,6 +27,12 @@ from timesync_xr.spectral.series import CSV_COLUMNS
 from timesync_xr.storage.folder import Folder
 
 ONE = Observation("1211", "7", "2020-07-01")
+
+
+def rows_of(place: Path) -> list[PlotRows]:
+    return list(read_rows(Folder(place), Project(place).plots))
+
+
 FOUND = Written("2020-07-01", 2020, 183, "LC08", "0309", ONE.date)
 
 
@@ -90,7 +96,7 @@ def test_a_row_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_rows_come_by_plot_and_date_whatever_the_ledger_says_first(tmp_path: Path) -> None:
     days = [("10", "2021-01-01"), ("9", "2020-07-01"), ("10", "2020-01-01"), ("x", "2000-12-31")]
     write_project(tmp_path, [Observation("1", plot, day) for plot, day in days])
-    found = [(p.plot_id, r.of.day) for p in read_rows(open_contents(tmp_path)) for r in p.rows]
+    found = [(p.plot_id, r.of.day) for p in rows_of(tmp_path) for r in p.rows]
     assert found == [days[1], days[2], days[0], days[3]]
 
 
@@ -117,29 +123,29 @@ def test_ids_and_tiles_stay_text(tmp_path: Path) -> None:
 def test_what_is_not_there_yet_is_told(tmp_path: Path) -> None:
     days = [Observation("1", str(n), "2020-07-01") for n in range(8)]
     write_project(tmp_path / "a", days, incomplete=["1", "5"])
-    (line,) = open_contents(tmp_path / "a").unfinished
+    (line,) = Project(tmp_path / "a").unfinished
     assert line.startswith("2 of the ledger's 8 plots (1, 5) are incomplete")
     assert "timesync-xr extract" in line
     write_project(tmp_path / "b", days)
-    assert open_contents(tmp_path / "b").unfinished == []
+    assert Project(tmp_path / "b").unfinished == []
     ledger = tmp_path / "b/ledger/plots.csv"
     ledger.write_text(ledger.read_text().replace(",csv,", ",png,"))
-    (line,) = open_contents(tmp_path / "b").unfinished
+    (line,) = Project(tmp_path / "b").unfinished
     assert line.startswith("8 of the ledger's 8 plots (0, 1, 2, 3, 4 and 3 more) were made without")
-    assert list(read_rows(open_contents(tmp_path / "b"))) == []
+    assert rows_of(tmp_path / "b") == []
 
 
 def test_a_project_that_only_began_is_told(tmp_path: Path) -> None:
     write_project(tmp_path, [ONE])
     ledger = tmp_path / "ledger/plots.csv"
     ledger.unlink()
-    assert open_contents(tmp_path).unfinished[0].startswith("The ledger knows no plot yet")
+    assert Project(tmp_path).unfinished[0].startswith("The ledger knows no plot yet")
     assert Project(tmp_path).spectra().empty
 
 
 def test_a_folder_without_a_ledger_is_no_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"has no ledger.*extract --out"):
-        open_contents(tmp_path)
+        _ = Project(tmp_path).plots
 
 
 def test_values_are_quoted_where_they_must_be() -> None:

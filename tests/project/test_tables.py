@@ -21,8 +21,10 @@ from timesync_xr import (
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.grid import REGIONS
-from timesync_xr.project.tables import OBSERVATION_COLUMNS, write_observations
+from timesync_xr.project.tables import OBSERVATION_COLUMNS, empty_observations
 from timesync_xr.spectral.annual import NONE_AT_ALL, NONE_USABLE
+from timesync_xr.storage.access import S3
+from timesync_xr.storage.tables import write_tables
 
 NEAR_CORNER = REGIONS["CU"].center(3 * 5000 + 4998, 9 * 5000 + 4998)
 CLOUD, SHADOW, WATER = 22280, 23888, 21952
@@ -145,17 +147,21 @@ def test_rows_of_the_contract_find_theirs(project: Path, table: pd.DataFrame) ->
 def test_files_hold_the_same_as_the_table(
     project: Path, table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    assert write_observations(project, tmp_path / "deep" / "o.parquet") == len(table)
+    def write(path: Path) -> int:
+        tables = Project(project).observation_tables()
+        return write_tables(str(path), empty_observations(), tables, S3())
+
+    assert write(tmp_path / "deep" / "o.parquet") == len(table)
     parquet = pd.read_parquet(tmp_path / "deep" / "o.parquet")
     pd.testing.assert_frame_equal(parquet.astype(table.dtypes), table)
-    write_observations(project, tmp_path / "o.csv")
+    write(tmp_path / "o.csv")
     text = pd.read_csv(tmp_path / "o.csv", dtype=str, keep_default_na=False)
     assert text["qa_cloud"].tolist() == [
         "" if v is pd.NA else str(bool(v)) for v in table["qa_cloud"]
     ]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "o.csv"]
     with pytest.raises(InputError, match=r"o\.txt.*\.csv or \.parquet"):
-        write_observations(project, tmp_path / "o.txt")
+        write(tmp_path / "o.txt")
 
 
 def test_command_lists_observations_and_tells_what_is_not_there(

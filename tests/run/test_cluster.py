@@ -265,9 +265,10 @@ def test_a_script_that_every_worker_would_run_again_is_told_so(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
     call = (
-        f"import timesync_xr\ntimesync_xr.extract({str(archive.folder / 'plots.csv')!r}, "
-        f"{str(tmp_path / 'out')!r}, source={str(archive.folder / 'items.json')!r}, "
-        f"mirror={archive.mirror!r}, workers=2, progress=False)\n"
+        "import timesync_xr as tx\n"
+        f"archive = tx.Archive({str(archive.folder / 'items.json')!r}, mirror={archive.mirror!r})\n"
+        f"tx.extract({str(archive.folder / 'plots.csv')!r}, {str(tmp_path / 'out')!r}, archive, "
+        "workers=2, progress=False)\n"
     )
     (tmp_path / "script.py").write_text(call)
     done = subprocess.run(

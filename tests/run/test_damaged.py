@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -186,13 +185,14 @@ def test_a_damaged_file_of_the_project_is_named(
     assert not run(copy, tmp_path / "out").complete
     file.with_suffix(".bak").rename(file)
     path = tmp_path / "out" / name
-    data = bytearray(path.read_bytes())
+    good = path.read_bytes()
+    data = bytearray(good)
     data[3::11] = bytes(len(data[3::11]))
     path.write_bytes(data if damage == "bytes" else data[: len(data) // 2])
     with pytest.raises(ProjectError, match=f"{name} is damaged: (remove|run again with --refresh)"):
         run(copy, tmp_path / "out")
     if name.endswith(".json"):
-        path.write_text(json.dumps({"region": "CU", "chip_size": [9, 9]}))
+        path.write_bytes(good)
     else:
         path.unlink()
     if name.endswith(".parquet"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.archive import SmallArchive
+from tests.making import make
 from tests.strategies import CLEAR, share
 from timesync_xr import (
     Archive,
@@ -40,13 +42,13 @@ def archive(tmp_path: Path) -> SmallArchive:
 def run(archive: SmallArchive, tmp_path: Path) -> Callable[..., Summary]:
     """Run the job over the archive with a plot in the middle of h03v09."""
 
-    def call(*plots: str, **options: object) -> Summary:
+    def call(*plots: str, **options: Any) -> Summary:
         lines = plots or (f"1211,7,{INSIDE[0]},{INSIDE[1]}",)
         path = tmp_path / "plots.csv"
         path.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
-        settings = {"chip_size": (9, 9), "progress": False, "mirror": archive.mirror}
-        out = options.pop("out", tmp_path / "out")
-        return extract(path, out, Archive(archive.write_items()), **settings | options)  # type: ignore[arg-type]
+        out, mirror = options.pop("out", tmp_path / "out"), options.pop("mirror", archive.mirror)
+        made_of = Archive(archive.write_items(), mirror=mirror)
+        return make(path, out, made_of, **{"chip_size": (9, 9)} | options)
 
     return call
 
@@ -278,12 +280,12 @@ def test_products_are_made_as_asked_and_added_later(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
-    run(products=("csv",))
+    run(formats=("csv",))
     assert not list((tmp_path / "out").rglob("*.png"))
-    assert run(products=("csv",)).already == 1
-    assert run(products=("png", "csv")).already == 0
+    assert run(formats=("csv",)).already == 1
+    assert run(formats=("png", "csv")).already == 0
     assert len(list((tmp_path / "out").rglob("*.png"))) == 3
-    assert run(products=("png",)).already == 1
+    assert run(formats=("png",)).already == 1
 
 
 def test_a_longer_time_adds_to_a_project(
@@ -325,11 +327,11 @@ def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"products": ("jpg",)}, "'jpg'.*png, csv"),
-        ({"products": ()}, "png, csv"),
+        ({"formats": ("jpg",)}, "'jpg'.*png, csv"),
+        ({"formats": ()}, "png, csv"),
         ({"workers": 0}, "1 or more"),
         ({"chip_size": (0, 9)}, "0 x 9 pixels"),
-        ({"region": "EU"}, "CU, AK, HI"),
+        ({"grid": "EU"}, "CU, AK, HI"),
         ({"datetime": "2020/2010"}, "ends before it starts"),
         ({"mirror": "nonsense"}, "OLD=NEW"),
     ],

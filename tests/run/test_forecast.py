@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from tests.archive import SmallArchive
 from timesync_xr import (
     Archive,
-    Filters,
     Products,
     Project,
     Selection,
@@ -26,20 +25,23 @@ from timesync_xr.sample import SamplePaths
 SUMMER = Selection(season="06-01/09-30", sensors=("LC08", "LC09"))
 
 
-@pytest.mark.parametrize("filters", [Selection(), SUMMER])
-def test_it_counts_what_a_run_counts(sample: SamplePaths, tmp_path: Path, filters: Filters) -> None:
-    options = {"source": str(sample.items), "chip_size": (3, 3), "filters": filters}
-    forecast = plan(sample.plots, project=tmp_path, **options)  # type: ignore[arg-type]
-    extract(sample.plots, tmp_path, Archive(mirror=f's3://usgs-landsat-ard={sample.folder}'), products=Products(['csv']), progress=False, **options)  # type: ignore[arg-type] # fmt: skip
+@pytest.mark.parametrize("select", [Selection(), SUMMER])
+def test_it_counts_what_a_run_counts(
+    sample: SamplePaths, tmp_path: Path, select: Selection
+) -> None:
+    archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
+    products = Products("csv", chip_size=(3, 3))
+    forecast = plan(sample.plots, archive, select, products, project=tmp_path)
+    extract(sample.plots, tmp_path, archive, select, products, progress=False)
     ledger = Project(str(tmp_path)).plots.set_index(["project_id", "plot_id"])
     planned = forecast.plots.set_index(["project_id", "plot_id"])
     assert planned["observations"].to_dict() == ledger["observations"].to_dict()
     for key, count in planned["filtered"].items():
-        account = Project(str(tmp_path)).log(key)  # type: ignore[misc]
+        account = Project(str(tmp_path)).log(key)
         seen = account[~account["outcome"].isin(["superseded", "refused"])]
         summer = pd.to_datetime(seen["day"]).dt.month.between(6, 9)
         outside = ~(summer & seen["sensor"].isin(SUMMER.sensors))
-        assert count == (outside.sum() if filters == SUMMER else 0)
+        assert count == (outside.sum() if select == SUMMER else 0)
     assert forecast.observations == (planned["observations"] - planned["filtered"]).sum()
     assert forecast.hours(4) == forecast.hours(1) / 4
 

@@ -28,7 +28,7 @@ from tests.faults import PASSING, Fault, Proxy, Request, first, status
 from tests.servers import file_server, stac_server
 from tests.strategies import share
 from tests.tally import counts, shows
-from timesync_xr import Project, Summary, extract
+from timesync_xr import Archive, Products, Project, Summary, extract
 from timesync_xr.catalog import stac as transport
 from timesync_xr.catalog.kept import SEARCHES
 from timesync_xr.catalog.stac import Patience
@@ -39,14 +39,14 @@ from timesync_xr.raster import reader
 from timesync_xr.raster.tiff import FIRST_READ
 from timesync_xr.run.extract import PLOTS
 from timesync_xr.storage import objects
-from timesync_xr.storage.access import Access
+from timesync_xr.storage.access import S3
 from timesync_xr.storage.folder import Folder
 
 CU = REGIONS["CU"]
 INSIDE = CU.center(3 * 5000 + 2500, 9 * 5000 + 2500)
 ELSEWHERE = CU.center(4 * 5000 + 2500, 10 * 5000 + 2500)
 NOON = "T18:30:00.1234567Z"
-QUICK = Access(max_retries=5, retry_seconds=10.0, timeout_seconds=1.0)
+QUICK = S3(max_retries=5, retry_seconds=10.0, timeout_seconds=1.0)
 PATIENCE = Patience(tries=4, backoff=0.01, longest_wait=0.2, timeout=0.3, deadline=0.5)
 
 
@@ -63,14 +63,14 @@ class Services:
     whole: dict[str, bytes]
 
     def run(self, out: Path, **options: Any) -> Summary:
-        settings = {"source": self.api.url, "mirror": f"{BUCKET}={self.source.url}",
-                    "access": QUICK}  # fmt: skip
+        """Run over the API and the files behind the proxies, or over another ``Archive``'s."""
+        settings = {"items": self.api.url, "mirror": f"{BUCKET}={self.source.url}", "s3": QUICK}
         return run(self.plots, out, **settings | options)
 
 
-def run(plots: Path, out: Path, **options: Any) -> Summary:
-    settings: dict[str, Any] = {"chip_size": (9, 9), "progress": False, "products": ("png", "csv")}
-    return extract(plots, out, **settings | options)
+def run(plots: Path, out: Path, **archive: Any) -> Summary:
+    products = Products(chip_size=(9, 9))
+    return extract(plots, out, Archive(**archive), products=products, progress=False)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -107,7 +107,7 @@ def whole(
 ) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("whole")
     items = str(archive.folder / "items.json")
-    assert run(plots, out, source=items, mirror=archive.mirror).complete
+    assert run(plots, out, items=items, mirror=archive.mirror).complete
     return contents(out)
 
 
@@ -181,7 +181,7 @@ def test_an_archive_that_keeps_failing_for_one_file_costs_one_observation(
         return PASSING[name]() if "003009_20200301" in request.path else None
 
     services.source.rule = rule
-    assert not services.run(tmp_path, access=replace(QUICK, max_retries=1)).complete
+    assert not services.run(tmp_path, s3=replace(QUICK, max_retries=1)).complete
     ledger = Project(str(tmp_path)).plots.set_index("plot_id")
     assert ledger["failed"].tolist() == [1, 1, 0]
     assert ledger["status"].tolist() == ["incomplete", "incomplete", "complete"]
@@ -242,7 +242,7 @@ def test_a_tenth_of_all_requests_failing_changes_nothing(
     monkeypatch.setattr(transport, "Patience", lambda: replace(PATIENCE, timeout=9.0, deadline=9.0))
     patient = replace(QUICK, timeout_seconds=9.0, retry_seconds=60.0)
     ways = (services.api, services.source)
-    assert services.run(tmp_path / "before", access=patient).complete
+    assert services.run(tmp_path / "before", s3=patient).complete
     needed = [list(way.requests) for way in ways]
     reader.reset()
     dice = random.Random(5)
@@ -254,7 +254,7 @@ def test_a_tenth_of_all_requests_failing_changes_nothing(
     for way in ways:
         way.rule = rule
         way.requests.clear()
-    assert services.run(tmp_path / "out", access=patient).complete
+    assert services.run(tmp_path / "out", s3=patient).complete
     assert contents(tmp_path / "out") == services.whole
     for way, before in zip(ways, needed, strict=True):
         asked, spoilt = len(way.requests), len(way.spoilt)
@@ -403,9 +403,9 @@ def test_an_address_that_is_no_api_ends_the_run_at_once(
 def test_no_network_ends_the_run_at_once(services: Services, tmp_path: Path, address: str) -> None:
     quick = replace(QUICK, max_retries=2)
     with pytest.raises(AccessError, match="can't be reached"):
-        services.run(tmp_path, mirror=f"{BUCKET}={address}", access=quick)
+        services.run(tmp_path, mirror=f"{BUCKET}={address}", s3=quick)
     with pytest.raises(AccessError, match="Check the address and the network"):
-        services.run(tmp_path, source=address)
+        services.run(tmp_path, items=address)
 
 
 @shows("a fault that stays", "archive")
@@ -413,7 +413,7 @@ def test_an_archive_that_is_down_ends_the_run_soon(services: Services, tmp_path:
     """In the middle: 30 requests come through, then every one fails for good."""
     services.source.rule = lambda request: status(503) if request.number > 30 else None
     with pytest.raises(AccessError, match=r"503 Service Unavailable.*The service is down"):
-        services.run(tmp_path, access=replace(QUICK, max_retries=1))
+        services.run(tmp_path, s3=replace(QUICK, max_retries=1))
     assert len(services.source.requests) < 400
     services.source.rule = lambda _: None
     assert services.run(tmp_path).complete
@@ -436,7 +436,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     x, y = INSIDE
     lines = [f"p,{n},{x + 30 * n},{y}" for n in range(PLOTS + 5)]
     path.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
-    settings = {"source": str(archive.folder / "items.json"), "mirror": archive.mirror}
+    settings = {"items": str(archive.folder / "items.json"), "mirror": archive.mirror}
     with monkeypatch.context() as patch:
         patch.setattr(storage, "_read_file", fail)
         with pytest.raises(AccessError, match=r"last 5 plots.*Input/output error"):
@@ -518,7 +518,7 @@ def test_ctrl_c_stops_soon_and_says_how_to_go_on(
     assert "run the same command to go on" in said
     assert "Traceback" not in said
     services.source.rule = lambda _: None
-    assert services.run(tmp_path, source=str(services.archive.folder / "items.json")).complete
+    assert services.run(tmp_path, items=str(services.archive.folder / "items.json")).complete
     assert contents(tmp_path) == services.whole
 
 
@@ -582,7 +582,7 @@ def finish(services: Services, out: Path) -> None:
     """Run to the end: complete plots are not read again, and nothing is left over."""
     complete = ledger_of(out).query("status == 'complete'")["plot_id"]
     before = {p: p.stat().st_mtime_ns for p in out.glob("prj_*/**/*.*")}
-    assert services.run(out, source=str(services.archive.folder / "items.json")).complete
+    assert services.run(out, items=str(services.archive.folder / "items.json")).complete
     assert contents(out) == services.whole
     assert not list((out / "ledger/tmp").glob("*"))
     assert not Folder(out).names("ledger/recent")

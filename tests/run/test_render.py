@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
@@ -96,7 +95,7 @@ def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -
         render(
             project / "cubes",
             tmp_path / stretch,
-            products=["png"],
+            formats="png",
             progress=False,
             composites=["b543", "mine"],
             stretch=stretch,
@@ -116,17 +115,12 @@ def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
     """Other filters and a longer time; the result is that of rendering it all at once."""
     plots = tmp_path / "plots.csv"
     plots.write_text("\n".join(sample.plots.read_text().splitlines()[:2]))
-    settings = {
-        "source": str(sample.items),
-        "mirror": f"s3://usgs-landsat-ard={sample.folder}",
-        "products": ("zarr",),
-        "chip_size": (5, 5),
-        "progress": False,
-    }
-    for datetime, filters in (("../2012", Selection()), (None, Selection(season="06-01/08-31"))):
-        extract(plots, tmp_path / "p", select=replace(filters, datetime=datetime), **settings)  # type: ignore[arg-type]
-        render(tmp_path / "p", tmp_path / "again", products=["csv"], progress=False)
-    render(tmp_path / "p", tmp_path / "again", products=["png"], progress=False)
+    archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
+    products = Products("zarr", chip_size=5)
+    for select in (Selection("../2012"), Selection(season="06-01/08-31")):
+        extract(plots, tmp_path / "p", archive, select, products, progress=False)
+        render(tmp_path / "p", tmp_path / "again", formats="csv", progress=False)
+    render(tmp_path / "p", tmp_path / "again", formats="png", progress=False)
     render(tmp_path / "p", tmp_path / "once", progress=False)
     assert contract(tmp_path / "again") == contract(tmp_path / "once")
     assert Project(str(tmp_path / "again")).plots["products"].tolist() == ["png,csv"]
@@ -143,7 +137,7 @@ def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
             project / "cubes",
             tmp_path / "out",
             composites=["mine"],
-            products=["png"],
+            formats="png",
             styles=read_styles(tmp_path / styles),
             stretch=stretch,
             progress=False,

@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.archive import SmallArchive
-from timesync_xr import Archive, Filters, Project, Selection, extract, repair, verify
+from timesync_xr import Archive, Products, Project, Selection, extract, repair, verify
 from timesync_xr.cli.main import main
 from timesync_xr.errors import TimesyncError
 from timesync_xr.grid import REGIONS
-from timesync_xr.landsat import PLATFORM_AGE
-from timesync_xr.run.repair import filters_of
 
 X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 LIST = "project_id,plot_id,x,y\n" + "".join(f"1211,{n},{X + 30 * n},{Y}\n" for n in (7, 8, 9))
@@ -35,16 +31,14 @@ def archive(tmp_path: Path) -> SmallArchive:
 @pytest.fixture
 def project(archive: SmallArchive, tmp_path: Path) -> Path:
     """A project whose plots were made with different settings."""
-    for lines, options in (
-        (LIST.splitlines()[:3], {"filters": Selection(season="06-01/09-30")}),
-        (LIST.splitlines()[::3], {"products": ("csv",), "datetime": "2000/.."}),
+    for lines, select, formats in (
+        (LIST.splitlines()[:3], Selection(season="06-01/09-30"), "png,csv"),
+        (LIST.splitlines()[::3], Selection("2000/.."), "csv"),
     ):
         path = tmp_path / "part.csv"
         path.write_text("\n".join(lines))
-        run_options = {"chip_size": (9, 9), "progress": False, "mirror": archive.mirror}
-        run_options["products"] = ("png", "csv")
-        source = str(archive.folder / "items.json")
-        extract(path, tmp_path / "project", Archive(source), **run_options | options)  # type: ignore[arg-type]
+        products = Products(formats, chip_size=(9, 9))
+        extract(path, tmp_path / "project", of(archive), select, products, progress=False)
     return tmp_path / "project"
 
 
@@ -57,14 +51,12 @@ def contract(project: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def mend(archive: SmallArchive, project: Path, **options: object) -> None:
-    repair(
-        project,
-        verify(project, options.get("plots")),
-        Archive(archive.folder / "items.json", mirror=archive.mirror),
-        progress=False,
-        **options,
-    )
+def of(archive: SmallArchive) -> Archive:
+    return Archive(archive.folder / "items.json", mirror=archive.mirror)
+
+
+def mend(archive: SmallArchive, project: Path, plots: Path | None = None) -> None:
+    repair(project, verify(project, plots), of(archive), plots, progress=False)
 
 
 def test_only_what_is_broken_is_made_again_and_as_it_was(
@@ -152,17 +144,3 @@ def test_command_repairs_and_verifies_again(archive: SmallArchive, project: Path
     assert "Problems: 1 missing" in result.output
     assert "1 plots: 1 completed now" in result.output
     assert result.output.endswith("Problems: none\n")
-
-
-@given(
-    st.builds(
-        Filters,
-        st.sampled_from(["", "06-01/09-30", "11-01/02-28"]),
-        st.lists(st.sampled_from(PLATFORM_AGE), unique=True).map(tuple),
-        st.none() | st.integers(0, 100).map(float) | st.just(12.5),
-        st.booleans(),
-        st.booleans(),
-    )
-)
-def test_filters_are_known_from_the_ledgers_text(filters: Filters) -> None:
-    assert str(filters_of(str(filters))) == str(filters)

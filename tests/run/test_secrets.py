@@ -16,7 +16,7 @@ import xarray as xr
 from tests.archive import BUCKET, SmallArchive
 from tests.faults import Proxy, status
 from tests.servers import file_server, stac_server
-from timesync_xr.catalog.search import read_items
+from timesync_xr.catalog.files import read_items
 from timesync_xr.grid import REGIONS
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from timesync_xr import Products, Project, extract, read_plots
+from tests.making import make
+from timesync_xr import Archive, Project, read_plots
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.sample import SamplePaths
 from timesync_xr.view.site import browse
@@ -189,15 +190,10 @@ def test_plots_without_spectra_are_shown_by_their_chips(
     sample: SamplePaths, tmp_path: Path
 ) -> None:
     """Two plots with chips alone and one with spectra: each has its own."""
-    options: dict[str, Any] = {
-        "source": str(sample.items),
-        "mirror": f"s3://usgs-landsat-ard={sample.folder}",
-        "datetime": "1996",
-        "progress": False,
-    }
+    archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
     plots = read_plots(sample.plots)
-    extract(plots.iloc[[0, 2]], tmp_path / "p", products=Products("png"), **options)
-    extract(plots.iloc[[1]], tmp_path / "p", **options)
+    make(plots.iloc[[0, 2]], tmp_path / "p", archive, datetime="1996", formats="png")
+    make(plots.iloc[[1]], tmp_path / "p", archive, datetime="1996")
     site = Path(browse(tmp_path / "p", tmp_path / "site").out)
     for plot, has_spectra in (("1", False), ("2", True), ("3", False)):
         record = data_of(site / f"data/prj_1001/plot_{plot}.js")["observations"]

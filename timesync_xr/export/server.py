@@ -106,6 +106,7 @@ def combine(
     if server_project is not None and (problem := id_problem(server_project)):
         raise InputError(f"the server's project id {server_project!r} {problem}")
     project = as_project(project)
+    _ = project.settings  # refuses what another version of the package made
     known, s3 = project.plots, project.s3
     place = str(out or beside(project.place, COMBINED))
     left_out: list[dict[str, Any]] = []
