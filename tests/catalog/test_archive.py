@@ -191,7 +191,7 @@ def toy_item(folder: Path, day: str) -> tuple[dict[str, Any], np.ndarray]:
     """An item, and the numbers (band, row, column) of the files that are written for it."""
     corner = UTM.left + CORNER[0] * 30, UTM.top - CORNER[1] * 30
     count = len(BANDS) * HEIGHT * WIDTH
-    numbers = (4000 + np.arange(count) * 7919 % 15000 + int(day[-2:])).astype(np.uint16)
+    numbers: np.ndarray = (4000 + np.arange(count) * 7919 % 15000 + int(day[-2:])).astype(np.uint16)
     numbers = numbers.reshape(len(BANDS), HEIGHT, WIDTH)
     numbers[-1] = 21824
     numbers[:-1, 0, 0] = TOY.fill
@@ -199,7 +199,7 @@ def toy_item(folder: Path, day: str) -> tuple[dict[str, Any], np.ndarray]:
     for key, band in zip(TOY.assets.values(), numbers, strict=True):
         transform = rasterio.Affine(30, 0, corner[0], 0, -30, corner[1])
         path = folder / f"{day}_{key}.tif"
-        with rasterio.open(path, "w", **kind, transform=transform, crs=UTM.wkt) as file:
+        with rasterio.open(path, "w", **kind, transform=transform, crs=UTM.crs) as file:
             file.write(band, 1)
     properties = {
         "datetime": f"{day}T18:30:00Z",
@@ -234,7 +234,7 @@ def test_a_cube_of_an_archive_of_ones_own(toy: tuple[Archive, np.ndarray]) -> No
     np.testing.assert_array_equal(cube, expected)
     assert cube["hv"].values.tolist() == ["045", "045"]
     assert cube.rio.crs == rasterio.crs.CRS.from_epsg(32610)
-    assert (cube["x"][4], cube["y"][5]) == plot
+    assert (cube["x"].item(4), cube["y"].item(5)) == plot
     far = UTM.center(CORNER[0] + WIDTH + 5, CORNER[1])
     assert chips_for_plot(far, archive, grid=UTM, chip_size=9).sizes["time"] == 0
 

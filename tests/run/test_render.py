@@ -221,7 +221,7 @@ def test_every_registered_composite_is_what_render_writes(project: Path, tmp_pat
     """`composite_rgb` of the kept cube, lazily and not, and the files of `render`."""
     names = tuple(Styles().composites)
     assert {*COMPOSITES, "b543", "b321", "ndvi", "nbr", "ndmi"} == {*names} == {*ALL_COMPOSITES}
-    render(project / "cubes", tmp_path, products=["png"], composites=names, progress=False)
+    render(project / "cubes", tmp_path, formats=["png"], composites=names, progress=False)
     kept = next((project / "cubes").glob("prj_*/cubes/plot_*.zarr"))
     plot = kept.stem
     cube = xr.open_zarr(kept, consolidated=False)["digital_number"]

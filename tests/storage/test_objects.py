@@ -376,7 +376,7 @@ def test_what_worked_for_another_archive_tells_nothing_of_this_one(
     server: Served, mirrors: tuple[tuple[str, str], ...]
 ) -> None:
     """Else one that is away would be taken for a place beside the archive."""
-    quick = replace(QUICK, max_retries=0)
+    quick = replace(QUICK, s3=replace(QUICK.s3, max_retries=0))
     before = replace(quick, mirrors=((ARCHIVE, server.url),))
     assert errors_of(server.url, ["x"], before) == [""]
     now = replace(quick, mirrors=mirrors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +16,7 @@ TEXT = pd.Series(["1", "ü, or", ""])
 
 
 @pytest.mark.parametrize("dtype", [object, str, "string"])
-def test_text_has_one_type_in_parquet_whatever_it_is_to_pandas(tmp_path: Path, dtype: str) -> None:
+def test_text_has_one_type_in_parquet_whatever_it_is_to_pandas(tmp_path: Path, dtype: Any) -> None:
     table = pd.DataFrame(
         {"plot_id": TEXT.astype(dtype), "doy": pd.Series([1, 2, 3], dtype="int16")}
     )

@@ -25,8 +25,7 @@ from timesync_xr.sample import SamplePaths
 def lazy_cube(sample: SamplePaths, number: int, **options: Any) -> xr.DataArray:
     return tx.chips_for_plot(
         tx.read_plots(sample.plots).iloc[number],
-        source=str(sample.items),
-        mirror=f"s3://usgs-landsat-ard={sample.folder}",
+        tx.Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}"),
         **{"chip_size": (41, 37), "datetime": "1984/2005", **options},
     )
 
@@ -37,10 +36,9 @@ def path(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     plots = out / "plots.csv"
     tx.read_plots(sample.plots).iloc[[0]].to_csv(plots, index=False)
-    tx.extract(
-        plots, out / "project", source=str(sample.items), chip_size=(41, 37), products=("zarr",),
-        mirror=f"s3://usgs-landsat-ard={sample.folder}", datetime="1984/2005", progress=False,
-    )  # fmt: skip
+    archive = tx.Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
+    select, products = tx.Selection("1984/2005"), tx.Products("zarr", chip_size=(41, 37))
+    tx.extract(plots, out / "project", archive, select, products, progress=False)
     (path,) = (out / "project").glob("prj_*/cubes/*.zarr")
     return path
 

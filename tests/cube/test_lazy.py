@@ -23,20 +23,20 @@ from hypothesis import strategies as st
 from rasterio.windows import Window, intersect
 
 import timesync_xr as tx
-from tests.archive import Archive
+from tests.archive import SmallArchive
 from tests.strategies import items_table
+from timesync_xr import Archive
 from timesync_xr.catalog.search import search_items
 from timesync_xr.cube.array import BATCH, Look, begin_pixels, read_pixels
 from timesync_xr.cube.plan import merge_records, plan_observations
 from timesync_xr.errors import InputError, ReadError, ReadWarning
-from timesync_xr.grid import REGIONS, ChipGrid
+from timesync_xr.grid import REGIONS, ChipGrid, tiles_of
 from timesync_xr.landsat import BANDS, QA_BAND, SR_BANDS
 from timesync_xr.raster import reader
 from timesync_xr.raster.reader import Reading
 from timesync_xr.sample import SamplePaths
 from timesync_xr.spectral import indices
 from timesync_xr.storage import objects
-from timesync_xr.storage.access import access_for
 
 
 @dataclass
@@ -89,7 +89,7 @@ def cube_of(
 ) -> xr.DataArray:
     mirror = f"s3://usgs-landsat-ard={sample.folder}"
     settings = {"chip_size": SIZE, "datetime": "1984/1990", "chunks": chunks, **options}
-    return tx.chips_for_plot(place, source=str(sample.items), mirror=mirror, **settings)
+    return tx.chips_for_plot(place, tx.Archive(sample.items, mirror=mirror), **settings)
 
 
 @pytest.fixture(params=[8, None], ids=["dask", "without dask"])
@@ -202,13 +202,10 @@ def test_a_run_reads_the_same(sample: SamplePaths, door: Door, tmp_path: Path) -
     first = tx.read_plots(sample.plots).iloc[[0]]
     first.to_csv(tmp_path / "plots.csv", index=False)
     mirror = f"s3://usgs-landsat-ard={sample.folder}"
-    options: dict[str, Any] = {"chip_size": SIZE, "datetime": "1984/2005", "progress": False}
-    door.count(
-        lambda: tx.extract(
-            tmp_path / "plots.csv", tmp_path / "out", source=str(sample.items), mirror=mirror,
-            products=("csv",), **options,
-        )
-    )  # fmt: skip
+    archive, select = tx.Archive(sample.items, mirror=mirror), tx.Selection("1984/2005")
+    products = tx.Products("csv", chip_size=SIZE)
+    plots, out = tmp_path / "plots.csv", tmp_path / "out"
+    door.count(lambda: tx.extract(plots, out, archive, select, products, progress=False))
     run = list(door.calls)
     lazy = cube_of(sample, first.iloc[0], datetime="1984/2005")
     at_plot = tx.plot_pixel(lazy).sel(band=QA_BAND).compute()
@@ -302,7 +299,7 @@ def test_graph_of_many_observations_is_small() -> None:
     days = pd.date_range("1990-01-01", periods=1500, freq="8D")
     items = items_table(*({"date": f"{day:%Y-%m-%d}T18:30:00Z"} for day in days))
     place = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
-    cube = tx.chips_for_plot(place, source=items)
+    cube = tx.chips_for_plot(place, tx.Archive(items))
     assert cube.shape == (1500, 7, 255, 255)
     assert len(dict(cube.data.dask)) <= 500
     assert dict(cube.sel(band="red").isel(time=slice(9)).chunksizes)["time"] == (8, 1)
@@ -311,15 +308,15 @@ def test_graph_of_many_observations_is_small() -> None:
 # Observations of several records
 
 
-def records_of(archive: Archive, grid: ChipGrid) -> Any:
-    items = search_items(grid.tiles, source=str(archive.write_items()))
-    reading = Reading(access_for(str(archive.folder / "items.json"), archive.mirror))
+def records_of(archive: SmallArchive, grid: ChipGrid) -> Any:
+    made = Archive(archive.write_items(), mirror=archive.mirror)
+    items, reading = search_items(tiles_of(grid), made), Reading(made.access)
     return plan_observations(items, grid), reading
 
 
 def test_records_that_overlap_are_merged_as_merge_records_does(tmp_path: Path) -> None:
     """Two records of one tile, as scenes may overlap: the first is fill in places."""
-    archive = Archive(tmp_path)
+    archive = SmallArchive(tmp_path)
     archive.add("LC08", "2020-07-01T18:30:00.5Z", values={"qa_pixel": 1, "blue": 0, "red": 0})
     archive.add("LC08", "2020-07-02T18:30:00.5Z")
     grid = ChipGrid(REGIONS["CU"], 3 * 5000 + 2500, 9 * 5000 + 2500, 5, 3)
@@ -338,7 +335,7 @@ def test_records_that_overlap_are_merged_as_merge_records_does(tmp_path: Path) -
 @pytest.mark.parametrize("qa", [1, 3, 21824, 0])
 def test_records_beside_each_other_are_what_merging_makes_of_them(tmp_path: Path, qa: int) -> None:
     """Also where QA_PIXEL says fill, but has other bits, too."""
-    archive = Archive(tmp_path)
+    archive = SmallArchive(tmp_path)
     nothing = dict.fromkeys(SR_BANDS, 0)
     for tile, values in (((3, 9), nothing | {QA_BAND: qa}), ((4, 9), {}), ((3, 10), {QA_BAND: 3})):
         archive.add("LC08", "2020-07-01T18:30:00.5Z", tile, values=values)
@@ -379,8 +376,8 @@ def test_many_observations_are_read_in_batches(
 # What can't be read
 
 
-def broken(tmp_path: Path) -> Archive:
-    archive = Archive(tmp_path)
+def broken(tmp_path: Path) -> SmallArchive:
+    archive = SmallArchive(tmp_path)
     for day in range(1, 4):
         archive.add("LC08", f"2020-07-0{day}T18:30:00.5Z", without="red" if day == 2 else "")
     return archive
@@ -392,10 +389,10 @@ def test_an_asset_that_can_not_be_read_is_skipped_on_request(
 ) -> None:
     archive, place = broken(tmp_path), REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
     options: dict[str, Any] = {"mirror": archive.mirror, "chip_size": 5, "chunks": chunks}
-    strict = tx.chips_for_plot(place, source=str(archive.write_items()), **options)
+    strict = tx.chips_for_plot(place, tx.Archive(archive.write_items()), **options)
     with pytest.raises(ReadError, match="20200702"):
         strict.compute()
-    lenient = tx.chips_for_plot(place, source=str(archive.write_items()), errors="skip", **options)
+    lenient = tx.chips_for_plot(place, tx.Archive(archive.write_items()), errors="skip", **options)
     with pytest.warns(ReadWarning, match=r"LC08_CU_003009_20200702_\S+ red: .*no such band"):
         found = lenient.compute()
     assert (found[1].sel(band=list(SR_BANDS)) == 0).all()
@@ -420,7 +417,7 @@ def test_an_asset_that_can_not_be_read_is_skipped_on_request(
 )
 def test_wrong_options_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        tx.chips_for_plot((0, 0), source="nowhere.json", **wrong)
+        tx.chips_for_plot((0, 0), tx.Archive("nowhere.json"), **wrong)
 
 
 # stackstac
@@ -439,7 +436,7 @@ def test_stackstac_makes_the_same_cube(sample: SamplePaths, place: tuple[float, 
 def test_stackstac_raises_what_we_raise(tmp_path: Path) -> None:
     archive, place = broken(tmp_path), REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
     cube = tx.chips_for_plot(
-        place, source=str(archive.write_items()), mirror=archive.mirror, engine="stackstac"
+        place, tx.Archive(archive.write_items(), mirror=archive.mirror), engine="stackstac"
     )
     with pytest.raises(ReadError, match=r"20200702\S+ red: .*no such band"):
         cube.compute()
