@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..spelling import did_you_mean
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
+from .dates import parse_time
 from .items import COLUMNS
 from .sources import Source
 
@@ -110,13 +111,24 @@ class Archive:
 
 def _plain_items(items: Any) -> list[Any]:
     """Items in memory as JSON values; `InputError` for what holds none."""
+    kind = type(items).__name__
     if isinstance(items, Mapping):
         items = [items] if items.get("type") == "Feature" else items.get("features")
     elif hasattr(items, "to_dict"):
-        items = items.to_dict().get("features")
+        items = getattr(items, "items", None)
     if not isinstance(items, list | tuple):
         raise InputError(
-            f"items can't be of the type {type(items).__name__}: give landsatlook, the address of "
+            f"items can't be of the type {kind}: give landsatlook, the address of "
             "a STAC API, a file, a list of items, an item collection or a table of search_items"
         )
-    return [item.to_dict() if hasattr(item, "to_dict") else item for item in items]
+    return [_plain_item(item) if hasattr(item, "to_dict") else item for item in items]
+
+
+def _plain_item(item: Item) -> dict[str, Any]:
+    """An item of pystac as JSON, with all digits of its date, of which ``to_dict`` cuts some."""
+    text = str(item.properties.get("datetime"))
+    plain = item.to_dict()
+    cut = parse_time(str(plain["properties"].get("datetime")))
+    if parse_time(text).astype("datetime64[us]") == cut:
+        plain["properties"]["datetime"] = text
+    return plain
