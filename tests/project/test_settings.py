@@ -51,16 +51,20 @@ def of_layout(layout: int | None) -> Callable[[dict[str, Any]], Any]:
     return change
 
 
+def without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda kept: {name: value for name, value in kept.items() if name != key}
+
+
 def with_composites(composites: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda kept: kept | {"composites": composites}
 
 
-GOOD = [["red", "red", "red"], [[0, 1], [0, 1], [0, 1]]]
+GOOD: list[Any] = [["red", "red", "red"], [[0, 1], [0, 1], [0, 1]]]
 DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda kept: [kept],
     "a number": lambda kept: 2,
     **{
-        f"no {key}": lambda kept, key=key: {k: v for k, v in kept.items() if k != key}
+        f"no {key}": without(key)
         for key in ("collection", "grid", "chip_size", "composites", "stretch", "rendered")
     },
     "a name that leads out": with_composites({"../../x": GOOD}),
