@@ -79,9 +79,18 @@ def test_json_is_an_array_of_records_for_each_plot(project: Path) -> None:
         "prj_3132/plot_007.json",
     }
     records = json.loads((folder / "prj_3132/plot_7.json").read_text())
-    assert records[0] == BY_HAND
+    assert records[0] == BY_HAND | {"url": ""}  # it was made without chips
     assert [r["selected"] for r in records] == [1, 0]
     assert [r["cloud_cover"] for r in records] == [0, 1]
+
+
+def test_records_lead_to_the_chips_of_plots_that_have_some(project: Path) -> None:
+    ledger = project / "ledger/plots.csv"
+    ledger.write_text(ledger.read_text().replace(",csv,", ',"png,csv",', 1))
+    folder = Path(export_project(project, "v3-json").path)
+    paths = [folder / f"prj_3132/plot_{plot}.json" for plot in ("7", "007")]
+    first, second = (json.loads(path.read_text())[0] for path in paths)
+    assert (first, second["url"]) == (BY_HAND, "")
 
 
 def test_sqlite_holds_the_same_records(project: Path, tmp_path: Path) -> None:

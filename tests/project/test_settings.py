@@ -51,15 +51,15 @@ def of_layout(layout: int | None) -> Callable[[dict[str, Any]], Any]:
     return change
 
 
+def without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda kept: {name: value for name, value in kept.items() if name != key}
+
+
 def with_composites(composites: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda kept: kept | {"composites": composites}
 
 
-def without(key: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda kept: {k: v for k, v in kept.items() if k != key}
-
-
-GOOD: Any = [["red", "red", "red"], [[0, 1], [0, 1], [0, 1]]]
+GOOD: list[Any] = [["red", "red", "red"], [[0, 1], [0, 1], [0, 1]]]
 DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda kept: [kept],
     "a number": lambda kept: 2,

@@ -158,6 +158,7 @@ class Project:
         Columns `timesync_xr.project.ledger.COLUMNS`, ids as text. `NoProjectError` where there is
         no ledger.
         """
+        _ = self.settings  # a project of another layout is not to be misread
         plots = read_ledger(self.folder)
         ids = zip(plots["plot_id"], plots["project_id"], strict=True)
         keys = [(*id_order(plot_id), project_id) for plot_id, project_id in ids]
