@@ -136,5 +136,5 @@ def begin_cube(plan: Plan, reading: Reading) -> Callable[[], xr.DataArray]:
 
     It is to be called once, and raises as `begin_pixels`.
     """
-    read = begin_pixels(plan, Look.at_chip(plan.grid), reading)
+    read = begin_pixels(plan.records_of_each(), Look.at_chip(plan.grid), reading)
     return lambda: describe(xr.Variable(DIMS, read()), plan)

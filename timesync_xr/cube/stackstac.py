@@ -45,7 +45,7 @@ def stack_pixels(plan: Plan, reading: Reading, chunk: int) -> xr.Variable:
 
 def _stack(plan: Plan, look: Look, reading: Reading, chunk: int) -> xr.DataArray:
     """All records (time, band, y, x); ``time`` is the number of the observation."""
-    records: list[Any] = plan.records.to_dict("records")
+    records = [record for of_one in plan.records_of_each() for record in of_one]
     assets = [asset_of(record, band) for record in records for band in BANDS]
     stacked: xr.DataArray = _stackstac().stack(
         [_item(record, plan) for record in records],
@@ -82,7 +82,7 @@ def _item(record: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         "id": record["item_id"],
         "properties": {
-            "datetime": f"{record['day']}T00:00:00Z",
+            "datetime": "2000-01-01T00:00:00Z",  # they are grouped by observation, not by this
             "proj:epsg": _EPSG,
             "proj:bbox": plan.grid.bounds,
         },

@@ -171,7 +171,10 @@ def _reject(account: pd.DataFrame, plan: Plan, request: Request) -> None:
     rows = np.flatnonzero(is_open(account))
     pixels = plan.select(is_open(account)).at_plot_pixel()
     look, later = Look.at_chip(pixels.grid, (QA_BAND,)), Look.at_chip(plan.grid, (QA_BAND,))
-    begin = partial(begin_pixels, look=look, reading=request.reading, later=later)
+
+    def begin(part: Plan) -> Callable[[], npt.NDArray[np.uint16]]:
+        return begin_pixels(part.records_of_each(), look, request.reading, later=later)
+
     for part, qa in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
         if isinstance(qa, ReadError):
             note_failure(account, rows[part], qa)
