@@ -36,4 +36,4 @@ def test_pieces_make_the_csv_of_the_whole(tmp_path: Path) -> None:
     with table_file(tmp_path / "t.csv", table) as append:
         append(table.iloc[:1])
         append(table.iloc[1:])
-    assert (tmp_path / "t.csv").read_bytes() == 'plot_id,value\n1,1.5\n"ü, or",\n"",3.0\n'.encode()
+    assert (tmp_path / "t.csv").read_bytes() == 'plot_id,value\n1,1.5\n"ü, or",\n,3.0\n'.encode()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pandas as pd
 
 from ..errors import InputError
+from ..raster.reader import Reading
 from ..spelling import did_you_mean
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
@@ -80,6 +81,11 @@ class Archive:
         if s3.requester_pays is None:
             s3 = replace(s3, requester_pays=self.what.requester_pays)
         return Access(read_mirrors(self.mirror), folder, s3)
+
+    @property
+    def reading(self) -> Reading:
+        """How assets are read, and what their numbers stand for."""
+        return Reading(self.access, numbers=self.what.numbers, quality=self.what.quality)
 
     @property
     def what(self) -> Source:

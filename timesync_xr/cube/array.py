@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, groupby
+from functools import cached_property
+from itertools import combinations
 from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -14,14 +15,13 @@ import numpy.typing as npt
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from ..catalog.sources import Source
 from ..errors import ReadError, ReadWarning
 from ..grid import ChipGrid
 from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL
 from ..raster.footing import Footing
 from ..raster.reader import Asset, Reading, begin_read
 from ..raster.tiff import UInt16Array
-from .plan import Plan, merge_records
+from .plan import Plan, Record, merge_records
 
 BATCH: Final = 24
 """Observations that are read together, if of all bands; of fewer bands more."""
@@ -67,30 +67,28 @@ class Look:
         return Footing.native(self.corner, (record["left"], record["top"]), self.size)
 
 
-Record = Mapping[str, Any]
-"""A row of `Plan.records`."""
-
 _Put = Callable[[UInt16Array], None]
 """Puts the pixels that were begun to be read into an array (band, y, x)."""
 
 
 def begin_pixels(
-    plan: Plan, look: Look, reading: Reading, *, later: Look | None = None, errors: Errors = "raise"
+    observations: Sequence[Sequence[Record]],
+    look: Look,
+    reading: Reading,
+    *,
+    later: Look | None = None,
+    errors: Errors = "raise",
 ) -> Callable[[], UInt16Array]:
     """Begin to fetch what is remote; return the function that gives the pixels, to be called once.
 
-    They are uint16 (observation, band, y, x). An observation reads its own assets alone, and of
+    ``observations`` are the records of each, see `Plan.records_of_each`. The pixels are uint16
+    (observation, band, y, x). An observation reads its own assets alone, and of
     each record the part that lies in its tile. ``later`` is what will be looked at in most of the
     observations, see `begin_read`. Raises `ReadError` or `AccessError` when the pixels are asked
     for; with ``errors="skip"`` an observation of which an asset can't be read is fill, and a
     `ReadWarning` names the asset and the cause.
     """
-    names = ["observation", "item_id", "left", "top", "width", "height", *BANDS]
-    rows: list[Any] = plan.records[names].to_dict("records")
-    begun = deque(
-        _begin_observation(plan.source, [*records], look, reading, later)
-        for _, records in groupby(rows, lambda row: row["observation"])
-    )
+    begun = deque(_begin_observation(records, look, reading, later) for records in observations)
 
     def read() -> UInt16Array:
         pixels = look.empty(len(begun))
@@ -109,15 +107,15 @@ def begin_pixels(
 
 
 def _begin_observation(
-    source: Source, records: Sequence[Record], look: Look, reading: Reading, later: Look | None
+    records: Sequence[Record], look: Look, reading: Reading, later: Look | None
 ) -> _Put:
     """Begin to read an observation.
 
     Tiles do not overlap, so that a pixel lies in one record at most and nothing has to be merged.
     """
     if _overlap(records, look):
-        return _begin_merge(source, records, look, reading)
-    puts = [_begin_record(source, record, look, reading, later) for record in records]
+        return _begin_merge(records, look, reading)
+    puts = [_begin_record(record, look, reading, later) for record in records]
 
     def put_all(out: UInt16Array) -> None:
         for put in puts:
@@ -126,27 +124,17 @@ def _begin_observation(
     return put_all
 
 
-def _begin_record(
-    source: Source, record: Record, look: Look, reading: Reading, later: Look | None = None
-) -> _Put:
+def _begin_record(record: Record, look: Look, reading: Reading, later: Look | None = None) -> _Put:
     """Begin to read a record; pixels outside its tile are left as they are."""
     footing = look.footing(record)
     after = None if later is None else later.footing(record)
-    puts = [
-        begin_read(asset_of(record, band), footing, reading, after, numbers_of(source, band))
-        for band in look.bands
-    ]
+    puts = [begin_read(asset_of(record, band), footing, reading, after) for band in look.bands]
 
     def put_bands(out: UInt16Array) -> None:
         for put, pixels in zip(puts, out, strict=True):
             put(pixels)
 
     return put_bands
-
-
-def numbers_of(source: Source, band: str) -> UInt16Array | None:
-    """What the numbers of a band's files stand for; None where they are Collection 2's own."""
-    return source.quality if band == QA_BAND else source.numbers
 
 
 def asset_of(record: Record, band: str) -> Asset:
@@ -170,10 +158,10 @@ def _overlap(records: Sequence[Record], look: Look) -> bool:
     )
 
 
-def _begin_merge(source: Source, records: Sequence[Record], look: Look, reading: Reading) -> _Put:
+def _begin_merge(records: Sequence[Record], look: Look, reading: Reading) -> _Put:
     """Begin to read records that overlap: all bands, since they decide which record wins."""
     whole = replace(look, bands=BANDS)
-    puts = [_begin_record(source, record, whole, reading) for record in records]
+    puts = [_begin_record(record, whole, reading) for record in records]
 
     def put_merged(out: UInt16Array) -> None:
         images = whole.empty(len(records))
@@ -185,17 +173,17 @@ def _begin_merge(source: Source, records: Sequence[Record], look: Look, reading:
     return put_merged
 
 
-def read_pixels(plan: Plan, look: Look, reading: Reading, errors: Errors = "raise") -> UInt16Array:
-    """The pixels (observation, band, y, x) of a plan, uint16; in batches, fetched ahead.
-
-    Raises as `begin_pixels`.
-    """
-    parts = plan.chunks(BATCH * len(BANDS) // len(look.bands))
-    if len(parts) == 1:
-        return begin_pixels(plan, look, reading, errors=errors)()
-    pixels = np.empty((len(plan.observations), *look.shape), np.uint16)
+def read_pixels(
+    observations: Sequence[Sequence[Record]], look: Look, reading: Reading, errors: Errors = "raise"
+) -> UInt16Array:
+    """As `begin_pixels`, read at once: in batches, of which the next ones are fetched meanwhile."""
+    size, count = BATCH * len(BANDS) // len(look.bands), len(observations)
+    if count <= size:
+        return begin_pixels(observations, look, reading, errors=errors)()
+    pixels = np.empty((count, *look.shape), np.uint16)
     for part, read in begin_ahead(
-        parts, lambda part: begin_pixels(plan.part(part), look, reading, errors=errors)
+        [slice(start, start + size) for start in range(0, count, size)],
+        lambda part: begin_pixels(observations[part], look, reading, errors=errors),
     ):
         pixels[part] = read()
     return pixels
@@ -230,6 +218,10 @@ class PlanArray(BackendArray):
         self._plan, self._reading, self._errors = plan, reading, errors
         self.shape = len(plan.observations), *Look.at_chip(plan.grid).shape
 
+    @cached_property
+    def _observations(self) -> list[list[Record]]:
+        return self._plan.records_of_each()
+
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         if isinstance(key, indexing.VectorizedIndexer):
             outer = indexing.IndexingSupport.OUTER
@@ -257,10 +249,10 @@ class PlanArray(BackendArray):
             (corner[0] + int(left) * PIXEL, corner[1] - int(top) * PIXEL),
             (int(right - left) + 1, int(bottom - top) + 1),
         )
-        plan = self._plan.select(np.isin(np.arange(self.shape[0]), times))
-        pixels = read_pixels(plan, look, self._reading, self._errors)
+        wanted = [self._observations[n] for n in times]
+        pixels = read_pixels(wanted, look, self._reading, self._errors)
         firsts = np.searchsorted(times, places[0]), np.searchsorted(bands, places[1])
-        for axis, wanted in enumerate([*firsts, places[2] - top, places[3] - left]):
-            if not np.array_equal(wanted, np.arange(pixels.shape[axis])):
-                pixels = pixels.take(wanted, axis)
+        for axis, kept in enumerate([*firsts, places[2] - top, places[3] - left]):
+            if not np.array_equal(kept, np.arange(pixels.shape[axis])):
+                pixels = pixels.take(kept, axis)
         return pixels

@@ -91,7 +91,7 @@ def chips_for_plot(
     items = search_items(places, archive, grid=lattice, datetime=datetime)
     plan = plan_observations(items, chip, archive.what)
     archive.access.check_mirrors(plan.records[QA_BAND])
-    reading = Reading(archive.access)
+    reading = archive.reading
     if engine == "stackstac":
         from .stackstac import stack_pixels
 
@@ -129,5 +129,5 @@ def begin_cube(plan: Plan, reading: Reading) -> Callable[[], xr.DataArray]:
 
     It is to be called once, and raises as `begin_pixels`.
     """
-    read = begin_pixels(plan, Look.at_chip(plan.grid), reading)
+    read = begin_pixels(plan.records_of_each(), Look.at_chip(plan.grid), reading)
     return lambda: describe(xr.Variable(DIMS, read()), plan)

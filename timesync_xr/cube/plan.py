@@ -6,8 +6,10 @@ that the chip touches; they are grouped on metadata alone, before any pixel is p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +18,19 @@ import pandas as pd
 from ..catalog.ard import ARD
 from ..catalog.sources import Source
 from ..grid import ChipGrid
-from ..landsat import FILL, PIXEL, QA_FILL, QABit
+from ..landsat import BANDS, FILL, PIXEL, QA_FILL, QABit
 
 RECORD_KEY = ["day", "sensor", "place"]
 """What tells records apart; two records alike in all of it are one scene, processed twice."""
 
 _ID = r"^(?P<sensor>\w{4})_.*?_(?P<day>\d{8})_"
 """What the id of an item tells: its sensor, and the first date in it, on which it was seen."""
+
+
+_TO_READ = ["item_id", "left", "top", "width", "height", *BANDS]
+
+Record = Mapping[str, Any]
+"""What is needed to read a record: its id, place and size, and the address of each band."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,14 @@ class Plan:
             records=records[records["observation"] >= 0].reset_index(drop=True),
             observations=self.observations[chosen].reset_index(drop=True),
         )
+
+    def records_of_each(self) -> list[list[Record]]:
+        """What is needed to read the records of each observation, in order of precedence."""
+        rows: list[Any] = self.records[_TO_READ].to_dict("records")
+        found: list[list[Record]] = [[] for _ in range(len(self.observations))]
+        for observation, row in zip(self.records["observation"].tolist(), rows, strict=True):
+            found[observation].append(row)
+        return found
 
     def part(self, rows: slice) -> Plan:
         """The plan of a run of observations."""

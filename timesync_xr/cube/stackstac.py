@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..catalog.sources import Source
 from ..errors import InputError
 from ..landsat import BANDS, FILL, PIXEL, QA_BAND
 from ..raster.reader import Asset, Reading, begin_read
-from .array import Look, asset_of, numbers_of
+from .array import Look, asset_of
 from .plan import Plan, merge_records
 from .schema import DIMS
 
@@ -46,7 +45,7 @@ def stack_pixels(plan: Plan, reading: Reading, chunk: int) -> xr.Variable:
 
 def _stack(plan: Plan, look: Look, reading: Reading, chunk: int) -> xr.DataArray:
     """All records (time, band, y, x); ``time`` is the number of the observation."""
-    records: list[Any] = plan.records.to_dict("records")
+    records = [record for of_one in plan.records_of_each() for record in of_one]
     assets = [asset_of(record, band) for record in records for band in BANDS]
     stacked: xr.DataArray = _stackstac().stack(
         [_item(record, plan) for record in records],
@@ -63,13 +62,7 @@ def _stack(plan: Plan, look: Look, reading: Reading, chunk: int) -> xr.DataArray
         xy_coords=False,
         properties=False,
         band_coords=False,
-        reader=partial(
-            AssetReader,
-            assets={str(a): a for a in assets},
-            look=look,
-            reading=reading,
-            source=plan.source,
-        ),
+        reader=partial(AssetReader, assets={str(a): a for a in assets}, look=look, reading=reading),
     )
     return stacked.assign_coords(time=plan.records["observation"].to_numpy())
 
@@ -89,7 +82,7 @@ def _item(record: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         "id": record["item_id"],
         "properties": {
-            "datetime": f"{record['day']}T00:00:00Z",
+            "datetime": "2000-01-01T00:00:00Z",  # they are grouped by observation, not by this
             "proj:epsg": _EPSG,
             "proj:bbox": plan.grid.bounds,
         },
@@ -124,21 +117,19 @@ class AssetReader:
         assets: Mapping[str, Asset],
         look: Look,
         reading: Reading,
-        source: Source,
         **_told: object,
     ) -> None:
-        self._told = assets[url], look, reading, source
+        self._told = assets[url], look, reading
         self._begin()
 
     def _begin(self) -> None:
-        asset, look, reading, source = self._told
+        asset, look, reading = self._told
         footing = look.footing({"left": asset.left, "top": asset.top})
-        numbers = numbers_of(source, asset.band)
-        self._read_into = begin_read(asset, footing, reading, numbers=numbers)
+        self._read_into = begin_read(asset, footing, reading)
 
     def read(self, _window: object) -> Any:
         """The asset's pixels of the whole chip, which is what a chunk holds."""
-        asset, look, *_ = self._told
+        asset, look, _ = self._told
         image = replace(look, bands=(asset.band,)).empty(1)[0, 0]
         self._read_into(image)
         return image
@@ -146,9 +137,9 @@ class AssetReader:
     def close(self) -> None:
         """Nothing is open between reads."""
 
-    def __getstate__(self) -> tuple[Asset, Look, Reading, Source]:
+    def __getstate__(self) -> tuple[Asset, Look, Reading]:
         return self._told
 
-    def __setstate__(self, state: tuple[Asset, Look, Reading, Source]) -> None:
+    def __setstate__(self, state: tuple[Asset, Look, Reading]) -> None:
         self._told = state
         self._begin()

@@ -72,7 +72,7 @@ class Asset:
         return f"{self.item_id} {self.band}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reading:
     """How assets are read."""
 
@@ -80,6 +80,10 @@ class Reading:
     """How they are reached."""
     keep_blocks: bool = False
     """Whether what is fetched is kept on disk, because a plot nearby will need it too."""
+    numbers: UInt16Array | None = None
+    """Collection 2 digital number of each of the 65,536 numbers of a file; None: they are such."""
+    quality: UInt16Array | None = None
+    """QA_PIXEL of each value of a file of the quality band; None: they are such."""
 
 
 _Loaded = tuple[TiffHeader, dict[int, bytes]]
@@ -87,11 +91,7 @@ _Loaded = tuple[TiffHeader, dict[int, bytes]]
 
 
 def begin_read(
-    asset: Asset,
-    footing: Footing,
-    reading: Reading,
-    later: Footing | None = None,
-    numbers: UInt16Array | None = None,
+    asset: Asset, footing: Footing, reading: Reading, later: Footing | None = None
 ) -> Callable[[UInt16Array], None]:
     """Begin to fetch what is remote; return the function that puts the pixels into an array.
 
@@ -102,7 +102,7 @@ def begin_read(
     compressed blocks are kept for the next chip.
 
     ``later`` is where the same asset will be read if this is not fill: its blocks that lie beside
-    come in the same request. ``numbers`` (65,536 of them) stand for those of the file.
+    come in the same request.
 
     The function raises `ReadError` (`MissingAssetError`, `CorruptAssetError`,
     `TransientReadError`), which names the asset, or `AccessError`.
@@ -112,6 +112,7 @@ def begin_read(
         return _leave
     fetch = _begin_fetch(asset, inside, reading, later)
     col, row = inside.col - footing.window.col, inside.row - footing.window.row
+    numbers = reading.quality if asset.band == QA_BAND else reading.numbers
     part = slice(row, row + inside.height), slice(col, col + inside.width)
 
     def read_into(out: UInt16Array) -> None:

@@ -24,7 +24,6 @@ from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
 from ..project.products import Products
 from ..project.project import Project, Settings, as_project, keep_settings
-from ..raster.reader import Reading
 from ..storage.failures import LATER
 from ..storage.folder import Folder
 from .plot import Done, Job, give_up_plot, make_plot
@@ -139,7 +138,7 @@ def extract(
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
     listed = _plots(table, products.lattice)
     source, folder = archive.what, project.folder
-    job = Job(products, select, source, Reading(archive.access), archive.name)
+    job = Job(products, select, source, archive.reading, archive.name)
     cluster = _cluster(workers)
     settings = Settings(source.collection, products.lattice, products.shape, products.composites)
     with folder.lock():

@@ -217,7 +217,10 @@ def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:
     rows = np.flatnonzero(log.open)
     pixels = log.plan.select(log.open).at_plot_pixel()
     look, later = (Look.at_chip(grid, (QA_BAND,)) for grid in (pixels.grid, log.plan.grid))
-    begin = partial(begin_pixels, look=look, reading=job.reading, later=later)
+
+    def begin(part: Plan) -> Callable[[], npt.NDArray[np.uint16]]:
+        return begin_pixels(part.records_of_each(), look, job.reading, later=later)
+
     for part, qa in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
         if isinstance(qa, ReadError):
             log.fail(rows[part], qa)
