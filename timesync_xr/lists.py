@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,8 @@ class UserList:
     """Names of the columns as they are written."""
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     """Line number (the file's first line is 1) and cells of every line, as many as the header."""
+    problems: Mapping[int, str]
+    """What is wrong with single lines: those that have cells beyond the header's."""
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +66,7 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
     skipped, and empty cells at the ends of lines left out, as spreadsheets write both.
 
     `InputError` where there is no such file, `PlotListError` with the line for what is no such
-    text, a column that is missing or there twice, cells without a column, and a list without lines.
+    text, a column that is missing or there twice, and a list without lines.
     """
     source = str(path)
     text = _read_text(Path(path))
@@ -78,16 +80,14 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
         raise PlotListError(source, [f"line 1: the list holds {what}: add a line per plot"])
     (_, header), *rows = rows
     _check_header(source, header, columns, separator)
-    problems = [
-        f"line {line}: {len(cells)} cells under {len(header)} columns: quote text that holds "
-        f"{_name(separator)}"
+    width, quote = len(header), f"quote text that holds {_name(separator)}"
+    problems = {
+        line: f"{len(cells)} cells under {width} columns: {quote}"
         for line, cells in rows
-        if len(cells) > len(header)
-    ]
-    if problems:
-        raise PlotListError(source, problems)
-    padded = ((line, (*cells, *[""] * (len(header) - len(cells)))) for line, cells in rows)
-    return UserList(source, header, tuple(padded))
+        if len(cells) > width
+    }
+    fitted = ((line, (*cells, *[""] * width)[:width]) for line, cells in rows)
+    return UserList(source, header, tuple(fitted), problems)
 
 
 def _read_text(path: Path) -> str:

@@ -171,6 +171,7 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     records: list[list[Any]] = []
     for line, cells in listed.rows:
         record, found = _check_line(columns, cells, line, grid)
+        found += [listed.problems[line]] if line in listed.problems else []
         found += names.add(record[0], record[1], line)
         problems += [f"line {line}: {text}" for text in found]
         records.append(record)

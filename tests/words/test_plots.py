@@ -187,8 +187,8 @@ def test_all_problems_are_told_with_their_lines(listed: Listed) -> None:
         ("line 8:", "x 'nan' and y 'inf'"),
         ("line 9:", "outside the CU grid"),
         ("line 10:", "project_id '' is empty"),
-        ("line 11:", "5 cells under 4 columns"),
         ("line 11:", "outside the CU grid"),
+        ("line 11:", "5 cells under 4 columns"),
         ("line 12:", "project_id 'Q' and 'q' (line 4) differ only in upper and lower case"),
         ("line 14:", "plot_id 'A' and 'a' (line 13) differ only in upper and lower case"),
     ]
@@ -203,12 +203,21 @@ def test_all_problems_are_told_with_their_lines(listed: Listed) -> None:
     [
         (b"", 1, "no text"),
         (b"\n\n", 1, "no text"),
-        (b"project_id,plot_id,x,y\n", 1, "no plots"),
-        (b"plot_id;x;y\n1;2;3\n", 1, "no column project_id nor plot_id nor x, y (or lon, lat)"),
-        (b"project_id,plot_id,lon,y\np,1,2,3\n", 1, "no column x, y (or lon, lat)"),
+        (b"project_id,plot_id,x,y\n", 1, "a header but no lines"),
+        (b"plot_id;x;z\n1;2;3\n", 1, "no column project_id nor y or lat among plot_id, x, z"),
+        (b"project_id,plot_id,lon,y\np,1,2,3\n", 1, "no pair of columns x, y or lon, lat"),
         (b"project_id,plot_id,x,y,X\np,1,2,3,4\n", 1, "column 'x' is there twice"),
         (b"project_id,plot_id,x,y\np,1,0,1500000\np,\xe9,0,1500000\n", 3, "not UTF-8 (byte 0xe9)"),
         (b'project_id,plot_id,x,y\np,1,0,1500000\np,"2,0,1500000\n', 3, "not CSV"),
+        (b"PK\x03\x04\x14\x00", 1, "a workbook of a spreadsheet (.xlsx, .ods)"),
+        ("project_id,plot_id,x,y\np,1,0,0\n".encode("utf-16"), 1, "text in UTF-16"),
+        (b"project_id,plot_id,x,y\np,1.23E+11,0,1500000\n", 2, "a spreadsheet has shortened"),
+        (b"sep=;\nproject_id;plot_id;x;y\np;1;0,5;1500000\n", 3, "x '0,5': write finite"),
+        (
+            "project_id,plot_id,x,y\np,\xe9,0,1500000\np,e\u0301,30,1500000\n".encode(),
+            3,
+            r"'e\u0301' and '\xe9' (line 2) look the same but are other characters in Unicode",
+        ),
     ],
 )
 def test_files_that_are_no_list(listed: Listed, text: Any, line: int, part: str) -> None:
@@ -313,3 +322,27 @@ def test_a_national_list_reads_in_a_second(listed: Listed) -> None:
     start = time.process_time()
     assert len(read_plots(path)) == 27_000
     assert time.process_time() - start < 2
+
+
+PLAIN = "project_id,plot_id,x,y\n1001,01,434430,2414790\n1001,2,434310,2412930\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (PLAIN.replace("0\n", "0,\n"), [2, 3]),  # line ends as spreadsheets write them
+        (PLAIN.replace("\n", ",,,\r\n"), [2, 3]),
+        (PLAIN.replace(",", ";"), [2, 3]),
+        (PLAIN.replace(",", "\t"), [2, 3]),
+        ("sep=;\r\n" + PLAIN.replace(",", ";"), [3, 4]),
+        ("\ufeffsep=|\n\n" + PLAIN.replace(",", "|"), [4, 5]),
+        (PLAIN.replace("\n", "\n\n , ,\n").upper(), [4, 7]),
+        ('"Project_ID", Plot_ID,X,Y\n1001,"01",434430, 2414790\n1001,2,434310,2412930', [2, 3]),
+    ],
+)
+def test_lists_as_programs_save_them(listed: Listed, text: str, lines: list[int]) -> None:
+    plots = read_plots(listed(text))
+    assert plots["line"].tolist() == lines
+    assert plots["plot_id"].tolist() == ["01", "2"]
+    assert plots["x_listed"].tolist() == [434430, 434310]
+    assert plots["y_listed"].tolist() == [2414790, 2412930]

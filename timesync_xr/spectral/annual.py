@@ -113,7 +113,8 @@ def read_overrides(path: str | Path) -> pd.DataFrame:
     """
     columns = [*KEY, "doy"]
     listed = read_list(path, [(name,) for name in columns])
-    problems = [
+    problems = [f"line {line}: {text}" for line, text in listed.problems.items()]
+    problems += [
         f"line {line}: {name} {text!r} is no whole number: correct it"
         for name in ("year", "doy")
         for (line, _), text in zip(listed.rows, listed.column(name), strict=True)
