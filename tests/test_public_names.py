@@ -1,0 +1,116 @@
+"""What users may rely on: the names of the package, and the parameters of what runs it."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import timesync_xr as tx
+
+NAMES = [
+    "Archive",
+    "BANDS",
+    "COMPOSITES",
+    "Combined",
+    "Composite",
+    "Exported",
+    "Forecast",
+    "Plot",
+    "Prices",
+    "Products",
+    "Project",
+    "S3",
+    "SR_BANDS",
+    "Selection",
+    "Sheets",
+    "Site",
+    "Styles",
+    "Summary",
+    "TimesyncError",
+    "annual",
+    "browse",
+    "chip_outlines",
+    "chips_for_plot",
+    "choose_platforms",
+    "combine",
+    "composite_rgb",
+    "contact_sheet",
+    "contract_qa",
+    "export_project",
+    "extract",
+    "has_bit",
+    "indices",
+    "is_clear",
+    "is_fill",
+    "make_sample",
+    "merge_records",
+    "parse_datetime",
+    "plan",
+    "plot_before_after",
+    "plot_chips",
+    "plot_pixel",
+    "plot_trajectory",
+    "qa_flags",
+    "qa_grade",
+    "read_items",
+    "read_overrides",
+    "read_plots",
+    "read_styles",
+    "render",
+    "repair",
+    "search_items",
+    "selected_of_year",
+    "spectral_table",
+    "split_packets",
+    "stretch",
+    "tasseled_cap",
+    "to_collection1",
+    "v3_records",
+    "verify",
+    "window_statistics",
+    "write_csv",
+    "write_items",
+    "write_packets",
+    "write_png",
+    "write_sheets",
+]
+
+PARAMETERS: dict[Callable[..., Any], str] = {
+    tx.extract: "plots project archive select products workers refresh progress",
+    tx.plan: "plots archive select products project",
+    tx.repair: "project problems archive plots workers progress",
+    tx.render: "project out formats composites stretch styles progress",
+    tx.verify: "project plots quick",
+    tx.combine: "project server_project out",
+    tx.chips_for_plot: "plot archive grid datetime chip_size chunks errors engine",
+    tx.search_items: "tiles archive grid datetime",
+    tx.Archive: "items source mirror s3",
+    tx.Selection: "datetime season sensors max_cloud slc_off clear_only",
+    tx.Products: "formats grid chip_size composites",
+    tx.Project: "place s3",
+}
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(tx.__all__) == sorted(NAMES)
+    assert all(hasattr(tx, name) for name in NAMES)
+    rooms = {module.name for module in pkgutil.iter_modules(tx.__path__)}
+    public = {name for name in vars(tx) if not name.startswith("_")}
+    assert public - rooms - {"annotations", "version"} == set(NAMES)
+
+
+@pytest.mark.parametrize("function", PARAMETERS, ids=lambda function: function.__name__)
+def test_parameters_are_these(function: Callable[..., Any]) -> None:
+    assert list(inspect.signature(function).parameters) == PARAMETERS[function].split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_public_function_has_more_than_eight_parameters(name: str) -> None:
+    value = getattr(tx, name)
+    if callable(value) and value.__module__.startswith("timesync_xr"):
+        assert value.__doc__
+        assert len(inspect.signature(value).parameters) <= 8
