@@ -88,17 +88,15 @@ def ready(
     items = json.loads(sample.items.read_text())["features"]
     tx.write_items(items, place / "demo/items.parquet")
     pd.read_csv(sample.plots).head(2).to_csv(place / "plots.csv", index=False)
-    options = archive(place) | {"products": "png,csv,zarr", "progress": False}
-    tx.extract(place / "plots.csv", place / "project", **options)
+    everything = tx.Products("png,csv,zarr")
+    made = place / "plots.csv", place / "project", archive(place)
+    tx.extract(*made, products=everything, progress=False)
     return place
 
 
-def archive(place: Path) -> dict[str, Any]:
+def archive(place: Path) -> tx.Archive:
     """The sample in the place of the real archive."""
-    return {
-        "source": str(place / "items.json"),
-        "mirror": f"s3://usgs-landsat-ard={place / 'demo'}",
-    }
+    return tx.Archive(place / "items.json", mirror=f"s3://usgs-landsat-ard={place / 'demo'}")
 
 
 @pytest.fixture
@@ -119,9 +117,11 @@ def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Commands and Python of a page in its order, with the sample for the real archive."""
     extract = tx.extract
 
-    def extract_here(plots: str, out: str, **options: Any) -> tx.Summary:
-        given = archive(demo) | options | {"workers": 1, "progress": False}
-        return extract(plots, _here(out), **given)
+    def extract_here(
+        plots: str, out: str, given: tx.Archive | None = None, *what: Any, **options: Any
+    ) -> tx.Summary:
+        alone = options | {"workers": 1, "progress": False}
+        return extract(plots, _here(out), given or archive(demo), *what, **alone)
 
     plt.switch_backend("agg")
     monkeypatch.setattr(tx, "extract", extract_here)
