@@ -41,7 +41,7 @@ def _no_place(_item_id: str) -> Place:
     return ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """An archive of one collection."""
 
@@ -77,6 +77,9 @@ class Source:
     """Value of the quality band where there is no data."""
     requester_pays: bool = False
     """Whether its bucket gives files only to those who pay for the request."""
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
 
     def grid(self, name: str | Lattice) -> Lattice:
         """The grid of this name; `InputError` names the choices for any other."""

@@ -63,7 +63,7 @@ KINDS: Final = (MISSING, BROKEN, FAILED_DAY, NOT_DONE, STRAY)
 
 missing: a file of an observation that was written is not there. broken: a file is not what it
 should be. failed: the last run could not read an asset. not done: a plot of the list, or its
-account, is not in the ledger, or the ledger has the plot as incomplete. stray: something that
+log, is not in the ledger, or the ledger has the plot as incomplete. stray: something that
 should not be there.
 """
 
@@ -229,7 +229,7 @@ def verify(
         Every observation that the ledger says is written needs the files of the products that the
         plot was made with. A CSV must hold the row of that observation, a chip must be decoded as
         8-bit RGB of the project's size, and the colour of its plot pixel must be the one that the
-        values in the CSV have. A cube must hold the observations of the account with the pixels
+        values in the CSV have. A cube must hold the observations of the log with the pixels
         at the plot that log and CSV have, and chips whose shares of fill and of clear pixels
         are those of the log.
 

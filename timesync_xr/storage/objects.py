@@ -11,7 +11,7 @@ failure is judged: does it concern one object, or all that the service holds?
 
 The only door to the bytes of assets: parts of one object, from disk, from S3 or over HTTP.
 
-What address may be read is settled before, by `timesync_xr.access.Access`.
+What address may be read is settled before, by `timesync_xr.storage.access.Access`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the pages show: a project's ledger, accounts and spectra as plain values for JSON."""
+"""What the pages show: a project's ledger, logs and spectra as plain values for JSON."""
 
 from __future__ import annotations
 
