@@ -18,6 +18,7 @@ extensions = [
     "sphinx_click",
 ]
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # "Selection()", not all of its fields
 autodoc_typehints = "signature"
 default_role = None  # `name` in a docstring is a name, wherever it is defined
 myst_enable_extensions = ["deflist"]

@@ -218,6 +218,18 @@ def test_files_that_are_linked_are_there(page: str) -> None:
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
+def test_the_page_on_architecture_names_what_is_there() -> None:
+    """Its files exist, and its picture has every room of the package and no other."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "timesync_xr"
+    for name in re.findall(r"`([\w/]+\.py|[\w/]+/[\w/]+)`", page):
+        root = ROOT if name.startswith("tests/") else package
+        assert (root / name).exists(), name
+    rooms = {path.stem for path in package.iterdir()} - {"__init__", "__main__", "py"}
+    (picture,) = blocks("docs/architecture.md", "text")
+    assert rooms - set(re.findall(r"\w+", picture)) <= {"__pycache__"}
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     index = (ROOT / "docs/index.md").read_text()
     listed = set(re.findall(r"^([\w/-]+)$", index, re.MULTILINE)) | {"index"}

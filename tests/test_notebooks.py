@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+
+ASK = ("chips_for_plot", "extract", "plan", "repair", "search_items")
+"""Functions that take an archive, and ask the real one unless they are given another."""
 
 
 def code_cells(notebook: Path) -> list[dict[str, Any]]:
@@ -25,12 +29,25 @@ def test_outputs_are_stripped(notebook: Path) -> None:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_that_leave_the_machine_are_tagged(notebook: Path) -> None:
-    """A cell that reads pixels or searches without naming the sample asks the real archive."""
+    """What reads pixels or searches, but not in ``archive``, the sample, asks the real archive."""
     for cell in code_cells(notebook):
         text = "".join(cell["source"])
-        asks = any(f"tx.{name}(" in text for name in ("search_items", "chips_for_plot", "extract"))
         tagged = "skip-execution" in cell["metadata"].get("tags", [])
-        assert not asks or "**archive" in text or tagged, text
+        assert tagged or not asks_the_real_archive(text), text
+
+
+def asks_the_real_archive(text: str) -> bool:
+    """Whether a call in the code of a cell may ask an archive other than the sample."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    asking = [call for call in calls if getattr(call.func, "attr", "") in ASK]
+    given = [[*call.args, *(keyword.value for keyword in call.keywords)] for call in asking]
+    return any("archive" not in map(ast.unparse, values) for values in given)
+
+
+def test_a_call_without_the_sample_is_noticed() -> None:
+    assert asks_the_real_archive("tx.extract(plots, project)")
+    assert asks_the_real_archive("tx.plan(plots, usgs)  # archive")
+    assert not asks_the_real_archive("tx.extract(plots, project, archive, workers=2)")
 
 
 def test_there_are_five() -> None:

@@ -38,7 +38,7 @@ COMMANDS: Final = (
     "sheet",
     "sample",
 )
-"""Names of the commands, each a function in the module of its name in `timesync_xr.commands`."""
+"""Names of the commands, each a function in its module of `timesync_xr.cli.commands`."""
 
 
 def _flag(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -25,7 +25,7 @@ def chip_outlines(
 ) -> pd.DataFrame:
     """Plots with the place and the outline of their chip in longitude and latitude (WGS 84).
 
-    ``plots`` is a table of `read_plots` or `read_ledger`, or any with ``x, y`` in metres of the
+    ``plots`` is a table of `read_plots` or `Project.plots`, or any with ``x, y`` in metres of the
     grid. The result has its columns and three more: ``lon, lat`` (float, degrees), the centre
     of the plot pixel, and ``outline``, a float64 array (vertices, 2) of the chip's outer edge: a
     closed ring of lon, lat, counter-clockwise from the lower left corner, its corners exact and a

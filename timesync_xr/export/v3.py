@@ -44,7 +44,7 @@ def v3_records(
 ) -> pd.DataFrame:
     """Rows of the contract as records of TimeSync V3, with the columns `KEYS`.
 
-    ``spectra`` is a table of `read_spectra` or `spectral_table`. The values stay integers of the
+    ``spectra`` is a table of `Project.spectra` or `spectral_table`. The values stay integers of the
     Collection 1 range (``spectral_scaler`` 10000), counted as TM does: b1 blue, b2 green, b3 red,
     b4 nir, b5 swir1, b7 swir2. ``tcb, tcg, tcw`` are tasseled cap of these values (Crist 1985) in
     the same units, to the nearest integer. ``cloud_cover`` is ``qa``: 0 usable, 1 not. ``selected``

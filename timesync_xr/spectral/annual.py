@@ -64,7 +64,7 @@ def annual(
     Parameters
     ----------
     table
-        Rows of the contract, such as those of `read_spectra` or `spectral_table`: columns
+        Rows of the contract, such as those of `Project.spectra` or `spectral_table`: columns
         project_id, plot_id, year, doy, sensor, blue, green, red (Collection 1 range) and qa.
     target_day
         The preferred day of the year, 1 to 366.
@@ -142,7 +142,7 @@ def _check(table: pd.DataFrame, target_day: int, rule: str) -> None:
     needed = (*KEY, "doy", "sensor", "blue", "green", "red", RULES[rule])
     missing = [name for name in needed if name not in table]
     if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}: give a table of read_spectra")
+        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.spectra")
 
 
 def _cost(table: pd.DataFrame, target_day: int, rule: str) -> npt.NDArray[np.int64]:

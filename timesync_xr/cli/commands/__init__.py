@@ -1,1 +1,1 @@
-"""The commands of ``timesync-xr``, a module each; they are listed in `timesync_xr.cli`."""
+"""The commands of ``timesync-xr``, a module each; they are listed in `timesync_xr.cli.main`."""
