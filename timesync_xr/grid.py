@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import index
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ class Lattice:
 
     name: str
     """Name of the grid, such as CU."""
-    crs: str
+    crs: str = field(repr=False)
     """Its coordinate reference system as WKT; its unit is the metre."""
     left: int
     """x of the left edge of column 0 in metres."""

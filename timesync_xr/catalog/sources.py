@@ -44,7 +44,7 @@ def _no_place(_item_id: str) -> Place:
     return ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """An archive of one collection."""
 
@@ -101,6 +101,9 @@ class Source:
         table[own <= COLLECTION1_FILL] = FILL
         table[self.fill] = FILL
         return table
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
 
     def grid(self, name: str | Lattice) -> Lattice:
         """The grid of this name; `InputError` names the choices for any other."""
