@@ -66,7 +66,7 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
     skipped, and empty cells at the ends of lines left out, as spreadsheets write both.
 
     `InputError` where there is no such file, `PlotListError` with the line for what is no such
-    text, a column that is missing or there twice, and a list without lines.
+    text, and a column that is missing or there twice.
     """
     source = str(path)
     text = _read_text(Path(path))
@@ -75,9 +75,8 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
     text = text[told.end() :] if told else text
     separator = told[1] if told else _separator(text, columns)
     rows = [(line + skipped, cells) for line, cells in _lines(source, text, separator)]
-    if len(rows) < 2:
-        what = "a header but no lines" if rows else "no text"
-        raise PlotListError(source, [f"line 1: the list holds {what}: add a line per plot"])
+    if not rows:
+        raise PlotListError(source, ["line 1: the list holds no text: name its columns there"])
     (_, header), *rows = rows
     _check_header(source, header, columns, separator)
     width, quote = len(header), f"quote text that holds {_name(separator)}"

@@ -166,7 +166,7 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     grid = get_grid(grid)
     listed = read_list(path, _NEEDED)
     columns = _Columns.of(listed)
-    problems: list[str] = []
+    problems = [] if listed.rows else ["line 1: the list holds no plots: add a line per plot"]
     names = _Names()
     records: list[list[Any]] = []
     for line, cells in listed.rows:

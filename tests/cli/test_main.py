@@ -96,7 +96,7 @@ def test_missing_files_are_exit_code_2(archive: SmallArchive, tmp_path: Path) ->
     missing = invoke("extract", str(tmp_path / "none.csv"), "--out", str(tmp_path / "out"))
     assert missing.exit_code == 2
     assert "none.csv" in missing.output
-    nowhere = extract(archive, "--source")
+    nowhere = extract(archive, "--source", str(tmp_path / "none.json"))
     assert nowhere.exit_code == 2
     assert "none.json" in nowhere.output
 

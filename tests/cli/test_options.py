@@ -153,7 +153,7 @@ def test_quiet_says_nothing_where_all_is_well(
 
 SAID = {
     "extract": "made project 1211, plot 7: complete, 1 observations, 1 written",
-    "plan": "tile h03 v09: searching",
+    "plan": "h03v09: searching",
     "render": "made project 1211, plot 7",
     "verify": "checking project 1211, plot 7",
     **dict.fromkeys(("combine", "annual", "browse", "sheet"), "reading project 1211, plot 7"),
@@ -235,7 +235,7 @@ def test_quiet_still_tells_trouble(place: Path) -> None:
         (["nothing-like-it"], "There is no command 'nothing-like-it'."),
         (["extract", "x.csv", "--prodcts", "png"], "--products"),
         (["extract", "{plots}", "--out", "x", "--products", "pgn"], "(did you mean 'png'?)"),
-        (["sheet", "x", "--composites", "b742"], "(did you mean 'b743'?)"),
+        (["render", "x", "--out", "y", "--composites", "b742"], "(did you mean 'b743'?)"),
         (["extract", "x", "--out", "x", "--sensors", "lc8"], "(did you mean 'LC08'?)"),
         (["extract", "x", "--out", "x", "--sorce", "y"], "'--source'"),
     ],

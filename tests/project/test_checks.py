@@ -177,7 +177,7 @@ def no_cube(cube: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "kind", "problem"),
     [
-        (other_corner, "broken", "LC08 of 2020-07-09 has a fill_share of 0.0006, by the account 0"),
+        (other_corner, "broken", "LC08 of 2020-07-09 has a fill_share of 0.0006, by the log 0"),
         (other_plot_pixel, "broken", "its values are"),
         (other_qa, "broken", "LC08 of 2020-07-01 has a qa_pixel of"),
         (other_items, "broken", "it lacks 1, and it holds 1 others"),

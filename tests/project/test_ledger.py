@@ -13,7 +13,7 @@ from timesync_xr import Project
 from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot
-from timesync_xr.project.ledger import Ledger, failures_of, ledger_row
+from timesync_xr.project.ledger import Ledger, failures_of, ledger_row, read_ledger
 from timesync_xr.project.log import COLUMNS, OUTCOMES, write_log
 from timesync_xr.project.project import Settings, keep_settings
 from timesync_xr.storage.folder import Folder
@@ -74,7 +74,7 @@ def test_it_is_a_table_for_pandas_and_keeps_ids_as_text(tmp_path: Path) -> None:
     ledger.record(plot, row_of(plot, "written", "fill at plot"))
     ledger.close()
     for table in (
-        Project(str(tmp_path)).plots,
+        read_ledger(Folder(tmp_path)),
         pd.read_csv(tmp_path / "ledger/plots.csv", dtype=str),
     ):
         assert table.loc[0, "project_id"] == "0012"
@@ -91,11 +91,11 @@ def test_every_row_can_be_read_as_soon_as_it_is_recorded(tmp_path: Path, plots: 
     for n in range(plots):
         plot = Plot("p", str(n), 0.0, 0.0)
         ledger.record(plot, row_of(plot, "failed"))
-        assert len(Project(str(tmp_path)).plots) == n + 1
+        assert len(read_ledger(Folder(tmp_path))) == n + 1
     for n in range(0, plots, 3):
         plot = Plot("p", str(n), 0.0, 0.0)
         ledger.record(plot, row_of(plot, "written"))
-    assert Project(str(tmp_path)).plots["written"].sum() == len(range(0, plots, 3))
+    assert read_ledger(Folder(tmp_path))["written"].sum() == len(range(0, plots, 3))
     killed = Ledger(Folder(tmp_path)).table()
     pd.testing.assert_frame_equal(
         killed.sort_values("plot_id", ignore_index=True).astype(str),
@@ -114,7 +114,7 @@ def test_a_kill_between_table_and_clean_up_changes_nothing(tmp_path: Path) -> No
     for number, outcome in ((1, "failed"), (2, "written")):
         row = pd.DataFrame([row_of(plot, outcome)])
         row.to_csv(recent / f"{number:08d}.csv", index=False, lineterminator="\n")
-    assert Project(str(tmp_path)).plots["status"].tolist() == ["complete"]
+    assert read_ledger(Folder(tmp_path))["status"].tolist() == ["complete"]
     Ledger(Folder(tmp_path))
     assert (tmp_path / "ledger/plots.csv").read_bytes() == table
 
@@ -160,4 +160,4 @@ def test_a_damaged_table_says_what_to_do(tmp_path: Path, data: bytes) -> None:
 
 def test_a_folder_without_a_ledger_is_no_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="is no project"):
-        _ = Project(str(tmp_path)).plots
+        _ = read_ledger(Folder(tmp_path))

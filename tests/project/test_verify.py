@@ -225,7 +225,7 @@ def test_a_lost_account_is_found(project: Path) -> None:
     (project / "ledger/observations/prj_1211/plot_7.csv").unlink()
     problems = verify(project)
     assert problems["kind"].tolist()[0] == "not done"
-    assert "the ledger counts 3 observations, the account 0" in problems["problem"][0]
+    assert "the ledger counts 3 observations, the log 0" in problems["problem"][0]
 
 
 def test_a_plot_that_is_marked_as_incomplete_is_found(project: Path) -> None:

@@ -68,9 +68,10 @@ class Services:
         return run(self.plots, out, **settings | options)
 
 
-def run(plots: Path, out: Path, **archive: Any) -> Summary:
-    products = Products(chip_size=(9, 9))
-    return extract(plots, out, Archive(**archive), products=products, progress=False)
+def run(plots: Path, out: Path, **options: Any) -> Summary:
+    workers = options.pop("workers", 1)
+    products, made = Products(chip_size=(9, 9)), Archive(**options)
+    return extract(plots, out, made, products=products, workers=workers, progress=False)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -356,7 +357,7 @@ def test_wrong_credentials_end_a_big_run_before_thousands_of_requests(
     lines = [f"p,{n},{INSIDE[0] + 30 * n},{INSIDE[1]}" for n in range(8)]
     path.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
     with file_server(tmp_path) as port, Proxy(port, denied("")) as source:
-        settings = {"source": str(archive.write_items()), "mirror": f"{BUCKET}={source.url}"}
+        settings = {"items": str(archive.write_items()), "mirror": f"{BUCKET}={source.url}"}
         start = time.monotonic()
         with pytest.raises(AccessError, match="denies access"):
             run(path, tmp_path / "out", workers=workers, **settings)

@@ -193,10 +193,10 @@ def test_overrides_are_read_from_csv(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="UTF-8"):
         read_overrides(path)
     path.write_text("project_id,plot_id,year,day\n")
-    with pytest.raises(InputError, match="lacks doy"):
+    with pytest.raises(InputError, match="no column doy"):
         read_overrides(path)
     path.write_text("project_id,plot_id,year,doy\n1,2,2000,3\n1,2,MM,3\n1,2,2000,\n")
-    with pytest.raises(InputError, match="line 3, 4"):
+    with pytest.raises(InputError, match=r"(?s)line 3.*line 4"):
         read_overrides(path)
 
 

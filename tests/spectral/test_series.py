@@ -119,10 +119,9 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     plots = tmp_path / "plots.csv"
     lines = (folder / "plots.csv").read_text().splitlines()
     plots.write_text("\n".join(lines[:3]))
-    settings = {"source": str(folder / "items.json"), "progress": False, "chip_size": (9, 9)}
-    settings["mirror"] = f"s3://usgs-landsat-ard={folder}"
-    project = tmp_path / "project"
-    extract(plots, project, products=Products(Products(("csv", "zarr"))), **settings)  # type: ignore[arg-type]
+    archive = Archive(folder / "items.json", mirror=f"s3://usgs-landsat-ard={folder}")
+    project, products = tmp_path / "project", Products("csv,zarr", chip_size=(9, 9))
+    extract(plots, project, archive, products=products, progress=False)
     out = tmp_path / "window.parquet"
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
     assert result.exit_code == 0, result.output
@@ -140,7 +139,8 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     assert (blue.loc[~known, "blue"] == -2000).all()
 
     plots.write_text("\n".join([lines[0], lines[3]]))
-    extract(plots, project, products=Products(Products(("csv",))), **settings)  # type: ignore[arg-type]
+    products = Products("csv", chip_size=(9, 9))
+    extract(plots, project, archive, products=products, progress=False)
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
     assert "1 plots have no cube" in result.stderr
     assert len(pd.read_parquet(out)) == len(table)

@@ -203,7 +203,7 @@ def test_all_problems_are_told_with_their_lines(listed: Listed) -> None:
     [
         (b"", 1, "no text"),
         (b"\n\n", 1, "no text"),
-        (b"project_id,plot_id,x,y\n", 1, "a header but no lines"),
+        (b"project_id,plot_id,x,y\n", 1, "the list holds no plots"),
         (b"plot_id;x;z\n1;2;3\n", 1, "no column project_id nor y or lat among plot_id, x, z"),
         (b"project_id,plot_id,lon,y\np,1,2,3\n", 1, "no pair of columns x, y or lon, lat"),
         (b"project_id,plot_id,x,y,X\np,1,2,3,4\n", 1, "column 'x' is there twice"),

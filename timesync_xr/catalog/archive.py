@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pandas as pd
 
@@ -21,14 +21,12 @@ from .dates import parse_time
 from .items import COLUMNS
 from .sources import Source
 
-if TYPE_CHECKING:
-    from pystac import Item, ItemCollection
-
 SOURCES: Final = {source.name: source for source in (ARD,)}
 """Archives that are known, by name."""
 
-Items: TypeAlias = "Sequence[Mapping[str, Any] | Item] | Mapping[str, Any] | ItemCollection"
-"""STAC items in memory: a list of them (as JSON or of pystac), or an item collection."""
+Items: TypeAlias = Sequence[Any] | Mapping[str, Any]
+"""STAC items in memory: a list of them (as JSON or of pystac), or an item collection (as JSON; one
+of pystac will do, too)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +128,10 @@ def _plain_items(items: Any) -> list[Any]:
     return [_plain_item(item) if hasattr(item, "to_dict") else item for item in items]
 
 
-def _plain_item(item: Item) -> dict[str, Any]:
+def _plain_item(item: Any) -> dict[str, Any]:
     """An item of pystac as JSON, with all digits of its date, of which ``to_dict`` cuts some."""
     text = str(item.properties.get("datetime"))
-    plain = item.to_dict()
+    plain: dict[str, Any] = item.to_dict()
     cut = parse_time(str(plain["properties"].get("datetime")))
     if parse_time(text).astype("datetime64[us]") == cut:
         plain["properties"]["datetime"] = text

@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,10 @@ from ..storage.access import without_secrets
 
 Place = str
 """Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304"."""
+
+
+_SAME: Final = 1e-6
+"""How near to a whole number a digital number has to be to count as that number."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +89,21 @@ class Source:
     def numbers(self) -> npt.NDArray[np.uint16] | None:
         """Collection 2 digital number of each of its numbers; None where they are such.
 
-        All of the package knows Collection 2's numbers alone, and every value of the Collection 1
-        range, -1999 to 16022, has one: so others are turned into these as they are read. What lies
-        below the range is fill, what lies above is the highest.
+        All of the package knows Collection 2's numbers alone, so others are turned into these as
+        they are read: into the one of the same reflectance where there is one, else into one that
+        has the same value of the Collection 1 range, since all of -1999 to 16022 have one. What
+        lies below the range is fill, what lies above is the highest.
         """
         if (self.scale, self.offset, self.fill) == (SCALE, OFFSET, FILL):
             return None
-        own, known = (
-            np.trunc((np.arange(2**16) * scale + offset) * COLLECTION1_SCALE)
-            for scale, offset in ((self.scale, self.offset), (SCALE, OFFSET))
-        )
-        table: npt.NDArray[np.uint16] = np.searchsorted(known, own.clip(max=known[-1])).astype(
-            np.uint16
-        )
+        every = np.arange(2**16)
+        reflectance = every * self.scale + self.offset
+        own = np.trunc(np.round(reflectance * COLLECTION1_SCALE, 6))
+        known = np.trunc((every * SCALE + OFFSET) * COLLECTION1_SCALE)
+        exact = ((reflectance - OFFSET) / SCALE).clip(0, every[-1])
+        is_one = np.abs(exact - np.rint(exact)) < _SAME
+        alike = np.searchsorted(known, own.clip(max=known[-1]))
+        table: npt.NDArray[np.uint16] = np.where(is_one, np.rint(exact), alike).astype(np.uint16)
         table[own <= COLLECTION1_FILL] = FILL
         table[self.fill] = FILL
         return table

@@ -87,6 +87,8 @@ class Folder:
             return self._path(path).read_bytes()
         except FileNotFoundError:
             raise
+        except NotADirectoryError as error:
+            raise FileNotFoundError(*error.args) from None
         except OSError as error:
             raise disk_error(self._path(path), "read", error) from error
 
