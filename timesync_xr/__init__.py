@@ -15,7 +15,7 @@ from .export.maps import chip_outlines
 from .export.packets import split_packets, write_packets
 from .export.server import Combined, combine
 from .export.v3 import v3_records
-from .landsat import BANDS, COMPOSITES, SR_BANDS, Composite
+from .landsat import BANDS, SR_BANDS
 from .plots import Plot, read_plots
 from .project.files import write_csv, write_png
 from .project.products import Products
@@ -30,7 +30,7 @@ from .run.summary import Summary
 from .sample import make_sample
 from .spectral import indices
 from .spectral.annual import annual, read_overrides, selected_of_year
-from .spectral.composites import composite_rgb, stretch
+from .spectral.composites import COMPOSITES, Composite, composite_rgb, stretch
 from .spectral.quality import contract_qa, has_bit, is_clear, is_fill, qa_flags, qa_grade
 from .spectral.reflectance import to_collection1
 from .spectral.series import plot_pixel, spectral_table, window_statistics

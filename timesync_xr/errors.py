@@ -17,6 +17,9 @@
         ├── DamagedCubeError  a kept cube can't be read (`timesync_xr.project.cubes`)
         └── NoProjectError    no project lies there; it is an `InputError`, too
 
+The command ends with exit code 2 for an `InputError` and with 1 for all others, see
+`timesync_xr.cli.main`.
+
 A message says the fact, the offender and the remedy, in this order. Programs go by ``kind``, one
 word of `Kind`, and never by the message. `ReadWarning` is no error: it tells of an asset that was
 skipped on request.

@@ -1,11 +1,10 @@
-"""Tables of the field, each with its source: bands, sensors, QA bits, composites, regions.
+"""Tables of the field, each with its source: bands, sensors, QA bits, tasseled cap.
 
 Nothing here computes; every number that another module uses by name is written down once, here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 SR_BANDS: Final = ("blue", "green", "red", "nir08", "swir16", "swir22")
@@ -128,32 +127,6 @@ Coefficients for at-satellite reflectance do not suit the surface reflectance of
 for values of your own.
 """
 
-
-@dataclass(frozen=True)
-class Composite:
-    """Three channels of a chip image and the range of each that becomes 0..255."""
-
-    name: str
-    """Name of the folder in a TimeSync project."""
-    channels: tuple[str, str, str]
-    """What is shown as red, green and blue: bands, components, or indices of `composite_rgb`."""
-    limits: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
-    """Values (Collection 1 range) that become 0 and 255, a pair per channel."""
-
-
-COMPOSITES: Final = {
-    c.name: c
-    for c in (
-        Composite(
-            "tc",
-            ("brightness", "greenness", "wetness"),
-            ((604, 5592), (49, 3147), (-2245, 843)),
-        ),
-        Composite("b743", ("swir22", "nir08", "red"), ((-904, 3696), (151, 4951), (-300, 2500))),
-        Composite("b432", ("nir08", "red", "green"), ((151, 4951), (-300, 2500), (50, 1150))),
-    )
-}
-"""The three composites that TimeSync shows, with the limits its interpreters are used to."""
 
 PIXEL: Final = 30
 """Edge of an ARD pixel in metres."""

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timesync_xr import Project, combine, split_packets, verify, write_packets
+from timesync_xr.cli.commands.packets import packets
 from timesync_xr.cli.main import main
 from timesync_xr.errors import AccessError, InputError, PlotListError
+from timesync_xr.export.packets import SIZE
 
 KEY = ["project_id", "plot_id"]
 LIST = """\ufeffPlot_ID,x,y,project_id,Strata
@@ -149,3 +151,9 @@ def test_command(tmp_path: Path) -> None:
         f"2 packets: {tmp_path / 'out'}",
     ]
     assert CliRunner().invoke(main, [*arguments, "--size", "0"]).exit_code == 2
+
+
+def test_the_command_has_the_size_of_the_function() -> None:
+    """It stands there once more, so that help need not import what writes packets."""
+    size = next(option for option in packets.params if option.name == "size")
+    assert size.default == SIZE

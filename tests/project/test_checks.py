@@ -21,9 +21,9 @@ from PIL import Image
 from tests.archive import SmallArchive
 from timesync_xr import Archive, Products, extract, repair, verify
 from timesync_xr.grid import REGIONS
-from timesync_xr.landsat import COMPOSITES
 from timesync_xr.project.checks import BrokenChipError, plot_colours, plot_pixel_of_png
 from timesync_xr.project.files import png_bytes
+from timesync_xr.spectral.composites import COMPOSITES
 
 # Chips
 

@@ -16,8 +16,8 @@ from tests.making import make
 from timesync_xr import Archive, Project, browse, combine, render, verify
 from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS
-from timesync_xr.landsat import COMPOSITES
 from timesync_xr.project.project import Settings, keep_settings
+from timesync_xr.spectral.composites import COMPOSITES
 from timesync_xr.storage.folder import Folder
 
 X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)

@@ -22,12 +22,14 @@ from timesync_xr import (
     verify,
 )
 from timesync_xr.errors import InputError, ProjectError
-from timesync_xr.landsat import COMPOSITES, TASSELED_CAPS, Composite
+from timesync_xr.landsat import TASSELED_CAPS
 from timesync_xr.project.files import png_bytes
 from timesync_xr.run.render import render
 from timesync_xr.sample import SamplePaths
 from timesync_xr.spectral.composites import (
     ALL_COMPOSITES,
+    COMPOSITES,
+    Composite,
     _byte_table,
     channel_values,
     composite_rgb,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.strategies import chips, cube_of
 from timesync_xr import composite_rgb, stretch, tasseled_cap, to_collection1
 from timesync_xr.errors import InputError
-from timesync_xr.landsat import BANDS, COMPOSITES, SR_BANDS, TASSELED_CAP_CRIST, Composite
+from timesync_xr.landsat import BANDS, SR_BANDS, TASSELED_CAP_CRIST
+from timesync_xr.spectral.composites import COMPOSITES, Composite
 
 
 def test_tasseled_cap_is_orthonormal() -> None:

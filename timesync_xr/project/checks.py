@@ -14,9 +14,9 @@ import xarray as xr
 
 from ..cube.schema import select_bands
 from ..errors import DamagedError, TimesyncError
-from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS, Composite
+from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS
 from ..plots import Plot
-from ..spectral.composites import composite_rgb
+from ..spectral.composites import Composite, composite_rgb
 from ..spectral.quality import contract_qa
 from ..spectral.reflectance import collection1_table, to_collection1
 from ..spectral.series import plot_pixel

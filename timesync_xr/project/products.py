@@ -8,8 +8,8 @@ from typing import Final
 
 from ..errors import InputError
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
-from ..landsat import COMPOSITES, Composite
 from ..plots import Plot
+from ..spectral.composites import COMPOSITES, Composite
 from ..spelling import did_you_mean
 from .files import observation_files
 

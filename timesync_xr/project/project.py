@@ -16,9 +16,9 @@ import xarray as xr
 
 from ..errors import InputError, NoProjectError, ProjectError
 from ..grid import REGIONS, Lattice
-from ..landsat import COMPOSITES, Composite
 from ..plots import Plot, id_order, id_problem, read_plots
 from ..spectral.annual import TARGET_DAY
+from ..spectral.composites import COMPOSITES, Composite
 from ..storage.access import S3, clean
 from ..storage.folder import Folder
 from ..storage.places import open_folder

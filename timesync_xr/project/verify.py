@@ -16,8 +16,9 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from ..errors import InputError
-from ..landsat import CSV_BANDS, Composite
+from ..landsat import CSV_BANDS
 from ..plots import Plot
+from ..spectral.composites import Composite
 from ..storage.places import names_in
 from .checks import (
     BrokenChipError,

@@ -15,7 +15,6 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import InputError
-from ..landsat import COMPOSITES, Composite
 from ..plots import Plot
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
 from ..project.ledger import COLUMNS, COMPLETE, Ledger
@@ -23,6 +22,7 @@ from ..project.log import LEFT_OUT, WRITTEN, read_log, write_log
 from ..project.products import Products, read_formats
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import has_product
+from ..spectral.composites import COMPOSITES, Composite
 from ..spectral.styles import Stretch, Styles, with_percentiles
 from ..storage.folder import Folder
 from .chips import write_chips

@@ -11,6 +11,7 @@ Bands are found by name, so their order in the cube does not matter and a missin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -20,11 +21,39 @@ import xarray as xr
 
 from ..cube.schema import by_observation, label, select_bands
 from ..errors import InputError
-from ..landsat import COMPOSITES, FILL, SR_BANDS, TASSELED_CAPS, Composite
+from ..landsat import FILL, SR_BANDS, TASSELED_CAPS
 from ..spelling import did_you_mean
 from . import indices
 from .reflectance import collection1_table, to_collection1
 from .tasseled_cap import COMPONENTS, tasseled_cap, tasseled_cap_kernel
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Three channels of a chip image and the range of each that becomes 0..255."""
+
+    name: str
+    """Name of the folder in a TimeSync project."""
+    channels: tuple[str, str, str]
+    """What is shown as red, green and blue: bands, components, or indices of `composite_rgb`."""
+    limits: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+    """Values (Collection 1 range) that become 0 and 255, a pair per channel."""
+
+
+COMPOSITES: Final = {
+    c.name: c
+    for c in (
+        Composite(
+            "tc",
+            ("brightness", "greenness", "wetness"),
+            ((604, 5592), (49, 3147), (-2245, 843)),
+        ),
+        Composite("b743", ("swir22", "nir08", "red"), ((-904, 3696), (151, 4951), (-300, 2500))),
+        Composite("b432", ("nir08", "red", "green"), ((151, 4951), (-300, 2500), (50, 1150))),
+    )
+}
+"""The three composites that TimeSync shows, with the limits its interpreters are used to."""
+
 
 INDICES: Final = {
     function.__name__: function

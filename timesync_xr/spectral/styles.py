@@ -26,12 +26,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from ..errors import InputError
-from ..landsat import QA_BAND, Composite
+from ..landsat import QA_BAND
 from ..plots import id_problem
 from ..spelling import did_you_mean
 from .composites import (
     ALL_COMPOSITES,
     INDICES,
+    Composite,
     channel_values,
     check_channel,
     get_composite,

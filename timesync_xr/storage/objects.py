@@ -32,10 +32,10 @@ from ..errors import (
 )
 from .access import S3, Access, clean, is_file, scheme_of
 from .failures import LATER, MISSING, REPLACE, denial, is_repeatable, translated
-from .retry import growing, retried
+from .retry import growing, retried, retry_config
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from obstore.store import ClientConfig, ObjectStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -242,11 +242,11 @@ def _store(service: str, s3: S3) -> ObjectStore:
     if scheme == "s3":
         options = _s3_options(s3)
         client = _client_options(s3, s3.endpoint or "")
-        return S3Store(host, client_options=client, retry_config=_retry_config(s3), **options)
+        return S3Store(host, client_options=client, retry_config=retry_config(s3), **options)
     client = _client_options(s3, service)
     if scheme in ("http", "https"):
-        return HTTPStore(service, client_options=client, retry_config=_retry_config(s3))
-    return from_url(service, client_options=client, retry_config=_retry_config(s3))
+        return HTTPStore(service, client_options=client, retry_config=retry_config(s3))
+    return from_url(service, client_options=client, retry_config=retry_config(s3))
 
 
 def _s3_options(s3: S3) -> dict[str, Any]:
@@ -268,19 +268,6 @@ def _client_options(s3: S3, url: str) -> ClientConfig:
         "allow_http": scheme_of(url) == "http",
         "timeout": timedelta(seconds=s3.timeout_seconds),
         "read_timeout": timedelta(seconds=s3.timeout_seconds / 2),
-    }
-
-
-def _retry_config(s3: S3) -> RetryConfig:
-    """Waits of 0.1 s, doubled each time up to 15 s, with jitter."""
-    return {
-        "max_retries": s3.max_retries,
-        "retry_timeout": timedelta(seconds=s3.patience),
-        "backoff": {
-            "init_backoff": timedelta(seconds=0.1),
-            "max_backoff": timedelta(seconds=15),
-            "base": 2,
-        },
     }
 
 
