@@ -216,7 +216,8 @@ def _check_records(records: Any, starts: npt.ArrayLike, qa: Any) -> None:
             f"starts {starts!r} are no ascending places of {len(records)} records: give the first "
             "record of each observation"
         )
-    if not isinstance(qa, int | np.integer) or not -records.shape[1] <= qa < records.shape[1]:
+    is_place = isinstance(qa, int | np.integer) and not isinstance(qa, bool)
+    if not is_place or not -records.shape[1] <= qa < records.shape[1]:
         raise InputError(f"the records have no band {qa!r}: give the place of QA_PIXEL")
 
 

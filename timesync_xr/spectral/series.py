@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import expect_dims, is_whole, plot_window, select_bands
+from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
 from ..errors import InputError
 from ..landsat import BANDS, CSV_BANDS, FILL, QA_BAND, SR_BANDS
 from .arrays import as_digital_numbers
@@ -38,6 +38,7 @@ def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
     plot is index ``size // 2``. `InputError` for a part that lacks the plot, and for one that does
     not tell where it lies.
     """
+    expect_array(cube)
     return cube.isel({dim: at.start for dim, at in plot_window(cube).items()})
 
 
@@ -51,6 +52,7 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
     item. Masked pixels (NaN) are fill. `InputError` for an array without time, without one of its
     bands or without the plot, and for what holds no digital numbers.
     """
+    _check_ids(project_id, plot_id)
     pixel = select_bands(plot_pixel(cube), BANDS)
     dn = _observations(pixel, ("time", "band"), _TABLE_COORDS).compute()
     along_time = {name: np.atleast_1d(dn[name]) for name in _TABLE_COORDS}
@@ -66,6 +68,12 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
         qa=contract_qa(qa.to_numpy()),
     )
     return table.loc[~is_fill(qa.to_numpy()), list(CSV_COLUMNS)]
+
+
+def _check_ids(*ids: object) -> None:
+    for name in ids:
+        if not isinstance(name, str) and not is_whole(name):
+            raise InputError(f"{name!r} is no id: give project_id and plot_id as text")
 
 
 def _observations(

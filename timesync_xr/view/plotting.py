@@ -88,12 +88,13 @@ def plot_trajectory(
     `InputError` for any other dimensions or types.
     """
     plt = _pyplot()
-    for array, kinds in ((values, "uif"), (clear, "b"), (chosen, "b")):
-        if array is not None:
-            _check_series(array, kinds)
-    for array in (clear, chosen):
-        if array is not None and array.size != values.size:
-            raise InputError(f"{array.size} flags do not fit {values.size} values: give one each")
+    _check_series(values, "uif")
+    for flags in (clear, chosen):
+        if flags is None:
+            continue
+        _check_series(flags, "b")
+        if flags.size != values.size:
+            raise InputError(f"{flags.size} flags do not fit {values.size} values: give one each")
     if (nodata := values.attrs.get("nodata")) is not None:
         values = values.where(values != nodata)
     if ax is None:
@@ -144,8 +145,12 @@ def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
     if not rgb.sizes["time"] or rgb["time"].dtype.kind != "M":
         raise InputError("there are no chips with times: keep the coordinate time (datetime64)")
     times = pd.DatetimeIndex(rgb["time"].to_numpy())
+    if times.hasnans:
+        raise InputError("a chip has no time: leave it out, or give it one")
     try:
-        days = [pd.Timestamp(day) for day in (before, after)]
+        days = pd.DatetimeIndex([pd.Timestamp(day) for day in (before, after)])
+        if days.hasnans:
+            raise ValueError
         first, second = (int(np.abs(times - day).argmin()) for day in days)
     except (ValueError, TypeError):  # also of NaT
         raise InputError(f"{before!r}, {after!r} are not two dates: give YYYY-MM-DD") from None
