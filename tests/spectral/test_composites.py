@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import dask.array as da
@@ -30,11 +31,16 @@ def test_tasseled_cap_is_the_exact_sum(cube: xr.DataArray) -> None:
     for name, row in TASSELED_CAP_CRIST.items():
         for y, x in np.ndindex(2, 2):
             pixel = values.isel(time=0, y=y, x=x)
-            exact = sum(
-                Fraction(str(weight)) * int(pixel.sel(band=band))
-                for band, weight in zip(SR_BANDS, row, strict=True)
+            exact = float(
+                sum(
+                    Fraction(str(weight)) * int(pixel.sel(band=band))
+                    for band, weight in zip(SR_BANDS, row, strict=True)
+                )
             )
-            assert made.sel(component=name).isel(time=0, y=y, x=x).item() == float(exact)
+            if (cube.isel(time=0, y=y, x=x).sel(band=list(SR_BANDS)) == 0).any():
+                exact = math.nan
+            component = made.sel(component=name).isel(time=0, y=y, x=x)
+            np.testing.assert_array_equal(component, exact)
 
 
 def test_tasseled_cap_of_reflectance_agrees_with_that_of_integers() -> None:
@@ -106,7 +112,8 @@ def test_order_of_bands_does_not_matter(cube: xr.DataArray, order: list[str]) ->
     shuffled = cube.sel(band=order)
     for name in COMPOSITES:
         xr.testing.assert_equal(composite_rgb(shuffled, name), composite_rgb(cube, name))
-    xr.testing.assert_equal(tasseled_cap(shuffled), tasseled_cap(cube))
+    values = to_collection1(cube)
+    xr.testing.assert_equal(tasseled_cap(to_collection1(shuffled)), tasseled_cap(values))
 
 
 @pytest.mark.parametrize("name", list(COMPOSITES))

@@ -64,7 +64,10 @@ MADE: dict[str, tuple[Callable[[xr.DataArray], xr.DataArray], str, str]] = {
 
 
 FURTHER: dict[str, dict[str, object]] = {
-    "surface_reflectance": {"standard_name": "surface_bidirectional_reflectance"},
+    "surface_reflectance": {
+        "standard_name": "surface_bidirectional_reflectance",
+        "nodata": -2000,
+    },
     "ndvi": {"standard_name": "normalized_difference_vegetation_index"},
     "qa": {"standard_name": "quality_flag"},
     "is_clear": {"standard_name": "quality_flag"},

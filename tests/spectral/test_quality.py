@@ -14,6 +14,8 @@ ALL = np.arange(2**16, dtype=np.uint16)
 TEXT = [f"{n:016b}"[::-1] for n in ALL]
 """The bits of every value written out, bit 0 first."""
 
+TEXT[0] = TEXT[1]  # nothing at all is fill
+
 
 def bit(position: int) -> np.ndarray:
     return np.array([t[position] == "1" for t in TEXT])

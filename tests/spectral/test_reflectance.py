@@ -37,7 +37,7 @@ def test_every_number_is_the_formula_of_the_contract() -> None:
 
 
 def test_qa_against_bits_written_out() -> None:
-    text = [f"{n:016b}" for n in ALL]
+    text = [f"{n or 1:016b}" for n in ALL]  # nothing at all is fill
     fill = np.array([t[15] == "1" for t in text])
     clear_or_water = np.array([t[9] == "1" or t[8] == "1" for t in text])
     assert (is_fill(ALL) == fill).all()

@@ -39,7 +39,7 @@ def pixel_by_pixel(cube: xr.DataArray, size: int) -> list[tuple[float, float, in
                 int(to_collection1(chip[band, y, x]))
                 for y in range(row - size // 2, row + size // 2 + 1)
                 for x in range(col - size // 2, col + size // 2 + 1)
-                if chip[band, y, x] != 0 and chip[6, y, x] % 2 == 0
+                if chip[band, y, x] != 0 and chip[6, y, x] != 0 and chip[6, y, x] % 2 == 0
             ]
             if values:
                 found.append((statistics.fmean(values), statistics.pstdev(values), len(values)))

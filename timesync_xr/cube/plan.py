@@ -17,8 +17,10 @@ import pandas as pd
 
 from ..catalog.ard import ARD
 from ..catalog.sources import Source
+from ..errors import InputError
 from ..grid import ChipGrid
 from ..landsat import BANDS, FILL, PIXEL, QA_FILL, QABit
+from .fill import mark_fill
 
 RECORD_KEY = ["day", "sensor", "place"]
 """What tells records apart; two records alike in all of it are one scene, processed twice."""
@@ -189,8 +191,11 @@ def merge_records(
     ascending; ``qa`` is the index of QA_PIXEL along ``band``. All bands of a pixel come from one
     record: the first in which QA_PIXEL is not fill, else the first that holds anything (surface
     reflectance, or bits of QA_PIXEL beside fill), else the first. So where records do not overlap
-    the one that covers a pixel always wins. Returns ``(observation, band, y, x)``.
+    the one that covers a pixel always wins. A QA_PIXEL of 0 is fill. Returns
+    ``(observation, band, y, x)``. `InputError` for records that are not uint16 with these four
+    dimensions, and for starts or a band that they do not have.
     """
+    _check_records(records, starts, qa)
     edges = [*np.asarray(starts, dtype=int), len(records)]
     merged = records[edges[:-1]].copy()
     for observation, (start, stop) in zip(merged, pairwise(edges), strict=True):
@@ -200,8 +205,24 @@ def merge_records(
     return merged
 
 
+def _check_records(records: Any, starts: npt.ArrayLike, qa: Any) -> None:
+    if not isinstance(records, np.ndarray) or records.ndim != 4 or records.dtype != np.uint16:
+        raise InputError("records are a uint16 array (record, band, y, x): fill is 0, QA_PIXEL 1")
+    first = np.asarray(starts)
+    is_ascending = first.ndim == 1 and (not first.size or first.dtype.kind in "iu")
+    edges = np.array([-1, *first, len(records)]) if is_ascending else np.zeros(2)
+    if (np.diff(edges) <= 0).any():
+        raise InputError(
+            f"starts {starts!r} are no ascending places of {len(records)} records: give the first "
+            "record of each observation"
+        )
+    is_place = isinstance(qa, int | np.integer) and not isinstance(qa, bool)
+    if not is_place or not -records.shape[1] <= qa < records.shape[1]:
+        raise InputError(f"the records have no band {qa!r}: give the place of QA_PIXEL")
+
+
 def _rank(record: npt.NDArray[np.uint16], qa: int) -> npt.NDArray[np.int8]:
     """How much a record (band, y, x) knows of each pixel: 2 valid, 1 some value, 0 nothing."""
-    valid = (record[qa] & (1 << QABit.FILL)) == 0
+    valid = (mark_fill(record[qa]) & (1 << QABit.FILL)) == 0
     held = (np.delete(record, qa, axis=0) != FILL).any(axis=0) | (record[qa] != QA_FILL)
     return np.where(valid, 2, held).astype(np.int8)

@@ -152,6 +152,7 @@ def label(
 
 def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     """These bands of an array, in this order; `InputError` names those that are missing."""
+    expect_array(values)
     if "band" not in values.dims or "band" not in values.coords:
         raise InputError(f"the array has no named bands (dims {values.dims}): give it a `band`")
     names = [str(name) for name in values["band"].values]
@@ -162,6 +163,30 @@ def select_bands(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     if names[start:stop] == list(bands):
         return values.isel(band=slice(start, stop))
     return values.isel(band=[names.index(b) for b in bands])
+
+
+def expect_array(array: Any) -> None:
+    """`InputError` for what is no DataArray."""
+    if not isinstance(array, xr.DataArray):
+        kind = type(array).__name__
+        raise InputError(f"a {kind} is no cube: give a DataArray, as that of chips_for_plot")
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, of Python's or NumPy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def expect_dims(array: Any, dims: Sequence[str], coords: Sequence[str] = ()) -> None:
+    """`InputError` for what is no DataArray, or lacks one of these dimensions or coordinates."""
+    expect_array(array)
+    missing = [dim for dim in dims if dim not in array.dims]
+    missing += [name for name in coords if name not in array.coords]
+    if missing:
+        raise InputError(
+            f"the array lacks {', '.join(missing)} (dims {array.dims}): give a cube of "
+            "chips_for_plot, or a part of one that keeps these names"
+        )
 
 
 def by_observation(array: xr.DataArray) -> xr.DataArray:
@@ -191,6 +216,7 @@ def plot_window(array: xr.DataArray, size: int = 1) -> dict[str, slice]:
     pixels, is a whole chip: the plot is index ``length // 2``. `InputError` where the array does
     not hold the whole window, or does not tell where its plot is.
     """
+    expect_array(array)
     found = {dim: _places(array, dim, size) for dim in ("y", "x")}
     return {dim: slice(n[0], n[-1] + 1) for dim, n in found.items() if dim in array.dims}
 

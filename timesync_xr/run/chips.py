@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..cube.schema import expect_dims, select_bands
+from ..errors import InputError
 from ..landsat import PLATFORM_AGE, QA_BAND
 from ..plots import Plot
 from ..project.files import csv_files, png_bytes
@@ -55,12 +57,17 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     ``cube`` holds observations whose plot pixel is not fill. Usable at the plot (`contract_qa`)
     comes first, then fewer fill pixels in the chip, then the newer platform. Returns a bool for
     each step along ``time``, one of each day True; a lazy cube is computed where days are double.
+    `InputError` for what is no cube with times and sensors.
     """
+    expect_dims(cube, ("time",), ("time", "sensor"))
+    if cube["time"].dtype.kind != "M":
+        raise InputError(f"the cube's time is {cube['time'].dtype}, not datetime64: decode it")
     ranks = pd.DataFrame({"day": cube["time"].to_numpy().astype("datetime64[D]")})
     if not ranks["day"].duplicated().any():
         return np.ones(len(ranks), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
-    ranks["unusable"] = contract_qa(plot_pixel(cube).sel(band=QA_BAND)).to_numpy()
+    expect_dims(cube, ("y", "x"))
+    ranks["unusable"] = contract_qa(select_bands(plot_pixel(cube), [QA_BAND])).to_numpy().ravel()
     ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
     ranks["age"] = -np.array(age)
     best = ranks.sort_values(["day", "unusable", "fill", "age"]).drop_duplicates("day").index

@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..cube.schema import by_observation, label, select_bands
+from ..cube.schema import by_observation, expect_dims, label, select_bands
 from ..errors import InputError
 from ..landsat import FILL, SR_BANDS, TASSELED_CAPS
 from ..spelling import did_you_mean
 from . import indices
+from .arrays import apply, as_digital_numbers, digital_numbers, expect_numbers
 from .reflectance import collection1_table, to_collection1
 from .tasseled_cap import COMPONENTS, tasseled_cap, tasseled_cap_kernel
 
@@ -83,18 +85,22 @@ ALL_COMPOSITES: Final = COMPOSITES | {
 def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArray:
     """A composite of raw digital numbers as 8-bit RGB chips, fill black.
 
-    ``cube`` holds uint16 digital numbers with dims ``(..., band, y, x)``; the result is uint8 with
+    ``cube`` holds digital numbers with dims ``(..., band, y, x)``; the result is uint8 with
     dims ``(..., y, x, rgb)``, ready for ``plot.imshow``; lazy in, lazy out. It is named like the
     composite and lies where the cube lies (``rgb.rio.crs``). ``composite`` is a name (tc, b743,
     b432, b543, b321, ndvi, nbr, ndmi) or a `Composite` of bands, tasseled-cap components
     (``wetness``, ``wetness@huang2002``) and the indices ndvi, nbr, nbr2, ndmi and evi. A pixel
-    that is fill in any of the six surface reflectance bands is black; so is a channel where its
-    index has no value. `InputError` for an unknown name or channel, or a missing band.
+    that is fill (0, or NaN) in any of the six surface reflectance bands is black; so is a channel
+    where its index has no value. `InputError` for an unknown name or channel, a missing band, or
+    what holds no digital numbers; where only the values of a lazy array tell, once it is computed.
     """
     chosen = get_composite(composite)
+    bands = select_bands(cube, SR_BANDS)
+    expect_dims(cube, ("y", "x"))
+    numbers = digital_numbers(bands)
     rgb: xr.DataArray = xr.apply_ufunc(
-        lambda dn: draw_chips(dn, [chosen])[0],
-        by_observation(select_bands(cube, SR_BANDS)),
+        lambda dn: draw_chips(numbers(dn), [chosen])[0],
+        by_observation(bands),
         input_core_dims=[["band", "y", "x"]],
         output_core_dims=[["y", "x", "rgb"]],
         dask="parallelized",
@@ -148,15 +154,21 @@ def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:
 def stretch(values: Any, low: float, high: float) -> Any:
     """Linear stretch of ``low..high`` to 0..255, clipped, truncated to uint8.
 
-    Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out.
+    Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out. NaN becomes 0.
+    `InputError` for what holds no numbers, and for limits whose low is not below their high.
     """
-    exact = values.astype(np.float64, copy=False)
-    return ((255 / (high - low)) * (exact - low)).clip(0, 255).astype(np.uint8)
+    expect_numbers(values)
+    if (
+        not all(isinstance(limit, Real) for limit in (low, high))
+        or not -np.inf < low < high < np.inf
+    ):
+        raise InputError(f"{low!r} is not below {high!r}: give limits low, high of a stretch")
+    return apply(lambda block: _stretched(_known(block, low), low, high), values, np.uint8)
 
 
 def is_fill_pixel(cube: xr.DataArray) -> xr.DataArray:
     """Where a chip is black: fill in any of the surface reflectance bands. Lazy in, lazy out."""
-    bands = by_observation(select_bands(cube, SR_BANDS))
+    bands = by_observation(as_digital_numbers(select_bands(cube, SR_BANDS)))
     return ~bands.all("band")  # FILL is 0; this is the quickest way to ask
 
 
@@ -227,15 +239,20 @@ def _plane(
     cube = xr.DataArray(dn, dims=dims, coords={"band": list(SR_BANDS)})
     values = channel_values(cube, channel).to_numpy()
     black = np.isnan(values) | (dn == FILL).any(axis=-3)
-    plane: npt.NDArray[np.uint8] = stretch(np.where(black, low, values), low, high)
-    return plane
+    return _stretched(np.where(black, low, values), low, high)
 
 
 def _stretched(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:
-    """As `stretch`, with fewer arrays in between."""
-    made: npt.NDArray[np.float64] = values - low
+    """Bytes of known values of any shape, with few arrays in between."""
+    made: npt.NDArray[np.float64] = np.asarray(values - low)
     np.multiply(made, 255 / (high - low), out=made)
     return np.clip(made, 0, 255, out=made).astype(np.uint8)
+
+
+def _known(values: npt.NDArray[Any], low: float) -> npt.NDArray[np.float64]:
+    """As float64, the low limit where there is nothing."""
+    exact: npt.NDArray[np.float64] = np.ma.filled(values.astype(np.float64, copy=False), low)
+    return np.where(np.isnan(exact), low, exact)
 
 
 @lru_cache(maxsize=64)  # limits may be those of each plot

@@ -5,7 +5,8 @@ Values are surface reflectance in the Collection 1 range (10000 is a reflectance
 along ``band``, in any order and among others. A result has no ``band``, is float64, lazy where the
 values are lazy, and NaN where a band that it needs is fill or NaN, or where it would divide by 0.
 Nothing is clipped: Collection 2 holds reflectances below 0 and above 1, and a normalised difference
-of such values leaves -1..1. `InputError` names a band that is missing.
+of such values leaves -1..1. `InputError` names a band that is missing, and refuses digital numbers
+and reflectances of 0 to 1; where only the values of a lazy array tell, once it is computed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from ..cube.schema import label, select_bands
+from ..cube.schema import expect_array, label, select_bands
 from ..errors import InputError
-from ..landsat import COLLECTION1_FILL, COLLECTION1_SCALE, SR_BANDS
+from ..landsat import COLLECTION1_SCALE, SR_BANDS
+from .arrays import apply, collection1
 from .tasseled_cap import tasseled_cap
 
 
@@ -103,8 +105,12 @@ def decimal_year(time: xr.DataArray) -> xr.DataArray:
     """Year with the part of it that has passed, float64: 2001-01-01T00:00 is 2001.0.
 
     ``time`` is datetime64 of any shape, such as ``cube["time"]``. The part is of the length of that
-    year, 365 or 366 days, so that whole numbers are always New Year.
+    year, 365 or 366 days, so that whole numbers are always New Year. `InputError` for what is no
+    time.
     """
+    expect_array(time)
+    if time.dtype.kind != "M":
+        raise InputError("a decimal year is made of datetime64: give the coordinate time of a cube")
     start = time.astype("datetime64[ns]").dt
     days = start.dayofyear - 1 + (time - start.floor("D")) / np.timedelta64(1, "D")
     year = start.year + days / start.days_in_year
@@ -136,6 +142,5 @@ def _bands(values: xr.DataArray, *bands: str) -> list[xr.DataArray]:
 def _known(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     """These bands as float64, NaN where they are fill."""
     chosen = select_bands(values, bands)
-    if chosen.dtype == np.uint16:
-        raise InputError("an index is made of reflectance: give to_collection1 of digital numbers")
-    return chosen.where(chosen != COLLECTION1_FILL).astype(np.float64)
+    known: xr.DataArray = apply(collection1(chosen), chosen, np.float64)
+    return known

@@ -1,7 +1,9 @@
 """What the bits of QA_PIXEL say: fill, clear, and the classes of the contract and of TimeSync v4.
 
 Every function works on NumPy arrays, dask arrays and DataArrays of any shape alike, element by
-element, and is lazy where its input is lazy.
+element, and is lazy where its input is lazy. QA_PIXEL is uint16, or any integers, or floats with
+NaN as masking makes of them. NaN and 0 are fill: they say that nothing was seen. `InputError` for
+what is no QA_PIXEL; where only the values of a lazy array tell, once it is computed.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from ..cube.schema import expect_array, is_whole
+from ..errors import InputError
 from ..landsat import GRADES, QA_CONFIDENCE, QA_FLAGS, QA_MEDIUM, QABit
-from .arrays import Array, elementwise
+from .arrays import Array, elementwise, quality_bits
 
 
 def is_fill(qa: Array) -> Array:
-    """Where QA_PIXEL says that there is no data (bit 0): bool, any shape, lazy in, lazy out."""
+    """Where QA_PIXEL says that there is no data (bit 0, or 0 or NaN): bool, any shape, lazy."""
     return _bit(qa, QABit.FILL, "is_fill", "no data, by QA_PIXEL")
 
 
@@ -29,7 +33,7 @@ def contract_qa(qa: Array) -> Array:
     medium cloud confidence count as usable here: bit 6 only excludes cloud and dilated cloud.
     """
     clear = (1 << QABit.CLEAR) | (1 << QABit.WATER)
-    return elementwise(
+    return _of_bits(
         lambda v: (((v & clear) == 0) | ((v & (1 << QABit.FILL)) != 0)).astype(np.uint8),
         qa,
         np.uint8,
@@ -44,7 +48,7 @@ def is_clear(qa: Array) -> Array:
     A confidence of medium or high for cloud, shadow, snow or cirrus counts as not clear. Stricter
     than `contract_qa`. Any shape, lazy in, lazy out.
     """
-    return elementwise(
+    return _of_bits(
         lambda v: (v & _NOT_CLEAR.astype(v.dtype)) == 0,
         qa,
         np.bool_,
@@ -68,9 +72,10 @@ def qa_flags(qa: xr.DataArray) -> xr.Dataset:
     snow_confidence, cirrus_confidence. ``clear`` is bit 6, which only excludes cloud and dilated
     cloud: see `is_clear`. Source: as `timesync_xr.landsat.QABit`.
     """
+    expect_array(qa)
     flags = {name: _bit(qa, bit, name, f"{name}, by QA_PIXEL") for name, bit in QA_FLAGS.items()}
     confidences = {
-        f"{name}_confidence": elementwise(
+        f"{name}_confidence": _of_bits(
             partial(_two_bits, shift),
             qa,
             np.uint8,
@@ -90,12 +95,13 @@ def qa_grade(qa: Array) -> Array:
     that a grade of 0 or 1 is the same as `is_clear`.
     """
     classes = ", ".join(f"{grade} {name}" for name, grade in GRADES.items())
-    return elementwise(
-        _grade_table().take,
+    return _of_bits(
+        lambda v: _grade_table().take(v),
         qa,
         np.uint8,
         "grade",
         f"TimeSync v4's class: {classes}",
+        nodata=GRADES["no data"],
     )
 
 
@@ -123,9 +129,23 @@ def _two_bits(shift: int, qa: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def has_bit(qa: Array, bit: int) -> Array:
-    """Where a bit of QA_PIXEL is set (see `timesync_xr.landsat.QABit`): bool, lazy in, lazy out."""
+    """Where a bit of QA_PIXEL is set (see `timesync_xr.landsat.QABit`): bool, lazy in, lazy out.
+
+    Bit 0 also counts as set where QA_PIXEL is 0 or NaN. `InputError` for a bit that is not 0 to 15.
+    """
+    if not is_whole(bit) or not 0 <= bit <= 15:
+        raise InputError(f"QA_PIXEL has no bit {bit!r}: give 0 to 15, as those of landsat.QABit")
     return _bit(qa, bit, f"bit_{bit}", f"bit {bit} of QA_PIXEL")
 
 
 def _bit(qa: Array, bit: int, name: str, long_name: str) -> Array:
-    return elementwise(lambda v: (v & (1 << bit)) != 0, qa, np.bool_, name, long_name)
+    mask = np.uint16(1 << bit)
+    return _of_bits(lambda v: (v & mask) != 0, qa, np.bool_, name, long_name)
+
+
+def _of_bits(
+    function: Any, qa: Array, dtype: Any, name: str, long_name: str, *, nodata: int | None = None
+) -> Array:
+    """A function of each value of QA_PIXEL, fill being marked by bit 0."""
+    bits = quality_bits(qa)
+    return elementwise(lambda v: function(bits(v)), qa, dtype, name, long_name, nodata=nodata)

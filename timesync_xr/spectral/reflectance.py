@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..landsat import COLLECTION1_SCALE, OFFSET, SCALE
-from .arrays import Array, elementwise
+from ..landsat import COLLECTION1_FILL, COLLECTION1_SCALE, OFFSET, SCALE
+from .arrays import COLLECTION1_NAME, COLLECTION1_UNITS, Array, digital_numbers, elementwise
 
 
 @cache
@@ -22,16 +21,21 @@ def collection1_table() -> npt.NDArray[np.int16]:
 
 
 def to_collection1(dn: Array) -> Array:
-    """Collection 2 digital numbers (uint16) in the Collection 1 range (int16, 10000 = 1.0).
+    """Collection 2 digital numbers in the Collection 1 range (int16, 10000 = 1.0).
 
-    ``trunc((dn * 0.0000275 - 0.2) * 10000)`` in float64, truncated toward zero: fill (0) becomes
-    -2000 and 65535 becomes 16022. Any shape; lazy in, lazy out. Source: USGS scale factors of
+    ``trunc((dn * 0.0000275 - 0.2) * 10000)`` in float64, truncated toward zero: fill (0, or NaN)
+    becomes -2000 and 65535 becomes 16022. ``dn`` is uint16, or as wider integers and floats with
+    NaN, which masking makes of it. Any shape; lazy in, lazy out. Source: USGS scale factors of
     Collection 2 Level 2 and the range that TimeSync's stretches were made for. `InputError` for
-    anything but uint16, which is no raw digital number.
+    what holds no digital numbers; where only the values of a lazy array tell, once it is computed.
     """
-    if dn.dtype != np.uint16:
-        raise InputError(f"digital numbers are uint16, not {dn.dtype}: give them as they were read")
-    reflectance = "surface reflectance in the Collection 1 range"
+    numbers = digital_numbers(dn)
     return elementwise(
-        collection1_table().take, dn, np.int16, "surface_reflectance", reflectance, "0.0001"
+        lambda block: collection1_table().take(numbers(block)),
+        dn,
+        np.int16,
+        COLLECTION1_NAME,
+        "surface reflectance in the Collection 1 range",
+        COLLECTION1_UNITS,
+        nodata=COLLECTION1_FILL,
     )

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import plot_window, select_bands
+from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
 from ..errors import InputError
 from ..landsat import BANDS, CSV_BANDS, FILL, QA_BAND, SR_BANDS
+from .arrays import as_digital_numbers
 from .quality import contract_qa, is_fill
 from .reflectance import to_collection1
 
@@ -25,6 +26,9 @@ CSV_COLUMNS = (
 )
 """Header of the contract's CSV."""
 
+_TABLE_COORDS = ("sensor", "hv", "date")
+"""Coordinates along time that become columns as they are."""
+
 
 def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
     """The plot pixel of a cube, or of any spatial part of one that holds it. Lazy in, lazy out.
@@ -34,6 +38,7 @@ def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
     plot is index ``size // 2``. `InputError` for a part that lacks the plot, and for one that does
     not tell where it lies.
     """
+    expect_array(cube)
     return cube.isel({dim: at.start for dim, at in plot_window(cube).items()})
 
 
@@ -44,17 +49,15 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
     time, too), or its `plot_pixel`; of a lazy one that pixel is computed. The index holds each
     row's position along ``time``. Columns `CSV_COLUMNS`: values in the Collection 1 range as
     integers, ``hv`` as four digits, ``qa`` 0 or 1 by `contract_qa`, ``date`` verbatim from the STAC
-    item. `InputError` for an array without time, without one of its bands or without the plot.
+    item. Masked pixels (NaN) are fill. `InputError` for an array without time, without one of its
+    bands or without the plot, and for what holds no digital numbers.
     """
-    if "time" not in cube.coords:
-        raise InputError(f"the cube has no time (dims {cube.dims}): give one of chips_for_plot")
+    _check_ids(project_id, plot_id)
     pixel = select_bands(plot_pixel(cube), BANDS)
-    if "time" not in pixel.dims:
-        pixel = pixel.expand_dims("time")
-    dn = pixel.transpose("time", "band").compute()
-    along_time = {name: np.atleast_1d(dn[name]) for name in ("sensor", "hv", "date")}
+    dn = _observations(pixel, ("time", "band"), _TABLE_COORDS).compute()
+    along_time = {name: np.atleast_1d(dn[name]) for name in _TABLE_COORDS}
     qa = dn.sel(band=QA_BAND).variable
-    values = to_collection1(dn.sel(band=list(SR_BANDS)).to_numpy())
+    values = to_collection1(dn.sel(band=list(SR_BANDS))).to_numpy()
     time = pd.DatetimeIndex(dn["time"].to_numpy())
     table = pd.DataFrame(values, columns=list(CSV_BANDS)).assign(
         **along_time,
@@ -65,6 +68,27 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
         qa=contract_qa(qa.to_numpy()),
     )
     return table.loc[~is_fill(qa.to_numpy()), list(CSV_COLUMNS)]
+
+
+def _check_ids(*ids: object) -> None:
+    for name in ids:
+        if not isinstance(name, str) and not is_whole(name):
+            raise InputError(f"{name!r} is no id: give project_id and plot_id as text")
+
+
+def _observations(
+    part: xr.DataArray, dims: tuple[str, ...], coords: tuple[str, ...]
+) -> xr.DataArray:
+    """A part of a cube with these dims, of a single time too, and these coordinates along time."""
+    if "time" not in part.coords:
+        raise InputError(f"the cube has no time (dims {part.dims}): give one of chips_for_plot")
+    expect_dims(part, (), coords)
+    if part["time"].dtype.kind != "M":
+        raise InputError(f"the cube's time is {part['time'].dtype}, not datetime64: decode it")
+    whole = part if "time" in part.dims else part.expand_dims("time")
+    if others := [str(dim) for dim in whole.dims if dim not in dims]:
+        raise InputError(f"the cube has a dimension {', '.join(others)}: choose one step of it")
+    return whole.transpose(*dims)
 
 
 WINDOW_COLUMNS = ("time", "sensor", "band", "mean", "std", "valid")
@@ -80,17 +104,18 @@ def window_statistics(cube: xr.DataArray, size: int = 3) -> pd.DataFrame:
     The table has a row per observation and surface reflectance band (`SR_BANDS`), in the order of
     the cube, and the columns `WINDOW_COLUMNS`: mean and std (of the pixels themselves, divided by
     their number) in the Collection 1 range as float64, valid as an integer of 0 to ``size * size``.
-    A pixel is valid in a band where neither the band nor QA_PIXEL is fill; cloud is not looked at.
+    A pixel is valid in a band where neither the band nor QA_PIXEL is fill or masked (NaN); cloud is
+    not looked at.
     Without a valid pixel mean and std are NaN. `InputError` for a size that is even, for a part of
-    a cube that does not hold the whole window, or for a missing band.
+    a cube that does not hold the whole window, for a missing band, and for what holds no digital
+    numbers.
     """
-    if size < 1 or size % 2 == 0:
+    if not is_whole(size) or size < 1 or size % 2 == 0:
         raise InputError(f"a window of {size} x {size} pixels has no middle: give an odd size")
-    window = select_bands(cube.isel(plot_window(cube, size)), BANDS).transpose(
-        "time", "band", "y", "x"
-    )
-    dn = window.compute()
-    reflectance = dn.sel(band=list(SR_BANDS))
+    expect_dims(cube, ("y", "x"))
+    window = select_bands(cube.isel(plot_window(cube, size)), BANDS)
+    dn = _observations(window, ("time", "band", "y", "x"), ("sensor",)).compute()
+    reflectance = as_digital_numbers(dn.sel(band=list(SR_BANDS)))
     valid = (reflectance != FILL) & ~is_fill(dn.sel(band=QA_BAND, drop=True))
     values = to_collection1(reflectance).where(valid).astype(np.float64)
     count = valid.sum(("y", "x"))

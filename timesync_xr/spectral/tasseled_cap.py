@@ -11,6 +11,7 @@ import xarray as xr
 from ..cube.schema import by_observation, label, select_bands
 from ..errors import InputError
 from ..landsat import SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS
+from .arrays import collection1
 
 COMPONENTS = tuple(TASSELED_CAP_CRIST)
 """Tasseled-cap components in order: brightness, greenness, wetness."""
@@ -27,14 +28,17 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
 
     ``values`` has a dimension ``band`` that holds the six bands of `SR_BANDS`, in any order and
     among others; typically `to_collection1` of a cube. The result (float64, lazy in, lazy out) has
-    ``component`` in place of ``band``. Whole numbers are summed exactly. ``coefficients`` is the
-    name of one of `timesync_xr.landsat.TASSELED_CAPS`, where the sources are; Crist (1985) is what
-    TimeSync uses for every sensor. `InputError` for an unknown name or a missing band.
+    ``component`` in place of ``band``, NaN where a band is fill (-2000, or -0.2 in reflectance) or
+    NaN. Whole numbers are summed exactly. ``coefficients`` is the name of one of
+    `timesync_xr.landsat.TASSELED_CAPS`, where the sources are; Crist (1985) is what TimeSync uses
+    for every sensor. `InputError` for an unknown name, a missing band or digital numbers.
     """
     weights = _weights(coefficients)
+    known = select_bands(values, SR_BANDS)
+    numbers = collection1(known, or_reflectance=True)
     components: xr.DataArray = xr.apply_ufunc(
-        lambda v: _kernel_last(v, weights),
-        by_observation(select_bands(values, SR_BANDS)),
+        lambda v: _kernel_last(numbers(v), weights),
+        by_observation(known),
         input_core_dims=[["band"]],
         output_core_dims=[["component"]],
         dask="parallelized",
@@ -48,13 +52,12 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
 
 def _weights(name: str) -> npt.NDArray[np.float64]:
     """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
-    try:
-        return np.array(list(TASSELED_CAPS[name].values()))
-    except KeyError:
+    if name not in tuple(TASSELED_CAPS):
         raise InputError(
             f"there are no tasseled-cap coefficients {name!r}: "
             f"choose one of {', '.join(TASSELED_CAPS)}"
-        ) from None
+        )
+    return np.array(list(TASSELED_CAPS[name].values()))
 
 
 def tasseled_cap_kernel(

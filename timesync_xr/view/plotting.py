@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import plot_window
+from ..cube.schema import expect_array, expect_dims, is_whole, plot_window
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figu
     """Chips beside each other, each with its date.
 
     ``rgb`` is a result of `composite_rgb`, or a spatial part of one: uint8 with dims (time, y, x,
-    rgb), or (y, x, rgb) for one chip. ``box`` draws the 3 x 3 pixels around the plot. `InputError`
-    where there is no chip, for what has no colours, and for a box that the part does not hold.
+    rgb), or (y, x, rgb) for one chip. Masked pixels (NaN) are black. ``box`` draws the 3 x 3 pixels
+    around the plot. `InputError` where there is no chip, for what has no colours, and for a box
+    that the part does not hold.
     """
     plt = _pyplot()
-    if "rgb" not in rgb.dims:
-        raise InputError(f"chips have a dimension rgb, not {rgb.dims}: give composite_rgb(cube)")
-    chips = rgb if "time" in rgb.dims else rgb.expand_dims("time")
-    chips = chips.transpose("time", "y", "x", "rgb").compute()
+    if not is_whole(columns) or columns < 1:
+        raise InputError(f"{columns!r} chips can't be beside each other: give 1 or more")
+    chips = _as_chips(rgb)
     count = chips.sizes["time"]
     if not count:
         raise InputError("there is no chip to show: choose dates that the cube holds")
@@ -58,6 +58,21 @@ def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figu
     return figure
 
 
+def _as_chips(rgb: xr.DataArray) -> xr.DataArray:
+    """Chips in memory, uint8 (time, y, x, rgb), black where they are masked."""
+    dims = ("time", "y", "x", "rgb")
+    expect_array(rgb)
+    if rgb.sizes.get("rgb") != 3:
+        raise InputError(f"chips have a dimension rgb, not {rgb.dims}: give composite_rgb(cube)")
+    chips = rgb if "time" in rgb.dims else rgb.expand_dims("time")
+    if {*chips.dims} != {*dims} or chips.dtype.kind not in "uif":
+        raise InputError(f"chips are numbers with the dims {dims}, not {rgb.dims}: choose a part")
+    chips = chips.transpose(*dims).compute().fillna(0)
+    if not bool((chips == chips.clip(0, 255).astype(np.uint8)).all()):
+        raise InputError("colours are whole numbers from 0 to 255: give composite_rgb(cube)")
+    return chips.astype(np.uint8)
+
+
 def plot_trajectory(
     values: xr.DataArray,
     *,
@@ -69,11 +84,19 @@ def plot_trajectory(
 
     ``values`` has the dimension time alone, such as an index of `plot_pixel`. ``clear`` (bool along
     time, such as `is_clear`) tells dots from crosses, ``chosen`` (bool along time) is ringed and
-    joined by a line. Without ``clear`` all are dots. `InputError` for any other dimensions.
+    joined by a line. Without ``clear`` all are dots. What is masked (NaN) or fill is not drawn.
+    `InputError` for any other dimensions or types.
     """
     plt = _pyplot()
-    if values.dims != ("time",):
-        raise InputError(f"a trajectory has the dims ('time',), not {values.dims}: take one pixel")
+    _check_series(values, "uif")
+    for flags in (clear, chosen):
+        if flags is None:
+            continue
+        _check_series(flags, "b")
+        if flags.size != values.size:
+            raise InputError(f"{flags.size} flags do not fit {values.size} values: give one each")
+    if (nodata := values.attrs.get("nodata")) is not None:
+        values = values.where(values != nodata)
     if ax is None:
         _, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
     series = pd.Series(values.to_numpy(), index=pd.DatetimeIndex(values["time"].to_numpy()))
@@ -94,6 +117,18 @@ def plot_trajectory(
     return ax
 
 
+def _check_series(array: xr.DataArray, kinds: str) -> None:
+    """`InputError` for what is no series along time, or of none of these kinds of dtypes."""
+    expect_array(array)
+    if array.dims != ("time",):
+        raise InputError(f"a trajectory has the dims ('time',), not {array.dims}: take one pixel")
+    if array.dtype.kind not in kinds:
+        wanted = "bool" if kinds == "b" else "numbers"
+        raise InputError(f"the series holds {array.dtype}, not {wanted}: give one that does")
+    if "time" not in array.coords or array["time"].dtype.kind != "M":
+        raise InputError("the series has no times: keep its coordinate time (datetime64)")
+
+
 def _label(values: xr.DataArray) -> str:
     """What the values are and their unit, where they say so."""
     name, unit = values.attrs.get("long_name", values.name), values.attrs.get("units", "1")
@@ -103,10 +138,22 @@ def _label(values: xr.DataArray) -> str:
 def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
     """The two chips of ``rgb`` that are nearest to two dates (YYYY-MM-DD), side by side.
 
-    ``rgb`` as in `plot_chips`. `InputError` where both dates have the same chip.
+    ``rgb`` as in `plot_chips`. `InputError` where both dates have the same chip, and for what is no
+    date.
     """
+    expect_dims(rgb, ("time",), ("time",))
+    if not rgb.sizes["time"] or rgb["time"].dtype.kind != "M":
+        raise InputError("there are no chips with times: keep the coordinate time (datetime64)")
     times = pd.DatetimeIndex(rgb["time"].to_numpy())
-    first, second = (int(np.abs(times - pd.Timestamp(day)).argmin()) for day in (before, after))
+    if times.hasnans:
+        raise InputError("a chip has no time: leave it out, or give it one")
+    try:
+        days = pd.DatetimeIndex([pd.Timestamp(day) for day in (before, after)])
+        if days.hasnans:
+            raise ValueError
+        first, second = (int(np.abs(times - day).argmin()) for day in days)
+    except (ValueError, TypeError):  # also of NaT
+        raise InputError(f"{before!r}, {after!r} are not two dates: give YYYY-MM-DD") from None
     if first == second:
         raise InputError(
             f"the chip of {times[first]:%Y-%m-%d} is the nearest to both {before} and {after}: "
