@@ -29,6 +29,9 @@ class Summary:
     """The ledger's rows of the plots that this run worked on."""
     left_out: pd.DataFrame
     """Items that were not read, each once: item_id, outcome (superseded or refused) and cause."""
+    stale: pd.DataFrame
+    """Observations of earlier runs that would not be made now: project_id, plot_id, day, sensor,
+    and why they are kept (``kept``), which is empty where ``prune`` removed them."""
 
     @property
     def already(self) -> int:
@@ -76,15 +79,16 @@ class Summary:
         """Whatever a user should know of, a line each."""
         none = self.rows["observations"] == 0
         if none.any():
-            names = _some(self.rows.loc[none, "plot_id"])
+            names = some(self.rows.loc[none, "plot_id"])
             yield f"Plots without any item ({names}): check --region, --datetime and --source"
         empty = self.rows[(self.rows["written"] == 0) & ~none]
         if len(empty):
-            yield f"Plots without any observation written: {_some(empty['plot_id'])}"
+            yield f"Plots without any observation written: {some(empty['plot_id'])}"
+        yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]
         superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]
         if len(superseded):
-            names = _some(superseded["item_id"])
+            names = some(superseded["item_id"])
             count = len(superseded)
             yield f"Items left out because they were processed again later: {count} ({names})"
         if len(refused):
@@ -95,8 +99,24 @@ class Summary:
             yield (
                 f"Plots more than {OFF_CENTRE:g} m off the centre of the pixel that holds them: "
                 f"{len(self.off_centre)}, up to {self.off_centre['offset'].max():.1f} m "
-                f"({_some(self.off_centre['plot_id'])}); their chips are centred on that pixel"
+                f"({some(self.off_centre['plot_id'])}); their chips are centred on that pixel"
             )
+
+    def _stale(self) -> Iterator[str]:
+        """What earlier runs made, and this one would not."""
+        for kept in (True, False):
+            rows = self.stale[(self.stale["kept"] != "") == kept]
+            if len(rows):
+                plots = rows["plot_id"].drop_duplicates()
+                what = f"{len(rows)} observations of {len(plots)} plots ({some(plots)})"
+                yield (
+                    f"Kept from earlier runs: {what}, whose items are gone, refused or filtered "
+                    "by now; --prune removes them"
+                    if kept
+                    else f"Removed by --prune: {what}"
+                )
+                for row in rows.head(_SHOWN).itertuples():
+                    yield f"  plot {row.plot_id}, {row.day} {row.sensor} {row.kept}".rstrip()
 
     def _next(self) -> Iterator[str]:
         for row in self.incomplete.head(_SHOWN).to_dict("records"):
@@ -120,6 +140,7 @@ class Summary:
             )
 
 
-def _some(names: pd.Series) -> str:
+def some(names: pd.Series) -> str:
+    """The first few of some names, and how many more there are."""
     shown = ", ".join(names.astype(str).head(_SHOWN))
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
