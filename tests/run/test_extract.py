@@ -24,6 +24,7 @@ from timesync_xr import (
     Summary,
     choose_platforms,
     extract,
+    search_items,
     verify,
 )
 from timesync_xr.cli.main import main
@@ -418,10 +419,44 @@ def test_plots_without_items_do_not_hold_up_the_others(
     archive.add("LC08", f"2020-07-01{NOON}")
     x, y = INSIDE
     summary = run(f"p,1,{x + 9 * 150000},{y}", f"1211,7,{x},{y}")
-    assert summary.complete
+    assert not summary.complete
     assert rows(tmp_path)["doy"].tolist() == ["183"]
-    assert "Plots without any item (1): check --region" in str(summary)
+    assert str(summary).startswith("Plots without any item: 1 (1). Check --region")
+    assert "2 plots: 1 completed now, 0 already done, 0 incomplete, 1 without" in str(summary)
     assert "without any observation written" not in str(summary)
+    assert Project(tmp_path / "out").plots["status"].tolist() == ["no items", "complete"]
+    (problem,) = verify(tmp_path / "out").to_dict("records")
+    assert (problem["project_id"], problem["kind"]) == ("p", "not done")
+    assert "no item" in problem["problem"]
+    assert not run(f"p,1,{x + 9 * 150000},{y}", f"1211,7,{x},{y}").complete  # nor the next time
+
+
+def test_nothing_found_is_no_success_of_the_command(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    items, plots = str(archive.write_items()), tmp_path / "plots.csv"
+    plots.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
+    given = [str(plots), "--source", items, "--datetime", "1983/1985"]
+    told = "Plots without any item: 1 (7). Check --region, --datetime and --source"
+    for command in (["plan"], ["extract", "-q", "--out", str(tmp_path / "out")]):
+        result = CliRunner().invoke(main, [command[0], *given, *command[1:]])
+        assert result.exit_code == (0 if command == ["plan"] else 1)
+        assert result.stdout.startswith(told)
+    assert CliRunner().invoke(main, ["verify", str(tmp_path / "out")]).exit_code == 1
+
+
+@pytest.mark.parametrize("text", ['{"type": "FeatureCollection", "features": []}', "[]"])
+def test_an_empty_file_of_items_is_named(
+    archive: SmallArchive, run: Callable[..., Summary], text: str
+) -> None:
+    path = archive.write_items()
+    archive.items.clear()
+    with pytest.raises(InputError, match=r"items\.json: it holds no items at all"):
+        run()
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"items\.json: it holds no items at all"):
+        search_items([(3, 9)], Archive(path))
 
 
 def contents(out: Path) -> dict[Path, bytes]:

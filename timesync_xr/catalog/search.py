@@ -162,15 +162,17 @@ def _file_table(
 
 
 def _table_of(name: str, items: list[Any], query: Query) -> pd.DataFrame:
-    """Table of all items of a grid; `InputError` where there are some, but none is of it."""
+    """Table of all items of a grid; `InputError` where none is of it."""
     source = query.source
-    if items and not any(mapping(item).get("collection") == source.collection for item in items):
+    if not items:
+        raise InputError(f"{name}: it holds no items at all. Give a file of {source.title}")
+    if not any(mapping(item).get("collection") == source.collection for item in items):
         raise InputError(
             f"{name}: none of its {len(items)} items is of the collection {source.collection}. "
             f"Give a file of {source.title}"
         )
     grids = {source.identify(mapping(item)).grid for item in items}
-    if grids and grids <= set(source.grids) - {query.grid.name}:
+    if grids <= set(source.grids) - {query.grid.name}:
         raise InputError(
             f"{name}: its items are of {' and '.join(sorted(grids))}, none is of "
             f"{query.grid.name}. Check --region, or give another file"

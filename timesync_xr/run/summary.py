@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..project.ledger import COMPLETE, failures_of
+from ..project.ledger import CHECK, COMPLETE, INCOMPLETE, NO_ITEMS, failures_of
 from ..project.log import REFUSED, SUPERSEDED
 
 OFF_CENTRE = 1.0
@@ -41,12 +41,17 @@ class Summary:
     @property
     def incomplete(self) -> pd.DataFrame:
         """The rows of the plots that are incomplete."""
-        return self.rows[self.rows["status"] != COMPLETE]
+        return self.rows[self.rows["status"] == INCOMPLETE]
+
+    @property
+    def without_items(self) -> pd.DataFrame:
+        """The rows of the plots for which no item that can be read was found."""
+        return self.rows[self.rows["status"] == NO_ITEMS]
 
     @property
     def complete(self) -> bool:
         """Whether every plot of the list is complete now."""
-        return self.incomplete.empty
+        return bool((self.rows["status"] == COMPLETE).all())
 
     @property
     def off_centre(self) -> pd.DataFrame:
@@ -61,11 +66,13 @@ class Summary:
 
     def _counts(self) -> Iterator[str]:
         total = self.rows.sum(numeric_only=True)
-        done = len(self.rows) - len(self.incomplete)
+        if none := len(self.without_items):
+            yield f"Plots without any item: {none} ({some(self.without_items['plot_id'])}). {CHECK}"
+        done = len(self.rows) - len(self.incomplete) - none
         yield (
             f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "
             f"{len(self.incomplete)} incomplete"
-        )
+        ) + (f", {none} without any item" if none else "")
         if len(self.rows):
             yield (
                 f"{total['observations']:.0f} observations: {total['written']:.0f} written, "
@@ -77,11 +84,7 @@ class Summary:
 
     def _odd(self) -> Iterator[str]:
         """Whatever a user should know of, a line each."""
-        none = self.rows["observations"] == 0
-        if none.any():
-            names = some(self.rows.loc[none, "plot_id"])
-            yield f"Plots without any item ({names}): check --region, --datetime and --source"
-        empty = self.rows[(self.rows["written"] == 0) & ~none]
+        empty = self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
         if len(empty):
             yield f"Plots without any observation written: {some(empty['plot_id'])}"
         yield from self._stale()
@@ -131,7 +134,7 @@ class Summary:
             yield f"and {len(self.incomplete) - _SHOWN} more plots"
         yield f"Files:  {self.project}/prj_*"
         yield f"Ledger: {self.project}/ledger/plots.csv"
-        if not self.complete:
+        if len(self.incomplete):
             yield "Run the same command again to make what is missing."
         elif self.already:
             yield (
