@@ -64,6 +64,11 @@ class Archive:
                     f"choose from {', '.join(SOURCES)}"
                 )
             object.__setattr__(self, "source", SOURCES[self.source])
+        elif not isinstance(self.source, Source):
+            raise InputError(
+                f"source can't be of the type {type(self.source).__name__}: it says what the items "
+                f"are ({', '.join(SOURCES)}); give the items themselves as items"
+            )
         if isinstance(self.items, pd.DataFrame):
             if missing := [name for name in COLUMNS if name not in self.items]:
                 raise InputError(

@@ -20,7 +20,7 @@ from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
 from .archive import Archive
 from .ard import place_of
-from .dates import DatetimeRange, parse_datetime
+from .dates import Datetime, parse_datetime
 from .files import read_items
 from .items import NOT_ASKED, Query, in_period, items_table, of_places
 from .sources import Place, Source, mapping
@@ -37,7 +37,7 @@ def search_items(
     archive: Archive | None = None,
     *,
     grid: str | Lattice = "CU",
-    datetime: str | int | DatetimeRange | None = None,
+    datetime: Datetime = None,
 ) -> pd.DataFrame:
     """Search the items of some tiles; return them as a table, sorted by time and id.
 
@@ -86,7 +86,7 @@ def search_with_items(
     archive: Archive,
     *,
     grid: str | Lattice,
-    datetime: str | int | DatetimeRange | None,
+    datetime: Datetime,
 ) -> tuple[list[Any], pd.DataFrame]:
     """The items that an API sent (none of what is no API) and their table; see `search_items`."""
     return _search(archive, _query(tiles, archive.what, grid, datetime))
@@ -154,7 +154,7 @@ def _query(
     tiles: Iterable[Tile | Place],
     source: Source,
     grid: str | Lattice,
-    datetime: str | int | DatetimeRange | None,
+    datetime: Datetime,
 ) -> Query:
     lattice = source.grid(grid)
     wanted = [tile if isinstance(tile, str) else (int(tile[0]), int(tile[1])) for tile in tiles]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..catalog.dates import DatetimeRange, parse_datetime
+from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
 from ..errors import InputError
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
 from ..spelling import did_you_mean
@@ -27,7 +27,7 @@ class Selection:
     All but ``clear_only`` are decided on metadata, before anything is read.
     """
 
-    datetime: str | int | DatetimeRange | None = None
+    datetime: Datetime = None
     """Which dates, see `timesync_xr.catalog.dates.parse_datetime`; everything from 1982 to now by
     default."""
     season: str = ""
