@@ -590,6 +590,40 @@ def test_the_command_refuses_to_narrow_before_the_first_request(
     assert contents(tmp_path / "out") == before
 
 
+def test_a_year_of_which_nothing_was_written_tells_why_and_a_window_needs_a_cube(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for day, qa in (("2017-07-01", CLEAR), ("2019-07-01", 1), ("2019-08-01", 1), ("2020-07-01", 1)):
+        archive.add("LC08", f"{day}{NOON}", values={"qa_pixel": qa, "blue": 9000})
+    archive.add("LE07", f"2020-06-01{NOON}", values={"qa_pixel": CLEAR, "blue": 9000})
+    archive.add("LC08", f"2021-07-01{NOON}", values={"qa_pixel": CLEAR, "blue": 9000})
+    run(sensors=("LC08",))
+    chosen = Project(tmp_path / "out").annual().set_index("year")["cause"]
+    assert chosen.to_dict() == {
+        2017: "",
+        2018: "no observation",
+        2019: "none was written: 2 fill at plot",
+        2020: "none was written: 1 fill at plot, 1 filtered",
+        2021: "",
+    }
+    table = tmp_path / "window.csv"
+    result = CliRunner().invoke(main, ["window", str(tmp_path / "out"), "--out", str(table)])
+    assert result.exit_code == 1
+    assert "1 plots have no cube: run timesync-xr extract again with" in result.stderr
+    assert not table.exists()
+
+
+def test_plots_in_one_pixel_are_told(archive: SmallArchive, run: Callable[..., Summary]) -> None:
+    """A pixel owns its left and upper edge; other projects may have the same plots."""
+    archive.add("LC08", f"2020-07-01{NOON}")
+    x, y = INSIDE
+    places = {"a": (x - 15, y + 15), "b": (x + 14, y - 14), "c": (x + 15, y), "d": (x - 16, y)}
+    lines = [f"p,{name},{east},{north}" for name, (east, north) in places.items()]
+    told = str(run(*lines, f"q,a,{x},{y}"))
+    assert "Plots in one pixel, so that their chips are the same: a and b\n" in told
+    assert "in one pixel" not in str(run(f"q,a,{x},{y}"))
+
+
 def test_a_table_of_plots_is_checked_like_a_list(archive: SmallArchive, tmp_path: Path) -> None:
     x, y = INSIDE
     good = {"project_id": "p", "plot_id": "1", "x": x, "y": y, "offset": 0.0}

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..grid import ChipGrid, Lattice
 from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
+from ..spelling import did_you_mean
 from ..storage.access import without_secrets
 
 Place = str
@@ -114,7 +115,8 @@ class Source:
             return self.grids[name]
         except (KeyError, TypeError):
             raise InputError(
-                f"there is no region {name!r}: choose one of {', '.join(self.grids)}"
+                f"there is no region {name!r}{did_you_mean(name, self.grids)}: choose one of "
+                f"{', '.join(self.grids)}"
             ) from None
 
 

@@ -257,6 +257,7 @@ class Project:
 
         ``plots`` as in `observations`, everything else is that of `timesync_xr.annual`. What was
         written is read: values from the files of the contract, and the grade of each from its log.
+        The ``cause`` of a year of which nothing was written counts what became of its observations.
         A plot without any observation has no rows.
         """
         options = {"target_day": target_day, "overrides": overrides, "rule": rule}

@@ -164,7 +164,7 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded)
             told = run.work_through(todo, cluster)
-    return Summary(project.place, table, *told)
+    return Summary(project.place, table, *told, products.lattice)
 
 
 def _refuse_losses(plots: Sequence[Plot], select: Selection, folder: Folder) -> None:

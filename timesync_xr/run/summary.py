@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..grid import Lattice
 from ..project.ledger import CHECK, COMPLETE, INCOMPLETE, NO_ITEMS, failures_of
 from ..project.log import REFUSED, SUPERSEDED
 
@@ -32,6 +33,8 @@ class Summary:
     stale: pd.DataFrame
     """Observations of earlier runs that would not be made now: project_id, plot_id, day, sensor,
     and why they are kept (``kept``), which is empty where ``prune`` removed them."""
+    grid: Lattice
+    """Grid of the plots."""
 
     @property
     def already(self) -> int:
@@ -57,6 +60,15 @@ class Summary:
     def off_centre(self) -> pd.DataFrame:
         """Plots of the list that lie more than `OFF_CENTRE` metres off their pixel's centre."""
         return self.plots[self.plots["offset"] > OFF_CENTRE]
+
+    @property
+    def in_one_pixel(self) -> list[tuple[str, ...]]:
+        """The ids of plots of one project whose coordinates lie in the same pixel, a tuple each."""
+        held: dict[tuple[object, ...], list[str]] = {}
+        columns = (self.plots[name] for name in ("project_id", "plot_id", "x", "y"))
+        for project_id, plot_id, x, y in zip(*columns, strict=True):
+            held.setdefault((project_id, *self.grid.pixel(x, y)), []).append(str(plot_id))
+        return [tuple(ids) for ids in held.values() if len(ids) > 1]
 
     def __repr__(self) -> str:
         return str(self)
@@ -104,6 +116,10 @@ class Summary:
                 f"{len(self.off_centre)}, up to {self.off_centre['offset'].max():.1f} m "
                 f"({some(self.off_centre['plot_id'])}); their chips are centred on that pixel"
             )
+
+        if alike := self.in_one_pixel:
+            names = some(pd.Series([" and ".join(ids) for ids in alike]))
+            yield f"Plots in one pixel, so that their chips are the same: {names}"
 
     def _stale(self) -> Iterator[str]:
         """What earlier runs made, and this one would not."""
