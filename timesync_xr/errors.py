@@ -184,6 +184,10 @@ class ProjectError(TimesyncError):
     kind = Kind.PROJECT
 
 
+class LossError(ProjectError, InputError):
+    """A run would remove finished work, and was not told that it may."""
+
+
 class NoProjectError(ProjectError, InputError):
     """No project lies at the folder or address that was given."""
 

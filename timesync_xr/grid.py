@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .landsat import PIXEL, TILE_SIZE
+from .spelling import did_you_mean
 
 Tile = tuple[int, int]
 """An ARD tile as (h, v)."""
@@ -129,7 +130,8 @@ def get_grid(name: str | Lattice) -> Lattice:
         return REGIONS[name]
     except (KeyError, TypeError):
         raise InputError(
-            f"there is no region {name!r}: choose one of {', '.join(REGIONS)}"
+            f"there is no region {name!r}{did_you_mean(name, REGIONS)}: choose one of "
+            f"{', '.join(REGIONS)}"
         ) from None
 
 

@@ -290,3 +290,71 @@ def test_other_numbers_become_those_of_collection_2(toy: tuple[Archive, np.ndarr
 def test_an_archive_of_ones_own_goes_to_other_processes(toy: tuple[Archive, np.ndarray]) -> None:
     access = toy[0].access
     assert pickle.loads(pickle.dumps(access)) == access
+
+
+def keep_as_parquet(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table.to_parquet(path)
+    return pd.read_parquet(path)
+
+
+def keep_as_pickle(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    path.write_bytes(pickle.dumps(table))
+    found: pd.DataFrame = pd.read_pickle(path)
+    return found
+
+
+KEPT = {"memory": lambda table, _: table, "parquet": keep_as_parquet, "pickle": keep_as_pickle}
+
+
+@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
+def test_a_table_that_was_not_searched_for_a_tile_of_the_chip_is_no_source(
+    tmp_path: Path, keep: Callable[[pd.DataFrame, Path], pd.DataFrame]
+) -> None:
+    """The chip lies on four tiles; of one alone it would have holes."""
+    small = SmallArchive(tmp_path / "archive")
+    tiles = [(3, 9), (4, 9), (3, 10), (4, 10)]
+    for tile in tiles:
+        small.add("LC08", "2020-07-01T18:30:00Z", tile)
+    corner = REGIONS["CU"].center(4 * 5000, 10 * 5000)
+    path = tmp_path / "plots.csv"
+    path.write_text(f"project_id,plot_id,x,y\np,1,{corner[0]},{corner[1]}\n")
+    source = Archive(small.write_items())
+
+    part = keep(search_items([(4, 10)], source), tmp_path / "part")
+    archive = Archive(part[part["refused"] == ""], mirror=small.mirror)
+    products = Products("csv", chip_size=9)
+    for make in (
+        lambda: chips_for_plot(corner, archive, chip_size=9),
+        lambda: extract(path, tmp_path / "out", archive, products=products, progress=False),
+    ):
+        with pytest.raises(InputError, match="h04v10, not for h03v09, h03v10, h04v09,"):
+            make()
+    assert not list(tmp_path.glob("out/prj_*"))
+    part.attrs.clear()
+    cube = chips_for_plot(corner, Archive(part, mirror=small.mirror), chip_size=9)
+    assert int((cube.sel(band=BANDS[-1]) == 1).sum()) == 81 - 25
+
+    whole = keep(search_items(tiles, source, datetime="2020"), tmp_path / "whole")
+    cube = chips_for_plot(corner, Archive(whole, mirror=small.mirror), chip_size=9)
+    assert int((cube.sel(band=BANDS[-1]) == 1).sum()) == 0
+    with pytest.raises(InputError, match="not for all of 2019"):
+        chips_for_plot(corner, Archive(whole), chip_size=9, datetime="2019/2020")
+    with pytest.raises(InputError, match="the grid CU, not AK"):
+        search_items([(4, 10)], Archive(whole), grid="AK")
+
+
+def test_a_table_of_a_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    small = SmallArchive(tmp_path)
+    small.add("LC08", "2020-07-01T18:30:00Z")
+    table = search_items([(3, 9)], Archive(small.write_items()))
+    table.to_csv(tmp_path / "items.csv", index=False)
+    ways: list[dict[str, Any]] = [{}, {"parse_dates": ["time"]}, {"dtype": str}]
+    for options in ways:
+        with pytest.raises(InputError, match="as in a CSV: keep it by to_parquet"):
+            Archive(pd.read_csv(tmp_path / "items.csv", **options))
+
+
+@pytest.mark.parametrize("source", [{}, [], pystac.ItemCollection([]), None])
+def test_items_in_the_place_of_the_source_are_told(source: Any) -> None:
+    with pytest.raises(InputError, match="give the items themselves as items"):
+        Archive(source=source)

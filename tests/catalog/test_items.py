@@ -120,6 +120,8 @@ def test_ways_to_write_a_tile(number: object) -> None:
         {"proj__shape": [5000.0, 5000.0]},
         {"proj__wkt2": None},
         {"proj__code": None},
+        {"proj__projjson": CRS.from_wkt(CU.crs).to_json_dict()},
+        {"proj__wkt2": None, "proj__projjson": CRS.from_wkt(CU.crs).to_json_dict()},
         {"proj__wkt2": CRS.from_wkt(CU.crs).to_wkt("WKT2_2019")},
         {"proj__wkt2": CRS.from_wkt(CU.crs).to_wkt("WKT1_ESRI")},
         {"start_datetime": None, "landsat__scene_count": "many", "eo__cloud_cover": "little"},
@@ -171,6 +173,8 @@ def test_other_ways_to_say_the_same(changes: dict[str, Any]) -> None:
         ({"proj__wkt2": 5}, "proj:wkt2 is not the Albers of CU"),
         ({"proj__wkt2": None, "proj__epsg": 5070}, "the CRS 5070"),
         ({"proj__wkt2": None, "proj__code": "EPSG:32611"}, "the CRS 'EPSG:32611'"),
+        ({"proj__projjson": CRS(5070).to_json_dict()}, "proj:projjson is not the Albers of CU"),
+        ({"proj__wkt2": None, "proj__projjson": {}}, "proj:projjson is not the Albers of CU"),
         ({"properties": None}, "datetime (absent)"),
     ],
 )
@@ -178,6 +182,44 @@ def test_refused_by_name(changes: dict[str, Any], reason: str) -> None:
     refused = item_row(item(**changes), H3V9)["refused"]
     assert reason in refused
     assert len(refused) < 250
+
+
+SHIFTED = [30, 0, -2115555, 0, -30, 1964805]
+
+
+@pytest.mark.parametrize(
+    ("told", "of_one", "reason"),
+    [
+        ({}, {}, ""),
+        ({"proj:shape": [5000, 5001]}, {}, "proj:shape [5000, 5001]"),
+        ({"proj:transform": SHIFTED}, {}, "proj:transform"),
+        ({}, {"proj:transform": SHIFTED}, "proj:transform is not the same for all of its assets"),
+        ({"proj:wkt2": None, "proj:epsg": 5070}, {}, "the CRS 5070"),
+        ({"proj:wkt2": None, "proj:code": "EPSG:32611"}, {}, "the CRS 'EPSG:32611'"),
+        ({"proj:wkt2": None, "proj:projjson": CRS(5070).to_json_dict()}, {}, "proj:projjson"),
+    ],
+)
+def test_what_assets_alone_tell_of_their_pixels_is_seen(
+    told: dict[str, Any], of_one: dict[str, Any], reason: str
+) -> None:
+    made = item()
+    names = [name for name in made["properties"] if name.startswith("proj:")]
+    moved = {name: made["properties"].pop(name) for name in names}
+    for asset in made["assets"].values():
+        asset.update(moved | told)
+    made["assets"][BANDS[3]] |= of_one
+    row = item_row(made, H3V9)
+    assert reason in row["refused"]
+    assert bool(row["refused"]) == bool(reason)
+    if not reason:
+        assert row == item_row(item(), H3V9)
+
+
+def test_what_an_item_tells_goes_before_its_assets() -> None:
+    made = item()
+    for asset in made["assets"].values():
+        asset["proj:transform"] = SHIFTED
+    assert item_row(made, H3V9) == item_row(item(), H3V9)
 
 
 def test_a_tile_beyond_the_grid_is_refused() -> None:
@@ -356,5 +398,12 @@ def test_nesting_and_lone_surrogates_are_refused_alone() -> None:
     for _ in range(900):
         deep = [deep]
     assert "proj:shape" in item_row(item(proj__shape=deep), EVERYTHING)["refused"]
+    for _ in range(100_000):
+        deep = [deep]
+    assert "proj:projjson" in item_row(item(proj__projjson=deep), EVERYTHING)["refused"]
+    made = item(proj__shape=None)
+    for band in BANDS:
+        made["assets"][band]["proj:shape"] = [[deep]]
+    assert "proj:shape" in item_row(made, EVERYTHING)["refused"]
     row = item_row(item(assets={"blue": {"href": "s3://b/\ud800"}}), EVERYTHING)
     assert row["blue"] == "s3://b/?"

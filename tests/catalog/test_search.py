@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.catalog.api import ARCHIVE
-from timesync_xr import Archive
+from timesync_xr import Archive, Selection
 from timesync_xr.catalog.dates import DatetimeRange, parse_datetime
 from timesync_xr.catalog.files import read_items, write_items
 from timesync_xr.catalog.search import search_items, search_with_items
@@ -175,6 +175,41 @@ def test_a_day_is_the_same_whatever_says_it(day: date) -> None:
     assert parse_datetime(str(found)).start == found.start
     assert found.holds(np.datetime64(f"{day}T23:59:59.9999999"))
     assert not found.holds(np.datetime64(day) + 1)
+
+
+@given(st.dates(pd.Timestamp("1982-01-01").date(), pd.Timestamp("2199-12-31").date()))
+def test_a_moment_at_midnight_is_its_day(day: date) -> None:
+    midnight = datetime(day.year, day.month, day.day)
+    moments: list[Any] = [
+        *(midnight, midnight.replace(tzinfo=UTC), pd.Timestamp(midnight), np.datetime64(day)),
+        *(np.datetime64(day, "s"), np.datetime64(day, "ns")),
+    ]
+    for moment in moments:
+        assert parse_datetime(moment) == parse_datetime(day) == parse_datetime(str(day))
+    later = parse_datetime(midnight.replace(hour=1))
+    assert later.start == later.end == np.datetime64(day, "ns") + np.timedelta64(1, "h")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        *((2009, 2010), ["2009", "2010"], slice(2009, 2010), slice("2009-01", date(2010, 12, 31))),
+        (datetime(2009, 1, 1), pd.Timestamp("2010-12-31")),
+    ],
+)
+def test_a_pair_is_a_range(pair: Any) -> None:
+    assert parse_datetime(pair) == parse_datetime("2009/2010")
+    assert str(Selection(pair).period) == str(parse_datetime("2009/2010"))
+    open_ = slice(None, pair.stop) if isinstance(pair, slice) else (None, pair[1])
+    assert parse_datetime(open_) == parse_datetime("../2010")
+
+
+@pytest.mark.parametrize(
+    "value", [(), (2009,), (2009, 2010, 2011), slice(2009, 2010, 2), pd.NaT, 2009.5, {}, [[1], 2]]
+)
+def test_odd_pairs_are_told(value: Any) -> None:
+    with pytest.raises(InputError, match=r"datetime .*(is no pair|is no date)"):
+        parse_datetime(value)
 
 
 @given(st.text(max_size=30) | st.text("0123456789-/:TZ.+", max_size=30))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import socket
 import threading
@@ -157,6 +158,30 @@ def test_an_empty_answer_with_a_count_is_an_error(api: Api) -> None:
     api.change = lambda page: {**page, "features": []}
     with pytest.raises(CatalogError, match="h03v09: the STAC API counted 46 items but sent 0"):
         search(api)
+
+
+def test_an_item_that_comes_twice_does_no_harm_where_all_are_there(api: Api) -> None:
+    expected = search(api)
+    first: list[Any] = []
+
+    def repeat(page: dict[str, Any]) -> dict[str, Any]:
+        first.extend(page["features"][:1])
+        return {**page, "features": [*page["features"], *first[:1]]}
+
+    api.change = repeat
+    pd.testing.assert_frame_equal(search(api), expected)
+
+
+def test_an_answer_may_begin_with_a_byte_order_mark(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = search(api)
+    monkeypatch.setattr(
+        Handler,
+        "send_json",
+        lambda self, value: self.send_bytes(codecs.BOM_UTF8 + json.dumps(value).encode()),
+    )
+    pd.testing.assert_frame_equal(search(api), expected)
 
 
 def test_items_that_come_again_do_not_make_up_for_others(api: Api) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.archive import SmallArchive
 from tests.servers import file_server
+from timesync_xr import Products, search_items
 from timesync_xr.cli.config import read_config
 from timesync_xr.cli.main import COMMANDS, main
 from timesync_xr.errors import InputError
@@ -375,3 +376,27 @@ def test_colours_only_on_terminals_and_not_with_no_color(
 def test_every_command_shows_an_example_of_itself(command: str) -> None:
     text = invoke(command, "--help").output
     assert f"timesync-xr {command} " in text.partition("Example")[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        (["extract", "p.csv", "--out", "o", "--region", "CONUS"], "'CU'"),
+        (["plan", "p.csv", "--region", "alaska"], "'AK'"),
+        (["export", "p", "--format", "shp"], "'gpkg'"),
+        (["export", "p", "--format", "sqlit"], "'sqlite'"),
+        (["packets", "p", "--out", "o", "--files", "links"], "'link'"),
+    ],
+)
+def test_a_choice_that_is_none_is_met_by_the_one_that_was_meant(
+    command: list[str], meant: str
+) -> None:
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert f"did you mean {meant}?" in result.output
+
+
+def test_python_gets_the_same_hint() -> None:
+    for make in (lambda: Products(grid="CONUS"), lambda: search_items([(3, 9)], grid="conus")):
+        with pytest.raises(InputError, match="did you mean 'CU'"):
+            make()

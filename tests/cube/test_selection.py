@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -140,9 +141,10 @@ def run(archive: SmallArchive, tmp_path: Path) -> Callable[..., Summary]:
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
 
-    def call(select: Selection = ALL, out: str = "out") -> Summary:
+    def call(select: Selection = ALL, out: str = "out", *, prune: bool = False) -> Summary:
         source = Archive(archive.write_items(), mirror=archive.mirror)
         products = Products(chip_size=(9, 9))
+        select = replace(select, prune=prune)
         return extract(path, tmp_path / out, source, select, products, progress=False)
 
     return call
@@ -170,10 +172,34 @@ def test_other_filters_end_like_a_fresh_project(
     run: Callable[..., Summary], tmp_path: Path, first: Selection, second: Selection
 ) -> None:
     run(first)
-    again = run(second)
+    again = run(second, prune=first != second)
     assert again.already == (first == second)
     run(second, out="fresh")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("second", SETTINGS, ids=str)
+@pytest.mark.parametrize("first", SETTINGS, ids=str)
+@pytest.mark.parametrize("dates", [(None, None), ("2020", "2019/"), ("2019/", "2020")])
+def test_what_covers_another_selection_takes_all_of_it(
+    first: Selection, second: Selection, dates: tuple[str | None, str | None]
+) -> None:
+    """Held against rows of every sensor, month and cover."""
+    first, second = replace(first, datetime=dates[0]), replace(second, datetime=dates[1])
+    times = pd.date_range("2000-01-15", "2021-12-31", freq="61D")
+    table = pd.DataFrame(
+        [(t, s, c) for t in times for s in ("LE07", "LC08") for c in (1.0, 60.0)],
+        columns=["time", "sensor", "cloud_cover"],
+    )
+    takes = [
+        np.array(taken(s, table)) & [s.period.holds(t) for t in table["time"].to_numpy()]
+        for s in (first, second)
+    ]
+    if first.covers(second):
+        assert (takes[0] >= takes[1]).all()
+        assert first.clear_only <= second.clear_only
+    assert first.covers(first)
+    assert replace(ALL, datetime=dates[0]).covers(replace(second, datetime=dates[0]))
 
 
 @pytest.mark.parametrize("last", [ALL, Selection(slc_off=False)], ids=["back", "on"])
@@ -189,10 +215,10 @@ def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
 
     monkeypatch.setattr("timesync_xr.run.plot.write_chips", write_and_die)
     with pytest.raises(KeyboardInterrupt):
-        run(Selection(sensors=("LE07",)))
+        run(Selection(sensors=("LE07",)), prune=True)
     monkeypatch.undo()
     assert Project(tmp_path / "out").plots["status"].tolist() == ["incomplete"]
-    assert run(last).already == 0
+    assert run(last, prune=True).already == 0
     run(last, out="fresh")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from tests.archive import SmallArchive
 from tests.making import make
 from tests.strategies import CLEAR, share
+from tests.tally import shows
 from timesync_xr import (
     Archive,
     Products,
@@ -22,7 +24,10 @@ from timesync_xr import (
     Summary,
     choose_platforms,
     extract,
+    search_items,
+    verify,
 )
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, PlotListError, ProjectError
 from timesync_xr.grid import REGIONS
 
@@ -387,8 +392,10 @@ def test_an_observation_whose_item_is_refused_is_not_fill_and_keeps_its_files(
     archive.items[0]["properties"]["proj:transform"][2] += 30
     summary = run(plot, datetime="2020/2021", refresh=True)
     account = Project(str(tmp_path / "out")).log(("1211", "7"))
-    assert account["outcome"].tolist() == ["refused"]
-    assert account["item_ids"].tolist() == [archive.items[0]["id"]]
+    assert account["outcome"].tolist() == ["written", "refused"]
+    assert account["item_ids"].tolist()[1] == archive.items[0]["id"]
+    assert "proj:transform" in account["cause"].iloc[0]
+    assert verify(tmp_path / "out").empty
     assert "0 rejected because the plot pixel is fill" in str(summary)
     assert archive.items[0]["id"] in str(summary)
     assert len(before) == 4
@@ -412,21 +419,209 @@ def test_plots_without_items_do_not_hold_up_the_others(
     archive.add("LC08", f"2020-07-01{NOON}")
     x, y = INSIDE
     summary = run(f"p,1,{x + 9 * 150000},{y}", f"1211,7,{x},{y}")
-    assert summary.complete
+    assert not summary.complete
     assert rows(tmp_path)["doy"].tolist() == ["183"]
-    assert "Plots without any item (1): check --region" in str(summary)
+    assert str(summary).startswith("Plots without any item: 1 (1). Check --region")
+    assert "2 plots: 1 completed now, 0 already done, 0 incomplete, 1 without" in str(summary)
     assert "without any observation written" not in str(summary)
+    assert Project(tmp_path / "out").plots["status"].tolist() == ["no items", "complete"]
+    (problem,) = verify(tmp_path / "out").to_dict("records")
+    assert (problem["project_id"], problem["kind"]) == ("p", "not done")
+    assert "no item" in problem["problem"]
+    assert not run(f"p,1,{x + 9 * 150000},{y}", f"1211,7,{x},{y}").complete  # nor the next time
 
 
-def test_a_narrower_time_is_refused_since_the_ledger_would_forget_the_rest(
+def test_nothing_found_is_no_success_of_the_command(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     archive.add("LC08", f"2020-07-01{NOON}")
+    items, plots = str(archive.write_items()), tmp_path / "plots.csv"
+    plots.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
+    given = [str(plots), "--source", items, "--datetime", "1983/1985"]
+    told = "Plots without any item: 1 (7). Check --region, --datetime and --source"
+    for command in (["plan"], ["extract", "-q", "--out", str(tmp_path / "out")]):
+        result = CliRunner().invoke(main, [command[0], *given, *command[1:]])
+        assert result.exit_code == (0 if command == ["plan"] else 1)
+        assert result.stdout.startswith(told)
+    assert CliRunner().invoke(main, ["verify", str(tmp_path / "out")]).exit_code == 1
+
+
+@pytest.mark.parametrize("text", ['{"type": "FeatureCollection", "features": []}', "[]"])
+def test_an_empty_file_of_items_is_named(
+    archive: SmallArchive, run: Callable[..., Summary], text: str
+) -> None:
+    path = archive.write_items()
+    archive.items.clear()
+    with pytest.raises(InputError, match=r"items\.json: it holds no items at all"):
+        run()
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"items\.json: it holds no items at all"):
+        search_items([(3, 9)], Archive(path))
+
+
+def contents(out: Path) -> dict[Path, bytes]:
+    """All that a project holds but for its ledger."""
+    parts = [path for path in out.rglob("*") if path.is_file()]
+    return {p.relative_to(out): p.read_bytes() for p in parts if "ledger" not in p.parts}
+
+
+NARROWER: list[tuple[dict[str, Any], str]] = [
+    ({"sensors": ("LC08",)}, "1 sensor not asked for"),
+    ({"season": "06-01/06-30"}, "2 outside the season"),
+    ({"max_cloud": 20}, "1 cloud cover above 20 %"),
+    ({"slc_off": False}, "1 scan line corrector off"),
+    ({"clear_only": True}, "1 not clear at the plot"),
+    ({"datetime": "2020-07"}, "1 of other dates"),
+]
+
+
+@pytest.fixture
+def mixed(archive: SmallArchive) -> SmallArchive:
+    """Three days, of which each filter of `NARROWER` leaves out some."""
+    for sensor, day, qa in (
+        ("LC08", "06-01", CLEAR),
+        ("LE07", "07-01", CLEAR),
+        ("LC08", "07-09", CLOUD),
+    ):
+        archive.add(sensor, f"2020-{day}{NOON}", values={"qa_pixel": qa})
+    for item, cover in zip(archive.items, (1.0, 30.0, 2.0), strict=True):
+        item["properties"]["eo:cloud_cover"] = cover
+    return archive
+
+
+@shows("filters that leave out what is there", "run")
+@pytest.mark.parametrize(("options", "told"), NARROWER)
+def test_what_narrower_filters_would_remove_is_counted_and_stays_unless_pruned(
+    mixed: SmallArchive,
+    run: Callable[..., Summary],
+    tmp_path: Path,
+    options: dict[str, Any],
+    told: str,
+) -> None:
+    formats = ("png", "csv", "zarr")
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    run(formats=formats)
+    before = contents(out), Project(out).plots.to_dict("records")
+    with pytest.raises(ProjectError, match=rf"1 plots have \(7\).*{told}.*--prune"):
+        run(formats=formats, **options)
+    assert (contents(out), Project(out).plots.to_dict("records")) == before
+    assert verify(out).empty
+
+    summary = run(formats=formats, prune=True, **options)
+    run(formats=formats, out=fresh, **options)
+    assert contents(out) == contents(fresh)
+    gone = sum(path.suffix == ".csv" for path in before[0].keys() - contents(out).keys())
+    assert f"Removed by --prune: {gone} observations of 1 plots (7)" in str(summary)
+    assert verify(out).empty
+    assert run(formats=formats).complete  # to widen is free
+    assert contents(out) == before[0]
+
+
+def test_filters_that_remove_nothing_are_free(
+    mixed: SmallArchive, run: Callable[..., Summary]
+) -> None:
+    run(datetime="2020")
+    summary = run(datetime="2020-06/2021", sensors=("LC08", "LE07"), max_cloud=30)
+    assert summary.complete
+    assert summary.rows["written"].tolist() == [3]
+    assert summary.stale.empty
+
+
+@shows("items gone or refused by now", "STAC API")
+@pytest.mark.parametrize("way", ["gone", "refused", "cloudy"])
+def test_what_the_catalog_lost_is_kept_told_and_removed_only_by_prune(
+    mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, way: str
+) -> None:
+    """Of a later search, with the same filters: files, cube and ledger stay as they are."""
+    formats, out = ("png", "csv", "zarr"), tmp_path / "out"
+    run(formats=formats, max_cloud=50)
+    before = contents(out)
+    item = mixed.items[1]
+    if way == "gone":
+        mixed.items.remove(item)
+    elif way == "refused":
+        item["properties"]["proj:shape"] = [1, 1]
+    else:
+        item["properties"]["eo:cloud_cover"] = 70.0
+    for _ in range(2):
+        summary = run(formats=formats, max_cloud=50, refresh=True)
+        assert summary.complete
+        assert "Kept from earlier runs: 1 observations of 1 plots (7)" in str(summary)
+        assert contents(out) == before
+        assert Project(out).plots["written"].tolist() == [3]
+        assert verify(out).empty
+    mixed.add("LC08", f"2021-06-01{NOON}")
+    run(formats=formats, max_cloud=50, refresh=True)
+    assert contents(out).items() > {k: v for k, v in before.items() if k.suffix == ".png"}.items()
+    assert verify(out).empty
+
+    summary = run(formats=formats, max_cloud=50, prune=True)
+    run(formats=formats, max_cloud=50, out=tmp_path / "fresh")
+    assert "Removed by --prune: 1 observations" in str(summary)
+    assert contents(out) == contents(tmp_path / "fresh")
+    assert verify(out).empty
+
+
+@pytest.mark.parametrize("more", ["zarr", "png"])
+def test_what_is_gone_lacks_a_new_product_and_is_told(
+    mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, more: str
+) -> None:
+    run(formats="csv")
+    del mixed.items[1]
+    for _ in range(2):
+        summary = run(formats=("csv", more), refresh=True)
+        assert not summary.complete
+        assert "or extract with --prune" in str(summary)
+        assert len(list((tmp_path / "out/prj_1211").glob("*.csv"))) == 3
+    assert run(formats=("csv", more), prune=True).complete
+    assert verify(tmp_path / "out").empty
+
+
+def test_the_command_refuses_to_narrow_before_the_first_request(
+    mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
     run()
-    with pytest.raises(ProjectError, match="was made for 1982"):
-        run(datetime="2020")
-    run(datetime="2020", out=tmp_path / "one")
-    assert run(datetime="2019/2021", out=tmp_path / "one").complete
+    before = contents(tmp_path / "out")
+    options = ["--out", str(tmp_path / "out"), "--chip-size", "9", "9", "--sensors", "LC08"]
+    source = ["--source", "http://127.0.0.1:1/nothing", "-q"]
+    result = CliRunner().invoke(main, ["extract", str(tmp_path / "plots.csv"), *options, *source])
+    assert result.exit_code == 2
+    assert "1 observations that 1 plots have (7) would be removed" in result.output
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_year_of_which_nothing_was_written_tells_why_and_a_window_needs_a_cube(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    for day, qa in (("2017-07-01", CLEAR), ("2019-07-01", 1), ("2019-08-01", 1), ("2020-07-01", 1)):
+        archive.add("LC08", f"{day}{NOON}", values={"qa_pixel": qa, "blue": 9000})
+    archive.add("LE07", f"2020-06-01{NOON}", values={"qa_pixel": CLEAR, "blue": 9000})
+    archive.add("LC08", f"2021-07-01{NOON}", values={"qa_pixel": CLEAR, "blue": 9000})
+    run(sensors=("LC08",))
+    chosen = Project(tmp_path / "out").annual().set_index("year")["cause"]
+    assert chosen.to_dict() == {
+        2017: "",
+        2018: "no observation",
+        2019: "none was written: 2 fill at plot",
+        2020: "none was written: 1 fill at plot, 1 filtered",
+        2021: "",
+    }
+    table = tmp_path / "window.csv"
+    result = CliRunner().invoke(main, ["window", str(tmp_path / "out"), "--out", str(table)])
+    assert result.exit_code == 1
+    assert "1 plots have no cube: run timesync-xr extract again with" in result.stderr
+    assert not table.exists()
+
+
+def test_plots_in_one_pixel_are_told(archive: SmallArchive, run: Callable[..., Summary]) -> None:
+    """A pixel owns its left and upper edge; other projects may have the same plots."""
+    archive.add("LC08", f"2020-07-01{NOON}")
+    x, y = INSIDE
+    places = {"a": (x - 15, y + 15), "b": (x + 14, y - 14), "c": (x + 15, y), "d": (x - 16, y)}
+    lines = [f"p,{name},{east},{north}" for name, (east, north) in places.items()]
+    told = str(run(*lines, f"q,a,{x},{y}"))
+    assert "Plots in one pixel, so that their chips are the same: a and b\n" in told
+    assert "in one pixel" not in str(run(f"q,a,{x},{y}"))
 
 
 def test_a_table_of_plots_is_checked_like_a_list(archive: SmallArchive, tmp_path: Path) -> None:

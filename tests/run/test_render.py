@@ -119,7 +119,7 @@ def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
     plots.write_text("\n".join(sample.plots.read_text().splitlines()[:2]))
     archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
     products = Products("zarr", chip_size=5)
-    for select in (Selection("../2012"), Selection(season="06-01/08-31")):
+    for select in (Selection("../2012"), Selection(season="06-01/08-31", prune=True)):
         extract(plots, tmp_path / "p", archive, select, products, progress=False)
         render(tmp_path / "p", tmp_path / "again", formats="csv", progress=False)
     render(tmp_path / "p", tmp_path / "again", formats="png", progress=False)

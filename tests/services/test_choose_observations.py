@@ -21,7 +21,7 @@ def test_a_project_in_a_bucket_is_like_one_on_disk(
     there = Project(address, s3.options())
     source = Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}")
     products = Products(("png", "csv", "zarr"), chip_size=(9, 9))
-    plots, select = archive / "plots.csv", Selection(slc_off=False, clear_only=True)
+    plots, select = archive / "plots.csv", Selection(slc_off=False, clear_only=True, prune=True)
     extract(plots, there, source, products=products, progress=False)
     extract(plots, there, source, select, products, progress=False)
     extract(plots, here, source, select, products, progress=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -61,11 +62,17 @@ class Archive:
                     f"choose from {', '.join(SOURCES)}"
                 )
             object.__setattr__(self, "source", SOURCES[self.source])
+        elif not isinstance(self.source, Source):
+            raise InputError(
+                f"source can't be of the type {type(self.source).__name__}: it says what the items "
+                f"are ({', '.join(SOURCES)}); give the items themselves as items"
+            )
         if isinstance(self.items, pd.DataFrame):
             if missing := [name for name in COLUMNS if name not in self.items]:
                 raise InputError(
                     f"the table of items lacks {', '.join(missing)}: give one of search_items"
                 )
+            _check_types(self.items)
         elif not isinstance(self.items, str | os.PathLike):
             object.__setattr__(self, "items", _plain_items(self.items))
         _ = self.access  # says what is wrong with mirrors
@@ -111,6 +118,17 @@ class Archive:
         with open(self.items, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"source": os.path.abspath(self.items), "file": digest}
+
+
+def _check_types(items: pd.DataFrame) -> None:
+    """`InputError` for a table that has lost its types, as one does that was kept as CSV."""
+    time, texts = items["time"].dtype, items[["place", "refused"]]
+    is_utc = isinstance(time, np.dtype) and time.kind == "M"
+    if not is_utc or not texts.map(lambda value: isinstance(value, str)).all(axis=None):
+        raise InputError(
+            "the table of items has lost its types, as in a CSV: keep it by to_parquet and "
+            "pandas.read_parquet, or write the items by write_items and name the file"
+        )
 
 
 def _plain_items(items: Any) -> list[Any]:

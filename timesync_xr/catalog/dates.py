@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import date
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -14,6 +16,12 @@ _DATE = re.compile(
     r"((?:19|20|21)\d\d-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _NAT: Final = np.datetime64("NaT", "ns")
+
+
+Datetime: TypeAlias = (
+    "str | int | date | np.datetime64 | DatetimeRange | Sequence[Any] | slice | None"
+)
+"""Which dates, as `parse_datetime` takes them."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +77,44 @@ def parse_time(text: str) -> np.datetime64:
     return time - offset if zone[0] == "+" else time + offset
 
 
-def parse_datetime(datetime: str | int | DatetimeRange | None) -> DatetimeRange:
+def parse_datetime(datetime: Datetime) -> DatetimeRange:
     """Span of time of a text like ``"1990/2022-08-31"``; None is everything from 1982 to now.
 
     START and END are a year, a month, a day or an instant (RFC 3339, UTC unless it tells its
     zone), or ".." or nothing for an open end. Both are included as a whole: ``"2009/2011"`` ends
-    with 2011. A single date covers itself. Raises `InputError` for anything else, and for an end
-    before the start.
+    with 2011. A single date covers itself. Dates and moments of Python, NumPy and pandas are taken,
+    too (a moment at midnight is its day), and (START, END) as a tuple, a list or a slice.
+
+    Raises `InputError` for anything else, and for an end before the start.
     """
     if isinstance(datetime, DatetimeRange):
         return datetime
     if datetime is None:
         return DatetimeRange(np.datetime64("1982-01-01", "ns"))
-    first, slash, last = str(datetime).partition("/")
+    text = _text(datetime)
+    first, slash, last = text.partition("/")
     if not slash and first.strip() in ("", ".."):
         raise InputError(f"datetime {datetime!r} names no date: give START/END or leave it out")
-    start, end = _span(str(datetime), first)[0], _span(str(datetime), last if slash else first)[1]
+    start, end = _span(text, first)[0], _span(text, last if slash else first)[1]
     if start is not None and end is not None and end < start:
         raise InputError(f"datetime {datetime!r} ends before it starts: give START/END")
     return DatetimeRange(start, end)
 
 
+def _text(datetime: object) -> str:
+    """START/END of what `parse_datetime` takes."""
+    if isinstance(datetime, slice):
+        datetime = (datetime.start, datetime.stop, *[datetime.step] * (datetime.step is not None))
+    if isinstance(datetime, list | tuple):
+        if len(datetime) != 2:
+            raise InputError(
+                f"datetime {datetime!r} is no pair: give (START, END), or START/END as a text"
+            )
+        return "/".join(".." if end is None else _text(end) for end in datetime)
+    return datetime if isinstance(datetime, str) else _MIDNIGHT.sub("", str(datetime))
+
+
+_MIDNIGHT = re.compile(r"[T ]00:00:00(\.0+)?(\+00:00)?$", re.ASCII)
 _DAY = re.compile(r"(19|20|21)\d\d(-\d\d(-\d\d)?)?", re.ASCII)
 
 

@@ -52,6 +52,9 @@ _DTYPES: Final = {
 }  # fmt: skip
 
 _ID = re.compile(r"([A-Z]{2}\d{2})_[A-Za-z0-9_.-]{1,200}", re.ASCII)
+_PROJECTION: Final = ("shape", "transform", "wkt2", "projjson", "epsg", "code")
+"""What the projection extension of STAC tells, of an item or of each asset."""
+
 _NAT: Final = np.datetime64("NaT", "ns")
 
 
@@ -120,7 +123,7 @@ def item_row(item: object, query: Query) -> dict[str, Any]:
 
     ``item`` is anything that JSON can hold; whatever is wrong with it stands in ``refused``.
     """
-    item = mapping(item)
+    item, differing = _with_projection(mapping(item), query.source)
     properties = mapping(item.get("properties"))
     item_id = item.get("id")
     item_id = item_id if isinstance(item_id, str) and _ID.fullmatch(item_id) else ""
@@ -146,8 +149,32 @@ def item_row(item: object, query: Query) -> dict[str, Any]:
     }
     assets = mapping(item.get("assets"))
     row.update((band, _address(assets.get(query.source.assets[band]))) for band in BANDS)
-    row["refused"] = _unasked(item, row, query) or _fault(item, row, query)
+    row["refused"] = _unasked(item, row, query) or differing or _fault(item, row, query)
     return row
+
+
+def _with_projection(item: Mapping[str, Any], source: Source) -> tuple[Mapping[str, Any], str]:
+    """An item with what its assets alone tell of their pixels, and where these differ in it."""
+    properties, assets = mapping(item.get("properties")), mapping(item.get("assets"))
+    found: dict[str, Any] = {}
+    for key in (f"proj:{name}" for name in _PROJECTION):
+        if properties.get(key) is not None:
+            continue
+        told = [mapping(assets.get(source.assets[band])).get(key) for band in BANDS]
+        told = [value for value in told if value is not None]
+        if not _alike(told):
+            return item, f"{key} is not the same for all of its assets"
+        if told:
+            found[key] = told[0]
+    return ({**item, "properties": {**properties, **found}} if found else item), ""
+
+
+def _alike(values: list[Any]) -> bool:
+    """Whether values are all the same; False where they are nested too deep to tell."""
+    try:
+        return all(value == values[0] for value in values[1:])
+    except RecursionError:
+        return False
 
 
 def _unasked(item: Mapping[str, Any], row: Mapping[str, Any], query: Query) -> str:

@@ -34,8 +34,8 @@ from ..storage.folder import Folder
 from .archive import Archive
 from .dates import DatetimeRange, parse_datetime
 from .files import write_items
-from .items import in_period, with_dtypes
-from .search import search_with_items
+from .items import Query, in_period, with_dtypes
+from .search import check_searched, search_with_items
 from .sources import Place
 
 _LOG = logging.getLogger(__name__)
@@ -113,7 +113,10 @@ class TileItems:
         self._tables: dict[Place, Future[TileTable]] = {}
 
     def begin(self, places: Iterable[Place]) -> None:
-        """Begin to search for places, in this order."""
+        """Begin to search for places, in this order; `InputError` as by `check_searched`."""
+        places, search = tuple(places), self._search
+        asked = Query(search.archive.what, search.grid, frozenset(places), search.period)
+        check_searched(search.archive, asked)
         for place in places:
             if place not in self._tables:
                 self._tables[place] = self._pool.submit(self._find, place)

@@ -20,7 +20,7 @@ from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
 from .archive import Archive
 from .ard import place_of
-from .dates import DatetimeRange, parse_datetime
+from .dates import Datetime, parse_datetime
 from .files import read_items
 from .items import NOT_ASKED, Query, in_period, items_table, of_places
 from .sources import Place, Source, mapping
@@ -28,13 +28,16 @@ from .sources import Place, Source, mapping
 LANDSATLOOK: Final = "https://landsatlook.usgs.gov/stac-server"
 """STAC API of USGS."""
 
+SEARCHED: Final = "timesync_xr"
+"""Where the ``attrs`` of a table of items tell its grid, places and datetime."""
+
 
 def search_items(
     tiles: Iterable[Tile | Place],
     archive: Archive | None = None,
     *,
     grid: str | Lattice = "CU",
-    datetime: str | int | DatetimeRange | None = None,
+    datetime: Datetime = None,
 ) -> pd.DataFrame:
     """Search the items of some tiles; return them as a table, sorted by time and id.
 
@@ -55,20 +58,27 @@ def search_items(
         One row per item, as described in `timesync_xr.catalog.items`. Rows whose ``refused`` is not
         "" must not be read: items that do not fit the grid, and items that an API returned although
         they were not asked for. Of a file the items that were not asked for are left out. A
-        warning tells of items that are of no tile.
+        warning tells of items that are of no tile. Its ``attrs`` tell what was searched, also when
+        it comes back from Parquet or a pickle. Given as an `Archive`, it is an error to ask it for
+        other tiles, or for a datetime beyond its own, unless ``attrs`` are cleared.
 
     Raises
     ------
     InputError
-        For a tile outside the grid, a datetime that is none, or a source that is not there or
-        holds no items of the grid.
+        For a tile outside the grid, a datetime that is none, a source that is not there or holds
+        no items of the grid, or a table that was not searched for these tiles.
     CatalogError
         The API lacks the query extension, or sent more or fewer items than it counted. Faults
         that pass are waited out first.
     AccessError
         The API can't be reached or refuses access.
     """
-    return search_with_items(tiles, archive or Archive(), grid=grid, datetime=datetime)[1]
+    archive = archive or Archive()
+    query = _query(tiles, archive.what, grid, datetime)
+    table = _search(archive, query)[1]
+    if (searched := _searched(archive, query)) is not None:
+        table.attrs[SEARCHED] = searched
+    return table
 
 
 def search_with_items(
@@ -76,10 +86,14 @@ def search_with_items(
     archive: Archive,
     *,
     grid: str | Lattice,
-    datetime: str | int | DatetimeRange | None,
+    datetime: Datetime,
 ) -> tuple[list[Any], pd.DataFrame]:
     """The items that an API sent (none of what is no API) and their table; see `search_items`."""
-    query = _query(tiles, archive.what, grid, datetime)
+    return _search(archive, _query(tiles, archive.what, grid, datetime))
+
+
+def _search(archive: Archive, query: Query) -> tuple[list[Any], pd.DataFrame]:
+    check_searched(archive, query)
     url = _api_url(archive.items)
     if url is None:
         table = in_period(_known_table(archive, query.grid), query.period)
@@ -88,6 +102,46 @@ def search_with_items(
     table = items_table(items, query)
     _tell_unplaced(url, table)
     return items, table
+
+
+def _searched(archive: Archive, query: Query) -> dict[str, Any] | None:
+    """What a table is searched for, to keep with it; None where its own source does not tell."""
+    period = query.period
+    if isinstance(archive.items, pd.DataFrame):
+        before = archive.items.attrs.get(SEARCHED)
+        if before is None:
+            return None
+        period = parse_datetime(before["datetime"]) if period == parse_datetime(None) else period
+    places = sorted(query.places or ())
+    return {"grid": query.grid.name, "places": places, "datetime": str(period)}
+
+
+def check_searched(archive: Archive, query: Query) -> None:
+    """`InputError` where the items are a table that was not searched for all that is asked."""
+    if not isinstance(archive.items, pd.DataFrame) or SEARCHED not in archive.items.attrs:
+        return
+    searched = archive.items.attrs[SEARCHED]
+    lacking = set(query.places or ()) - set(searched["places"])
+    fact = ""
+    if query.grid.name != searched["grid"]:
+        fact = f"the grid {searched['grid']}, not {query.grid.name}"
+    elif lacking:
+        had, more = (
+            ", ".join(map(archive.what.title_of_place, sorted(places)))
+            for places in (searched["places"], lacking)
+        )
+        fact = f"{had or 'no tile'}, not for {more}, which the chips touch, too"
+    elif query.period != parse_datetime(None):
+        fact = (
+            ""
+            if parse_datetime(searched["datetime"]).covers(query.period)
+            else (f"{searched['datetime']}, not for all of {query.period}")
+        )
+    if fact:
+        raise InputError(
+            f"the table of items was searched for {fact}: search for all of it, or say that what "
+            "it has will do by items.attrs.clear()"
+        )
 
 
 def _search_api(url: str, query: Query) -> list[Any]:
@@ -100,7 +154,7 @@ def _query(
     tiles: Iterable[Tile | Place],
     source: Source,
     grid: str | Lattice,
-    datetime: str | int | DatetimeRange | None,
+    datetime: Datetime,
 ) -> Query:
     lattice = source.grid(grid)
     wanted = [tile if isinstance(tile, str) else (int(tile[0]), int(tile[1])) for tile in tiles]
@@ -162,15 +216,17 @@ def _file_table(
 
 
 def _table_of(name: str, items: list[Any], query: Query) -> pd.DataFrame:
-    """Table of all items of a grid; `InputError` where there are some, but none is of it."""
+    """Table of all items of a grid; `InputError` where none is of it."""
     source = query.source
-    if items and not any(mapping(item).get("collection") == source.collection for item in items):
+    if not items:
+        raise InputError(f"{name}: it holds no items at all. Give a file of {source.title}")
+    if not any(mapping(item).get("collection") == source.collection for item in items):
         raise InputError(
             f"{name}: none of its {len(items)} items is of the collection {source.collection}. "
             f"Give a file of {source.title}"
         )
     grids = {source.identify(mapping(item)).grid for item in items}
-    if grids and grids <= set(source.grids) - {query.grid.name}:
+    if grids <= set(source.grids) - {query.grid.name}:
         raise InputError(
             f"{name}: its items are of {' and '.join(sorted(grids))}, none is of "
             f"{query.grid.name}. Check --region, or give another file"

@@ -6,6 +6,7 @@ archive it knows from here; `timesync_xr.catalog.ard` is the first one.
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..grid import ChipGrid, Lattice
 from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
+from ..spelling import did_you_mean
 from ..storage.access import without_secrets
 
 Place = str
@@ -119,7 +121,8 @@ class Source:
             return self.grids[name]
         except (KeyError, TypeError):
             raise InputError(
-                f"there is no region {name!r}: choose one of {', '.join(self.grids)}"
+                f"there is no region {name!r}{did_you_mean(name, self.grids)}: choose one of "
+                f"{', '.join(self.grids)}"
             ) from None
 
 
@@ -147,12 +150,25 @@ def crs_fault(properties: Mapping[str, Any], grid: Lattice, name: str) -> str:
     """Why an item's CRS is not the grid's, called ``name``; one that says nothing has it."""
     wkt, epsg, code = (properties.get(f"proj:{key}") for key in ("wkt2", "epsg", "code"))
     said = code if epsg is None else epsg
-    if wkt is not None:
-        good = isinstance(wkt, str) and _is_same_crs(wkt, grid.crs)
-        return "" if good else f"proj:wkt2 is not {name.partition(',')[0]}: {shown(wkt)}"
+    projjson = properties.get("proj:projjson")
+    for key, given in (("wkt2", wkt), ("projjson", projjson)):
+        text = given if key == "wkt2" else _json_text(given)
+        if given is not None and not _is_same_crs(text, grid.crs):
+            told = shown(mapping(given).get("name", given))[:150]
+            return f"proj:{key} is not {name.partition(',')[0]}: {told}"
+    if wkt is not None or projjson is not None:
+        return ""
     if said is None or _is_same_crs(f"EPSG:{said}" if isinstance(said, int) else said, grid.crs):
         return ""
     return f"the CRS {shown(said)} is not {name}"
+
+
+def _json_text(value: object) -> str:
+    """JSON of a value; empty for what is nested too deep or is none."""
+    try:
+        return json.dumps(value, sort_keys=True)
+    except (ValueError, TypeError, RecursionError):
+        return ""
 
 
 @lru_cache(maxsize=256)

@@ -168,7 +168,7 @@ class PatientIO(StacApiIO):
     def _json_text(self, answer: requests.Response, shown: str) -> str:
         body = self._body(answer, shown)
         try:
-            text = body.decode("utf-8")
+            text = body.decode("utf-8-sig")
             json.loads(text)
         except (ValueError, RecursionError):
             if body.strip() and not body.lstrip().startswith(b"{"):  # no part of an answer either
@@ -319,8 +319,11 @@ class _Found:
         return len({str(_get(item, "id")) for item in self.items})
 
     def is_complete(self) -> bool:
-        """Whether as many different items came as the API counted (where it counts)."""
-        return self.matched is None or self.different() == len(self.items) == self.matched
+        """Whether as many different items came as the API counted (where it counts).
+
+        That one comes twice, on two pages, does no harm where all are there.
+        """
+        return self.matched is None or self.different() == self.matched
 
 
 def _search_once(api: _Api, query: Query, place: Place) -> _Found:

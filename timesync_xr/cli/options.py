@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..spectral.annual import TARGET_DAY
+from ..spelling import did_you_mean
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -23,6 +24,19 @@ Command = Callable[..., Any]
 _AWS_REGION = "us-west-2"
 _SHOWN = 5
 
+
+class Choice(click.Choice[str]):
+    """One of some words; the hint for any other names the one that was probably meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word, or an error of usage."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            near = did_you_mean(value, map(str, self.choices))
+            raise click.BadParameter(f"{error.message}{near}", ctx, param) from None
+
+
 target_day_option = click.option(
     "--target-day",
     type=click.IntRange(1, 366),
@@ -34,7 +48,7 @@ target_day_option = click.option(
 
 region_option = click.option(
     "--region",
-    type=click.Choice(["CU", "AK", "HI"], case_sensitive=False),
+    type=Choice(["CU", "AK", "HI"], case_sensitive=False),
     default="CU",
     show_default=True,
     help="ARD grid of the plots: conterminous U.S., Alaska or Hawaii.",

@@ -9,7 +9,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from ..catalog.archive import Archive
-from ..catalog.dates import DatetimeRange
+from ..catalog.dates import Datetime
 from ..catalog.search import search_items
 from ..errors import InputError
 from ..grid import ChipGrid, ChipSize, Lattice
@@ -29,7 +29,7 @@ def chips_for_plot(
     archive: Archive | None = None,
     *,
     grid: str | Lattice = "CU",
-    datetime: str | int | DatetimeRange | None = None,
+    datetime: Datetime = None,
     chip_size: ChipSize = (255, 255),
     chunks: int | None = CHUNK,
     errors: Errors = "raise",

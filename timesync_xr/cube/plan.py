@@ -87,6 +87,27 @@ class Plan:
             found[observation].append(row)
         return found
 
+    def with_observations(self, others: pd.DataFrame) -> Plan:
+        """The plan with observations of which no record is known, as columns of `observations`.
+
+        They take the place of those of the same day and sensor, and can't be read.
+        """
+        key = ["day", "sensor"]
+        again = pd.MultiIndex.from_frame(self.observations[key])
+        plan = self.select(~again.isin(pd.MultiIndex.from_frame(others[key])))
+        kinds = plan.observations.dtypes
+        both = pd.concat([plan.observations, others[[*kinds.index]].astype(kinds)])
+        both = both.reset_index(drop=True)
+        both = both.sort_values(["time", "sensor"], kind="stable")
+        row = np.argsort(both.index.to_numpy())
+        records = plan.records.assign(observation=row[plan.records["observation"]])
+        return replace(plan, records=records, observations=both.reset_index(drop=True))
+
+    @property
+    def unreadable(self) -> npt.NDArray[np.bool_]:
+        """Which observations have no record, see `with_observations`."""
+        return ~np.isin(np.arange(len(self.observations)), self.records["observation"])
+
     def part(self, rows: slice) -> Plan:
         """The plan of a run of observations."""
         chosen = np.zeros(len(self.observations), dtype=bool)

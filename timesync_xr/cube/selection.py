@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..catalog.dates import DatetimeRange, parse_datetime
+from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
 from ..errors import InputError
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
 from ..spelling import did_you_mean
@@ -26,7 +27,7 @@ class Selection:
     All but ``clear_only`` are decided on metadata, before anything is read.
     """
 
-    datetime: str | int | DatetimeRange | None = None
+    datetime: Datetime = None
     """Which dates, see `timesync_xr.catalog.dates.parse_datetime`; everything from 1982 to now by
     default."""
     season: str = ""
@@ -45,6 +46,9 @@ class Selection:
     """Whether to take LE07 from the day on which its scan line corrector failed (2003-05-31)."""
     clear_only: bool = False
     """Whether to take only what is clear at the plot, by `timesync_xr.is_clear`."""
+    prune: bool = False
+    """Whether a project loses the observations that it has and that are not among these, be it
+    by other filters, or because their items are gone or refused. It keeps them by default."""
 
     def __post_init__(self) -> None:
         _ = self.period  # says what is wrong with the dates
@@ -85,6 +89,17 @@ class Selection:
             slc_off="no-slc-off" not in words,
             clear_only="clear-only" in words,
         )
+
+    def covers(self, other: Selection) -> bool:
+        """Whether it is plain that all that another selection takes is taken by this one."""
+        seasons = self.season in ("", other.season)
+        sensors = not self.sensors or (bool(other.sensors) and {*self.sensors} >= {*other.sensors})
+        cloud = [math.inf if s.max_cloud is None else s.max_cloud for s in (self, other)]
+        flags = self.slc_off >= other.slc_off and self.clear_only <= other.clear_only
+        return (
+            seasons and sensors and cloud[0] >= cloud[1] and flags
+            and self.period.covers(other.period)
+        )  # fmt: skip
 
     def _texts(self) -> Iterator[str]:
         if self.season:

@@ -22,8 +22,12 @@ from ..storage.folder import Folder
 from .files import PLOTS, RECENT
 from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
 
-COMPLETE, INCOMPLETE = "complete", "incomplete"
-"""Status of a plot: everything there is was written or accounted for, or something failed."""
+COMPLETE, INCOMPLETE, NO_ITEMS = "complete", "incomplete", "no items"
+"""Status of a plot: everything there is was written or accounted for, something failed, or no item
+that can be read was found for it."""
+
+CHECK = "Check --region, --datetime and --source"
+"""Remedy where a plot has no items."""
 
 COLUMNS = (
     "project_id",
@@ -62,13 +66,15 @@ def ledger_row(
     """The row of a plot from its log."""
     count = log["outcome"].value_counts()
     failed = log[log["outcome"] == FAILED]
+    observations = len(log) - count.get(SUPERSEDED, 0) - count.get(REFUSED, 0)
+    status = INCOMPLETE if len(failed) else COMPLETE if observations else NO_ITEMS
     return {
         "project_id": plot.project_id,
         "plot_id": plot.plot_id,
         "x": plot.x,
         "y": plot.y,
-        "status": INCOMPLETE if len(failed) else COMPLETE,
-        "observations": len(log) - count.get(SUPERSEDED, 0) - count.get(REFUSED, 0),
+        "status": status,
+        "observations": observations,
         "written": count.get(WRITTEN, 0),
         "fill_at_plot": count.get(FILL_AT_PLOT, 0),
         "other_platform": count.get(OTHER_PLATFORM, 0),
@@ -174,7 +180,7 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
             table = pd.DataFrame()
         if (
             tuple(table.columns) != COLUMNS
-            or not table["status"].isin([COMPLETE, INCOMPLETE]).all()
+            or not table["status"].isin([COMPLETE, INCOMPLETE, NO_ITEMS]).all()
         ):
             raise ProjectError(
                 f"{folder.root}/{name} is damaged: remove it, and the plots it held are looked at "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..catalog.dates import parse_time
 from ..cube.plan import Plan
 from ..cube.selection import NOT_CLEAR, Selection
-from ..errors import ProjectError, ReadError
+from ..errors import Kind, ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..spectral.composites import is_fill_pixel
 from ..spectral.quality import is_clear, is_fill
@@ -81,6 +82,11 @@ WHY: Final = ("asset", "kind", "cause", "remedy")
 
 COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY)
 """Columns of a log."""
+
+KEPT: Final = "kept from an earlier run"
+"""How the cause of an observation begins whose items are gone or refused, or filtered by now."""
+
+GIVE_UP: Final = "Not all of its files are there: bring its items back, or extract with --prune"
 
 Rows = npt.NDArray[np.int64]
 """Rows of a log."""
@@ -183,20 +189,65 @@ class ObservationLog:
         self.table.loc[settled, columns] = same.loc[settled, columns].to_numpy()
 
     def withdrawn(self, kept: pd.DataFrame) -> set[str]:
-        """Days that were written and now are to be made anew, or not at all.
+        """Days that were written and now are to be made anew, or not at all."""
+        return _days_with_files(kept) - _days_with_files(self.table)
 
-        Those whose items are refused now are left as they are.
+    def lost(self, kept: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a kept log that were written, and of whose days nothing is to be made now."""
+        made = self.table["outcome"].isin(["", WRITTEN, FAILED])
+        gone = ~kept["day"].isin(self.table.loc[made, "day"])
+        return kept[_has_files(kept) & gone]
+
+    def holding(self, lost: pd.DataFrame, whole: set[str]) -> ObservationLog:
+        """The log with rows that are `lost`, of which those of the days ``whole`` stay written.
+
+        Others lack files that can't be made any more: they fail.
         """
-        before, now = (set(t.loc[t["outcome"] == WRITTEN, "day"]) for t in (kept, self.table))
-        refused = set(self.table.loc[self.table["outcome"] == REFUSED, "day"])
-        return ((before - now) & set(self.table["day"])) - refused
+        if lost.empty:
+            return self
+        key, numbers, why = ["day", "sensor"], with_numbers(lost), self._causes()
+        names = zip(lost["day"], lost["sensor"], strict=True)
+        causes = [f"{KEPT}: {why.get(name, 'its items are gone')}" for name in names]
+        plan = self.plan.with_observations(
+            numbers.assign(
+                time=[parse_time(date) for date in lost["date"]],
+                item_id=lost["item_ids"].str.split().str[0],
+                at_plot=True,
+            )
+        )
+        held = lost.assign(outcome=WRITTEN, asset="", kind="", remedy="", cause=causes)
+        told = pd.concat([held, self.table]).drop_duplicates(key)
+        rest = told[[*key, "outcome", *PIXELS, *WHY]]
+        table = plan.observations[list(METADATA)].merge(rest, on=key, how="left")
+        log = replace(self, plan=plan, table=table[list(COLUMNS)])
+        log.give_up(log.kept & ~table["day"].isin(whole).to_numpy())
+        return log
+
+    def _causes(self) -> dict[tuple[str, str], str]:
+        """Why nothing is made of observations, by day and sensor, in words."""
+        refused = self.plan.refused[["day", "sensor", "refused"]].set_axis([*"dsc"], axis=1)
+        now = self.table[["day", "sensor", "cause"]].set_axis([*"dsc"], axis=1)
+        now["c"] = now["c"].where(now["c"] != "", self.table["outcome"])
+        return {(d, s): c for d, s, c in pd.concat([refused, now]).itertuples(index=False)}
+
+    @property
+    def kept(self) -> npt.NDArray[np.bool_]:
+        """Which observations are there from an earlier run, and would not be made now."""
+        return _is_kept(self.table).to_numpy()
+
+    def give_up(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Mark kept observations as failed (a bool for each), as something of them is missing."""
+        why = [FAILED, Kind.MISSING.value, GIVE_UP]
+        self.table.loc[rows, ["outcome", "kind", "remedy"]] = why
+        self.table.loc[rows, "asset"] = self.table.loc[rows, "item_ids"]
 
     def finished(self) -> pd.DataFrame:
         """The whole table: the observations, then the items that are part of none."""
         plan, table = self.plan, self.table
         if plan.refused.empty and plan.superseded.empty:
             return table
-        refused = plan.refused[~plan.refused["item_id"].isin(table["item_ids"])]
+        told = table.loc[table["outcome"] == REFUSED, "item_ids"]
+        refused = plan.refused[~plan.refused["item_id"].isin(told)]
         rest = pd.concat(
             [
                 plan.superseded.assign(outcome=SUPERSEDED, cause="processed again later"),
@@ -209,6 +260,19 @@ class ObservationLog:
             **dict.fromkeys((*PIXELS, "asset", "kind", "remedy"), ""),
         )
         return pd.concat([table, rest[list(COLUMNS)]], ignore_index=True)
+
+
+def _is_kept(log: pd.DataFrame) -> pd.Series[bool]:
+    return log["cause"].str.startswith(KEPT)
+
+
+def _has_files(log: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of a log have files, all of them or some."""
+    return (log["outcome"] == WRITTEN) | _is_kept(log)
+
+
+def _days_with_files(log: pd.DataFrame) -> set[str]:
+    return set(log.loc[_has_files(log), "day"])
 
 
 def is_in_cube(log: pd.DataFrame) -> npt.NDArray[np.bool_]:

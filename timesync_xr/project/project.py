@@ -24,7 +24,7 @@ from ..storage.folder import Folder
 from ..storage.places import open_folder
 from .cubes import whole_cube
 from .files import SETTINGS, observation_files
-from .ledger import COMPLETE, read_ledger
+from .ledger import CHECK, INCOMPLETE, NO_ITEMS, read_ledger
 from .log import read_log, with_numbers
 from .rows import has_product, parse_rows, read_rows
 from .tables import (
@@ -257,6 +257,7 @@ class Project:
 
         ``plots`` as in `observations`, everything else is that of `timesync_xr.annual`. What was
         written is read: values from the files of the contract, and the grade of each from its log.
+        The ``cause`` of a year of which nothing was written counts what became of its observations.
         A plot without any observation has no rows.
         """
         options = {"target_day": target_day, "overrides": overrides, "rule": rule}
@@ -346,7 +347,10 @@ def unfinished(plots: pd.DataFrame) -> list[str]:
     lines = []
     if plots.empty:
         lines.append("The ledger knows no plot yet. Run timesync-xr extract to make some")
-    incomplete = plots["status"] != COMPLETE
+    no_items = plots["status"] == NO_ITEMS
+    if no_items.any():
+        lines.append(f"{_some(plots, no_items)} have no items. {CHECK} of timesync-xr extract")
+    incomplete = plots["status"] == INCOMPLETE
     if incomplete.any():
         lines.append(
             f"{_some(plots, incomplete)} are incomplete: what they lack is not in here. "

@@ -11,12 +11,12 @@ import xarray as xr
 
 from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
-from ..spectral.annual import annual
+from ..spectral.annual import NONE_AT_ALL, annual
 from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
 from .cubes import kept_cube
-from .log import COLUMNS, FILL_AT_PLOT, PIXELS, WHY, WRITTEN, read_log, with_numbers
+from .log import COLUMNS, FILL_AT_PLOT, PIXELS, SUPERSEDED, WHY, WRITTEN, read_log, with_numbers
 from .rows import PlotRows, has_product, in_order, read_rows
 
 FLAGS: Final = tuple(f"qa_{name}" for name in QA_FLAGS)
@@ -98,17 +98,23 @@ def _meaning(qa: pd.Series) -> dict[str, pd.Series]:
 
 def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.DataFrame:
     """The choices of each year of plots of a ledger, see `Project.annual`."""
-    nothing = annual(_graded(folder, PlotRows("", "", [])), **options)
-    tables = (_graded(folder, plot) for plot in read_rows(folder, plots) if plot.rows)
-    return joined(nothing, (annual(table, **options) for table in tables))
+    nothing = _annual(folder, PlotRows("", "", []), options)
+    plots_of_it = (plot for plot in read_rows(folder, plots) if plot.rows)
+    return joined(nothing, (_annual(folder, plot, options) for plot in plots_of_it))
 
 
-def _graded(folder: Folder, plot: PlotRows) -> pd.DataFrame:
-    """The rows of a plot with the column grade."""
-    ids = plot.project_id, plot.plot_id
-    log = decode(read_log(folder, *ids), *ids)
+def _annual(folder: Folder, plot: PlotRows, options: dict[str, Any]) -> pd.DataFrame:
+    """The choices of a plot; of a year of which nothing was written its log tells why."""
+    log = decode(read_log(folder, *plot.ids), *plot.ids)
     grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
-    return plot.table().merge(grades, on=["year", "doy"])
+    chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
+    others = log[~log["outcome"].isin([WRITTEN, SUPERSEDED])]
+    for year in chosen.loc[chosen["cause"] == NONE_AT_ALL, "year"]:
+        counts = others.loc[others["year"] == year, "outcome"].value_counts().sort_index()
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        if told:
+            chosen.loc[chosen["year"] == year, "cause"] = f"none was written: {told}"
+    return chosen
 
 
 WINDOW_TABLE_COLUMNS: Final = (

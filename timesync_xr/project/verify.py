@@ -37,7 +37,7 @@ from .files import (
     spectra_name,
     spectra_path,
 )
-from .ledger import COMPLETE
+from .ledger import CHECK, COMPLETE, NO_ITEMS
 from .log import FAILED, read_log
 from .project import Plots, Project, Settings, as_project
 from .rows import (
@@ -288,7 +288,10 @@ def _of_plot(
     for failed in log[log["outcome"] == FAILED].to_dict("records"):
         problem = f"{failed['asset']}: {failed['cause']}"
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
-    if row["status"] != COMPLETE and row["failed"] == 0:
+    if row["status"] == NO_ITEMS:
+        problem = "no item that can be read was found for it"
+        problems.append(plot.problem("", NOT_DONE, "", problem, f"{CHECK}, and --refresh"))
+    elif row["status"] != COMPLETE and row["failed"] == 0:
         problems.append(plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", REPAIR))
     check = partial(_missing_rows if quick else _wrong, project, plot)
     for found in readers.map(check, chunks(written, _CHUNK)):

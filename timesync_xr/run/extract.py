@@ -5,31 +5,37 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from ..catalog.archive import Archive
+from ..catalog.dates import parse_time
 from ..catalog.kept import Search, TileItems, TileTable
 from ..catalog.sources import Place
-from ..cube.selection import Selection
-from ..errors import AccessError, InputError, Kind
+from ..cube.selection import NOT_CLEAR, Selection
+from ..errors import AccessError, InputError, Kind, LossError
 from ..grid import Lattice
 from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
+from ..project.log import WRITTEN, read_log, with_numbers
 from ..project.products import Products
 from ..project.project import Project, Settings, as_project, keep_settings
+from ..project.rows import THREADS
+from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
 from .plot import Done, Job, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours
-from .summary import Summary
+from .summary import Summary, some
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -105,8 +111,9 @@ def extract(
     archive
         Where observations come from; landsatlook by default.
     select
-        Which observations to take. The project ends as one made with these filters from the start:
-        files of what other filters let through are removed.
+        Which observations to take. With ``prune`` the project ends as one made with these filters
+        from the start. Without it nothing is lost: filters that would leave out what the plots have
+        are refused, and what is gone from the catalog or is refused by now is kept and told.
     products
         What to make, on which grid. What a plot was made with before is kept up, too.
     workers
@@ -130,7 +137,8 @@ def extract(
     InputError, PlotListError
         For whatever is wrong with the arguments, before the first request.
     ProjectError
-        The folder is in use by another run, or was made with other settings.
+        The folder is in use by another run, or was made with other settings, or narrower filters
+        would remove something.
     CatalogError, AccessError
         The search failed, or nothing can be read or written at all; run again to go on.
     """
@@ -145,14 +153,49 @@ def extract(
         folder.clear_temporary()
         ledger = Ledger(folder)
         keep_settings(folder, settings)
-        todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or refresh]
-        ledger.reopen(plot for plot in todo if job.has_other_filters(ledger.row(plot)))
+        anew = refresh or select.prune
+        todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
+        narrowed = [plot for plot in todo if job.may_narrow(ledger.row(plot))]
+        if not select.prune:
+            _refuse_losses(narrowed, select, folder)
+        ledger.reopen(narrowed)
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded)
-            rows, left_out = run.work_through(todo, cluster)
-    return Summary(project.place, table, rows, left_out)
+            told = run.work_through(todo, cluster)
+    return Summary(project.place, table, *told, products.lattice)
+
+
+def _refuse_losses(plots: Sequence[Plot], select: Selection, folder: Folder) -> None:
+    """`LossError` where a selection leaves out what some plots have, as their logs tell."""
+    causes: Counter[str] = Counter()
+    losing: list[str] = []
+    with ThreadPoolExecutor(THREADS) as readers:
+        found = readers.map(partial(_left_out, select, folder), plots)
+        for plot, lost in zip(plots, found, strict=True):
+            causes.update(lost)
+            losing += [plot.plot_id] * bool(lost)
+    if losing:
+        told = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+        names = some(pd.Series(losing))
+        raise LossError(
+            f"{causes.total()} observations that {len(losing)} plots have ({names}) would be "
+            f"removed ({told}): give filters that take them, --prune to remove them, or another "
+            "--out folder"
+        )
+
+
+def _left_out(select: Selection, folder: Folder, plot: Plot) -> list[str]:
+    """Why a selection leaves out observations that a plot has, by its log: a cause for each."""
+    log = with_numbers(read_log(folder, plot.project_id, plot.plot_id))
+    log = log[log["outcome"] == WRITTEN]
+    log = log.assign(time=np.array([parse_time(date) for date in log["date"]], "datetime64[ns]"))
+    causes = select.causes(log)
+    causes[[not select.period.holds(time) for time in log["time"].to_numpy()]] = "of other dates"
+    if select.clear_only:
+        causes[(causes == "") & ~is_clear(log["qa_pixel"].to_numpy(np.uint16))] = NOT_CLEAR
+    return [cause for cause in causes if cause]
 
 
 @dataclass(frozen=True)
@@ -178,9 +221,10 @@ class _Run:
 
     def work_through(
         self, todo: list[Plot], cluster: AbstractContextManager[Client | None]
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Do all plots; return their rows of the ledger, and the items that were left out."""
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Do all plots; return the last three tables of a `Summary`."""
         rows: list[dict[str, Any]] = []
+        stale: list[tuple[str, ...]] = []
         left_out: dict[str, tuple[str, str]] = {}
         outage = Outage()
         try:
@@ -191,6 +235,8 @@ class _Run:
                     *(done.row[key] for key in _TOLD),
                 )
                 rows.append(done.row)
+                ids = done.plot.project_id, done.plot.plot_id
+                stale += [(*ids, *observation) for observation in done.stale]
                 left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
                 self.bar.plot_done(complete=done.row["status"] == COMPLETE)
                 outage.see(done)
@@ -204,6 +250,7 @@ class _Run:
                 [(item_id, *why) for item_id, why in left_out.items()],
                 columns=["item_id", "outcome", "cause"],
             ),
+            pd.DataFrame(stale, columns=["project_id", "plot_id", "day", "sensor", "kept"]),
         )
 
     def _work(

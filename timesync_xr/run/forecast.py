@@ -18,10 +18,12 @@ from ..cube.selection import Selection
 from ..grid import ChipGrid
 from ..landsat import BANDS
 from ..plots import read_plots
+from ..project.ledger import CHECK
 from ..project.products import Products
 from ..project.project import Project, as_project
 from ..raster.tiff import FIRST_READ
 from .schedule import Block, blocks_of
+from .summary import some
 
 FILL_SHARE: Final = 1 / 3
 """Assumed: share of the observations whose plot pixel is fill, of which one block is read. A third
@@ -122,7 +124,14 @@ class Forecast:
 
     def text(self, workers: int, prices: Prices) -> str:
         """All of it in words, with the assumptions."""
-        return "\n".join([*self._counts(), *self._cost(workers, prices), *self._few()])
+        return "\n".join(
+            [*self._empty(), *self._counts(), *self._cost(workers, prices), *self._few()]
+        )
+
+    def _empty(self) -> Iterator[str]:
+        none = self.plots.loc[self.plots["observations"] == 0, "plot_id"]
+        if len(none):
+            yield f"Plots without any item: {len(none)} ({some(none)}). {CHECK}"
 
     def _counts(self) -> Iterator[str]:
         spanning = (self.plots["places"] > 1).sum()

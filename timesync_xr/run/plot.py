@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..catalog.dates import parse_datetime
 from ..catalog.kept import TileTable, read_items_of
 from ..catalog.sources import Source
 from ..cube.array import Look, begin_ahead, begin_pixels
@@ -79,7 +78,7 @@ class Job:
     def is_done(self, plot: Plot, row: Row | None) -> bool:
         """Whether the ledger says that all that is asked for is there.
 
-        `ProjectError` for a plot that was made elsewhere, or for dates that are not asked for now.
+        `ProjectError` for a plot that was made elsewhere.
         """
         if row is None:
             return False
@@ -89,19 +88,16 @@ class Job:
                 f"y {row['y']}, the list has it at {plot.x}, {plot.y}: give it another id, or use "
                 "another --out folder"
             )
-        period = self.selection.period
-        if not period.covers(parse_datetime(row["datetime"])):
-            raise ProjectError(
-                f"plot {plot.plot_id} of project {plot.project_id} was made for {row['datetime']}: "
-                "give a --datetime that holds all of it, or another --out folder"
-            )
-        asked = (row["datetime"], row["filters"]) == (str(period), str(self.selection))
+        made_for = row["datetime"], row["filters"]
+        asked = made_for == (str(self.selection.period), str(self.selection))
         made = set(row["products"].split(","))
         return bool(row["status"] == COMPLETE and asked and made >= set(self.products.made))
 
-    def has_other_filters(self, row: Row | None) -> bool:
-        """Whether the plot was made before, by other filters."""
-        return row is not None and row["filters"] != str(self.selection)
+    def may_narrow(self, row: Row | None) -> bool:
+        """Whether the plot was made before, and by filters that may let through more than now."""
+        if row is None:
+            return False
+        return not self.selection.covers(Selection.parse(row["filters"], row["datetime"]))
 
     def row(self, plot: Plot, log: pd.DataFrame) -> dict[str, Any]:
         """The row of the ledger for a plot that was made."""
@@ -123,6 +119,9 @@ class Done:
     """Number of observations that were settled."""
     was_read: bool
     """Whether anything was read for it, now or before."""
+    stale: list[tuple[str, str, str]]
+    """Observations of before that would not be made now: day, sensor, and why they are kept; that
+    is empty where they were removed."""
 
 
 def make_plot(
@@ -133,8 +132,8 @@ def make_plot(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Done:
     """Make a plot and keep its log; runs on any worker. Raises as `extract_plot`."""
-    log = extract_plot(plot, read_items_of(tables), job, folder, advance)
-    return _keep(plot, job, log, folder)
+    log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
+    return _keep(plot, job, log, folder, removed)
 
 
 def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Folder) -> Done:
@@ -148,41 +147,51 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
     plan = plan_observations(read_items_of(tables), job.products.chip(plot), job.source)
     log = ObservationLog.start(plan, job.selection)
     log.fail(np.flatnonzero(log.open), why)
-    return _keep(plot, job, log, folder)
+    return _keep(plot, job, log, folder, log.table[:0])
 
 
-def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder) -> Done:
+def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder, removed: pd.DataFrame) -> Done:
     """Keep a log in the project, before the ledger gets its row."""
     table = log.finished()
     write_log(folder, plot, table)
     unread = table.loc[table["outcome"].isin(LEFT_OUT)]
     left_out = list(unread[["item_ids", "outcome", "cause"]].itertuples(index=False, name=None))
     was_read = bool((table["qa_pixel"] != "").any())
-    return Done(plot, job.row(plot, table), left_out, len(table) - len(unread), was_read)
+    stale = [
+        observation
+        for rows in (log.table[log.kept], removed.assign(cause=""))
+        for observation in rows[["day", "sensor", "cause"]].itertuples(index=False, name=None)
+    ]
+    return Done(plot, job.row(plot, table), left_out, len(table) - len(unread), was_read, stale)
 
 
 def extract_plot(
     plot: Plot, items: pd.DataFrame, job: Job, folder: Folder, advance: Callable[[int], None]
-) -> ObservationLog:
+) -> tuple[ObservationLog, pd.DataFrame]:
     """Write all files of a plot that are not there yet; return the log of its observations.
 
     ``items`` is a table of `search_items` that holds the places of the chip. ``advance`` is told
-    how many more observations are done. The log does not depend on what was there before. An asset
-    that can't be read makes its day failed, all other days are still written. `AccessError` where
-    nothing can be read or written at all.
+    how many more observations are done. An asset that can't be read makes its day failed, all other
+    days are still written. What was written before and would not be now is kept in files and log;
+    or removed, and then its rows of the former log are returned, too. `AccessError` where nothing
+    can be read or written at all.
     """
     plan = plan_observations(items, job.products.chip(plot), job.source)
     job.reading.access.check_mirrors(plan.records[QA_BAND])
     log = ObservationLog.start(plan, job.selection)
     kept = read_log(folder, plot.project_id, plot.plot_id)
-    log.take_over(kept, partial(_days_that_are_there, plot, job.products, folder))
-    _withdraw(log.withdrawn(kept), kept, plot, job.products, folder)
+    are_there = partial(_days_that_are_there, plot, job.products, folder)
+    log.take_over(kept, are_there)
     _look_at_plot_pixels(log, job)
+    lost = log.lost(kept)
+    if not job.selection.prune:
+        log, lost = log.holding(lost, are_there(lost["day"].tolist())), lost[:0]
+    _withdraw(log.withdrawn(kept), kept, plot, job.products, folder)
     advance(int((~log.open).sum()))
     export = _export_with_cube if "zarr" in job.products.made else _export_open
     for count in export(log, plot, job, folder):
         advance(count)
-    return log
+    return log, lost
 
 
 def _days_that_are_there(
@@ -238,6 +247,8 @@ def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder)
     with kept_cube(folder, plot) as kept, folder.scratch() as scratch:
         found = found_in(kept, log.table[log.in_cube])
         lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
+        log.give_up(lost & log.plan.unreadable)
+        lost &= log.in_cube
         todo = log.open | lost
         if kept is not None and not todo.any() and list(found.values()) == [*range(len(kept))]:
             if not log.has_failures:

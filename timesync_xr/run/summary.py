@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..project.ledger import COMPLETE, failures_of
+from ..grid import Lattice
+from ..project.ledger import CHECK, COMPLETE, INCOMPLETE, NO_ITEMS, failures_of
 from ..project.log import REFUSED, SUPERSEDED
 
 OFF_CENTRE = 1.0
@@ -29,6 +30,11 @@ class Summary:
     """The ledger's rows of the plots that this run worked on."""
     left_out: pd.DataFrame
     """Items that were not read, each once: item_id, outcome (superseded or refused) and cause."""
+    stale: pd.DataFrame
+    """Observations of earlier runs that would not be made now: project_id, plot_id, day, sensor,
+    and why they are kept (``kept``), which is empty where ``prune`` removed them."""
+    grid: Lattice
+    """Grid of the plots."""
 
     @property
     def already(self) -> int:
@@ -38,17 +44,31 @@ class Summary:
     @property
     def incomplete(self) -> pd.DataFrame:
         """The rows of the plots that are incomplete."""
-        return self.rows[self.rows["status"] != COMPLETE]
+        return self.rows[self.rows["status"] == INCOMPLETE]
+
+    @property
+    def without_items(self) -> pd.DataFrame:
+        """The rows of the plots for which no item that can be read was found."""
+        return self.rows[self.rows["status"] == NO_ITEMS]
 
     @property
     def complete(self) -> bool:
         """Whether every plot of the list is complete now."""
-        return self.incomplete.empty
+        return bool((self.rows["status"] == COMPLETE).all())
 
     @property
     def off_centre(self) -> pd.DataFrame:
         """Plots of the list that lie more than `OFF_CENTRE` metres off their pixel's centre."""
         return self.plots[self.plots["offset"] > OFF_CENTRE]
+
+    @property
+    def in_one_pixel(self) -> list[tuple[str, ...]]:
+        """The ids of plots of one project whose coordinates lie in the same pixel, a tuple each."""
+        held: dict[tuple[object, ...], list[str]] = {}
+        columns = (self.plots[name] for name in ("project_id", "plot_id", "x", "y"))
+        for project_id, plot_id, x, y in zip(*columns, strict=True):
+            held.setdefault((project_id, *self.grid.pixel(x, y)), []).append(str(plot_id))
+        return [tuple(ids) for ids in held.values() if len(ids) > 1]
 
     def __repr__(self) -> str:
         return str(self)
@@ -58,11 +78,13 @@ class Summary:
 
     def _counts(self) -> Iterator[str]:
         total = self.rows.sum(numeric_only=True)
-        done = len(self.rows) - len(self.incomplete)
+        if none := len(self.without_items):
+            yield f"Plots without any item: {none} ({some(self.without_items['plot_id'])}). {CHECK}"
+        done = len(self.rows) - len(self.incomplete) - none
         yield (
             f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "
             f"{len(self.incomplete)} incomplete"
-        )
+        ) + (f", {none} without any item" if none else "")
         if len(self.rows):
             yield (
                 f"{total['observations']:.0f} observations: {total['written']:.0f} written, "
@@ -74,17 +96,14 @@ class Summary:
 
     def _odd(self) -> Iterator[str]:
         """Whatever a user should know of, a line each."""
-        none = self.rows["observations"] == 0
-        if none.any():
-            names = _some(self.rows.loc[none, "plot_id"])
-            yield f"Plots without any item ({names}): check --region, --datetime and --source"
-        empty = self.rows[(self.rows["written"] == 0) & ~none]
+        empty = self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
         if len(empty):
-            yield f"Plots without any observation written: {_some(empty['plot_id'])}"
+            yield f"Plots without any observation written: {some(empty['plot_id'])}"
+        yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]
         superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]
         if len(superseded):
-            names = _some(superseded["item_id"])
+            names = some(superseded["item_id"])
             count = len(superseded)
             yield f"Items left out because they were processed again later: {count} ({names})"
         if len(refused):
@@ -95,8 +114,28 @@ class Summary:
             yield (
                 f"Plots more than {OFF_CENTRE:g} m off the centre of the pixel that holds them: "
                 f"{len(self.off_centre)}, up to {self.off_centre['offset'].max():.1f} m "
-                f"({_some(self.off_centre['plot_id'])}); their chips are centred on that pixel"
+                f"({some(self.off_centre['plot_id'])}); their chips are centred on that pixel"
             )
+
+        if alike := self.in_one_pixel:
+            names = some(pd.Series([" and ".join(ids) for ids in alike]))
+            yield f"Plots in one pixel, so that their chips are the same: {names}"
+
+    def _stale(self) -> Iterator[str]:
+        """What earlier runs made, and this one would not."""
+        for kept in (True, False):
+            rows = self.stale[(self.stale["kept"] != "") == kept]
+            if len(rows):
+                plots = rows["plot_id"].drop_duplicates()
+                what = f"{len(rows)} observations of {len(plots)} plots ({some(plots)})"
+                yield (
+                    f"Kept from earlier runs: {what}, whose items are gone, refused or filtered "
+                    "by now; --prune removes them"
+                    if kept
+                    else f"Removed by --prune: {what}"
+                )
+                for row in rows.head(_SHOWN).itertuples():
+                    yield f"  plot {row.plot_id}, {row.day} {row.sensor} {row.kept}".rstrip()
 
     def _next(self) -> Iterator[str]:
         for row in self.incomplete.head(_SHOWN).to_dict("records"):
@@ -111,7 +150,7 @@ class Summary:
             yield f"and {len(self.incomplete) - _SHOWN} more plots"
         yield f"Files:  {self.project}/prj_*"
         yield f"Ledger: {self.project}/ledger/plots.csv"
-        if not self.complete:
+        if len(self.incomplete):
             yield "Run the same command again to make what is missing."
         elif self.already:
             yield (
@@ -120,6 +159,7 @@ class Summary:
             )
 
 
-def _some(names: pd.Series) -> str:
+def some(names: pd.Series) -> str:
+    """The first few of some names, and how many more there are."""
     shown = ", ".join(names.astype(str).head(_SHOWN))
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -11,6 +11,7 @@ import click
 from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import (
+    Choice,
     out_s3_options,
     plots_option,
     table_option,
@@ -35,7 +36,7 @@ _SHOWN = 10
 )
 @click.option(
     "--rule",
-    type=click.Choice(["contract", "graded"]),
+    type=Choice(["contract", "graded"]),
     default="contract",
     show_default=True,
     help="What comes first: qa of the contract, or the class that TimeSync v4 grades by.",

@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import Choice, out_s3_options, target_day_option
 
 
 @click.command(short_help="Write a project in another program's format.")
@@ -17,7 +17,7 @@ from ..options import out_s3_options, target_day_option
     "--format",
     "form",
     required=True,
-    type=click.Choice(["v3-json", "sqlite", "gpkg", "kml"]),
+    type=Choice(["v3-json", "sqlite", "gpkg", "kml"]),
     help="v3-json: a file per plot, as TimeSync V3's REST service, TimeSync+ and TSPO read it. "
     "sqlite: the same records in one table. gpkg, kml: plots and outlines of their chips for maps.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,12 @@ if TYPE_CHECKING:
     help="Search for items again, and add to complete plots what is new. Without it the items are "
     "taken that PROJECT_DIR keeps of earlier searches.",
 )
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Remove what the plots have and these options leave out: by narrower filters or dates, or "
+    "because items are gone or refused by now. Without it, the former is refused, the latter kept.",
+)
 def extract(
     plots: Path,
     out: str,
@@ -85,6 +92,7 @@ def extract(
     scheduler_file: str | None,
     workers: int,
     refresh: bool,
+    prune: bool,
 ) -> None:
     """Make a TimeSync project of the plots in PLOTS (CSV).
 
@@ -116,7 +124,7 @@ def extract(
             plots,
             Project(out, out_s3),
             archive,
-            select,
+            replace(select, prune=prune),
             made,
             workers=chosen,
             refresh=refresh,

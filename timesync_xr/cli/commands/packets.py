@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options, region_option
+from ..options import Choice, out_s3_options, region_option
 
 
 @click.command(short_help="Split a plot list or project into packets.")
@@ -21,7 +21,7 @@ from ..options import out_s3_options, region_option
 )
 @click.option(
     "--files",
-    type=click.Choice(["none", "link", "copy"]),
+    type=Choice(["none", "link", "copy"]),
     default="none",
     show_default=True,
     help="Give each packet its part of PROJECT: as hard links, which need no space, or as copies.",

@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options, plots_option, target_day_option
+from ..options import Choice, out_s3_options, plots_option, target_day_option
 
 
 @click.command(short_help="Make a picture or animation of every plot.")
@@ -19,7 +19,7 @@ from ..options import out_s3_options, plots_option, target_day_option
 @plots_option
 @click.option(
     "--form",
-    type=click.Choice(["sheet", "strip", "gif", "webp"]),
+    type=Choice(["sheet", "strip", "gif", "webp"]),
     default="sheet",
     show_default=True,
     help="A PNG with ten years in a row (sheet) or all years in one (strip), or an animation.",

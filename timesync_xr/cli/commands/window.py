@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from ...storage.access import S3
-from ..main import is_quiet
+from ..main import INCOMPLETE, is_quiet
 from ..options import out_s3_options, plots_option, table_option, tell_what_is_missing
 
 
@@ -27,6 +28,9 @@ def window(project: str, size: int, out: str | None, plots: Path | None, out_s3:
     extract makes with --products png,csv,zarr.
 
     \b
+    Exit codes: 0 done, 1 no plot has a cube, 2 wrong usage or input.
+
+    \b
     Examples:
       timesync-xr window project --out window.parquet
       timesync-xr window project --size 5 > window.csv
@@ -40,13 +44,15 @@ def window(project: str, size: int, out: str | None, plots: Path | None, out_s3:
         check_table_name(out)
     made = Project(project, out_s3)
     tell_what_is_missing(made, plots)
-    without = int((~has_product(made.chosen(plots), "zarr")).sum())
-    if without:
+    has_cube = has_product(made.chosen(plots), "zarr")
+    if without := int((~has_cube).sum()):
         click.echo(
             f"{without} plots have no cube: run timesync-xr extract again with "
             "--products png,csv,zarr to make it",
             err=True,
         )
+    if not has_cube.any():
+        sys.exit(INCOMPLETE)
     rows = write_tables(out, empty_windows(), made.window_tables(size, plots), out_s3)
     if out is not None and not is_quiet():
         click.echo(f"{rows} rows in {out}")
