@@ -68,9 +68,10 @@ class Services:
         return run(self.plots, out, **settings | options)
 
 
-def run(plots: Path, out: Path, **archive: Any) -> Summary:
+def run(plots: Path, out: Path, *, workers: Any = 1, **archive: Any) -> Summary:
     products = Products(chip_size=(9, 9))
-    return extract(plots, out, Archive(**archive), products=products, progress=False)
+    source = Archive(**archive)
+    return extract(plots, out, source, products=products, workers=workers, progress=False)
 
 
 def contents(out: Path) -> dict[str, bytes]:
