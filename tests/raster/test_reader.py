@@ -198,6 +198,9 @@ def test_a_chip_off_the_pixels_is_refused() -> None:
         {"transform": rasterio.Affine(30, 0, LEFT, 0, -30, TOP - 150000)},
         {"transform": rasterio.Affine(30, 0, LEFT + 1e-3, 0, -30, TOP)},
         {"transform": rasterio.Affine(15, 0, LEFT, 0, -15, TOP)},
+        {"transform": rasterio.Affine(30 + 1e-5, 0, LEFT, 0, -30, TOP)},
+        {"transform": rasterio.Affine(30, 0, float("nan"), 0, -30, TOP)},
+        {"transform": rasterio.Affine(30, 0, LEFT, 0, -30, float("nan"))},
         {"width": 5001},
         {"height": 4999},
     ],
@@ -207,6 +210,18 @@ def test_a_file_on_another_grid_is_refused(tmp_path: Path, changes: dict[str, ob
     with pytest.raises(CorruptAssetError, match="another grid") as caught:
         read_pixels(asset(), 0, 0, 5, 5, Access(mirrors=((BUCKET, str(tmp_path)),)))
     assert caught.value.asset == "LC09_CU_003004_SR red"
+
+
+@pytest.mark.parametrize("off", [1e-9, -1e-9, 5e-7])
+def test_a_grid_with_rounded_edges_is_the_grid(tmp_path: Path, off: float) -> None:
+    make(
+        tmp_path / "red.tif", transform=rasterio.Affine(30 + off, 0, LEFT + off, 0, -30, TOP - off)
+    )
+    with rasterio.open(tmp_path / "red.tif") as file:
+        assert file.transform.c != LEFT
+        expected = file.read(1, window=Window(7, 9, 5, 5))
+    read = read_pixels(asset(), 7, 9, 5, 5, Access(mirrors=((BUCKET, str(tmp_path)),)))
+    np.testing.assert_array_equal(read, expected)
 
 
 def test_errors_name_the_asset(tmp_path: Path, access: Access) -> None:

@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.archive import SmallArchive
+from tests.strategies import share
+from tests.tally import shows
 from timesync_xr import Archive, Project, extract
 from timesync_xr.errors import AccessError
 from timesync_xr.grid import REGIONS
@@ -176,6 +179,73 @@ def test_a_killed_worker_costs_a_retry_and_late_ones_help(
     assert contents(out) == expected
 
 
+DIES: dict[str, str] = {
+    "is given the settings": "cluster.Settings.setup = lambda self, worker: os._exit(9)",
+    "tells its version": "cluster._version = lambda: os._exit(9)",
+    "begins its first plot": "plot.make_plot = lambda *_: os._exit(9)",
+    "has done its first plot": """
+make = plot.made = getattr(plot, "made", plot.make_plot)
+def make_plot(*given):
+    made = make(*given)
+    threading.Timer(0.01, os._exit, (9,)).start()
+    return made
+plot.make_plot = make_plot
+""",
+    "gives the settings back": "cluster.Settings.teardown = lambda self, worker: os._exit(9)",
+}
+"""What makes a worker die when it does something; run twice as the worker starts."""
+
+
+@pytest.mark.parametrize("moment", DIES)
+@shows("a worker dies", "run")
+def test_a_worker_that_dies_at_any_moment_ends_no_run(
+    cluster: Cluster,
+    archive: SmallArchive,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    moment: str,
+) -> None:
+    """The others do the plots, with the settings; nothing of dask's own errors is shown."""
+    preload = tmp_path / "preload.py"
+    head = "import os, threading\nfrom timesync_xr.run import cluster, plot\n"
+    preload.write_text(head + DIES[moment])
+    cluster.scheduler()
+    frail = cluster.worker(DASK_DISTRIBUTED__WORKER__PRELOAD=f'["{preload}"]')
+    others = [cluster.worker() for _ in range(2)]
+    wait_for(lambda: all("Registered to" in cluster.log(w) for w in (frail, *others)))
+    run = cluster.run(archive, tmp_path / "out")
+    assert run.wait(120) == 0, cluster.log(run)
+    assert frail.wait(10) == 9, cluster.log(frail)
+    assert contents(tmp_path / "out") == expected
+    assert "Stream is closed" not in cluster.log(run)
+    assert all("Removing Worker plugin" in cluster.log(w) for w in others)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_killed_at_random_moments_end_no_run(
+    cluster: Cluster,
+    archive: SmallArchive,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    way: signal.Signals,
+) -> None:
+    random = Random(way)
+    cluster.scheduler()
+    for number in range(share(8)):
+        workers = [cluster.worker() for _ in range(3)]
+        out = tmp_path / f"out{number}"
+        run = cluster.run(archive, out)
+        time.sleep(random.uniform(0.5, 5))
+        for worker in workers[:2]:
+            os.killpg(worker.pid, way)
+            time.sleep(random.uniform(0, 0.5))
+        assert run.wait(120) == 0, cluster.log(run)
+        assert contents(out) == expected
+        assert "Stream is closed" not in cluster.log(run)
+        os.killpg(workers[2].pid, signal.SIGKILL)
+
+
 def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(
     cluster: Cluster, archive: SmallArchive, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -205,7 +275,7 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
 
     (tmp_path / "killer.py").write_text(
         "import os\n"
-        "from timesync_xr import job\n"
+        "from timesync_xr.run import plot as job\n"
         "make = job.extract_plot\n"
         "def extract_plot(plot, *rest):\n"
         "    if plot.plot_id == '5':\n"

@@ -68,10 +68,10 @@ class Services:
         return run(self.plots, out, **settings | options)
 
 
-def run(plots: Path, out: Path, **options: Any) -> Summary:
-    workers = options.pop("workers", 1)
-    products, made = Products(chip_size=(9, 9)), Archive(**options)
-    return extract(plots, out, made, products=products, workers=workers, progress=False)
+def run(plots: Path, out: Path, *, workers: Any = 1, **archive: Any) -> Summary:
+    products = Products(chip_size=(9, 9))
+    source = Archive(**archive)
+    return extract(plots, out, source, products=products, workers=workers, progress=False)
 
 
 def contents(out: Path) -> dict[str, bytes]:

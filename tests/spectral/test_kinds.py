@@ -17,8 +17,9 @@ import xarray as xr
 import timesync_xr as tx
 from tests.strategies import CLEAR, cube_of
 from timesync_xr.errors import InputError
-from timesync_xr.landsat import COMPOSITES, TASSELED_CAP_CRIST
+from timesync_xr.landsat import TASSELED_CAP_CRIST
 from timesync_xr.spectral import indices
+from timesync_xr.spectral.composites import COMPOSITES
 
 SHAPE = (3, 7, 5, 5)
 QA = (CLEAR, 21952, 22280, 23888, 30048, 5440)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
@@ -29,6 +30,7 @@ from timesync_xr.errors import (
     TransientReadError,
 )
 from timesync_xr.storage import objects as service
+from timesync_xr.storage import plain
 from timesync_xr.storage.access import S3, Access
 from timesync_xr.storage.objects import read_ranges
 from timesync_xr.storage.places import open_folder
@@ -221,11 +223,6 @@ def truncated(handler: BaseHTTPRequestHandler, count: int) -> bool:
     return True
 
 
-def other_range(handler: BaseHTTPRequestHandler, count: int) -> bool:
-    answer(handler, 206, BODY[:400])
-    return True
-
-
 def too_short(handler: BaseHTTPRequestHandler, count: int) -> bool:
     answer(handler, 206, BODY[:400], told=1000)
     return True
@@ -243,7 +240,6 @@ FAULTS = {
     "504": status(504),
     "reset": reset,
     "truncated": truncated,
-    "other range": other_range,
     "too short": too_short,
 }
 
@@ -280,7 +276,6 @@ def test_lasting_faults_end_after_the_retries(server: Served, name: str) -> None
         (401, ReadError, "denies access"),
         (403, ReadError, "denies access"),
         (404, MissingAssetError, "nothing lies"),
-        (200, AccessError, "does not give parts"),
         (416, CorruptAssetError, "ends too early"),
     ],
 )
@@ -406,7 +401,9 @@ CODES = {
     (200, "Anything"): "no_ranges",
     (404, "NoSuchKey"): "missing",
     (416, "InvalidRange"): "corrupt",
-    (400, "Anything"): "transient",
+    (400, "Anything"): "denied",
+    (400, "RequestTimeout"): "transient",
+    (403, "InvalidObjectState"): "denied",
     (503, "SlowDown"): "transient",
 }
 OF_ALL = [code for code in CODES if CODES[code] in ("credentials", "access", "no_room")]
@@ -576,12 +573,254 @@ def test_a_server_of_whole_files_is_told_from_a_file_that_is_one() -> None:
             if self.path == "/good":
                 self.reply(206, b"x", ("Content-Range", "bytes 0-0/9"))
             else:
-                self.reply(200, b"<html>")
+                self.reply(200, b"<html>" if self.path == "/page" else BODY)
 
     with serving(Handler) as port:
         url = f"http://127.0.0.1:{port}"
-        with pytest.raises(AccessError, match="does not give parts of files"):
-            read_ranges(f"{url}/page", [(0, 1)], QUICK)
-        assert read_ranges(f"{url}/good", [(0, 1)], QUICK) == [b"x"]
-        with pytest.raises(ReadError, match="does not give parts of files"):
-            read_ranges(f"{url}/page", [(0, 1)], QUICK)
+        for _ in range(2):
+            with pytest.raises(ReadError, match="shows a page in place of the file"):
+                read_ranges(f"{url}/page", [(0, 1)], QUICK)
+            with pytest.raises((AccessError, ReadError), match="does not give parts") as caught:
+                read_ranges(f"{url}/whole", [(0, 1)], QUICK)
+            assert isinstance(caught.value, ReadError) == bool(service._healths[key(url)].good)
+            assert read_ranges(f"{url}/good", [(0, 1)], QUICK) == [b"x"]
+
+
+def key(url: str) -> tuple[str, S3]:
+    return url, QUICK.s3
+
+
+# What lasts
+
+
+def part_of(*told: str) -> Callable[[BaseHTTPRequestHandler, int], bool]:
+    """An answer of a thousand bytes with these headers and no other."""
+
+    def fault(handler: BaseHTTPRequestHandler, count: int) -> bool:
+        lines = ["HTTP/1.1 206 Partial Content", "Connection: close", *told, "", ""]
+        handler.wfile.write("\r\n".join(lines).encode() + BODY[:1000])
+        handler.close_connection = True
+        return True
+
+    return fault
+
+
+LENGTH, RANGE = "Content-Length: 1000", "Content-Range: bytes 0-999/200000"
+ODD_PARTS = {
+    "no length": part_of(RANGE),
+    "no range": part_of(LENGTH),
+    "another range": part_of(LENGTH, RANGE.replace("0-999", "1000-1999")),
+    "less of the range": part_of("Content-Length: 400", RANGE.replace("999", "399")),
+    "no total": part_of(LENGTH, RANGE.replace("200000", "*")),
+}
+
+
+def place_of(server: Served, scheme: str) -> str:
+    return "s3://bucket" if scheme == "s3" else server.url
+
+
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+@pytest.mark.parametrize("name", ODD_PARTS)
+@shows("odd parts of files", "archive")
+def test_parts_that_do_not_tell_what_they_are(
+    server: Served, keys: None, name: str, scheme: str
+) -> None:
+    """They are not asked for again; where the service gives others, they cost one asset."""
+    place, access = place_of(server, scheme), over_s3(server)
+    server.fault = ODD_PARTS[name]
+    with pytest.raises(ServiceError, match="gives other parts of files") as caught:
+        read_ranges(f"{place}/x", [(0, 1000)], access)
+    assert caught.value.kind == "no_ranges"
+    assert "again" not in str(caught.value)
+    assert len(server.requests) == 1
+    server.fault = lambda handler, count: "/x" in handler.path and ODD_PARTS[name](handler, count)
+    read_ranges(f"{place}/good", [(0, 1000)], access)
+    with pytest.raises(ReadError, match="gives other parts of files"):
+        read_ranges(f"{place}/x", [(0, 1000)], access)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+@pytest.mark.parametrize("code", [400, 402, 405, 406, 410, 412, 418, 422, 451, 501])
+@shows(["400", "405", "410", "412", "451", "501"], "one asset")
+def test_refusals_last(server: Served, keys: None, code: int, scheme: str) -> None:
+    place, access = place_of(server, scheme), over_s3(server, max_retries=1)
+    server.fault = lambda handler, count: "/x" in handler.path and status(code)(handler, count)
+    for known in (False, True):
+        with pytest.raises(ReadError) as caught:
+            read_ranges(f"{place}/x{known}", [(0, 1000)], access)
+        assert caught.value.kind == ("missing" if code == 410 else "denied")
+        assert (f" ({code} " in caught.value.cause) == (code != 410)
+        assert "again" not in str(caught.value)
+        assert SECRET not in str(caught.value)
+        asked = [path for _, path, _ in server.requests if f"x{known}" in path]
+        assert len(asked) == (2 if code == 501 else 1)  # obstore repeats all from 500
+        read_ranges(f"{place}/good", [(0, 1000)], access)
+
+
+@pytest.mark.parametrize("code", [400, 412, 501])
+def test_a_service_that_refuses_all_is_told_after_some_addresses(server: Served, code: int) -> None:
+    server.fault = status(code)
+    access = replace(QUICK, s3=replace(QUICK.s3, max_retries=0))
+    told = errors_of(server.url, [str(n) for n in range(40)], access)
+    assert "ServiceError denied" in told
+    assert told.index("ServiceError denied") == service._DENIED - 1
+    with pytest.raises(ServiceError, match=rf"/more: the server refuses the request \({code} "):
+        read_ranges(f"{server.url}/more", [(0, 1)], access)
+
+
+@shows("an archived object", "one asset")
+def test_an_archived_object_says_so(server: Served, keys: None) -> None:
+    access = over_s3(server)
+    told = code_of_s3(403, "InvalidObjectState")
+    server.fault = lambda handler, count: "/x" in handler.path and told(handler, count)
+    for _ in range(2):
+        with pytest.raises(ReadError, match=r"it is archived.*Restore it in its bucket") as caught:
+            read_ranges("s3://bucket/x", [(0, 1)], access)
+        assert "again" not in str(caught.value)
+        read_ranges("s3://bucket/good", [(0, 1)], access)
+
+
+def elsewhere(code: int, *headers: str, body: str = "") -> Callable[..., bool]:
+    """What S3 answers for a bucket of another region."""
+
+    def fault(handler: BaseHTTPRequestHandler, count: int) -> bool:
+        text = f"<Error>{body}{SECRET}</Error>".encode()
+        lines = [f"HTTP/1.1 {code} Said", *headers, f"Content-Length: {len(text)}", "", ""]
+        handler.wfile.write("\r\n".join(lines).encode())
+        if handler.command != "HEAD":
+            handler.wfile.write(text)
+        return True
+
+    return fault
+
+
+SAID = "x-amz-bucket-region: eu-west-1"
+MALFORMED = "<Code>AuthorizationHeaderMalformed</Code>"
+REGIONS = [
+    (elsewhere(301, SAID, body="<Code>PermanentRedirect</Code>"), "eu-west-1"),
+    (elsewhere(307, SAID, body="<Code>TemporaryRedirect</Code>"), "eu-west-1"),
+    (elsewhere(400, SAID, body=MALFORMED), "eu-west-1"),
+    (elsewhere(400, body=f"{MALFORMED}<Region>us-gov-east-1</Region>"), "us-gov-east-1"),
+    (elsewhere(301, body="<Code>PermanentRedirect</Code>"), ""),
+    (elsewhere(301, f"x-amz-bucket-region: {SECRET}"), ""),
+]
+
+
+@pytest.mark.parametrize(("fault", "region"), REGIONS)
+@shows("another region", "archive", "output")
+def test_a_bucket_of_another_region_names_it(
+    server: Served, keys: None, fault: Callable[..., bool], region: str
+) -> None:
+    """At once and without a retry, whatever is asked of it; the option is named, too."""
+    plain.region_of.cache_clear()
+    server.fault = fault
+    access = over_s3(server)
+    folder = open_folder("s3://bucket/p", access.s3)
+    for work in (
+        lambda: read_ranges("s3://bucket/x", [(0, 1)], access),
+        lambda: folder.write("x", b""),
+    ):
+        server.requests.clear()
+        with pytest.raises(ServiceError) as caught:
+            work()
+        message = str(caught.value)
+        assert f"in another region{region and f', {region}'}. " in message
+        assert f"--aws-region {region or 'NAME'} or S3(aws_region=...)" in message
+        assert "again later" not in message
+        assert SECRET not in message
+        assert len([method for method, *_ in server.requests if method != "HEAD"]) == 1
+
+
+def test_where_a_bucket_lies_is_not_asked_for_ever(keys: None) -> None:
+    plain.region_of.cache_clear()
+    assert plain.region_of("bucket", S3(endpoint="http://127.0.0.1:9")) == ""
+
+
+# Whole files
+
+
+class WholeHandler(PlainHandler):
+    """Answers as Tornado does: a range that asks for all of a file is as good as none."""
+
+    files: dict[str, bytes]
+    sent: list[int]
+
+    def do_GET(self) -> None:  # noqa: N802
+        body = self.files[self.path]
+        found = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
+        start, stop = (int(found[1]), min(int(found[2]) + 1, len(body))) if found else (0, None)
+        if stop is None or (start, stop) == (0, len(body)):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            for first in range(0, len(body), 2**16):
+                self.wfile.write(body[first : first + 2**16])
+                self.sent.append(2**16)
+        else:
+            told = f"bytes {start}-{stop - 1}/{len(body)}"
+            self.reply(206, body[start:stop], ("Content-Range", told))
+
+
+@pytest.mark.parametrize("length", [1, 900, 16_383, 16_384, 16_385, 100_000])
+@shows("a small file whole", "archive")
+def test_a_small_file_that_comes_whole_is_read(length: int) -> None:
+    class Handler(WholeHandler):
+        files, sent = {"/a%20b/x%3Fy.tif": BODY[:length]}, []
+
+    with serving(Handler) as port:
+        address = f"http://127.0.0.1:{port}/a b/x?y.tif"
+        head = read_ranges(address, [(0, 16_384)], QUICK, allow_short=True)
+        assert head == [BODY[: min(length, 16_384)]]
+        assert read_ranges(address, [(0, length)], QUICK) == [BODY[:length]]
+        with pytest.raises(CorruptAssetError, match=f"it ends before byte {length + 9}"):
+            read_ranges(address, [(0, length + 9)], QUICK)
+
+
+def test_a_large_file_that_comes_whole_is_left() -> None:
+    class Handler(WholeHandler):
+        files, sent = {"/x": bytes(2**26)}, []
+
+        def do_GET(self) -> None:  # noqa: N802
+            del self.headers["range"]
+            with contextlib.suppress(ConnectionError):
+                super().do_GET()
+
+    with serving(Handler) as port, pytest.raises(ServiceError, match="does not give parts"):
+        read_ranges(f"http://127.0.0.1:{port}/x", [(0, 16_384)], QUICK)
+    assert sum(Handler.sent) < 2**25  # two answers, of which buffers of the system hold a part
+
+
+@pytest.mark.parametrize("length", [True, False])
+@shows("a login in place of the file", "one asset", "archive")
+def test_a_login_in_place_of_a_file_says_so(length: bool) -> None:
+    text = b"\n<!DOCTYPE html><form><input type=password>" + SECRET.encode()
+
+    class Handler(PlainHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            if self.path == "/good":
+                self.reply(206, b"x", ("Content-Range", "bytes 0-0/9"))
+            elif self.path != "/login":
+                self.reply(302, b"", ("Location", f"http://localhost:{port}/login"))
+            elif length:
+                self.reply(200, text, ("Content-Type", "text/html"))
+            else:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + text)
+                self.close_connection = True
+
+    with serving(Handler) as port:
+        url = f"http://127.0.0.1:{port}"
+        with pytest.raises(ReadError) as caught:
+            read_ranges(f"{url}/x", [(0, 16_384)], QUICK, allow_short=True)
+        assert "leads to a page of localhost" in caught.value.cause
+        assert "asks for a login" in caught.value.cause
+        assert re.search(r"in S3 \(alternate\).*--mirror OLD=NEW", caught.value.remedy)
+        assert caught.value.kind == "denied"
+        told = errors_of(url, [str(n) for n in range(20)])
+        assert told.index("ServiceError denied") == service._DENIED - 2
+        with pytest.raises(ServiceError, match=r"/more: .* asks for a login"):
+            read_ranges(f"{url}/more", [(0, 1)], QUICK)
+        service._healths.clear()
+        read_ranges(f"{url}/good", [(0, 1)], QUICK)
+        with pytest.raises(ReadError, match="asks for a login") as caught:
+            read_ranges(f"{url}/x", [(0, 1)], QUICK)
+        assert SECRET not in str(caught.value)

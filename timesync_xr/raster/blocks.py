@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .tiff import (
     COMPRESSIONS,
     LERC,
+    LZW,
     MAX_POSITION,
     Block,
     Buffer,
@@ -85,19 +86,33 @@ def _decode_part(header: TiffHeader, index: int, data: Buffer, part: _Cut) -> UI
     width, height = header.block_width, header.block_height
     if not header.tiled:
         height = min(height, header.height - index * height)
-    try:
-        raw = _decoder(header.compression, header.lerc_extra)(data, height, width)
-    except Exception as error:
-        name = COMPRESSIONS[header.compression]
-        raise TiffError(f"its block {index} is damaged: {name} data do not decode") from error
-    if len(raw) != 2 * height * width:
-        raise TiffError(f"its block {index} holds {len(raw)} bytes instead of {2 * height * width}")
-    block = np.frombuffer(raw, header.byte_order + "u2").reshape(height, width)
+    raw = _decoded(header, index, data, height)
+    block = np.frombuffer(raw, header.byte_order + "u2", height * width).reshape(height, width)
     rows, columns = part
     native: UInt16Array = block[rows, : columns.stop].astype(np.uint16, copy=False)
     if header.predictor == 2:
         _undo_differences(native)
     return native[:, columns]
+
+
+def _decoded(header: TiffHeader, index: int, data: Buffer, rows: int) -> Any:
+    """Bytes of a block of ``rows``, at least.
+
+    GDAL writes the last strip of an image as high as the others, when it holds nothing but fill.
+    """
+    decode, damage = _decoder(header.compression, header.lerc_extra), ""
+    for height in dict.fromkeys((rows, header.block_height)):
+        size, cause = 2 * height * header.block_width, None
+        try:
+            raw = decode(data, height, header.block_width)
+        except Exception as error:  # noqa: BLE001 - each codec has errors of its own
+            name, cause = COMPRESSIONS[header.compression], error
+            damage = damage or f"is damaged: {name} data do not decode"
+            continue
+        if len(raw) == size:
+            return raw
+        damage = damage or f"holds {len(raw)} bytes instead of {size}"
+    raise TiffError(f"its block {index} {damage}") from cause
 
 
 def _undo_differences(rows: UInt16Array) -> None:
@@ -114,7 +129,8 @@ _Decoder = Callable[[Any, int, int], Any]
 def _decoder(compression: int, lerc_extra: int) -> _Decoder:
     """The function (data, rows, columns) -> decoded bytes, at most one more than fits the block.
 
-    One more, so that too many are noticed; no more, so that no data can blow up memory.
+    One more, so that too many are noticed; no more, so that no data can blow up memory. Writers of
+    LZW may leave some bytes behind the last pixel: these are not decoded, and GDAL does likewise.
     """
     import imagecodecs
 
@@ -122,8 +138,11 @@ def _decoder(compression: int, lerc_extra: int) -> _Decoder:
         return lambda data, _height, _width: data
     if compression == LERC:
         return _lerc_decoder({0: None, 1: 8, 2: 50000}[lerc_extra])
+    if compression == LZW:
+        return lambda data, height, width: imagecodecs.lzw_decode(
+            data, out=_scratch(2 * height * width)
+        )
     decode: Any = {
-        5: imagecodecs.lzw_decode,
         8: imagecodecs.deflate_decode,
         32773: imagecodecs.packbits_decode,
         32946: imagecodecs.deflate_decode,

@@ -7,6 +7,7 @@ made when first used.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -44,6 +45,9 @@ At most a quarter of what is free there is taken, in the folder for temporary fi
 _REPLACE: Final = "Replace the file by a whole copy of the original"
 _ROUNDS: Final = 3
 """Further reads that a header may take: its directory, its long values, and one to spare."""
+
+_NEAR: Final = 1e-6
+"""Metres that a file's grid may be off: other software writes edges that are rounded."""
 
 _BESIDE: Final = 16
 """Bytes between blocks that lie beside each other, at most: GDAL keeps a few for itself."""
@@ -223,9 +227,10 @@ def _fetch_header(address: str, access: Access) -> TiffHeader:
 
 
 def _check_grid(header: TiffHeader, asset: Asset) -> None:
-    found = (header.transform, header.width, header.height)
     expected = (asset.left, asset.top, PIXEL, -PIXEL)
-    if found != (expected, asset.width, asset.height):
+    found = header.transform or (math.inf,) * 4
+    near = all(abs(a - b) <= _NEAR for a, b in zip(found, expected, strict=True))
+    if not near or (header.width, header.height) != (asset.width, asset.height):
         raise TiffError(
             f"it is another grid than its tile: {header.width} x {header.height} pixels, "
             f"(left, top, width, height) {header.transform} instead of "

@@ -87,6 +87,7 @@ _OTHER_COMPRESSIONS: Final = {
     50001: "WebP",
     50002: "JPEG XL",
 }
+LZW: Final = 5
 LERC: Final = 34887
 _WITH_PREDICTOR: Final = (5, 8, 32946, 34925, 50000)
 """Compressions that a predictor goes with; the others ignore the tag."""
@@ -140,7 +141,7 @@ class TiffHeader:
     block_width: int
     """Columns of a block; the image's width for strips."""
     block_height: int
-    """Rows of a block; the last strip of an image may have fewer."""
+    """Rows of a block; in the last strip of an image fewer may count."""
     tiled: bool
     """Tiles, which are all of full size, or strips."""
     compression: int

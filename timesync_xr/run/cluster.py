@@ -123,7 +123,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
     try:
         with cluster, Client(cluster) as client:
             yield client
-            client.run(_hush)
+            client.run(_hush, on_error="ignore")
             _hush()
     finally:
         logging.getLogger("distributed").setLevel(level)
@@ -173,6 +173,8 @@ def about(client: Client) -> str:
         shown = client.run_on_scheduler(has_dashboard)
     except ValueError:  # this scheduler runs no functions of others
         shown = True
+    except OSError:
+        raise _lost() from None
     dashboard = f", dashboard {client.dashboard_link}" if shown else ""
     return f"Working on the dask cluster {address}{dashboard}"
 
@@ -202,23 +204,69 @@ def work_through(
             yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
     finally:
         if client.status == "running":
-            with suppress(OSError):  # the scheduler is lost, and the client does not know it yet
-                client.unregister_worker_plugin(settings.name)
+            _settle_up(client, settings.name)
 
 
 def _settle_in(client: Client, settings: Settings) -> None:
-    """Give the workers the settings; `InputError` where they have another version, or none."""
+    """Give the workers the settings; `InputError` where they have another version, or none.
+
+    A worker may die just then. dask gives up for all of them, but keeps the settings for others.
+    """
     from .. import __version__
 
     try:
-        client.register_plugin(settings)
-    except (TimesyncError, OSError):
+        try:
+            client.register_plugin(settings)
+        except OSError:
+            _take_on_each(client, settings)
+    except TimesyncError:
         raise
+    except OSError:
+        raise _lost() from None
     except Exception as error:  # dask sends what went wrong on a worker as any of these
         raise InputError(
             f"the workers can't take part ({error}): install timesync_xr {__version__} on all of "
             "them"
         ) from error
+
+
+def _take_on_each(client: Client, settings: Settings) -> None:
+    """Have each worker take settings that it lacks, whatever becomes of others."""
+    for error in client.run(_take_on, settings, on_error="return").values():
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            raise error
+
+
+def _settle_up(client: Client, name: str) -> None:
+    """Take the settings back from the workers that are there; the scheduler may be lost, too."""
+    with suppress(OSError):
+        try:
+            client.unregister_worker_plugin(name)
+        except (OSError, ValueError):  # a worker died, or the scheduler knows of no settings
+            if client.status == "running":
+                client.run(_put_down, name, on_error="ignore")
+
+
+async def _take_on(settings: Settings, dask_worker: Worker) -> None:
+    """Take settings, unless they are here; runs on workers."""
+    if settings.name not in dask_worker.plugins:
+        await dask_worker.plugin_add(settings, settings.name, catch_errors=False)
+
+
+async def _put_down(name: str, dask_worker: Worker) -> None:
+    """Give settings back, if they are here; runs on workers."""
+    if name in dask_worker.plugins:
+        await dask_worker.plugin_remove(name)
+
+
+def _lost() -> AccessError:
+    """The error of a scheduler that was lost."""
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # told here
+    return AccessError(
+        "the dask scheduler was lost. What is done is kept: start it again, or choose another, "
+        "and run the same command",
+        kind=Kind.WORKERS,
+    )
 
 
 def _version() -> str:
@@ -281,7 +329,7 @@ class _Crew(Generic[Result]):
             there = dict(self._client.nthreads())
             self._ask_versions(there.keys())
         except OSError:
-            raise self._lost() from None
+            raise _lost() from None
         fit = {worker for worker, version in self._versions.items() if version == _version()}
         self._threads = {worker: there[worker] for worker in there if worker in fit}
         self._looked = time.monotonic()
@@ -336,7 +384,7 @@ class _Crew(Generic[Result]):
         from distributed.comm.core import CommClosedError
 
         if future.status == "cancelled":
-            raise self._lost()
+            raise _lost()
         try:
             return future.result(timeout=_WAY)
         except (KilledWorker, TimeoutError, CommClosedError):
@@ -345,12 +393,4 @@ class _Crew(Generic[Result]):
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
-            raise self._lost()
-
-    def _lost(self) -> AccessError:
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # told below
-        return AccessError(
-            "the dask scheduler was lost. What is done is kept: start it again, or choose another, "
-            "and run the same command",
-            kind=Kind.WORKERS,
-        )
+            raise _lost()

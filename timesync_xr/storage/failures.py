@@ -6,13 +6,12 @@ import re
 from typing import Final
 
 from ..errors import (
-    AccessError,
     CorruptAssetError,
-    InputError,
     Kind,
     MissingAssetError,
     ReadError,
     ServiceError,
+    TimesyncError,
     TransientReadError,
 )
 from .access import clean, scheme_of
@@ -31,7 +30,10 @@ _CREDENTIALS_OF: Final = {
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
     "az": "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-_REGION: Final = "Give its region: --aws-region for the archive, --out-aws-region for the output"
+_OTHER_SERVER: Final = "Check the address, or take another server or a folder as mirror"
+_REFUSED: Final = "Check the address and what the server allows, or take a mirror"
+_RESTORE: Final = "Restore it in its bucket, or take a copy as mirror"
+DENIES: Final = "the server denies access"
 
 _OF_ALL: Final = {
     "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}", Kind.CREDENTIALS),
@@ -39,7 +41,6 @@ _OF_ALL: Final = {
     "InvalidAccessKeyId": ("the access key is unknown", _CREDENTIALS, Kind.CREDENTIALS),
     "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS, Kind.CREDENTIALS),
     "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it", Kind.CREDENTIALS),
-    "AuthorizationHeaderMalformed": ("the bucket is in another region", _REGION, Kind.ACCESS),
     "NoSuchBucket": ("there is no such bucket", "Check its name, or make it", Kind.MISSING),
     "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}", Kind.NO_ROOM),
     "507": ("the service has no room left", f"Make room. {LATER}", Kind.NO_ROOM),
@@ -52,10 +53,21 @@ _NO_CREDENTIALS: Final = (
 )  # fmt: skip
 """Signs that obstore found no credentials: it asks the machine for its role, or for an account."""
 
-_OTHER_REGION: Final = "redirect without LOCATION"
-_WHOLE_FILE: Final = "NotPartial"
+_PASSING: Final = ("408", "409", "425", "429")
+"""Statuses between 400 and 499 that may pass."""
+
+_OTHER_REGION: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_NO_LOCATION: Final = "redirect without LOCATION"
+_WHOLE_FILE: Final = "non-partial response"
+_ODD_PARTS: Final = re.compile(
+    r"Content-Length Header missing|Content-Range header|CONTENT_RANGE header"
+    r"|Requested \d+\.\.\d+, got"
+)
+"""What obstore says of a 206 that tells no range, none that it knows, or another one."""
+
 _UNREACHABLE: Final = ("dns error", "Connection refused", "Network is unreachable", "No route to")
-_BROKEN_BODY: Final = ("response body error", "UnexpectedRange")
+_BROKEN_BODY: Final = "response body error"
+_REGION: Final = re.compile(r"<Region>([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})</Region>")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS: Final = re.compile(r"non-2xx status code: ((\d{3}) [A-Za-z ]{1,40})")
 
@@ -72,54 +84,138 @@ def status_and_code(text: str) -> tuple[str, str]:
 
 def translated(error: Exception, address: str) -> Exception:
     """Our error for one of obstore: by its class, or by its text where that alone tells."""
+    if isinstance(error, TimesyncError):
+        return error
+    told = (
+        _of_all(error, address)
+        or _of_one(error, address)
+        or _without_parts(error, address)
+        or _barred(error, address)
+        or _refusal(error, address)
+    )
+    cause = f"the service failed: {_reason(str(error))}"
+    return told or TransientReadError(clean(address), cause, LATER)
+
+
+def _of_all(error: Exception, address: str) -> ServiceError | None:
+    """The error of a service that says what holds for all its objects."""
+    status, code = status_and_code(str(error))
+    if is_elsewhere(error, address):
+        return elsewhere(address, region_in(error))
+    meaning = _OF_ALL.get(code) or _OF_ALL.get(status)
+    return ServiceError(clean(address), *meaning) if meaning else None
+
+
+def _of_one(error: Exception, address: str) -> ReadError | None:
+    """The error of an object that is not there, or not as expected."""
     from obstore.exceptions import InvalidPathError
 
-    if isinstance(error, InputError | AccessError):
-        return error
-    place = clean(address)
-    status, code = status_and_code(str(error))
-    if meaning := _OF_ALL.get(code) or _OF_ALL.get(status):
-        return ServiceError(place, *meaning)
-    if isinstance(error, FileNotFoundError):
+    place, (status, _) = clean(address), status_and_code(str(error))
+    if status == "410" or (isinstance(error, FileNotFoundError) and status in ("", "404")):
         return MissingAssetError(place, "nothing lies at this address", MISSING)
     if isinstance(error, ValueError | InvalidPathError):
         cause, remedy = "the address is malformed", "Check the address"
         return ReadError(place, cause, remedy, kind=Kind.REFUSED)
     if status == "416":
         return CorruptAssetError(place, "it ends too early", REPLACE)
-    return _barred(error, address) or TransientReadError(
-        place, f"the service failed: {_reason(str(error))}", LATER
-    )
+    return None
+
+
+def _without_parts(error: Exception, address: str) -> ServiceError | None:
+    """The error of a server that does not give the parts of files that are asked for."""
+    text = str(error)
+    if is_whole(error):
+        return whole_files(address)
+    if not status_and_code(text)[0] and _ODD_PARTS.search(text):
+        cause = "the server gives other parts of files than asked for, or does not tell which"
+        return ServiceError(clean(address), cause, _OTHER_SERVER, Kind.NO_RANGES)
+    return None
 
 
 def _barred(error: Exception, address: str) -> ServiceError | None:
     """The error of a service that can't be reached or entered; None for any other failure."""
-    from obstore.exceptions import NotSupportedError, PermissionDeniedError, UnauthenticatedError
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
     place, text = clean(address), str(error)
     status, code = status_and_code(text)
     if any(sign in text for sign in _NO_CREDENTIALS):
         cause = "no credentials were found"
         return ServiceError(place, cause, _credentials(address), Kind.CREDENTIALS)
-    if isinstance(error, NotSupportedError) or _WHOLE_FILE in text:
-        remedy = "Check the address, or take another server or a folder as mirror"
-        cause = "the server does not give parts of files"
-        return ServiceError(place, cause, remedy, Kind.NO_RANGES)
+    if code == "InvalidObjectState":
+        return ServiceError(place, "it is archived, as in Glacier", _RESTORE, Kind.DENIED)
     denied = isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError)
     if denied or status in ("401", "403") or code == "AccessDenied":
         return denial(address)
     if any(sign in text for sign in _UNREACHABLE):
         remedy = "Check the network, proxies and the address"
         return ServiceError(place, "the server can't be reached", remedy, Kind.UNREACHABLE)
-    if _OTHER_REGION in text and scheme_of(address) == "s3":
-        return ServiceError(place, "the bucket is in another region", _REGION, Kind.ACCESS)
     return None
+
+
+def _refusal(error: Exception, address: str) -> ServiceError | None:
+    """The error of a request that the service will not fulfil, however often it is asked."""
+    place, text = clean(address), str(error)
+    status, code = status_and_code(text)
+    if _NO_LOCATION in text:
+        cause = "the server says that it lies elsewhere, but not where"
+        return ServiceError(place, cause, _REFUSED, Kind.DENIED)
+    refused = status[:1] == "4" and status not in _PASSING and code != "RequestTimeout"
+    if refused or status == "501":
+        cause = f"the server refuses the request ({_reason(text)})"
+        return ServiceError(place, cause, _REFUSED, Kind.DENIED)
+    return None
+
+
+def is_whole(error: Exception) -> bool:
+    """Whether a server answered a range with all of a file."""
+    from obstore.exceptions import NotSupportedError
+
+    return isinstance(error, NotSupportedError) or _WHOLE_FILE in str(error)
+
+
+def whole_files(address: str) -> ServiceError:
+    """The error of a server that gives no parts of files."""
+    cause = "the server does not give parts of files"
+    return ServiceError(clean(address), cause, _OTHER_SERVER, Kind.NO_RANGES)
+
+
+def page(address: str, host: str) -> ServiceError:
+    """The error of a server that shows a page, to which it may have led: to that of ``host``."""
+    leads = f"leads to a page of {host}" if host else "shows a page"
+    cause = f"the server {leads} in place of the file: it asks for a login, or lacks the file"
+    remedy = (
+        "Take items that tell where the file lies in S3 (alternate), or a bucket or folder that "
+        "has it as --mirror OLD=NEW"
+    )
+    return ServiceError(clean(address), cause, remedy, Kind.DENIED)
+
+
+def is_elsewhere(error: Exception, address: str) -> bool:
+    """Whether a bucket is in another region than the one that was asked."""
+    text = str(error)
+    bare = _NO_LOCATION in text and scheme_of(address) == "s3"
+    return bare or status_and_code(text)[1] in _OTHER_REGION
+
+
+def region_in(error: Exception) -> str:
+    """The region that an error says to ask in its place; "" where it says none."""
+    found = _REGION.search(str(error))
+    return found[1] if found else ""
+
+
+def elsewhere(address: str, region: str) -> ServiceError:
+    """The error of a bucket in another region, which may be known by name."""
+    remedy = (
+        f"Give its region: --aws-region {region or 'NAME'} or S3(aws_region=...) for the archive, "
+        "--out-aws-region for the output"
+    )
+    cause = f"the bucket is in another region{region and ', ' + region}"
+    return ServiceError(clean(address), cause, remedy, Kind.ACCESS)
 
 
 def denial(address: str) -> ServiceError:
     """The error of a service that does not let us in."""
-    cause = "the server denies access"
-    return ServiceError(clean(address), cause, _credentials(address), Kind.DENIED)
+    return ServiceError(clean(address), DENIES, _credentials(address), Kind.DENIED)
 
 
 def _credentials(address: str) -> str:
@@ -140,7 +236,7 @@ def is_repeatable(error: Exception, address: str) -> bool:
     It does not repeat what changes something and got no answer; all requests made here may be.
     """
     text = str(error)
-    if any(sign in text for sign in _BROKEN_BODY):
+    if _BROKEN_BODY in text:
         return True
     repeated = re.search(r"after \d+ retries", text)
     return not repeated and isinstance(translated(error, address), TransientReadError)

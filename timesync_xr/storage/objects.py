@@ -31,7 +31,20 @@ from ..errors import (
     TransientReadError,
 )
 from .access import S3, Access, clean, is_file, scheme_of
-from .failures import LATER, MISSING, REPLACE, denial, is_repeatable, translated
+from .failures import (
+    DENIES,
+    LATER,
+    MISSING,
+    REPLACE,
+    denial,
+    elsewhere,
+    is_elsewhere,
+    is_repeatable,
+    is_whole,
+    region_in,
+    translated,
+)
+from .plain import region_of, small_file
 from .retry import growing, retried, retry_config
 
 if TYPE_CHECKING:
@@ -50,7 +63,7 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     """
     health = _health(address, access)
     if health.denies_all() and not _is_aside(address, access):  # hundreds may wait for their turn
-        raise denial(address)
+        raise health.denial(address)
     end = time.monotonic() + access.s3.patience
 
     def ask() -> T:
@@ -66,9 +79,17 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     try:
         found = retried(ask, pause)
     except Exception as error:  # noqa: BLE001 - credential providers raise what they like
-        raise _judged(translated(error, address), address, access) from None
+        raise _judged(_told(error, address, access.s3), address, access) from None
     health.worked(address, access)
     return found
+
+
+def _told(error: Exception, address: str, s3: S3) -> Exception:
+    """Our error for one of obstore; that of another region has its name, if that can be found."""
+    if not is_elsewhere(error, address):
+        return translated(error, address)
+    bucket = _service(address).partition("://")[2]
+    return elsewhere(address, region_in(error) or region_of(bucket, s3))
 
 
 # Services
@@ -105,15 +126,17 @@ class _Health:
         """Addresses that were denied before any worked, up to `_DENIED`."""
         self.denied_when = -math.inf
         """When the last one was."""
+        self.last: ServiceError | None = None
+        """How the last one was."""
 
     def worked(self, address: str, access: Access) -> None:
         """Note that an address gave what it was asked for."""
         self.good, self.given_up = address, 0
         self.when[access.mirrors, access.folder] = time.monotonic()
 
-    def was_denied(self, address: str) -> None:
-        """Note that an address was denied."""
-        self.denied_when = time.monotonic()
+    def was_denied(self, address: str, error: ServiceError) -> None:
+        """Note that an address was denied, and how."""
+        self.denied_when, self.last = time.monotonic(), error
         if len(self.denied) < _DENIED:
             self.denied.add(address)
 
@@ -122,6 +145,12 @@ class _Health:
         if self.good or len(self.denied) < _DENIED:
             return False
         return time.monotonic() < self.denied_when + _BARRED
+
+    def denial(self, address: str) -> ServiceError:
+        """The error of an address that is not asked for, since all are denied."""
+        if self.last is None:
+            return denial(address)
+        return ServiceError(clean(address), self.last.cause, self.last.remedy, self.last.kind)
 
 
 _healths: Final[dict[tuple[str, S3], _Health]] = {}
@@ -152,7 +181,7 @@ def _judged(error: Exception, address: str, access: Access) -> Exception:
     if _is_aside(address, access):
         return error.of_one
     if error.kind == Kind.DENIED and not health.good:
-        health.was_denied(address)
+        health.was_denied(address, error)
         return error if health.denies_all() else error.of_one
     return error
 
@@ -172,7 +201,7 @@ def _doubted(error: TransientReadError, address: str, access: Access) -> Excepti
 
 def _of_this_alone(error: ServiceError) -> ReadError:
     """The error of one object, where its service gives others."""
-    if error.kind == Kind.DENIED:
+    if error.cause == DENIES:
         cause = "the server denies access to it alone"
         return ReadError(error.place, cause, MISSING, kind=Kind.DENIED)
     if error.kind == Kind.UNREACHABLE:
@@ -321,10 +350,11 @@ def read_ranges(
     if is_file(address):
         found = _read_file(address, ranges)
         return found if allow_short else _whole(found, ranges, address)
+    get = partial(_get_parts, _get_short if allow_short else _get, ranges, address, access.s3)
     if allow_short:
-        return request(partial(_get_short, ranges=ranges), address, access)
+        return request(get, address, access)
     return retried(
-        lambda: _whole(request(partial(_get, ranges=ranges), address, access), ranges, address),
+        lambda: _whole(request(get, address, access), ranges, address),
         lambda failed, error: 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None,
     )
 
@@ -361,6 +391,25 @@ def _read_file(path: str, ranges: Sequence[Range]) -> list[bytes]:
         raise ReadError(path, "it may not be read", remedy, kind=Kind.DENIED) from None
     except OSError as error:
         raise TransientReadError(path, f"reading failed: {error.strerror}", LATER) from None
+
+
+_Get = Callable[["ObjectStore", str, Sequence[Range]], list[bytes]]
+
+
+def _get_parts(
+    get: _Get, ranges: Sequence[Range], address: str, s3: S3, store: ObjectStore, path: str
+) -> list[bytes]:
+    """What ``get`` finds, or parts of the whole file if it is small and comes in their place.
+
+    HTTP allows a server to send all of a file of which a range asks for all.
+    """
+    try:
+        return get(store, path, ranges)
+    except Exception as error:
+        if not is_whole(error) or scheme_of(address) not in ("http", "https"):
+            raise
+    found = small_file(address, max(stop for _, stop in ranges), s3)
+    return [found[start:stop] for start, stop in ranges]
 
 
 def _get_short(store: ObjectStore, path: str, ranges: Sequence[Range]) -> list[bytes]:
