@@ -170,7 +170,9 @@ def run_here(line: list[str]) -> None:
         here += ["--workers", "1"]
     usual: dict[str, Any] = {"source": "items.json", "mirror": ["s3://usgs-landsat-ard=demo"]}
     result = CliRunner().invoke(main, here, default_map={"extract": usual, "plan": usual})
-    assert result.exit_code == 0, (line, result.output)
+    without_items = "hawaii" in here  # see _move_to_hawaii
+    assert result.exit_code == without_items, (line, result.output)
+    assert ("Plots without any item: 1" in result.output) == without_items
 
 
 def _here(text: str) -> str:

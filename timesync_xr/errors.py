@@ -15,7 +15,8 @@
     ├── DamagedError          bytes are not what they should be; told on as one of the others
     └── ProjectError          the project folder belongs to another run or other settings
         ├── DamagedCubeError  a kept cube can't be read (`timesync_xr.project.cubes`)
-        └── NoProjectError    no project lies there; it is an `InputError`, too
+        ├── NoProjectError    no project lies there; it is an `InputError`, too
+        └── LossError         a run would remove finished work unasked; an `InputError`, too
 
 The command ends with exit code 2 for an `InputError` and with 1 for all others, see
 `timesync_xr.cli.main`.

@@ -176,7 +176,7 @@ def test_a_row_or_a_column_through_the_plot_holds_it(chips: xr.DataArray) -> Non
     pixel = chips.isel(y=4, x=5)
     for line in (chips.isel(y=4), chips.isel(x=5), pixel):
         xr.testing.assert_identical(tx.plot_pixel(line), pixel)
-        with pytest.raises(InputError, match="3 x 3 pixels"):
+        with pytest.raises(InputError, match=r"3 x 3 pixels|the array lacks [xy]"):
             tx.window_statistics(line)
     for line in (chips.isel(y=3), chips.isel(x=6), chips.isel(y=4, x=4)):
         with pytest.raises(InputError, match=r"the plot at x .* is not in this part"):
@@ -195,7 +195,7 @@ def test_a_row_or_a_column_through_the_plot_holds_it(chips: xr.DataArray) -> Non
 def test_what_does_not_tell_its_place_is_refused(chips: xr.DataArray, change: Any) -> None:
     part = change(chips)
     for function in (tx.plot_pixel, tx.window_statistics, lambda c: tx.spectral_table(c, "p", "1")):
-        with pytest.raises(InputError, match="does not tell where its plot is"):
+        with pytest.raises(InputError, match=r"does not tell where its plot is|the array lacks x"):
             function(part)
 
 

@@ -71,7 +71,7 @@ def test_table_leaves_out_what_is_fill_at_the_plot_and_says_where_rows_come_from
 
 def test_plot_pixel_of_an_even_size_is_past_the_middle() -> None:
     cube = cube_of(np.zeros((1, 7, 4, 2), dtype=np.uint16))
-    cube[0, :6, 2, 1] = 20000
+    cube[0, :, 2, 1] = [20000] * 6 + [21824]
     assert spectral_table(cube, "p", "1")["blue"].tolist() == [3500]
 
 
