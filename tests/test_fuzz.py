@@ -9,6 +9,7 @@ from tests.strategies import share
 from tests.tally import counts
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_changed_inputs_are_read_or_refused(name: str) -> None:
     count = share(600)

@@ -354,6 +354,7 @@ def test_wrong_options_say_what_is_right(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.random
 def test_an_interrupted_project_ends_like_an_uninterrupted_one(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:

@@ -535,6 +535,7 @@ def test_ctrl_c_stops_while_the_api_is_silent(services: Services, tmp_path: Path
     assert "Traceback" not in said
 
 
+@pytest.mark.random
 @shows("SIGKILL", "run")
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(
     services: Services, tmp_path: Path
