@@ -50,7 +50,8 @@ def test_a_file_that_changes(tmp_path: Path) -> None:
 
 def test_a_table_is_the_callers_own(tmp_path: Path) -> None:
     write_items(ARCHIVE, tmp_path / "items.json")
-    search_items([(3, 9)], Archive(tmp_path / "items.json"))["refused"] = "spoilt"
+    table = search_items([(3, 9)], Archive(tmp_path / "items.json"))
+    table["refused"] = "spoilt"
     assert (search_items([(3, 9)], Archive(tmp_path / "items.json"))["refused"] == "").all()
 
 

@@ -125,6 +125,8 @@ def _check_series(array: xr.DataArray, kinds: str) -> None:
     if array.dtype.kind not in kinds:
         wanted = "bool" if kinds == "b" else "numbers"
         raise InputError(f"the series holds {array.dtype}, not {wanted}: give one that does")
+    if kinds == "b":  # flags fit by their place
+        return
     if "time" not in array.coords or array["time"].dtype.kind != "M":
         raise InputError("the series has no times: keep its coordinate time (datetime64)")
 
