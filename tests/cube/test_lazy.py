@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -420,7 +421,13 @@ def test_wrong_options_are_refused(wrong: dict[str, Any], message: str) -> None:
 
 # stackstac
 
+needs_stackstac = pytest.mark.skipif(
+    find_spec("stackstac") is None,
+    reason="stackstac is not installed: pip install -e '.[stackstac]'",
+)
 
+
+@needs_stackstac
 def test_stackstac_makes_the_same_cube(sample: SamplePaths, place: tuple[float, float]) -> None:
     ours = cube_of(sample, place)
     theirs = cube_of(sample, place, engine="stackstac")
@@ -431,6 +438,7 @@ def test_stackstac_makes_the_same_cube(sample: SamplePaths, place: tuple[float, 
         xr.testing.assert_identical(theirs[:2].compute(), ours[:2].compute())
 
 
+@needs_stackstac
 def test_stackstac_raises_what_we_raise(tmp_path: Path) -> None:
     archive, place = broken(tmp_path), REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
     cube = tx.chips_for_plot(
