@@ -40,9 +40,6 @@ RECENT: Final = "ledger/recent"
 SETTINGS: Final = "ledger/project.json"
 """What the project is made with."""
 
-ITEMS: Final = "ledger/items"
-"""Items of places, as they were searched."""
-
 COMBINED, EXPORTS, SITE, SHEETS = "combined", "exports", "browse", "sheets"
 """Folders of what is made of a project, unless the user names another place."""
 

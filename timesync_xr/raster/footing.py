@@ -18,8 +18,6 @@ class Footing:
 
     window: Window
     """Pixels of the file that hold them; it may reach out of the file."""
-    index: None = None
-    """Which of them makes each pixel of the chip; None: both lattices are one, each is its own."""
 
     @classmethod
     def native(

@@ -89,6 +89,8 @@ def plot_trajectory(
     """
     plt = _pyplot()
     _check_series(values, "uif")
+    if "time" not in values.coords or values["time"].dtype.kind != "M":
+        raise InputError("the series has no times: keep its coordinate time (datetime64)")
     for flags in (clear, chosen):
         if flags is None:
             continue
@@ -125,10 +127,6 @@ def _check_series(array: xr.DataArray, kinds: str) -> None:
     if array.dtype.kind not in kinds:
         wanted = "bool" if kinds == "b" else "numbers"
         raise InputError(f"the series holds {array.dtype}, not {wanted}: give one that does")
-    if kinds == "b":  # flags fit by their place
-        return
-    if "time" not in array.coords or array["time"].dtype.kind != "M":
-        raise InputError("the series has no times: keep its coordinate time (datetime64)")
 
 
 def _label(values: xr.DataArray) -> str:
