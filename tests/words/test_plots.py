@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import Transformer
 
+from tests.work import calls_of
 from timesync_xr.errors import InputError, PlotListError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot, id_problem, plot_from, read_plots
@@ -316,12 +317,14 @@ def test_any_bytes_give_a_table_or_a_clean_error(
     assert not plots.duplicated(["project_id", "plot_id"]).any()
 
 
-def test_a_national_list_reads_in_a_second(listed: Listed) -> None:
-    rows = "\n".join(f"1211,{i},{-1965600 + 30 * (i % 999)},1814820,99" for i in range(27_000))
-    path = listed("project_id,plot_id,x,y,Strata\n" + rows)
-    start = time.process_time()
-    assert len(read_plots(path)) == 27_000
-    assert time.process_time() - start < 2
+def test_the_work_grows_with_the_list_and_no_faster(listed: Listed) -> None:
+    rows = [f"1211,{i},{-1965600 + 30 * (i % 999)},1814820,99" for i in range(9_000)]
+    work = []
+    for count in (3_000, 9_000):
+        path = listed("\n".join(["project_id,plot_id,x,y,Strata", *rows[:count]]))
+        assert len(read_plots(path)) == count
+        work.append(calls_of(partial(read_plots, path)))
+    assert work[1] < 3.2 * work[0]
 
 
 PLAIN = "project_id,plot_id,x,y\n1001,01,434430,2414790\n1001,2,434310,2412930\n"
