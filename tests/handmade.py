@@ -9,13 +9,17 @@ from typing import NamedTuple
 import pandas as pd
 
 from timesync_xr.catalog.ard import ARD
-from timesync_xr.grid import REGIONS
+from timesync_xr.grid import REGIONS, ChipGrid
 from timesync_xr.project.ledger import COLUMNS as LEDGER
 from timesync_xr.project.log import COLUMNS as LOG
 from timesync_xr.project.project import Settings, keep_settings
 from timesync_xr.storage.folder import Folder
 
 HEADER = "sensor,project_id,plot_id,hv,year,doy,blue,green,red,nir,swir1,swir2,qa,date\n"
+
+
+PLACE = -2061000.0, 1920000.0
+"""Where all of its plots lie."""
 
 
 class Observation(NamedTuple):
@@ -60,6 +64,7 @@ def write_project(
             [(o.date, o.day, o.sensor, "0309", "written") for o in of_plot],
             columns=["date", "day", "sensor", "hv", "outcome"],
         )
+        log["chip"] = str(ChipGrid.around(REGIONS["CU"], *PLACE, 255))
         path = folder / f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         log.reindex(columns=list(LOG), fill_value="").to_csv(path, index=False)
@@ -68,7 +73,7 @@ def write_project(
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes((HEADER + observation.line).encode())
         status = "incomplete" if plot_id in incomplete else "complete"
-        rows.append((project_id, plot_id, -2061000.0, 1920000.0, status, "csv", len(of_plot), 0))
+        rows.append((project_id, plot_id, *PLACE, status, "csv", len(of_plot), 0))
     columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
     ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value="")
     ledger.to_csv(folder / "ledger/plots.csv", index=False)

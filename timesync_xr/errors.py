@@ -23,7 +23,7 @@ The command ends with exit code 2 for an `InputError` and with 1 for all others,
 
 A message says the fact, the offender and the remedy, in this order. Programs go by ``kind``, one
 word of `Kind`, and never by the message. `ReadWarning` is no error: it tells of an asset that was
-skipped on request.
+skipped on request. `LeftOutWarning` is none either: it tells of what a table or an export lacks.
 """
 
 from __future__ import annotations
@@ -150,6 +150,10 @@ class ReadError(TimesyncError):
 
 class ReadWarning(UserWarning):
     """An asset could not be read, and the observation is fill instead, as was asked for."""
+
+
+class LeftOutWarning(UserWarning):
+    """What the ledger of a project says is written is damaged or missing, and not in a result."""
 
 
 class MissingAssetError(ReadError):

@@ -182,6 +182,10 @@ class ChipGrid:
         """The chip of ``size`` around the pixel that holds the point (x, y)."""
         return cls(lattice, *lattice.pixel(x, y), *chip_shape(size))
 
+    def __str__(self) -> str:
+        """Which pixels these are, as logs keep it: grid, column and row of the plot, and size."""
+        return f"{self.lattice.name} {self.plot_col},{self.plot_row} {self.width}x{self.height}"
+
     @property
     def plot_index(self) -> tuple[int, int]:
         """Index (row, column) of the plot pixel in a chip array."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -172,7 +172,7 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     for line, cells in listed.rows:
         record, found = _check_line(columns, cells, line, grid)
         found += [listed.problems[line]] if line in listed.problems else []
-        found += names.add(record[0], record[1], line)
+        found += names.add(record[0], record[1], f"line {line}")
         problems += [f"line {line}: {text}" for text in found]
         records.append(record)
     if problems:
@@ -306,30 +306,46 @@ def _extent(grid: Lattice) -> str:
     return f" (x {grid.left} to {right}, y {bottom} to {grid.top} m)"
 
 
+def check_names(plots: Iterable[Plot], known: Iterable[tuple[str, str]]) -> None:
+    """`InputError` where files of a plot would be those of another, of these or of ``known`` ones.
+
+    These are pairs of ids, as a project has them.
+    """
+    names = _Names()
+    for ids in known:
+        names.clash(*ids, "in the project")
+    for plot in plots:
+        if found := names.clash(plot.project_id, plot.plot_id, "in the list"):
+            raise InputError(found)
+
+
 class _Names:
     """The ids seen so far; finds those that would be one file or folder."""
 
     def __init__(self) -> None:
-        self.projects: dict[str, tuple[str, int]] = {}
-        self.plots: dict[tuple[str, str], tuple[str, int]] = {}
+        self.projects: dict[str, tuple[str, str]] = {}
+        self.plots: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def add(self, project_id: str, plot_id: str, line: int) -> list[str]:
-        """Remember a plot and return the problems it has with earlier ones."""
-        project, plot = _folded(project_id), _folded(plot_id)
-        written, first = self.projects.setdefault(project, (project_id, line))
-        if written != project_id:
-            return [f"project_id {_alike(project_id, written, first)}"]
-        written, first = self.plots.setdefault((project, plot), (plot_id, line))
-        if first == line:
+    def add(self, project_id: str, plot_id: str, where: str) -> list[str]:
+        """Remember a plot, and where it is; return the problems it has with earlier ones."""
+        if found := self.clash(project_id, plot_id, where):
+            return [found]
+        _, first = self.plots[_folded(project_id), _folded(plot_id)]
+        if first == where:
             return []
-        if written != plot_id:
-            return [f"plot_id {_alike(plot_id, written, first)}"]
-        return [
-            f"plot {plot_id!r} of project {project_id!r} is already on line {first}: drop one line"
-        ]
+        return [f"plot {plot_id!r} of project {project_id!r} is already on {first}: drop one line"]
+
+    def clash(self, project_id: str, plot_id: str, where: str) -> str:
+        """Remember a plot, and where it is; why its files would be those of another; or ""."""
+        project, plot = _folded(project_id), _folded(plot_id)
+        written, first = self.projects.setdefault(project, (project_id, where))
+        if written != project_id:
+            return f"project_id {_alike(project_id, written, first)}"
+        written, first = self.plots.setdefault((project, plot), (plot_id, where))
+        return "" if written == plot_id else f"plot_id {_alike(plot_id, written, first)}"
 
 
-def _alike(text: str, written: str, line: int) -> str:
+def _alike(text: str, written: str, where: str) -> str:
     """What is wrong with two ids that would be one file."""
     same = unicodedata.normalize("NFC", text) == unicodedata.normalize("NFC", written)
     how = (
@@ -339,7 +355,7 @@ def _alike(text: str, written: str, line: int) -> str:
     )
     shown = [ascii(one) if same else repr(one) for one in (text, written)]
     return (
-        f"{shown[0]} and {shown[1]} (line {line}) {how}, and would be one file on many disks: "
+        f"{shown[0]} and {shown[1]} ({where}) {how}, and would be one file on many disks: "
         "rename one"
     )
 

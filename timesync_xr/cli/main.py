@@ -7,7 +7,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -16,12 +18,15 @@ from typing import Any, Final, NoReturn
 import click
 
 from .. import __version__
-from ..errors import InputError, TimesyncError
+from ..errors import InputError, LeftOutWarning, TimesyncError
 from ..spelling import did_you_mean
 from .config import read_config
 
 COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
 """Exit codes: all is well, something is missing or failed, wrong usage or input, Ctrl-C."""
+
+_SHOWN: Final = 10
+"""How many things that were left out are told."""
 
 COMMANDS: Final = (
     "plan",
@@ -132,7 +137,8 @@ class _Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is one message and an exit code, without a traceback."""
         try:
-            return super().invoke(ctx)
+            with _telling_left_out():
+                return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
             raise
         except TimesyncError as error:
@@ -151,6 +157,34 @@ class _Program(click.Group):
                 err=True,
             )
             ctx.exit(STOPPED)
+
+
+@contextmanager
+def _telling_left_out() -> Iterator[None]:
+    """Tell what a result lacks that the ledger says is written; the exit code is then 1."""
+    usual, told = warnings.showwarning, 0
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        nonlocal told
+        if not issubclass(category, LeftOutWarning):
+            usual(message, category, *where, **more)
+            return
+        told += 1
+        if told <= _SHOWN:
+            click.echo(str(message), err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LeftOutWarning)
+        warnings.showwarning = show
+        try:
+            yield
+        except SystemExit as end:
+            if end.code or not told:
+                raise
+    if told > _SHOWN:
+        click.echo(f"and {told - _SHOWN} more were left out", err=True)
+    if told:
+        sys.exit(INCOMPLETE)
 
 
 def _complain(ctx: click.Context, text: str) -> None:

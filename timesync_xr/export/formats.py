@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ import pandas as pd
 from ..errors import InputError
 from ..project.files import EXPORTS
 from ..project.project import Project, as_project, unfinished
-from ..project.rows import has_product, read_rows
+from ..project.rows import PlotRows, has_product, read_rows, tell_left_out
 from ..spectral.annual import TARGET_DAY
 from ..storage.places import beside, workplace
 from .maps import chip_outlines, write_geopackage, write_kml
@@ -77,6 +78,9 @@ def export_project(
         For an unknown format, or where pyogrio is needed and not installed.
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
+
+    Records that the ledger says are written and that can't be read are left out, each with a
+    `timesync_xr.errors.LeftOutWarning`.
     """
     if form not in FORMATS:
         raise InputError(f"there is no format {form!r}: choose from {', '.join(FORMATS)}")
@@ -88,14 +92,21 @@ def export_project(
         shown = _shown_composite(known, [c.name for c in settings.composites])
         if form == "v3-json":
             path.mkdir()
-            count = write_v3_json(read_rows(project.folder, known), path, target_day, shown)
+            count = write_v3_json(_rows(project, known), path, target_day, shown)
         elif form == "sqlite":
-            count = write_sqlite(read_rows(project.folder, known), path, target_day, shown)
+            count = write_sqlite(_rows(project, known), path, target_day, shown)
         else:
             outlines = chip_outlines(known[_ATTRIBUTES], settings.grid, settings.chip_size)
             (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
             count = len(outlines)
     return Exported(beside(place, FORMATS[form]), count, unfinished(known))
+
+
+def _rows(project: Project, plots: pd.DataFrame) -> Iterator[PlotRows]:
+    """The rows of plots; what they lack is told."""
+    for plot in read_rows(project.folder, plots):
+        tell_left_out(*plot.ids, plot.problems)
+        yield plot
 
 
 def _shown_composite(plots: pd.DataFrame, composites: list[str]) -> dict[tuple[str, str], str]:

@@ -12,15 +12,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import AccessError, InputError, Kind
+from ..errors import AccessError, InputError, Kind, ProjectError
 from ..grid import Lattice
 from ..lists import is_list, read_list
 from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
-from ..project.log import read_log
 from ..project.project import Project, as_project, keep_settings
-from ..project.rows import THREADS, written_observations
+from ..project.rows import THREADS, kept_log, written_observations
 from ..storage.access import S3, scheme_of
 from ..storage.folder import Folder
 from ..storage.places import open_folder, workplace
@@ -134,6 +133,7 @@ def _list_as_written(path: str | Path, grid: str | Lattice) -> pd.DataFrame:
 def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files: str) -> int:
     """Make a project of a part of another; count the chips and CSVs."""
     put = partial(_link if files == "link" else _copy, project.folder, target)
+    target.remove(PLOTS)  # until all is there, it is no project
     with ThreadPoolExecutor(THREADS) as threads:
         paths = [path for row in packet.to_dict("records") for path in _paths(project, row)]
         for _ in threads.map(put, paths):
@@ -150,8 +150,14 @@ def _paths(project: Project, row: dict[Any, Any]) -> Iterator[str]:
     plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
     formats = row["products"].split(",")
     names = [composite.name for composite in project.settings.composites]
+    log, problem = kept_log(project.folder, row)
+    if problem:
+        raise ProjectError(
+            f"plot {plot.plot_id} of project {plot.project_id} can't be handed out: {problem}. "
+            f"Make it again by timesync-xr verify {project.place} --repair"
+        )
     yield log_path(plot.project_id, plot.plot_id)
-    for written in written_observations(read_log(project.folder, plot.project_id, plot.plot_id)):
+    for written in written_observations(log):
         yield from observation_files(plot, written.day, formats, names)
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from ..errors import InputError
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
-from ..project.files import COMBINED, spectra_path
+from ..project.files import COMBINED, log_path, spectra_path
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, csv_line, read_rows
 from ..spectral.series import CSV_COLUMNS
@@ -44,8 +44,9 @@ class Combined:
     files: pd.DataFrame
     """The files of the server: file (its name), server_project_id, year and rows."""
     left_out: pd.DataFrame
-    """Observations that the ledger says are written and whose CSV is missing or broken:
-    project_id, plot_id, day, file and problem."""
+    """What the ledger says is written and is not in the files: project_id, plot_id, day, file and
+    problem. That is an observation whose CSV is missing or broken, or, without a day, a plot whose
+    log is damaged or has another number of observations."""
     unfinished: list[str]
     """What the project does not hold yet, a line each."""
 
@@ -139,11 +140,13 @@ def _dated_lines(plot: PlotRows) -> Iterator[tuple[int, int, str, bytes]]:
 
 
 def _left_out(plot: PlotRows) -> Iterator[dict[str, Any]]:
+    ids = {"project_id": plot.project_id, "plot_id": plot.plot_id}
+    if plot.problem:
+        yield ids | {"day": "", "file": log_path(*plot.ids), "problem": plot.problem}
     for written, _, problem in plot.rows:
         if problem:
             yield {
-                "project_id": plot.project_id,
-                "plot_id": plot.plot_id,
+                **ids,
                 "day": written.day,
                 "file": spectra_path(plot.project_id, plot.plot_id, written.year, written.doy),
                 "problem": problem,

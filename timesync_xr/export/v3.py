@@ -34,6 +34,9 @@ SQLITE_TABLE: Final = "region_spectrals"
 Shown = Mapping[tuple[str, str], str]
 """The composite that the records of a plot lead to; plots without chips are absent."""
 
+_DIGITS = 15
+"""Digits of the numbers that all readers of JSON keep exactly: they have 53 bits."""
+
 _BANDS = ("b1", "b2", "b3", "b4", "b5", "b7")
 _SQLITE_TYPES = {"sensor": "TEXT", "url": "TEXT", "plotid": "", "project_id": ""}
 """Types that are not INTEGER. Ids have none, which keeps each as it is: number or text."""
@@ -49,10 +52,10 @@ def v3_records(
     b4 nir, b5 swir1, b7 swir2. ``tcb, tcg, tcw`` are tasseled cap of these values (Crist 1985) in
     the same units, to the nearest integer. ``cloud_cover`` is ``qa``: 0 usable, 1 not. ``selected``
     is 1 for the observation of its year that the server would choose, see `selected_of_year`.
-    ``plotid`` and ``project_id`` are integers where they are written as one, else text. ``tsa`` is
-    999999, ``url`` the path of the chip of
-    ``composite`` below the project folder (empty for None), and ``yod`` is missing: the
-    year of a disturbance is for the interpreter to find.
+    ``plotid`` and ``project_id`` are integers where they are written as one of 15 digits at most,
+    else text. ``tsa`` is 999999, ``url`` the path of the chip of ``composite`` below the project
+    folder (empty for None), and ``yod`` is missing: the year of a disturbance is for the
+    interpreter to find.
     """
     values = spectra[list(CSV_BANDS)].to_numpy(np.int32)
     cap = np.rint(tasseled_cap_kernel(values.T)).astype(np.int32)
@@ -79,8 +82,12 @@ def v3_records(
 
 
 def _number_or_text(text: str) -> int | str:
-    """An id as a number where that is how it is written: "7", but not "07"."""
-    return int(text) if text.isascii() and text.isdigit() and str(int(text)) == text else text
+    """An id as a number where that is how it is written: "7", but not "07".
+
+    Longer ones than `_DIGITS` stay text: JavaScript would round them, and SQLite has no room.
+    """
+    is_number = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    return int(text) if is_number and str(int(text)) == text else text
 
 
 def write_v3_json(plots: Iterator[PlotRows], folder: Path, target_day: int, shown: Shown) -> int:

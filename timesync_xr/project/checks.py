@@ -14,6 +14,7 @@ import xarray as xr
 
 from ..cube.schema import select_bands
 from ..errors import DamagedError, TimesyncError
+from ..grid import ChipGrid
 from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS
 from ..plots import Plot
 from ..spectral.composites import Composite, composite_rgb
@@ -21,7 +22,7 @@ from ..spectral.quality import contract_qa
 from ..spectral.reflectance import collection1_table, to_collection1
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
-from .cubes import CHUNK_TIMES, DamagedCubeError, whole_cube
+from .cubes import CHUNK_TIMES, DamagedCubeError, is_of, whole_cube
 from .files import PNG_SIGNATURE
 from .log import WRITTEN, is_in_cube, measure_pixels
 
@@ -75,7 +76,11 @@ def plot_pixel_of_png(data: bytes, width: int, height: int) -> tuple[int, ...]:
         with Image.open(file, formats=["PNG"]) as image:
             if image.size != (width, height):  # a second header
                 raise BrokenChipError(f"the PNG says two sizes, one of them {image.size}")
+            if image.mode != "RGB":
+                raise BrokenChipError(f"the PNG says two kinds of pixels, one of them {image.mode}")
             pixel: Any = image.getpixel((width // 2, height // 2))  # decodes all
+    except BrokenChipError:
+        raise
     except Exception as error:  # Pillow has one for each kind of damage
         raise BrokenChipError(f"the PNG is damaged: {error}") from error
     if end != _END:
@@ -108,18 +113,18 @@ class BrokenCubeError(DamagedError):
 
 
 def plot_pixels_of_cube(
-    folder: Folder, plot: Plot, log: pd.DataFrame, chip_size: tuple[int, int]
+    folder: Folder, plot: Plot, log: pd.DataFrame, chip: ChipGrid
 ) -> dict[str, tuple[int, ...]]:
     """The plot pixel of every day that was written, as the CSV has it, once all of a cube was read.
 
     That is the six bands in the Collection 1 range and the qa of the contract. ``log`` is the
     kept log of the plot. `BrokenCubeError` where the cube can't be read, or does not hold the
-    observations, the pixels at the plot or the shares of fill and clear pixels that it tells.
+    observations, the pixels of ``chip``, or the checksums and what else was measured of them.
     """
     wanted = log[is_in_cube(log)].reset_index(drop=True)
     try:
         with whole_cube(folder, plot) as cube:
-            _check_observations(cube, wanted, chip_size)
+            _check_observations(cube, wanted, chip)
             parts = [
                 _check_pixels(cube[start : start + _PART].compute(), wanted[start : start + _PART])
                 for start in range(0, len(wanted), _PART)
@@ -136,13 +141,19 @@ def plot_pixels_of_cube(
     return {day: tuple(v) for day, v in zip(days, values[written].tolist(), strict=True)}
 
 
-def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame, size: tuple[int, int]) -> None:
-    width, height = size
-    if (cube.sizes["x"], cube.sizes["y"]) != (width, height):
+_TOLD = ("sensor", "item_ids", "processed", "hv", "date")
+"""What a cube and a log both tell of an observation."""
+
+
+def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame, chip: ChipGrid) -> None:
+    if (cube.sizes["x"], cube.sizes["y"]) != (chip.width, chip.height):
         found = f"{cube.sizes['x']} x {cube.sizes['y']}"
-        raise BrokenCubeError(f"its chips are {found} pixels, not {width} x {height}")
-    held = list(zip(cube["sensor"].values, cube["item_ids"].values, strict=True))
-    asked = list(zip(wanted["sensor"], wanted["item_ids"], strict=True))
+        raise BrokenCubeError(f"its chips are {found} pixels, not {chip.width} x {chip.height}")
+    if not is_of(cube, chip):
+        place = [cube.attrs.get(name) for name in ("grid", "plot_x", "plot_y")]
+        raise BrokenCubeError(f"it is of another place: {place}, not {chip}")
+    held = list(zip(*(cube[name].values for name in _TOLD), strict=True))
+    asked = list(zip(*(wanted[name] for name in _TOLD), strict=True))
     if held != asked:
         lacking, other = len(set(asked) - set(held)), len(set(held) - set(asked))
         raise BrokenCubeError(

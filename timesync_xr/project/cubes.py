@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import ALONG_TIME, DIMS, NAME, coordinates
+from ..cube.schema import ALONG_TIME, DIMS, NAME, attributes, coordinates
 from ..errors import Kind, ProjectError, TimesyncError
 from ..grid import ChipGrid
 from ..landsat import BANDS
@@ -122,6 +122,23 @@ def read_part(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:
     """Some observations of a cube, in memory; `DamagedCubeError` where they can't be read."""
     with _readable():
         return cube[start:stop].compute()
+
+
+def is_of(cube: xr.DataArray, grid: ChipGrid) -> bool:
+    """Whether a cube has the pixels of a chip: its grid, place and size."""
+    told = attributes(grid)
+    size = cube.sizes["x"], cube.sizes["y"]
+    place = ("grid", "plot_x", "plot_y")
+    return size == (grid.width, grid.height) and all(
+        cube.attrs.get(name) == told[name] for name in place
+    )
+
+
+def is_told_as(cube: xr.DataArray, observations: pd.DataFrame) -> bool:
+    """Whether a cube says of its observations what a table as that of a plan says of them."""
+    if not np.array_equal(cube["time"].to_numpy(), observations["time"].to_numpy("datetime64[ns]")):
+        return False
+    return all((cube[name].values == observations[name].to_numpy()).all() for name in ALONG_TIME)
 
 
 def found_in(cube: xr.DataArray | None, log: pd.DataFrame) -> dict[int, int]:
@@ -260,13 +277,25 @@ def provenance(plot: Plot, source: str) -> dict[str, Any]:
     }
 
 
-def settle_cube(folder: Folder, plot: Plot) -> None:
-    """Put a cube that waited in place, as it lacks nothing any more."""
-    waiting = waiting_cube_path(plot.project_id, plot.plot_id)
-    with folder.tree(waiting, CUBE_MARK) as tree:
+def settle_cube(folder: Folder, plot: Plot, *, whole: bool) -> None:
+    """Put a cube that waited in place, as it lacks nothing any more; or have it wait."""
+    new, old = _new_and_old(plot, whole=whole)
+    with folder.tree(old, CUBE_MARK) as tree:
         if tree is not None:
-            folder.place(tree, cube_path(plot.project_id, plot.plot_id), CUBE_MARK)
-    folder.remove_tree(waiting, CUBE_MARK)
+            folder.place(tree, new, CUBE_MARK)
+    folder.remove_tree(old, CUBE_MARK)
+
+
+def remove_cubes(folder: Folder, plot: Plot) -> None:
+    """Remove the cube of a plot, whole or waiting."""
+    for path in _new_and_old(plot, whole=True):
+        folder.remove_tree(path, CUBE_MARK)
+
+
+def _new_and_old(plot: Plot, *, whole: bool) -> tuple[str, str]:
+    """Where a cube goes that is whole, or is to wait, and where the other would be."""
+    paths = [path(plot.project_id, plot.plot_id) for path in (cube_path, waiting_cube_path)]
+    return (paths[0], paths[1]) if whole else (paths[1], paths[0])
 
 
 def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
@@ -274,8 +303,6 @@ def put_cube(folder: Folder, plot: Plot, tree: Path, *, whole: bool) -> None:
 
     The one that it replaces is removed, so that no cube holds less than the plot's other files.
     """
-    ids = plot.project_id, plot.plot_id
-    paths = cube_path(*ids), waiting_cube_path(*ids)
-    new, old = paths if whole else paths[::-1]
+    new, old = _new_and_old(plot, whole=whole)
     folder.place(tree, new, CUBE_MARK)
     folder.remove_tree(old, CUBE_MARK)

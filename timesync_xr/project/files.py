@@ -29,7 +29,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import InputError
+from ..errors import AccessError, DamagedError, InputError
+from ..storage.folder import Folder
 
 PLOTS: Final = "ledger/plots.csv"
 """The table of plots."""
@@ -104,6 +105,19 @@ def waiting_cube_path(project_id: str, plot_id: str) -> str:
 def log_path(project_id: str, plot_id: str) -> str:
     """Path of the log of a plot."""
     return f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
+
+
+def read_file(folder: Folder, path: str) -> bytes:
+    """The bytes of a file of a plot; `DamagedError` where the disk can't read this one.
+
+    ``FileNotFoundError`` where there is none, `AccessError` where a bucket fails.
+    """
+    try:
+        return folder.read(path)
+    except AccessError as error:
+        if isinstance(error.__cause__, OSError):
+            raise DamagedError(f"it can't be read ({error.__cause__.strerror})") from error
+        raise
 
 
 class PlotIds(Protocol):

@@ -116,6 +116,18 @@ class Ledger:
         if (self._recent - self._written) * 4 >= len(self.rows):
             self._compact()
 
+    def begin(self, plot: Plot, row: dict[str, Any]) -> None:
+        """Say that a plot is begun, before any of its files is touched; on disk when this returns.
+
+        It counts as incomplete until it is recorded, at the place and with the products of ``row``.
+        """
+        row = row | {"status": INCOMPLETE}
+        old = self.row(plot)
+        if old is not None:
+            row = old | {key: row[key] for key in ("x", "y", "status", "products")}
+        if row != old:
+            self.record(plot, row)
+
     def reopen(self, plots: Iterable[Plot]) -> None:
         """Take plots for incomplete until they are recorded again; on disk when this returns.
 

@@ -2,12 +2,15 @@
 
 It is a table with a row per observation, followed by a row per item that is part of none. It is
 kept in the ledger; the next run takes over the days that are settled and did not change.
+
+It vouches for files, so it is written before and after them. First it says which days are begun:
+whatever lies under their names is not to be trusted, until the log says that they are written.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,14 +21,15 @@ import xarray as xr
 
 from ..catalog.dates import parse_time
 from ..cube.plan import Plan
+from ..cube.schema import DIMS
 from ..cube.selection import NOT_CLEAR, Selection
-from ..errors import Kind, ProjectError, ReadError
+from ..errors import DamagedError, Kind, ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..spectral.composites import is_fill_pixel
 from ..spectral.quality import is_clear, is_fill
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
-from .files import PlotIds, log_path
+from .files import PlotIds, log_path, read_file
 
 WRITTEN: Final = "written"
 FILL_AT_PLOT: Final = "fill at plot"
@@ -34,6 +38,7 @@ FILTERED: Final = "filtered"
 FAILED: Final = "failed"
 SUPERSEDED: Final = "superseded"
 REFUSED: Final = "refused"
+BEGUN: Final = "begun"
 
 OUTCOMES: Final = (
     WRITTEN,
@@ -43,13 +48,15 @@ OUTCOMES: Final = (
     FAILED,
     SUPERSEDED,
     REFUSED,
+    BEGUN,
 )
 """What can become of an observation, or of an item that is part of none.
 
 written: its files are there. fill at plot: the plot pixel holds no data. other platform: two saw
 the plot on that day and the other was taken. filtered: the user asked to leave it out, see
 `timesync_xr.Selection`. failed: an asset can't be read. superseded: an item whose place and date
-was processed again later. refused: an item that must not be read.
+was processed again later. refused: an item that must not be read. begun: a run is at it, or was
+stopped there; whatever it has left of that day is not to be trusted.
 """
 
 LEFT_OUT: Final = (SUPERSEDED, REFUSED)
@@ -67,11 +74,12 @@ METADATA: Final = (
 )
 """Columns that come from the items: those of the plot's own tile, and the ids of all."""
 
-PIXELS: Final = ("qa_pixel", "fill_share", "clear_share")
+PIXELS: Final = ("qa_pixel", "fill_share", "clear_share", "checksum")
 """Columns that were measured, as text, empty where nothing was read.
 
 The raw QA_PIXEL at the plot; the shares of the chip's pixels that are fill in any surface
-reflectance band, and that are clear by `timesync_xr.is_clear`.
+reflectance band, and that are clear by `timesync_xr.is_clear`; the CRC-32 of all digital numbers
+(band, y, x) of the chip as little-endian uint16, in hexadecimal.
 """
 
 WHY: Final = ("asset", "kind", "cause", "remedy")
@@ -80,8 +88,15 @@ WHY: Final = ("asset", "kind", "cause", "remedy")
 ``kind`` is one of `timesync_xr.errors.Kind` where it failed, else empty.
 """
 
-COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY)
-"""Columns of a log."""
+COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY, "chip")
+"""Columns of a log. ``chip`` says which pixels it is about, as `timesync_xr.grid.ChipGrid` does."""
+
+IDENTITY: Final = ["day", "sensor", "item_ids", "processed"]
+"""Columns that say which pixels of a chip an observation has: where they are the same as before,
+nothing of it is read again."""
+
+TITLES: Final = ["date", "hv"]
+"""Columns that files hold beside the pixels: where these alone differ, files get them anew."""
 
 KEPT: Final = "kept from an earlier run"
 """How the cause of an observation begins whose items are gone or refused, or filtered by now."""
@@ -90,6 +105,12 @@ GIVE_UP: Final = "Not all of its files are there: bring its items back, or extra
 
 Rows = npt.NDArray[np.int64]
 """Rows of a log."""
+
+
+class DamagedLogError(ProjectError):
+    """The log of a plot can't be read: nothing is known of its files."""
+
+    kind = Kind.CORRUPT
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +142,7 @@ class ObservationLog:
             holed = (table["day"] == item["day"]) & (table["sensor"] == item["sensor"])
             why = [REFUSED, item["item_id"], item["refused"]]
             table.loc[holed, ["outcome", "item_ids", "cause"]] = why
+        table["chip"] = str(plan.grid)
         return cls(plan, selection, table[list(COLUMNS)])
 
     @property
@@ -174,9 +196,8 @@ class ObservationLog:
         """
         if kept.empty:
             return
-        key = ["day", "sensor", "item_ids"]
         before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
-        same = self.table[key].merge(before, on=key, how="left").fillna("")
+        same = self.table[IDENTITY].merge(before, on=IDENTITY, how="left").fillna("")
         known = np.flatnonzero(self.open & (same["qa_pixel"] != ""))
         self.see(known, same["qa_pixel"].iloc[known].to_numpy(np.uint16))
         open_ = self.open
@@ -188,15 +209,32 @@ class ObservationLog:
         columns = ["outcome", *PIXELS]
         self.table.loc[settled, columns] = same.loc[settled, columns].to_numpy()
 
+    def renamed(self, kept: pd.DataFrame) -> pd.DataFrame:
+        """The rows that were taken over and whose `TITLES` are other than those of a kept log.
+
+        Each with the kept ones as ``date_kept`` and ``hv_kept``.
+        """
+        taken = self.table[self.table["outcome"] == WRITTEN].reset_index()
+        before = kept.loc[kept["outcome"] == WRITTEN, [*IDENTITY, *TITLES]]
+        both = taken.merge(before, on=IDENTITY, suffixes=("", "_kept")).set_index("index")
+        other = (both["date"] != both["date_kept"]) | (both["hv"] != both["hv_kept"])
+        return both[other]
+
+    def open_again(self, days: Iterable[str]) -> None:
+        """Take back what was settled of days, so that they are made anew."""
+        of_days = self.table["day"].isin(list(days))
+        settled = of_days & self.table["outcome"].isin([WRITTEN, OTHER_PLATFORM])
+        self.table.loc[settled, "outcome"] = ""
+
     def withdrawn(self, kept: pd.DataFrame) -> set[str]:
-        """Days that were written and now are to be made anew, or not at all."""
-        return _days_with_files(kept) - _days_with_files(self.table)
+        """Days that were written or begun and now are to be made anew, or not at all."""
+        return days_with_files(kept) - days_with_files(self.table)
 
     def lost(self, kept: pd.DataFrame) -> pd.DataFrame:
         """The rows of a kept log that were written, and of whose days nothing is to be made now."""
         made = self.table["outcome"].isin(["", WRITTEN, FAILED])
         gone = ~kept["day"].isin(self.table.loc[made, "day"])
-        return kept[_has_files(kept) & gone]
+        return kept[_has_files(kept) & (kept["outcome"] != BEGUN) & gone]
 
     def holding(self, lost: pd.DataFrame, whole: set[str]) -> ObservationLog:
         """The log with rows that are `lost`, of which those of the days ``whole`` stay written.
@@ -217,7 +255,7 @@ class ObservationLog:
         )
         held = lost.assign(outcome=WRITTEN, asset="", kind="", remedy="", cause=causes)
         told = pd.concat([held, self.table]).drop_duplicates(key)
-        rest = told[[*key, "outcome", *PIXELS, *WHY]]
+        rest = told[[*key, "outcome", *PIXELS, *WHY, "chip"]]
         table = plan.observations[list(METADATA)].merge(rest, on=key, how="left")
         log = replace(self, plan=plan, table=table[list(COLUMNS)])
         log.give_up(log.kept & ~table["day"].isin(whole).to_numpy())
@@ -257,6 +295,7 @@ class ObservationLog:
         rest = rest.assign(
             hv=rest["place"],
             item_ids=rest["item_id"],
+            chip=str(plan.grid),
             **dict.fromkeys((*PIXELS, "asset", "kind", "remedy"), ""),
         )
         return pd.concat([table, rest[list(COLUMNS)]], ignore_index=True)
@@ -268,11 +307,22 @@ def _is_kept(log: pd.DataFrame) -> pd.Series[bool]:
 
 def _has_files(log: pd.DataFrame) -> pd.Series[bool]:
     """Which rows of a log have files, all of them or some."""
-    return (log["outcome"] == WRITTEN) | _is_kept(log)
+    return log["outcome"].isin([WRITTEN, BEGUN]) | _is_kept(log)
 
 
-def _days_with_files(log: pd.DataFrame) -> set[str]:
+def days_with_files(log: pd.DataFrame) -> set[str]:
+    """Days of which files are there by a log, all of them or some."""
     return set(log.loc[_has_files(log), "day"])
+
+
+def with_begun(log: pd.DataFrame, kept: pd.DataFrame, days: set[str]) -> pd.DataFrame:
+    """A log that says of some days that they are begun, also where only a kept log knows them."""
+    begun = log["day"].isin(days) & log["outcome"].isin(["", WRITTEN])
+    log = log.assign(outcome=log["outcome"].mask(begun, BEGUN))
+    rest = kept[kept["day"].isin(days - set(log.loc[begun, "day"]))].drop_duplicates("day")
+    if rest.empty:
+        return log
+    return pd.concat([log, rest.assign(outcome=BEGUN)], ignore_index=True)
 
 
 def is_in_cube(log: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -282,17 +332,21 @@ def is_in_cube(log: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
     """The columns `PIXELS`, as text, of each observation of a cube (time, band, y, x) in memory."""
+    from isal import isal_zlib
+
     qa = cube.sel(band=QA_BAND)
     size = cube.sizes["y"] * cube.sizes["x"]
     told = [plot_pixel(qa).to_numpy().astype(str).tolist()]
     for where in (is_fill_pixel(cube), is_clear(qa)):
         counts = map(np.count_nonzero, where.to_numpy())
         told.append([f"{count / size:.4f}" for count in counts])
+    pixels = np.ascontiguousarray(cube.transpose(*DIMS).to_numpy(), "<u2")
+    told.append([f"{isal_zlib.crc32(pixels_of_one):08x}" for pixels_of_one in pixels])
     return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
 
 
 def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:
-    """Keep the log of a plot."""
+    """Keep the log of a plot, after the files that it vouches for."""
     data = log.to_csv(index=False, lineterminator="\n").encode()
     folder.write(log_path(plot.project_id, plot.plot_id), data)
 
@@ -304,16 +358,21 @@ def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
     """
     path = log_path(project_id, plot_id)
     try:
-        table = pd.read_csv(io.BytesIO(folder.read(path)), dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(read_file(folder, path)), dtype=str, keep_default_na=False)
     except FileNotFoundError:
-        return pd.DataFrame(columns=list(COLUMNS), dtype=str)
-    except ValueError:
+        return empty_log()
+    except (ValueError, DamagedError):
         table = pd.DataFrame()
     if tuple(table.columns) != COLUMNS or not table["outcome"].isin(OUTCOMES).all():
-        raise ProjectError(
-            f"{folder.root}/{path} is damaged: remove it, and the plot is looked at again"
+        raise DamagedLogError(
+            f"{folder.root}/{path} is damaged: make the plot again by timesync-xr verify --repair"
         )
     return table
+
+
+def empty_log() -> pd.DataFrame:
+    """The log of a plot of which nothing is known."""
+    return pd.DataFrame(columns=list(COLUMNS), dtype=str)
 
 
 def with_numbers(log: pd.DataFrame) -> pd.DataFrame:

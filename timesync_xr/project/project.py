@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import InputError, NoProjectError, ProjectError
-from ..grid import REGIONS, Lattice
+from ..grid import REGIONS, ChipGrid, Lattice, chip_shape
 from ..plots import Plot, id_order, id_problem, read_plots
 from ..spectral.annual import TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
@@ -23,10 +23,10 @@ from ..storage.access import S3, clean
 from ..storage.folder import Folder
 from ..storage.places import open_folder
 from .cubes import whole_cube
-from .files import SETTINGS, observation_files
+from .files import PLOTS, RECENT, SETTINGS, observation_files
 from .ledger import CHECK, INCOMPLETE, NO_ITEMS, read_ledger
 from .log import read_log, with_numbers
-from .rows import has_product, parse_rows, read_rows
+from .rows import has_product, parse_rows, read_rows, tell_left_out
 from .tables import (
     annual_table,
     empty_observations,
@@ -36,8 +36,9 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 2
-"""Version of the layout of projects that this version of the package reads and writes."""
+LAYOUT: Final = 3
+"""Version of the layout of projects that this version of the package reads and writes. It is raised
+whenever the same observations would get other files, logs or rows."""
 
 _SHOWN = 5
 """How many plots of a kind are named."""
@@ -87,11 +88,12 @@ class Settings:
         lattice: Lattice = REGIONS.get(name) or Lattice(name, crs, int(left), int(top))
         if (lattice.left, lattice.top, lattice.crs) != (left, top, crs):
             lattice = Lattice(name, crs, int(left), int(top))
-        width, height = kept["chip_size"]
+        width, height = chip_shape(kept["chip_size"])
+        ChipGrid(lattice, 0, 0, width, height)  # says what is wrong with a size
         return cls(
             str(kept["collection"]),
             lattice,
-            (int(width), int(height)),
+            (width, height),
             tuple(_composite(name, *how) for name, how in kept["composites"].items()),
             str(kept["stretch"]),
             bool(kept["rendered"]),
@@ -124,7 +126,8 @@ def read_settings(folder: Folder) -> Settings:
         return Settings.from_json(kept)
     except FileNotFoundError:
         raise NoProjectError(folder.root) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+            InputError) as error:  # fmt: skip
         raise ProjectError(
             f"{folder.root}/{SETTINGS} is damaged ({type(error).__name__}): put back a copy of it, "
             "or make the project anew in another folder"
@@ -196,10 +199,14 @@ class Project:
         Columns `timesync_xr.spectral.series.CSV_COLUMNS`: ids, ``sensor``, ``hv`` and ``date`` as
         text, the rest as integers; values in the Collection 1 range. Meant for projects that fit in
         memory; `combine` makes files of any others. What the ledger says is written and can't be
-        read is left out: `verify` tells. `NoProjectError` where there is no ledger.
+        read is left out, with a `timesync_xr.errors.LeftOutWarning`. `NoProjectError` where there
+        is no ledger.
         """
-        plots = read_rows(self.folder, self.plots)
-        return parse_rows(row.line for plot in plots for row in plot.rows)
+        lines: list[bytes] = []
+        for plot in read_rows(self.folder, self.plots):
+            tell_left_out(*plot.ids, plot.problems)
+            lines += [row.line for row in plot.rows]
+        return parse_rows(lines)
 
     def chosen(self, plots: Plots = None) -> pd.DataFrame:
         """The rows of `plots` of the plots of a list, or all of them."""
@@ -298,6 +305,11 @@ def keep_settings(folder: Folder, settings: Settings) -> None:
     try:
         kept = read_settings(folder).to_json()
     except NoProjectError:
+        if folder.names(RECENT) or folder.present([PLOTS]):
+            raise ProjectError(
+                f"{folder.root}/{SETTINGS} is missing, and the ledger knows of plots: put back a "
+                "copy of it, or make the project anew in another folder"
+            ) from None
         folder.write(SETTINGS, json.dumps(wanted, indent=1).encode())
         return
     for name, value in wanted.items():

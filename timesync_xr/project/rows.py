@@ -10,21 +10,24 @@ import csv
 import io
 import logging
 import re
+import warnings
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 import pandas as pd
 
+from ..errors import DamagedError, LeftOutWarning
 from ..landsat import CSV_BANDS
 from ..spectral.reflectance import collection1_table
 from ..spectral.series import CSV_COLUMNS
 from ..storage.folder import Folder
-from .files import spectra_path
-from .log import WRITTEN, read_log
+from .files import read_file, spectra_path
+from .log import WRITTEN, DamagedLogError, empty_log, read_log
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,6 +42,9 @@ _CHUNK = 64
 
 NO_FILE: Final = "the file is missing"
 """Problem of a file that is not there."""
+
+DAMAGED_LOG: Final = "its log is damaged"
+"""Problem of a plot of whose files nothing is known."""
 
 _HEADER = ",".join(CSV_COLUMNS).encode() + b"\n"
 _LOWEST, _HIGHEST = (int(value) for value in collection1_table()[[0, -1]])
@@ -76,6 +82,32 @@ class Row(NamedTuple):
     """What is wrong with the file; empty for a good one."""
 
 
+def kept_log(folder: Folder, row: Mapping[Any, Any] | pd.Series) -> tuple[pd.DataFrame, str]:
+    """The log of a plot by its row of the ledger, and why it is not what the ledger tells.
+
+    A damaged log comes empty. The text is empty where all is well.
+    """
+    try:
+        log = read_log(folder, row["project_id"], row["plot_id"])
+    except DamagedLogError:
+        return empty_log(), DAMAGED_LOG
+    count = int((log["outcome"] == WRITTEN).sum())
+    if count != row["written"]:
+        return log, f"the ledger counts {row['written']} observations, the log {count}"
+    return log, ""
+
+
+def tell_left_out(project_id: str, plot_id: str, problems: Sequence[str]) -> None:
+    """Warn of what the ledger says is written of a plot and is not in a result."""
+    for problem in problems:
+        warnings.warn(
+            f"left out of project {project_id}, plot {plot_id}: {problem}. "
+            "Find all by timesync-xr verify, and make it again with --repair",
+            LeftOutWarning,
+            stacklevel=2,
+        )
+
+
 @dataclass(frozen=True)
 class PlotRows:
     """All that was written of a plot."""
@@ -86,6 +118,15 @@ class PlotRows:
     """Its id there."""
     rows: list[Row]
     """Its observations in the order of their dates."""
+    problem: str = ""
+    """Why they are not those that the ledger tells, see `kept_log`."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What the ledger says is written and is not among the good rows, in words."""
+        path = partial(spectra_path, *self.ids)
+        lost = [f"{path(r.of.year, r.of.doy)}: {r.problem}" for r in self.rows if r.problem]
+        return [self.problem, *lost] if self.problem else lost
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -102,9 +143,9 @@ def has_product(plots: pd.DataFrame, product: str) -> pd.Series:
     return plots["products"].str.split(",").map(lambda made: product in made).astype(bool)
 
 
-def written_observations(log: pd.DataFrame) -> list[Written]:
-    """The observations that a log says are written, in the order of their dates."""
-    rows = log[log["outcome"] == WRITTEN].sort_values("day", kind="stable")
+def written_observations(log: pd.DataFrame, outcome: str = WRITTEN) -> list[Written]:
+    """The observations that a log says are written (or begun), in the order of their dates."""
+    rows = log[log["outcome"] == outcome].sort_values("day", kind="stable")
     days = pd.to_datetime(rows["day"])
     columns = [rows["day"], days.dt.year, days.dt.day_of_year, rows["sensor"], rows["hv"]]
     lists = [column.tolist() for column in [*columns, rows["date"]]]
@@ -117,17 +158,17 @@ def read_rows(folder: Folder, plots: pd.DataFrame) -> Iterator[PlotRows]:
     They are read a few plots ahead of who takes them. Plots that were made without csv have none.
     """
     made = plots[has_product(plots, "csv")]
-    ids = list(zip(made["project_id"], made["plot_id"], strict=True))
     with ThreadPoolExecutor(THREADS) as readers:
 
-        def read(plot: tuple[str, str]) -> PlotRows:
+        def read(row: dict[Hashable, Any]) -> PlotRows:
+            plot = row["project_id"], row["plot_id"]
             _LOG.info("reading project %s, plot %s", *plot)
-            log = read_log(folder, *plot)
+            log, problem = kept_log(folder, row)
             parts = chunks(written_observations(log), _CHUNK)
             found = readers.map(lambda part: _read_part(folder, plot, part), parts)
-            return PlotRows(*plot, [row for rows in found for row in rows])
+            return PlotRows(*plot, [row for rows in found for row in rows], problem)
 
-        yield from in_order(read, ids, _PLOTS)
+        yield from in_order(read, made.to_dict("records"), _PLOTS)
 
 
 def _read_part(folder: Folder, plot: tuple[str, str], part: list[Written]) -> list[Row]:
@@ -137,18 +178,44 @@ def _read_part(folder: Folder, plot: tuple[str, str], part: list[Written]) -> li
 def read_row(folder: Folder, project_id: str, plot_id: str, written: Written) -> Row:
     """Read the CSV of an observation and hold it against the log."""
     try:
-        data = folder.read(spectra_path(project_id, plot_id, written.year, written.doy))
+        data = read_file(folder, spectra_path(project_id, plot_id, written.year, written.doy))
     except FileNotFoundError:
         return Row(written, b"", NO_FILE)
+    except DamagedError as error:
+        return Row(written, b"", str(error))
     problem = _row_problem(data, project_id, plot_id, written)
     return Row(written, b"" if problem else data[len(_HEADER) :], problem)
+
+
+def renamed_row(
+    folder: Folder, project_id: str, plot_id: str, old: Written, new: Written
+) -> bytes | None:
+    """The CSV of an observation whose item has another date or tile by now; None if it can't be.
+
+    That is where its CSV is neither that of before nor that of now.
+    """
+    try:
+        data = read_file(folder, spectra_path(project_id, plot_id, old.year, old.doy))
+    except (FileNotFoundError, DamagedError):
+        return None
+    for written in (new, old):
+        if not _row_problem(data, project_id, plot_id, written):
+            before, after = _ends(project_id, plot_id, written)
+            start, end = _ends(project_id, plot_id, new)
+            return _HEADER + start + data[len(_HEADER) + len(before) : -len(after)] + end
+    return None
+
+
+def _ends(project_id: str, plot_id: str, written: Written) -> tuple[bytes, bytes]:
+    """How the row of an observation begins and ends, around its values."""
+    start = (written.sensor, project_id, plot_id, written.hv, written.year, written.doy)
+    return f"{csv_line(*start)},".encode(), f"{csv_line(written.date)}\n".encode()
 
 
 def _row_problem(data: bytes, project_id: str, plot_id: str, written: Written) -> str:
     if not data.startswith(_HEADER):
         return "the header is not that of the contract"
-    start = (written.sensor, project_id, plot_id, written.hv, written.year, written.doy)
-    before, after = f"{csv_line(*start)},".encode(), f"{csv_line(written.date)}\n".encode()
+    before, after = _ends(project_id, plot_id, written)
     row = data[len(_HEADER) :]
     if not (row.startswith(before) and row.endswith(after)):
         return f"the row does not begin with {before.decode()} and end with {written.date}"

@@ -17,7 +17,7 @@ from ..spectral.series import window_statistics
 from ..storage.folder import Folder
 from .cubes import kept_cube
 from .log import COLUMNS, FILL_AT_PLOT, PIXELS, SUPERSEDED, WHY, WRITTEN, read_log, with_numbers
-from .rows import PlotRows, has_product, in_order, read_rows
+from .rows import PlotRows, has_product, in_order, kept_log, read_rows, tell_left_out
 
 FLAGS: Final = tuple(f"qa_{name}" for name in QA_FLAGS)
 """Columns of the flags of QA_PIXEL at the plot."""
@@ -31,14 +31,15 @@ OBSERVATION_COLUMNS: Final = (
     "day",
     "year",
     "doy",
-    *[name for name in COLUMNS if name not in ("day", *PIXELS, *WHY)],
+    *[name for name in COLUMNS if name not in ("day", *PIXELS, *WHY, "chip")],
     "qa_pixel",
     *FLAGS,
     *CONFIDENCES,
     "is_clear",
     "grade",
     "qa",
-    *PIXELS[1:],
+    "fill_share",
+    "clear_share",
     *WHY,
 )
 """Columns of `Project.observations`."""
@@ -50,10 +51,13 @@ _READ_AHEAD = 8
 def observation_tables(folder: Folder, plots: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The observations of each plot of a ledger, see `Project.observations`."""
 
-    def read(plot: tuple[str, str]) -> pd.DataFrame:
-        return decode(read_log(folder, *plot), *plot)
+    def read(row: dict[Any, Any]) -> tuple[tuple[str, str], pd.DataFrame, str]:
+        plot, (log, problem) = (row["project_id"], row["plot_id"]), kept_log(folder, row)
+        return plot, decode(log, *plot), problem
 
-    yield from in_order(read, zip(plots["project_id"], plots["plot_id"], strict=True), _READ_AHEAD)
+    for plot, table, problem in in_order(read, plots.to_dict("records"), _READ_AHEAD):
+        tell_left_out(*plot, [problem] if problem else [])
+        yield table
 
 
 def joined(empty: pd.DataFrame, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -99,8 +103,12 @@ def _meaning(qa: pd.Series) -> dict[str, pd.Series]:
 def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.DataFrame:
     """The choices of each year of plots of a ledger, see `Project.annual`."""
     nothing = _annual(folder, PlotRows("", "", []), options)
-    plots_of_it = (plot for plot in read_rows(folder, plots) if plot.rows)
-    return joined(nothing, (_annual(folder, plot, options) for plot in plots_of_it))
+    tables = []
+    for plot in read_rows(folder, plots):
+        tell_left_out(*plot.ids, plot.problems)
+        if plot.rows:
+            tables.append(_annual(folder, plot, options))
+    return joined(nothing, tables)
 
 
 def _annual(folder: Folder, plot: PlotRows, options: dict[str, Any]) -> pd.DataFrame:

@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import DamagedError, InputError
+from ..grid import ChipGrid
 from ..landsat import CSV_BANDS
 from ..plots import Plot
 from ..spectral.composites import Composite
 from ..storage.places import names_in
 from .checks import (
-    BrokenChipError,
     BrokenCubeError,
     plot_colours,
     plot_pixel_of_png,
@@ -33,14 +33,17 @@ from .files import (
     chips_path,
     cube_path,
     cubes_path,
+    log_path,
     project_path,
+    read_file,
     spectra_name,
     spectra_path,
 )
 from .ledger import CHECK, COMPLETE, NO_ITEMS
-from .log import FAILED, read_log
+from .log import BEGUN, FAILED
 from .project import Plots, Project, Settings, as_project
 from .rows import (
+    DAMAGED_LOG,
     NO_FILE,
     THREADS,
     Row,
@@ -48,6 +51,7 @@ from .rows import (
     chunks,
     has_product,
     in_order,
+    kept_log,
     parse_rows,
     read_row,
     written_observations,
@@ -99,8 +103,9 @@ COLUMNS: Final = Problem._fields
 """Columns of the table of `verify`."""
 
 
-Days = dict[tuple[str, str], "array[int]"]
-"""Year and day (2020183) of every observation that was written, ascending, for every plot."""
+Days = dict[tuple[str, str], "array[int] | None"]
+"""Year and day (2020183) of every observation that was written or begun, ascending, for every plot;
+None where its log is damaged, so that nothing is known of them."""
 
 
 def _strays(project: Project, plots: pd.DataFrame, days: Days) -> Iterator[Problem]:
@@ -159,7 +164,9 @@ def _stray_cubes(project: Project, project_id: str, plots: pd.DataFrame) -> Iter
         yield Problem(project_id, "", "", STRAY, path, problem, UNKNOWN)
 
 
-def _holds(values: array[int], value: int) -> bool:
+def _holds(values: array[int] | None, value: int) -> bool:
+    if values is None:
+        return True
     position = bisect_left(values, value)
     return position < len(values) and values[position] == value
 
@@ -274,17 +281,25 @@ def _of_list(known: pd.DataFrame, plots: pd.DataFrame) -> Iterator[Problem]:
 
 def _of_plot(
     project: Project, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
-) -> tuple[_Plot, list[Problem], array[int]]:
+) -> tuple[_Plot, list[Problem], array[int] | None]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
     products = tuple(row["products"].split(","))
     plot = _Plot(row["project_id"], row["plot_id"], products, project.settings.composites, {})
     _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
-    log = read_log(project.folder, plot.project_id, plot.plot_id)
+    log, other = kept_log(project.folder, row)
+    if other == DAMAGED_LOG:
+        file = log_path(plot.project_id, plot.plot_id)
+        return plot, [plot.problem("", BROKEN, file, other, REPAIR)], None
     written = written_observations(log)
-    plot, problems = _with_cube(project, plot, log, quick)
-    if len(written) != row["written"]:
-        problem = f"the ledger counts {row['written']} observations, the log {len(written)}"
-        problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
+    chip = ChipGrid.around(project.settings.grid, row["x"], row["y"], project.settings.chip_size)
+    plot, problems = _with_cube(project, plot, log, chip, quick)
+    if other:
+        problems.append(plot.problem("", NOT_DONE, "", other, REPAIR))
+    if (log["chip"] != str(chip)).any():
+        file = log_path(plot.project_id, plot.plot_id)
+        held = log.loc[log["chip"] != str(chip), "chip"].iloc[0]
+        problem = f"it is about the pixels {held}, the ledger has the plot at {chip}"
+        problems.append(plot.problem("", BROKEN, file, problem, REPAIR))
     for failed in log[log["outcome"] == FAILED].to_dict("records"):
         problem = f"{failed['asset']}: {failed['cause']}"
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
@@ -296,13 +311,15 @@ def _of_plot(
     check = partial(_missing_rows if quick else _wrong, project, plot)
     for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
-    problems += _by_name(project, plot, written)
+    begun = written_observations(log, BEGUN)
+    problems += _by_name(project, plot, written, begun)
     problems.sort(key=lambda problem: (problem.day, problem.file))
-    return plot, problems, array("I", [w.year * 1000 + w.doy for w in written])
+    days = sorted(w.year * 1000 + w.doy for w in [*written, *begun])
+    return plot, problems, array("I", days)
 
 
 def _with_cube(
-    project: Project, plot: _Plot, log: pd.DataFrame, quick: bool
+    project: Project, plot: _Plot, log: pd.DataFrame, chip: ChipGrid, quick: bool
 ) -> tuple[_Plot, list[Problem]]:
     """The plot with what its cube has at the plot, and what is wrong with the cube.
 
@@ -317,7 +334,7 @@ def _with_cube(
         return plot, []
     ids = Plot(plot.project_id, plot.plot_id, 0, 0)
     try:
-        pixels = plot_pixels_of_cube(project.folder, ids, log, project.settings.chip_size)
+        pixels = plot_pixels_of_cube(project.folder, ids, log, chip)
     except BrokenCubeError as error:
         return plot, [plot.problem("", BROKEN, file, str(error), REPAIR)]
     return replace(plot, pixels=pixels), []
@@ -379,22 +396,29 @@ def _colours(
 def _chip_problem(project: Project, file: str, colour: tuple[int, ...] | None) -> str:
     """Why a chip is not what it should be; empty for one that is not there, see `_by_name`."""
     try:
-        found = plot_pixel_of_png(project.folder.read(file), *project.settings.chip_size)
+        data = read_file(project.folder, file)
+        found = plot_pixel_of_png(data, *project.settings.chip_size)
     except FileNotFoundError:
         return ""
-    except BrokenChipError as error:
+    except DamagedError as error:
         return str(error)
     if colour is None or found == colour:
         return ""
     return f"the plot pixel is {found}, but the values in the CSV have the colour {colour}"
 
 
-def _by_name(project: Project, plot: _Plot, written: list[Written]) -> Iterator[Problem]:
-    """Chips that are not there, and what lies among them and is none that was written."""
+def _by_name(
+    project: Project, plot: _Plot, written: list[Written], begun: list[Written]
+) -> Iterator[Problem]:
+    """Chips that are not there, and what lies among them and is none that was written.
+
+    What is there of days that are begun is no stray: the plot is not done.
+    """
     chips = {file: w.day for w in written for file in plot.chips(w).values()}
     folders = [chips_path(plot.project_id, c.name, plot.plot_id) for c in plot.composites]
     there = {f"{folder}/{name}" for folder in folders for name in project.folder.names(folder)}
     for file in chips.keys() - there:
         yield plot.problem(chips[file], MISSING, file, NO_FILE, REPAIR)
-    for file in there - chips.keys():
+    expected = {file for w in begun for file in plot.chips(w).values()}
+    for file in there - chips.keys() - expected:
         yield plot.problem("", STRAY, file, NOT_WRITTEN, REMOVE)

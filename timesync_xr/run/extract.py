@@ -23,9 +23,9 @@ from ..catalog.sources import Place
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import AccessError, InputError, Kind, LossError
 from ..grid import Lattice
-from ..plots import Plot, plot_from, read_plots
+from ..plots import Plot, check_names, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
-from ..project.log import WRITTEN, read_log, with_numbers
+from ..project.log import WRITTEN, DamagedLogError, empty_log, read_log, with_numbers
 from ..project.products import Products
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import THREADS
@@ -152,6 +152,7 @@ def extract(
     with folder.lock():
         folder.clear_temporary()
         ledger = Ledger(folder)
+        check_names(listed, ledger.rows)
         keep_settings(folder, settings)
         anew = refresh or select.prune
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
@@ -188,7 +189,10 @@ def _refuse_losses(plots: Sequence[Plot], select: Selection, folder: Folder) -> 
 
 def _left_out(select: Selection, folder: Folder, plot: Plot) -> list[str]:
     """Why a selection leaves out observations that a plot has, by its log: a cause for each."""
-    log = with_numbers(read_log(folder, plot.project_id, plot.plot_id))
+    try:
+        log = with_numbers(read_log(folder, plot.project_id, plot.plot_id))
+    except DamagedLogError:  # what it has is not known, and nothing of it is removed
+        return []
     log = log[log["outcome"] == WRITTEN]
     log = log.assign(time=np.array([parse_time(date) for date in log["date"]], "datetime64[ns]"))
     causes = select.causes(log)
@@ -214,10 +218,15 @@ class _Run:
     """Plots that share blocks with another."""
 
     def of(self, plot: Plot) -> tuple[Plot, Job, tuple[TileTable, ...], Folder]:
-        """What `make_plot` needs for a plot; waits for the search of its places."""
+        """What `make_plot` needs for a plot; waits for the search of its places.
+
+        The ledger knows then that the plot is begun.
+        """
         job = self.job.of(self.ledger.row(plot), crowded=plot in self.crowded)
         places = job.source.places(job.products.chip(plot))
-        return plot, job, self.items.of(places), self.ledger.folder
+        tables = self.items.of(places)
+        self.ledger.begin(plot, job.row(plot, empty_log()))
+        return plot, job, tables, self.ledger.folder
 
     def work_through(
         self, todo: list[Plot], cluster: AbstractContextManager[Client | None]
@@ -303,10 +312,10 @@ def _plots(table: pd.DataFrame, grid: Lattice) -> list[Plot]:
     if missing:
         raise InputError(f"the plots lack {', '.join(missing)}: give what read_plots returns")
     plots = [plot_from(row, grid) for _, row in table.iterrows()]
-    for name, count in Counter((plot.project_id, plot.plot_id) for plot in plots).items():
-        if count > 1:
-            raise InputError(f"plot {name[1]} of project {name[0]} is there twice: drop one")
     unnamed = [plot for plot in plots if not plot.plot_id]
     if unnamed:
         raise InputError(f"a plot at x {unnamed[0].x}, y {unnamed[0].y} has no id: give it one")
+    for name, count in Counter((plot.project_id, plot.plot_id) for plot in plots).items():
+        if count > 1:
+            raise InputError(f"plot {name[1]} of project {name[0]} is there twice: drop one")
     return plots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,19 +23,39 @@ from ..errors import Kind, ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..plots import Plot
 from ..project.cubes import (
+    DamagedCubeError,
     CubeBuilder,
     found_in,
+    is_of,
+    is_told_as,
     kept_cube,
     provenance,
     put_cube,
+    remove_cubes,
     settle_cube,
 )
+from ..project.files import spectra_path
 from ..project.ledger import COMPLETE, ledger_row
-from ..project.log import FILL_AT_PLOT, LEFT_OUT, ObservationLog, Rows, read_log, write_log
+from ..project.log import (
+    FILL_AT_PLOT,
+    LEFT_OUT,
+    WRITTEN,
+    DamagedLogError,
+    ObservationLog,
+    Rows,
+    days_with_files,
+    empty_log,
+    read_log,
+    with_begun,
+    write_log,
+)
 from ..project.products import FORMATS, Products
+from ..project.rows import renamed_row, written_observations
 from ..raster.reader import Reading
 from ..storage.folder import Folder
 from .chips import write_chips
+
+_LOG = logging.getLogger(__name__)
 
 _BATCH = 24
 """Observations that are read, rendered and written together."""
@@ -78,20 +99,26 @@ class Job:
     def is_done(self, plot: Plot, row: Row | None) -> bool:
         """Whether the ledger says that all that is asked for is there.
 
-        `ProjectError` for a plot that was made elsewhere.
+        `ProjectError` for a plot that was made elsewhere, unless it may be removed there.
         """
         if row is None:
             return False
         if (row["x"], row["y"]) != (plot.x, plot.y):
-            raise ProjectError(
-                f"plot {plot.plot_id} of project {plot.project_id} was made at x {row['x']}, "
-                f"y {row['y']}, the list has it at {plot.x}, {plot.y}: give it another id, or use "
-                "another --out folder"
-            )
+            self.refuse_move(plot, f"x {row['x']}, y {row['y']}", f"{plot.x}, {plot.y}")
+            return False
         made_for = row["datetime"], row["filters"]
         asked = made_for == (str(self.selection.period), str(self.selection))
         made = set(row["products"].split(","))
         return bool(row["status"] == COMPLETE and asked and made >= set(self.products.made))
+
+    def refuse_move(self, plot: Plot, made_at: str, listed_at: str) -> None:
+        """`ProjectError` for a plot that was made elsewhere, unless it may be removed there."""
+        if not self.selection.prune:
+            raise ProjectError(
+                f"plot {plot.plot_id} of project {plot.project_id} was made at {made_at}, the list "
+                f"has it at {listed_at}: give it another id, use another --out folder, or --prune "
+                "to remove it there and make it anew"
+            )
 
     def may_narrow(self, row: Row | None) -> bool:
         """Whether the plot was made before, and by filters that may let through more than now."""
@@ -144,10 +171,14 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         "Look into their logs, give them more memory, or take this plot with one worker",
         kind=Kind.WORKERS,
     )
-    plan = plan_observations(read_items_of(tables), job.products.chip(plot), job.source)
-    log = ObservationLog.start(plan, job.selection)
-    log.fail(np.flatnonzero(log.open), why)
-    return _keep(plot, job, log, folder, log.table[:0])
+
+    def fail(log: ObservationLog) -> None:
+        log.fail(np.flatnonzero(log.open), why)
+
+    log, removed = _begin(plot, read_items_of(tables), job, folder, fail)
+    if "zarr" in job.products.made and log.has_failures:
+        settle_cube(folder, plot, whole=False)
+    return _keep(plot, job, log, folder, removed)
 
 
 def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder, removed: pd.DataFrame) -> Done:
@@ -176,22 +207,93 @@ def extract_plot(
     or removed, and then its rows of the former log are returned, too. `AccessError` where nothing
     can be read or written at all.
     """
-    plan = plan_observations(items, job.products.chip(plot), job.source)
-    job.reading.access.check_mirrors(plan.records[QA_BAND])
-    log = ObservationLog.start(plan, job.selection)
-    kept = read_log(folder, plot.project_id, plot.plot_id)
-    are_there = partial(_days_that_are_there, plot, job.products, folder)
-    log.take_over(kept, are_there)
-    _look_at_plot_pixels(log, job)
-    lost = log.lost(kept)
-    if not job.selection.prune:
-        log, lost = log.holding(lost, are_there(lost["day"].tolist())), lost[:0]
-    _withdraw(log.withdrawn(kept), kept, plot, job.products, folder)
+    log, removed = _begin(plot, items, job, folder, partial(_look_at_plot_pixels, job=job))
     advance(int((~log.open).sum()))
     export = _export_with_cube if "zarr" in job.products.made else _export_open
     for count in export(log, plot, job, folder):
         advance(count)
-    return log, lost
+    return log, removed
+
+
+def _begin(
+    plot: Plot,
+    items: pd.DataFrame,
+    job: Job,
+    folder: Folder,
+    look: Callable[[ObservationLog], None],
+) -> tuple[ObservationLog, pd.DataFrame]:
+    """Take over what is there and did not change, ``look`` at the rest, and remove what goes.
+
+    Returns the log, whose open observations are to be made, and the rows of those that went for
+    good. Before a file is touched the kept log says which days are begun, so that a run that is
+    stopped at any moment leaves no file that is vouched for wrongly, and none that no log knows.
+    """
+    plan = plan_observations(items, job.products.chip(plot), job.source)
+    job.reading.access.check_mirrors(plan.records[QA_BAND])
+    log = ObservationLog.start(plan, job.selection)
+    kept = _kept_log(folder, plot)
+    elsewhere = _made_elsewhere(kept, plot, job)
+    here = kept.drop(elsewhere.index)
+    are_there = partial(_days_that_are_there, plot, job.products, folder)
+    log.take_over(here, are_there)
+    renamed = _renamed_csvs(log, here, plot, job.products, folder)
+    look(log)
+    lost = log.lost(here)
+    if not job.selection.prune:
+        log, lost = log.holding(lost, are_there(lost["day"].tolist())), lost[:0]
+    withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
+    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed}
+    if begun:
+        write_log(folder, plot, with_begun(log.finished(), kept, begun))
+    _remove(folder, plot, job.products, withdrawn)
+    folder.write_all(renamed.values())
+    removed = elsewhere[elsewhere["outcome"] == WRITTEN]
+    return log, lost if removed.empty else pd.concat([lost, removed])
+
+
+def _kept_log(folder: Folder, plot: Plot) -> pd.DataFrame:
+    """The log of a plot; an empty one in place of a damaged one, by which nothing can be kept."""
+    try:
+        return read_log(folder, plot.project_id, plot.plot_id)
+    except DamagedLogError:
+        _LOG.warning(
+            "the log of plot %s of project %s is damaged: all of the plot is made again; look for "
+            "files that are left over by timesync-xr verify",
+            plot.plot_id,
+            plot.project_id,
+        )
+        return empty_log()
+
+
+def _made_elsewhere(kept: pd.DataFrame, plot: Plot, job: Job) -> pd.DataFrame:
+    """The rows of a kept log that are about other pixels; `ProjectError` if they are to stay."""
+    chip = str(job.products.chip(plot))
+    elsewhere = kept[kept["chip"] != chip]
+    if (elsewhere["outcome"] == WRITTEN).any():
+        job.refuse_move(plot, f"the pixels {elsewhere['chip'].iloc[0]}", chip)
+    return elsewhere
+
+
+def _renamed_csvs(
+    log: ObservationLog, kept: pd.DataFrame, plot: Plot, products: Products, folder: Folder
+) -> dict[str, tuple[str, bytes]]:
+    """New CSVs of days of which only what items are called has changed, with their paths.
+
+    Nothing is read of the archive for them. Days whose CSV is none of before are opened again.
+    """
+    rows = log.renamed(kept)
+    if rows.empty or "csv" not in products.made:
+        return {}
+    new = written_observations(rows)
+    old = written_observations(rows.assign(date=rows["date_kept"], hv=rows["hv_kept"]))
+    ids = plot.project_id, plot.plot_id
+    found = {n.day: (o, renamed_row(folder, *ids, o, n)) for o, n in zip(old, new, strict=True)}
+    log.open_again(day for day, (_, data) in found.items() if data is None)
+    return {
+        day: (spectra_path(*ids, written.year, written.doy), data)
+        for day, (written, data) in found.items()
+        if data is not None
+    }
 
 
 def _days_that_are_there(
@@ -203,19 +305,11 @@ def _days_that_are_there(
     return {day for day, of_day in paths.items() if there.issuperset(of_day)}
 
 
-def _withdraw(
-    days: set[str], kept: pd.DataFrame, plot: Plot, products: Products, folder: Folder
-) -> None:
-    """Remove the files of days that are to be made anew, or not at all.
-
-    The kept log forgets these days before any of their files is made, so that a run that is
-    stopped in between leaves none whose content it vouches for wrongly.
-    """
-    for day in sorted(days):
-        for path in products.paths(plot, day, FORMATS):
-            folder.remove(path)
-    if days:
-        write_log(folder, plot, kept[~kept["day"].isin(days)])
+def _remove(folder: Folder, plot: Plot, products: Products, days: Iterable[str]) -> None:
+    """Remove the files of days that are to be made anew, or not at all."""
+    paths = [path for day in sorted(days) for path in products.paths(plot, day, FORMATS)]
+    for path in sorted(folder.present(paths)):
+        folder.remove(path)
 
 
 def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:
@@ -243,16 +337,35 @@ def _export_open(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> I
 
 
 def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
-    """As `_export_open`, and put the plot's cube in place; what it held is not read again."""
-    with kept_cube(folder, plot) as kept, folder.scratch() as scratch:
+    """As `_export_open`, and put the plot's cube in place; what it held is not read again.
+
+    A kept cube that is damaged is removed, and made anew.
+    """
+    try:
+        yield from _export_and_cube(log, plot, job, folder)
+    except DamagedCubeError as error:
+        _LOG.warning("%s: it is made again now", error.cube)
+        remove_cubes(folder, plot)
+        yield from _export_and_cube(log, plot, job, folder)
+
+
+def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+    """What `_export_with_cube` does while nothing is damaged."""
+    with kept_cube(folder, plot) as there, folder.scratch() as scratch:
+        kept = there if there is not None and is_of(there, log.plan.grid) else None
         found = found_in(kept, log.table[log.in_cube])
         lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
         log.give_up(lost & log.plan.unreadable)
         lost &= log.in_cube
         todo = log.open | lost
-        if kept is not None and not todo.any() and list(found.values()) == [*range(len(kept))]:
-            if not log.has_failures:
-                settle_cube(folder, plot)
+        in_order = kept is not None and list(found.values()) == [*range(len(kept))]
+        if (
+            kept is not None
+            and in_order
+            and not todo.any()
+            and is_told_as(kept, log.plan.observations.iloc[list(found)])
+        ):
+            settle_cube(folder, plot, whole=not log.has_failures)
             return
         attrs = attributes(log.plan.grid, (plot.project_id, plot.plot_id))
         builder = CubeBuilder(scratch / "cube", log.plan.grid, attrs, kept, found)

@@ -14,11 +14,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..errors import InputError
-from ..plots import Plot
+from ..errors import InputError, LossError, ProjectError
+from ..plots import Plot, check_names
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
+from ..project.files import cube_path
 from ..project.ledger import COLUMNS, COMPLETE, Ledger
-from ..project.log import LEFT_OUT, WRITTEN, read_log, write_log
+from ..project.log import (
+    LEFT_OUT,
+    PIXELS,
+    WRITTEN,
+    DamagedLogError,
+    days_with_files,
+    empty_log,
+    is_in_cube,
+    read_log,
+    with_begun,
+    write_log,
+)
 from ..project.products import Products, read_formats
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import has_product
@@ -27,6 +39,7 @@ from ..spectral.styles import Stretch, Styles, with_percentiles
 from ..storage.folder import Folder
 from .chips import write_chips
 from .progress import show_progress
+from .summary import some
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,16 +55,20 @@ def render(
     composites: Sequence[str] = tuple(COMPOSITES),
     stretch: str = "fixed",
     styles: Styles | None = None,
+    prune: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Make a project of the cubes of another; return its ledger's rows of the plots made now.
 
     With the usual composites and the stretch ``fixed`` its files are those that `extract` makes.
     ``formats`` are png, csv or both; ``composites`` and ``stretch`` are names in ``styles``. Plots
-    that are there already and did not change are skipped.
+    that are there already are skipped where their logs are the same: these tell items, processing
+    and the checksum of the pixels of every observation. With ``prune`` observations are removed
+    from ``out`` that the cubes have no more.
 
     Raises `InputError` where there is no cube, or a name is unknown, and `ProjectError` where
-    ``out`` was drawn in another way, or is in use.
+    ``out`` was drawn in another way, or is in use, has plots of these names elsewhere, has
+    observations that would be lost without ``prune``, or where a cube is none of its log.
     """
     styles = styles or Styles()
     drawn = _Style(tuple(styles.composite(name) for name in composites), styles.stretch(stretch))
@@ -68,16 +85,19 @@ def render(
     with target.folder.lock():
         target.folder.clear_temporary()
         ledger = Ledger(target.folder)
+        check_names([plot for plot, _ in todo], ledger.rows)
         keep_settings(target.folder, drawn.settings(made_with))
+        changed = _changed(todo, source, target.folder, ledger, prune=prune)
         with show_progress(len(todo), 0, progress) as bar:
             for plot, of_cube in todo:
                 old = ledger.row(plot)
                 made = {*formats, *(old["products"].split(",") if old else ())}
                 row = of_cube | {"products": ",".join(f for f in FORMATS if f in made)}
-                if row != old:
+                if row != old or plot in changed:
                     products = Products(
                         row["products"], made_with.grid, made_with.chip_size, drawn.composites
                     )
+                    ledger.begin(plot, row)
                     bar.advance(_render_plot(plot, source, target.folder, products, drawn))
                     ledger.record(plot, row)
                     _LOG.info("made project %s, plot %s", plot.project_id, plot.plot_id)
@@ -135,27 +155,69 @@ def _plots_with_cubes(project: Project) -> list[tuple[Plot, dict[str, Any]]]:
     return found
 
 
+def _changed(
+    plots: Iterable[tuple[Plot, Any]],
+    source: Folder,
+    target: Folder,
+    ledger: Ledger,
+    *,
+    prune: bool,
+) -> set[Plot]:
+    """Plots whose log is not that of their files; `ProjectError` for what is not to be lost."""
+    changed, losing, count = set(), [], 0
+    for plot, _ in plots:
+        old = ledger.row(plot)
+        if old is not None and (old["x"], old["y"]) != (plot.x, plot.y):
+            raise ProjectError(
+                f"plot {plot.plot_id} of project {plot.project_id} was rendered at x {old['x']}, "
+                f"y {old['y']}, and now lies at {plot.x}, {plot.y}: use another --out folder"
+            )
+        log, before = read_log(source, plot.project_id, plot.plot_id), _rendered(target, plot)
+        if not log.equals(before):
+            changed.add(plot)
+        days = [set(of.loc[of["outcome"] == WRITTEN, "day"]) for of in (before, log)]
+        if lost := days[0] - days[1]:
+            count += len(lost)
+            losing.append(plot.plot_id)
+    if losing and not prune:
+        raise LossError(
+            f"{count} observations that {len(losing)} plots have ({some(pd.Series(losing))}) would "
+            "be removed, since the cubes have them no more: --prune to remove them, or another "
+            "--out folder"
+        )
+    return changed
+
+
+def _rendered(target: Folder, plot: Plot) -> pd.DataFrame:
+    """The log of the files of a plot; an empty one where it is damaged."""
+    try:
+        return read_log(target, plot.project_id, plot.plot_id)
+    except DamagedLogError:
+        return empty_log()
+
+
 def _render_plot(
     plot: Plot, source: Folder, target: Folder, products: Products, drawn: _Style
 ) -> int:
     """Make the files of a plot and keep its log; return the number of observations."""
-    log = read_log(source, plot.project_id, plot.plot_id)
-    _remove_others(log, plot, target, products)
-    with whole_cube(source, plot) as cube:
-        products = replace(products, composites=drawn.of_plot(cube).composites)
-        for part in _parts(cube):
-            write_chips(part, plot, products, target)
-    write_log(target, plot, log)
-    return int((~log["outcome"].isin(LEFT_OUT)).sum())
-
-
-def _remove_others(log: pd.DataFrame, plot: Plot, target: Folder, products: Products) -> None:
-    """Remove the files of days that were written before and are no longer."""
-    before = read_log(target, plot.project_id, plot.plot_id)
-    days = set(before.loc[before["outcome"] == WRITTEN, "day"])
-    for day in sorted(days - set(log.loc[log["outcome"] == WRITTEN, "day"])):
+    log, before = read_log(source, plot.project_id, plot.plot_id), _rendered(target, plot)
+    days = set(log.loc[log["outcome"] == WRITTEN, "day"])
+    others = days_with_files(before) - days
+    write_log(target, plot, with_begun(log, before, days | others))
+    for day in sorted(others):
         for path in products.paths(plot, day):
             target.remove(path)
+    with whole_cube(source, plot) as cube:
+        products = replace(products, composites=drawn.of_plot(cube).composites)
+        made = [write_chips(part, plot, products, target) for part in _parts(cube)]
+    wanted = log.loc[is_in_cube(log), ["outcome", *PIXELS]]
+    if made and pd.concat(made)[[*wanted]].to_numpy().tolist() != wanted.to_numpy().tolist():
+        raise ProjectError(
+            f"{source.root}/{cube_path(plot.project_id, plot.plot_id)} is not what its log says: "
+            "make it again by timesync-xr verify --repair"
+        )
+    write_log(target, plot, log)
+    return int((~log["outcome"].isin(LEFT_OUT)).sum())
 
 
 def _all_parts(source: Folder, plots: Sequence[Plot]) -> Iterator[xr.DataArray]:

@@ -10,7 +10,7 @@ from ..catalog.archive import Archive
 from ..cube.selection import Selection
 from ..errors import ProjectError
 from ..plots import Plot
-from ..project.files import CUBE_MARK, observation_files
+from ..project.files import CUBE_MARK, log_path, observation_files
 from ..project.ledger import Ledger
 from ..project.products import FORMATS, Products
 from ..project.project import Plots, Project, as_project
@@ -33,9 +33,9 @@ def repair(
 ) -> list[Summary]:
     """Make again what a table of `verify` names, by the settings that each plot was made with.
 
-    All files of a broken day are removed and the plots in question marked as incomplete; `extract`
-    then makes what they lack. Other days and plots stay as they are. What should not be there
-    (kind stray) is left alone: that is for you to judge.
+    The plots in question are marked as incomplete, then all files of a broken day are removed, and
+    a damaged log; `extract` makes what they lack. Other days and plots stay as they are. What
+    should not be there (kind stray) is left alone: that is for you to judge.
 
     Parameters
     ----------
@@ -89,9 +89,11 @@ def repair(
 
 
 def _take_out(project: Project, chosen: pd.DataFrame, wanted: pd.DataFrame) -> None:
-    """Remove the files of broken days and broken cubes; then mark their plots."""
+    """Mark the plots; then remove the files of broken days, broken cubes and broken logs."""
     folder, names = project.folder, [c.name for c in project.settings.composites]
     with folder.lock():
+        ledger = Ledger(folder)
+        ledger.reopen(Plot(*row) for row in chosen[[*_PLOT, "x", "y"]].itertuples(index=False))
         days = wanted.loc[wanted["day"] != "", [*_PLOT, "day"]].drop_duplicates()
         for project_id, plot_id, day in days.itertuples(index=False):
             plot = Plot(project_id, plot_id, 0, 0)
@@ -99,8 +101,9 @@ def _take_out(project: Project, chosen: pd.DataFrame, wanted: pd.DataFrame) -> N
                 folder.remove(path)
         for file in wanted.loc[wanted["file"].str.endswith(".zarr"), "file"]:
             folder.remove_tree(file, CUBE_MARK)
-        ledger = Ledger(folder)
-        ledger.reopen(Plot(*row) for row in chosen[[*_PLOT, "x", "y"]].itertuples(index=False))
+        logs = {log_path(*ids) for ids in wanted[_PLOT].itertuples(index=False)}
+        for file in logs.intersection(wanted["file"]):
+            folder.remove(file)
 
 
 def _new(project: Project, known: pd.DataFrame, plots: Plots, wanted: pd.DataFrame) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def combine(project: str, out_s3: S3, **options: Any) -> None:
         click.echo(f"Left out: {row.file}: {row.problem}", err=True)
     if len(combined.left_out):
         click.echo(
-            f"{len(combined.left_out)} observations were left out: make them again with "
+            f"What the ledger has and the files lack: {len(combined.left_out)}. Make it again with "
             f"timesync-xr verify {project} --repair, then combine again",
             err=True,
         )

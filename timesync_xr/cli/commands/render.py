@@ -34,6 +34,11 @@ from ..options import out_s3_options, project_s3_options
     type=click.Path(dir_okay=False, path_type=Path),
     help="TOML file with composites and stretches of your own.",
 )
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Remove what OTHER has and the cubes have no more. Without it that is refused.",
+)
 @project_s3_options
 @out_s3_options
 def render(
@@ -43,6 +48,7 @@ def render(
     composites: str,
     stretch: str,
     styles: Path | None,
+    prune: bool,
     s3: S3,
     out_s3: S3,
 ) -> None:
@@ -68,6 +74,7 @@ def render(
         composites=composites.split(","),
         stretch=stretch,
         styles=Styles() if styles is None else read_styles(styles),
+        prune=prune,
         progress=not is_quiet(),
     )
     if not is_quiet():

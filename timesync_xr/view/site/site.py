@@ -14,9 +14,8 @@ from typing import Any
 import pandas as pd
 
 from ...project.files import SITE, chip_path, chips_path
-from ...project.log import read_log
 from ...project.project import Project, as_project, unfinished
-from ...project.rows import PlotRows, has_product, read_rows
+from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_left_out
 from ...run.progress import show_progress
 from ...spectral.annual import TARGET_DAY
 from ...storage.folder import Folder, inner_parts
@@ -104,7 +103,9 @@ def browse(
         _write_pages(work)
         index = []
         for row, table in _plots(project.folder, known):
-            log = read_log(project.folder, row["project_id"], row["plot_id"])
+            log, problem = kept_log(project.folder, row)
+            if problem and "csv" not in row["products"].split(","):
+                tell_left_out(row["project_id"], row["plot_id"], [problem])
             rows = observations(log, table, target_day)
             _write_plot(work, plot_record(settings, row, log, rows))
             if way_up is None:
@@ -125,6 +126,7 @@ def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.
     spectra = read_rows(folder, plots)
     for (_, row), has_spectra in zip(plots.iterrows(), made, strict=True):
         plot = next(spectra) if has_spectra else PlotRows(row["project_id"], row["plot_id"], [])
+        tell_left_out(*plot.ids, plot.problems)
         yield row, plot.table()
 
 
