@@ -19,8 +19,8 @@ from tests.tally import counts, shows
 from timesync_xr import Archive, Products, Project, Selection, combine, extract, repair, verify
 from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.grid import REGIONS
-from timesync_xr.project.files import observation_files
 from timesync_xr.plots import Plot
+from timesync_xr.project.files import observation_files
 from timesync_xr.run.render import render
 from timesync_xr.storage.folder import Folder
 
@@ -79,7 +79,8 @@ class World:
 
     def learn(self) -> None:
         """Make each item alone."""
-        everything = {json.dumps(item): item for of in self.variants.values() for item in of if item}
+        all_of_them = [item for variants in self.variants.values() for item in variants if item]
+        everything = {json.dumps(item): item for item in all_of_them}
         for item in everything.values():
             with tempfile.TemporaryDirectory() as name:
                 out = Path(name) / "p"
@@ -106,9 +107,9 @@ def contents(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in out.rglob("*"):
         name = path.relative_to(out).as_posix()
-        if name.startswith(("prj_", "ledger/observations/")) and ".zarr" not in name:
-            if path.is_file():
-                found[name] = path.read_bytes()
+        of_it = name.startswith(("prj_", "ledger/observations/")) and ".zarr" not in name
+        if of_it and path.is_file():
+            found[name] = path.read_bytes()
     for row in project.plots.to_dict("records"):
         if "zarr" in row["products"]:
             with project.cube((row["project_id"], row["plot_id"])) as cube:
