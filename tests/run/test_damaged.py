@@ -170,7 +170,6 @@ def test_a_damaged_file_costs_one_observation(
     [
         "ledger/plots.csv",
         "ledger/project.json",
-        "ledger/observations/prj_p/plot_7.csv",
         "ledger/items/CU_h03v09_table.parquet",
     ],
 )

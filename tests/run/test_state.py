@@ -183,7 +183,7 @@ def test_render_draws_what_changed_and_nothing_else(
     assert not verify(tmp_path / "drawn").size
 
 
-@shows("items gone or refused by now", "output")
+@shows("a day that is gone", "output")
 def test_render_removes_only_what_it_may(
     run: Run, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -299,7 +299,7 @@ def test_a_date_that_is_written_in_another_way_costs_no_pixel(
     assert combine(tmp_path / "out").rows == 5
 
 
-@shows("items gone or refused by now", "output")
+@shows("a day that is gone", "output")
 def test_a_day_that_goes_while_a_run_is_stopped_leaves_nothing(
     run: Run, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.making import make
 from timesync_xr import Archive, Project, read_plots
-from timesync_xr.errors import InputError, ProjectError
+from timesync_xr.errors import InputError, LeftOutWarning, ProjectError
 from timesync_xr.sample import SamplePaths
 from timesync_xr.view.site import browse
 from timesync_xr.view.site.records import INDEX_COLUMNS
@@ -125,7 +125,8 @@ def test_what_is_missing_is_left_out(sample_project: Path, tmp_path: Path) -> No
     shutil.copytree(sample_project, project, copy_function=os.link)
     (project / "prj_1001/tc/plot_2/plot_2_1996_222.png").unlink()
     (project / "prj_1001/2_spectral_files_set_1996_222.csv").unlink()
-    site = Path(browse(project, tmp_path / "site").out)
+    with pytest.warns(LeftOutWarning, match="1996_222.csv: the file is missing"):
+        site = Path(browse(project, tmp_path / "site").out)
     record = data_of(site / "data/prj_1001/plot_2.js")
     at = record["observations"]["day"].index("1996-08-09")
     assert record["observations"]["blue"][at] is None
@@ -165,7 +166,8 @@ def test_what_the_project_lost_is_gone_from_a_site_made_again(
     ledger.unlink()  # a hard link to the shared project
     ledger.write_text("".join(line for line in lines if "river-bank" not in line))
 
-    browse(project, site)
+    with pytest.warns(LeftOutWarning, match=r"plot 2: the ledger counts \d+ observations, the log"):
+        browse(project, site)
 
     assert not list(site.rglob("*river-bank*.*"))
     assert not list(site.rglob("plot_2_1996_222.png"))

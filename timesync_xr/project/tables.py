@@ -15,7 +15,8 @@ from ..spectral.annual import NONE_AT_ALL, annual
 from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
-from .cubes import kept_cube
+from .cubes import DamagedCubeError, kept_cube
+from .ledger import COMPLETE
 from .log import COLUMNS, FILL_AT_PLOT, PIXELS, SUPERSEDED, WHY, WRITTEN, read_log, with_numbers
 from .rows import PlotRows, has_product, in_order, kept_log, read_rows, tell_left_out
 
@@ -144,9 +145,17 @@ def window_tables(folder: Folder, plots: pd.DataFrame, size: int) -> Iterator[pd
     """The `window_statistics` of each plot of a ledger that has a cube, see `Project.windows`."""
     for row in plots[has_product(plots, "zarr")].to_dict("records"):
         plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
-        with kept_cube(folder, plot) as cube:
-            if cube is not None:
-                yield _of_plot(window_statistics(cube, size), plot.project_id, plot.plot_id)
+        ids, wanted = (plot.project_id, plot.plot_id), row["written"] + row["other_platform"]
+        try:
+            with kept_cube(folder, plot) as cube:
+                count = 0 if cube is None else len(cube)
+                if cube is not None:
+                    yield _of_plot(window_statistics(cube, size), *ids)
+            if count != wanted and row["status"] == COMPLETE:
+                problem = f"the ledger counts {wanted} observations of its cube, it has {count}"
+                tell_left_out(*ids, [problem])
+        except DamagedCubeError as error:
+            tell_left_out(*ids, [f"its cube is damaged ({error.why})"])
 
 
 def empty_windows() -> pd.DataFrame:

@@ -138,7 +138,7 @@ def extract(
         For whatever is wrong with the arguments, before the first request.
     ProjectError
         The folder is in use by another run, or was made with other settings, or narrower filters
-        would remove something.
+        or another place of a plot would remove something.
     CatalogError, AccessError
         The search failed, or nothing can be read or written at all; run again to go on.
     """

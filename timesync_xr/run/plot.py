@@ -23,8 +23,8 @@ from ..errors import Kind, ProjectError, ReadError
 from ..landsat import QA_BAND
 from ..plots import Plot
 from ..project.cubes import (
-    DamagedCubeError,
     CubeBuilder,
+    DamagedCubeError,
     found_in,
     is_of,
     is_told_as,

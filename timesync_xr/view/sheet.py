@@ -16,6 +16,7 @@ import pandas as pd
 from ..errors import InputError
 from ..project.files import SHEETS, chip_path
 from ..project.project import Plots, Project, as_project
+from ..project.rows import NO_FILE, has_product, tell_left_out
 from ..run.progress import show_progress
 from ..spectral.annual import TARGET_DAY
 from ..spelling import did_you_mean
@@ -133,9 +134,13 @@ def _plots(
     years = project.annual(plots, target_day=target_day)
     width, height = project.settings.chip_size
     shape = size, max(1, round(size * height / width))
-    for key, rows in years.groupby(["project_id", "plot_id"], sort=False):
-        project_id, plot_id = (str(part) for part in key)
-        yield _Plot(project.folder, project_id, plot_id, rows, names, shape)
+    key = ["project_id", "plot_id"]
+    known = project.plots.set_index(key)
+    made = has_product(known, "png")
+    for ids, rows in years.groupby(key, sort=False):
+        project_id, plot_id = (str(part) for part in ids)
+        has_chips = bool(made[project_id, plot_id])
+        yield _Plot(project.folder, project_id, plot_id, rows, names, shape, has_chips)
 
 
 def _composites(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -166,13 +171,15 @@ class _Plot:
     """Names of the composites to show."""
     shape: tuple[int, int]
     """Width and height of a chip in the picture."""
+    has_chips: bool
+    """Whether it was made with chips."""
 
     @property
     def title(self) -> str:
         return f"Plot {self.plot_id}, project {self.project_id}"
 
     def chip(self, composite: str, row: Any) -> Image:
-        """The chip of a year; grey where there is none."""
+        """The chip of a year; grey where there is none, which is told if there should be one."""
         from PIL import Image
 
         empty = Image.new("RGB", self.shape, _EMPTY)
@@ -183,7 +190,12 @@ class _Plot:
             with Image.open(io.BytesIO(self.folder.read(path))) as chip:
                 return chip.convert("RGB").resize(self.shape, Image.Resampling.BOX)
         except FileNotFoundError:
-            return empty
+            problem = NO_FILE
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow makes of damage
+            problem = f"the chip is damaged ({error})"
+        if self.has_chips:
+            tell_left_out(self.project_id, self.plot_id, [f"{path}: {problem}"])
+        return empty
 
     def sheet(self, columns: int) -> Image:
         """The years in rows, the composites of a year below each other, each with its date."""

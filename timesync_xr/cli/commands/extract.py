@@ -74,8 +74,9 @@ if TYPE_CHECKING:
 @click.option(
     "--prune",
     is_flag=True,
-    help="Remove what the plots have and these options leave out: by narrower filters or dates, or "
-    "because items are gone or refused by now. Without it, the former is refused, the latter kept.",
+    help="Remove what the plots have and these options leave out: by narrower filters or dates, "
+    "because items are gone or refused by now, or because a plot lies elsewhere. Without it, what "
+    "is gone or refused is kept, and the others are refused.",
 )
 def extract(
     plots: Path,
