@@ -184,7 +184,7 @@ class ChipGrid:
 
     def __str__(self) -> str:
         """Which pixels these are, as logs keep it: grid, column and row of the plot, and size."""
-        return f"{self.lattice.name} {self.plot_col},{self.plot_row} {self.width}x{self.height}"
+        return f"{self.lattice.name} {self.plot_col} {self.plot_row} {self.width}x{self.height}"
 
     @property
     def plot_index(self) -> tuple[int, int]:

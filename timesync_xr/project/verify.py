@@ -312,6 +312,9 @@ def _of_plot(
     for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
     begun = written_observations(log, BEGUN)
+    if begun and row["status"] == COMPLETE:
+        problem = f"it is complete by the ledger, and {len(begun)} days are begun by its log"
+        problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
     problems += _by_name(project, plot, written, begun)
     problems.sort(key=lambda problem: (problem.day, problem.file))
     days = sorted(w.year * 1000 + w.doy for w in [*written, *begun])
@@ -323,9 +326,9 @@ def _with_cube(
 ) -> tuple[_Plot, list[Problem]]:
     """The plot with what its cube has at the plot, and what is wrong with the cube.
 
-    While something failed there is none: it waits for what is missing.
+    While something failed or is begun there is none: it waits for what is missing.
     """
-    if "zarr" not in plot.products or (log["outcome"] == FAILED).any():
+    if "zarr" not in plot.products or log["outcome"].isin([FAILED, BEGUN]).any():
         return plot, []
     file = cube_path(plot.project_id, plot.plot_id)
     if not project.folder.present([f"{file}/{CUBE_MARK}"]):

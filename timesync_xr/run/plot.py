@@ -19,7 +19,7 @@ from ..cube.chips import begin_cube
 from ..cube.plan import Plan, plan_observations
 from ..cube.schema import attributes
 from ..cube.selection import Selection
-from ..errors import Kind, ProjectError, ReadError
+from ..errors import Kind, LossError, ReadError
 from ..landsat import QA_BAND
 from ..plots import Plot
 from ..project.cubes import (
@@ -99,7 +99,7 @@ class Job:
     def is_done(self, plot: Plot, row: Row | None) -> bool:
         """Whether the ledger says that all that is asked for is there.
 
-        `ProjectError` for a plot that was made elsewhere, unless it may be removed there.
+        `LossError` for a plot that was made elsewhere, unless it may be removed there.
         """
         if row is None:
             return False
@@ -112,9 +112,9 @@ class Job:
         return bool(row["status"] == COMPLETE and asked and made >= set(self.products.made))
 
     def refuse_move(self, plot: Plot, made_at: str, listed_at: str) -> None:
-        """`ProjectError` for a plot that was made elsewhere, unless it may be removed there."""
+        """`LossError` for a plot that was made elsewhere, unless it may be removed there."""
         if not self.selection.prune:
-            raise ProjectError(
+            raise LossError(
                 f"plot {plot.plot_id} of project {plot.project_id} was made at {made_at}, the list "
                 f"has it at {listed_at}: give it another id, use another --out folder, or --prune "
                 "to remove it there and make it anew"
@@ -266,7 +266,7 @@ def _kept_log(folder: Folder, plot: Plot) -> pd.DataFrame:
 
 
 def _made_elsewhere(kept: pd.DataFrame, plot: Plot, job: Job) -> pd.DataFrame:
-    """The rows of a kept log that are about other pixels; `ProjectError` if they are to stay."""
+    """The rows of a kept log that are about other pixels; `LossError` if they are to stay."""
     chip = str(job.products.chip(plot))
     elsewhere = kept[kept["chip"] != chip]
     if (elsewhere["outcome"] == WRITTEN).any():
