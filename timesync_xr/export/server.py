@@ -139,14 +139,14 @@ def _dated_lines(plot: PlotRows) -> Iterator[tuple[int, int, str, bytes]]:
 
 
 def _left_out(plot: PlotRows) -> Iterator[dict[str, Any]]:
-    for written, _, problem in plot.rows:
-        if problem:
+    for row in plot.rows:
+        if row.problem:
             yield {
                 "project_id": plot.project_id,
                 "plot_id": plot.plot_id,
-                "day": written.day,
-                "file": spectra_path(plot.project_id, plot.plot_id, written.year, written.doy),
-                "problem": problem,
+                "day": row.of.day,
+                "file": spectra_path(plot.project_id, plot.plot_id, row.of.year, row.of.doy),
+                "problem": row.problem,
             }
 
 

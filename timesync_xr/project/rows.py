@@ -74,6 +74,8 @@ class Row(NamedTuple):
     """Its row with the line feed, byte by byte; empty where ``problem`` tells why there is none."""
     problem: str
     """What is wrong with the file; empty for a good one."""
+    is_missing: bool = False
+    """Whether it is not there at all."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def read_row(folder: Folder, project_id: str, plot_id: str, written: Written) ->
     try:
         data = folder.read(spectra_path(project_id, plot_id, written.year, written.doy))
     except FileNotFoundError:
-        return Row(written, b"", NO_FILE)
+        return Row(written, b"", NO_FILE, is_missing=True)
     problem = _row_problem(data, project_id, plot_id, written)
     return Row(written, b"" if problem else data[len(_HEADER) :], problem)
 

@@ -337,7 +337,7 @@ def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
     problems = []
     for row in rows:
         if row.problem:
-            kind = MISSING if row.problem == NO_FILE else BROKEN
+            kind = MISSING if row.is_missing else BROKEN
             problem = plot.problem(row.of.day, kind, plot.csv(row.of), row.problem, REPAIR)
             problems.append(problem)
     good = [row for row in rows if not row.problem]
