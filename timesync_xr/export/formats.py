@@ -95,7 +95,7 @@ def export_project(
             outlines = chip_outlines(known[_ATTRIBUTES], settings.grid, settings.chip_size)
             (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
             count = len(outlines)
-    return Exported(beside(place, FORMATS[form]), count, unfinished(known))
+    return Exported(beside(place, FORMATS[form]), count, unfinished(known, project.settings))
 
 
 def _shown_composite(plots: pd.DataFrame, composites: list[str]) -> dict[tuple[str, str], str]:

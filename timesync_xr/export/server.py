@@ -128,7 +128,9 @@ def combine(
     files = years.files()
     _remove_others(place, files, s3)
     columns = ["project_id", "plot_id", "day", "file", "problem"]
-    return Combined(place, files, pd.DataFrame(left_out, columns=columns), unfinished(known))
+    return Combined(
+        place, files, pd.DataFrame(left_out, columns=columns), unfinished(known, project.settings)
+    )
 
 
 def _dated_lines(plot: PlotRows) -> Iterator[tuple[int, int, str, bytes]]:

@@ -116,7 +116,7 @@ def browse(
         site = site_record(name, settings, index, way_up or "", target_day)
         _write_data(work / LIST, "receiveIndex", site)
     former.remove_all_but({(row[0], row[1]) for row in index})
-    return Site(place, len(index), way_up is None, unfinished(known))
+    return Site(place, len(index), way_up is None, unfinished(known, project.settings))
 
 
 def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
