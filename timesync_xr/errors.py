@@ -8,6 +8,7 @@
     ├── CatalogError          the STAC API did not answer as asked
     ├── AccessError           nothing can be read or written at all: credentials, network, disk
     │   └── ServiceError      a bucket or server fails for all that it holds
+    │       └── DenialError   it does not let us in
     ├── ReadError             one asset can't be read; names the asset, the cause and the remedy
     │   ├── MissingAssetError the item has no such band, or nothing lies at its address
     │   ├── CorruptAssetError what lies there is not the raster it should be
@@ -131,6 +132,10 @@ class ServiceError(AccessError):
         """The same as the error of this one asset, where the service holds little else."""
         remedy = f"{self.remedy}, or leave the item out"
         return ReadError(self.place, self.cause, remedy, kind=self.kind)
+
+
+class DenialError(ServiceError):
+    """A bucket or server does not let us in; where it gives others, it denies this one alone."""
 
 
 class ReadError(TimesyncError):

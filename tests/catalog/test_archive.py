@@ -352,6 +352,9 @@ def test_a_table_of_a_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:
     for options in ways:
         with pytest.raises(InputError, match="as in a CSV: keep it by to_parquet"):
             Archive(pd.read_csv(tmp_path / "items.csv", **options))
+    for name in ("left", "top", "width", "height"):
+        with pytest.raises(InputError, match="has lost its types"):
+            Archive(table.assign(**{name: table[name].astype(str)}))
 
 
 @pytest.mark.parametrize("source", [{}, [], pystac.ItemCollection([]), None])

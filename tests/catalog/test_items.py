@@ -67,7 +67,7 @@ def item(**changes: Any) -> dict[str, Any]:
 
 def test_a_sound_item() -> None:
     row = item_row(item(), H3V9)
-    assert tuple(row) == COLUMNS
+    assert tuple(row) == (*COLUMNS[:-1], "asked", "refused")
     assert row == {
         "item_id": ITEM_ID,
         "sensor": "LC09",
@@ -83,6 +83,7 @@ def test_a_sound_item() -> None:
         "width": 5000,
         "height": 5000,
         **{band: f"s3://usgs-landsat-ard/{KEY}_{band}.TIF" for band in BANDS},
+        "asked": True,
         "refused": "",
     }
 

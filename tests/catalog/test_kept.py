@@ -95,6 +95,14 @@ def test_a_longer_time_or_a_refresh_searches_again(api: list[object], tmp_path: 
     assert len(api) == 6
 
 
+def test_an_open_start_is_the_begin_of_landsat(api: list[object], tmp_path: Path) -> None:
+    items_of(tmp_path)
+    api.clear()
+    items_of(tmp_path, "../2015")
+    items_of(tmp_path, "1975/..")
+    assert api == []
+
+
 def test_items_are_kept_as_they_came_with_their_query_but_no_secret(
     api: list[object], archive: SmallArchive, tmp_path: Path
 ) -> None:

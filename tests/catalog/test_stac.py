@@ -75,7 +75,9 @@ def test_the_golden_archives_by_json_parquet_and_api(
     assert (expected["refused"] == "").all()
     write_items(items, tmp_path / "items.parquet")
     write_items(items, tmp_path / "items.json")
-    (tmp_path / "items.ndjson").write_text("\n".join(map(json.dumps, reversed(items))) + "\n")
+    write_items(items[::-1], tmp_path / "items.ndjson")
+    lines = (tmp_path / "items.ndjson").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == items[::-1]
     (tmp_path / "list.json").write_text(json.dumps(items[::-1]), encoding="utf-8-sig")
     api.items = items
     sources: list[Any] = [tmp_path / f"items.{kind}" for kind in ("parquet", "json", "ndjson")]

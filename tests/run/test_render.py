@@ -76,7 +76,7 @@ def test_it_gives_the_files_of_a_direct_extract(
     assert problems["file"].tolist() == [str(chip.relative_to(tmp_path))]
     with pytest.raises(ProjectError, match="make it again by timesync-xr render"):
         repair(tmp_path, problems)
-    with pytest.raises(ProjectError, match=r"was made with (composites|rendered)"):
+    with pytest.raises(ProjectError, match="was made of cubes, by timesync-xr render"):
         extract(
             sample.plots, tmp_path, Archive(sample.items), products=Products(chip_size=(61, 61))
         )

@@ -131,6 +131,19 @@ def test_another_colour_at_the_plot_is_found(rendered: Path) -> None:
         assert found["kind"].tolist() == ["broken"]
 
 
+def test_remedies_of_what_was_rendered_lead_to_what_makes_it(cubes: Path, tmp_path: Path) -> None:
+    """An extract, and so verify --repair, can't go on with it."""
+    project = Project(tmp_path / "out")
+    render(cubes, project, formats="png", progress=False)
+    (lacks,) = project.unfinished
+    assert lacks.endswith("Run timesync-xr render with --products png,csv to add them")
+    render(cubes, project, formats="png,csv", progress=False)
+    assert project.unfinished == []
+    chip(tmp_path / "out", "tc", STAMPS[0]).unlink()
+    (remedy,) = verify(project)["remedy"]
+    assert remedy == "Make the project again: timesync-xr render with another --out"
+
+
 def test_an_extract_takes_composites_of_ones_own(archive: SmallArchive, tmp_path: Path) -> None:
     """A chip's channel is a straight line of the values of its band, which rasterio read."""
     mine = Composite("mine", ("red", "nir08", "blue"), ((0, 8000), (0, 8000), (0, 8000)))

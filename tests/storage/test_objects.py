@@ -359,7 +359,7 @@ def test_a_service_that_denies_all_is_told_after_some_addresses(
     server.fault = denied("")
     some = [f"x{number}" for number in range(service._DENIED - 1)]
     assert errors_of(server.url, some + some) == ["ReadError denied"] * 2 * len(some)
-    assert errors_of(server.url, ["y", "z", *some[:2]]) == ["ServiceError denied"] * 4
+    assert errors_of(server.url, ["y", "z", *some[:2]]) == ["DenialError denied"] * 4
     assert len(server.requests) == 2 * len(some) + 1  # and is not asked for what waits already
     monkeypatch.setattr(service, "_BARRED", 0.0)
     server.fault = denied("bad")  # it was let in meanwhile
@@ -381,7 +381,7 @@ def test_what_worked_for_another_archive_tells_nothing_of_this_one(
 def test_a_service_that_denies_what_it_gave_before_is_told_at_once(server: Served) -> None:
     assert errors_of(server.url, ["x"]) == [""]
     server.fault = denied("")
-    assert errors_of(server.url, ["y"]) == ["ServiceError denied"]
+    assert errors_of(server.url, ["y"]) == ["DenialError denied"]
 
 
 CODES = {

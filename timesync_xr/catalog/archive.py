@@ -124,7 +124,9 @@ def _check_types(items: pd.DataFrame) -> None:
     """`InputError` for a table that has lost its types, as one does that was kept as CSV."""
     time, texts = items["time"].dtype, items[["place", "refused"]]
     is_utc = isinstance(time, np.dtype) and time.kind == "M"
-    if not is_utc or not texts.map(lambda value: isinstance(value, str)).all(axis=None):
+    are_whole = all(items[name].dtype.kind in "iu" for name in ("left", "top", "width", "height"))
+    are_texts = texts.map(lambda value: isinstance(value, str)).all(axis=None)
+    if not (is_utc and are_whole and are_texts):
         raise InputError(
             "the table of items has lost its types, as in a CSV: keep it by to_parquet and "
             "pandas.read_parquet, or write the items by write_items and name the file"

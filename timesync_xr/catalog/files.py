@@ -12,6 +12,9 @@ from typing import Any, Final
 from ..errors import CatalogError, InputError
 from ..storage.folder import disk_error
 
+_LINES: Final = (".ndjson", ".jsonl")
+"""Endings of files that hold an item a line."""
+
 VERBATIM: Final = "timesync:datetime"
 """Property that keeps the text of ``datetime``, which geoparquet keeps to the millisecond only."""
 
@@ -36,7 +39,7 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
 def parse_items(path: Path, raw: bytes) -> list[Any]:
     """Items of the JSON that a file at a path holds, unchecked; see `read_items`."""
     try:
-        if path.suffix.lower() in (".ndjson", ".jsonl"):
+        if path.suffix.lower() in _LINES:
             return [json.loads(line) for line in raw.splitlines() if line.strip()]
         value = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -79,7 +82,9 @@ _ITEM_FIELDS = (
 
 
 def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write items to a file that `read_items` reads: stac-geoparquet (.parquet) or else JSON.
+    """Write items to a file that `read_items` reads.
+
+    It is stac-geoparquet (.parquet), an item per line (.ndjson, .jsonl), or else JSON.
 
     The file appears complete or not at all. Geoparquet keeps ``datetime`` to the millisecond only,
     so its text is kept beside it. Raises `CatalogError` for items that geoparquet can't hold:
@@ -90,6 +95,8 @@ def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
     try:
         if path.suffix.lower() == ".parquet":
             _write_geoparquet(items, path, partial)
+        elif path.suffix.lower() in _LINES:
+            partial.write_text("".join(f"{json.dumps(item)}\n" for item in items), "utf-8")
         else:
             collection = {"type": "FeatureCollection", "features": list(items)}
             partial.write_text(json.dumps(collection), "utf-8")

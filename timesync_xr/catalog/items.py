@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..grid import Lattice
@@ -80,15 +81,23 @@ def items_table(items: Iterable[object], query: Query) -> pd.DataFrame:
     row is refused. Nothing else is dropped: every row that must not be read says why in
     ``refused``. Items may hold anything (they are untrusted); this never raises.
     """
+    return checked_items(items, query)[0]
+
+
+def checked_items(
+    items: Iterable[object], query: Query
+) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    """The `items_table`, and which of its items were asked for (see `item_row`)."""
     rows = [item_row(item, query) for item in items]
     rows.sort(key=_rank)
-    table = with_dtypes(pd.DataFrame(rows, columns=list(COLUMNS)))
+    table = with_dtypes(pd.DataFrame(rows, columns=[*COLUMNS, "asked"]))
     good = table[table["refused"] == ""]
     table = table.drop(good.index[good.duplicated()]).reset_index(drop=True)
     good = table[table["refused"] == ""]
     again = good.index[good.duplicated("item_id")]
     table.loc[again, "refused"] = "another item has the same id and is read instead"
-    return table
+    asked = table.pop("asked").to_numpy(bool)
+    return table, asked
 
 
 def with_dtypes(table: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +130,8 @@ def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def item_row(item: object, query: Query) -> dict[str, Any]:
     """One row of the item table (see the module) as a mapping from its columns.
 
-    ``item`` is anything that JSON can hold; whatever is wrong with it stands in ``refused``.
+    ``item`` is anything that JSON can hold; whatever is wrong with it stands in ``refused``. One
+    key more, ``asked``, tells whether it was asked for, as far as it can be read.
     """
     item, differing = _with_projection(mapping(item), query.source)
     properties = mapping(item.get("properties"))
@@ -149,7 +159,9 @@ def item_row(item: object, query: Query) -> dict[str, Any]:
     }
     assets = mapping(item.get("assets"))
     row.update((band, _address(assets.get(query.source.assets[band]))) for band in BANDS)
-    row["refused"] = _unasked(item, row, query) or differing or _fault(item, row, query)
+    unasked = _unasked(item, row, query)
+    row["asked"] = not unasked
+    row["refused"] = unasked or differing or _fault(item, row, query)
     return row
 
 

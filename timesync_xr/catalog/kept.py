@@ -153,8 +153,8 @@ class TileItems:
             return None
         if any(kept.get(key) != self._asked[key] for key in ("source", "file")):
             return None
-        covered = _covers(str(kept["datetime"]), self._asked["datetime"])
-        return str(kept["digest"]) if covered else None
+        had, asked = map(parse_datetime, (str(kept["datetime"]), self._asked["datetime"]))
+        return str(kept["digest"]) if had.covers(asked) else None
 
     def _find_anew(self, place: Place, name: str) -> str:
         """Search, and keep what came; what says that it is there is written last."""
@@ -185,11 +185,3 @@ def _items_file(items: list[Any], name: str) -> tuple[str, bytes]:
             write_items(items, path)
             return f"{name}_items.json", path.read_bytes()
         return f"{name}.parquet", path.read_bytes()
-
-
-def _covers(kept: str, asked: str) -> bool:
-    """Whether one period (as text) holds all of another."""
-    a, b = parse_datetime(kept), parse_datetime(asked)
-    early = a.start is not None and (b.start is None or b.start < a.start)
-    late = a.end is not None and (b.end is None or b.end > a.end)
-    return not (early or late)

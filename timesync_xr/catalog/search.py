@@ -22,7 +22,7 @@ from .archive import Archive
 from .ard import place_of
 from .dates import Datetime, parse_datetime
 from .files import read_items
-from .items import NOT_ASKED, Query, in_period, items_table, of_places
+from .items import Query, checked_items, in_period, of_places
 from .sources import Place, Source, mapping
 
 LANDSATLOOK: Final = "https://landsatlook.usgs.gov/stac-server"
@@ -99,8 +99,8 @@ def _search(archive: Archive, query: Query) -> tuple[list[Any], pd.DataFrame]:
         table = in_period(_known_table(archive, query.grid), query.period)
         return [], of_places(table, query.places or ())
     items = _search_api(url, query)
-    table = items_table(items, query)
-    _tell_unplaced(url, table)
+    table, asked = checked_items(items, query)
+    _tell_unplaced(url, table[asked])
     return items, table
 
 
@@ -231,15 +231,15 @@ def _table_of(name: str, items: list[Any], query: Query) -> pd.DataFrame:
             f"{name}: its items are of {' and '.join(sorted(grids))}, none is of "
             f"{query.grid.name}. Check --region, or give another file"
         )
-    table = items_table(items, query)
+    table, asked = checked_items(items, query)
+    table = table[asked].reset_index(drop=True)
     _tell_unplaced(name, table)
-    return table[~table["refused"].str.startswith(NOT_ASKED)].reset_index(drop=True)
+    return table
 
 
-def _tell_unplaced(name: str, table: pd.DataFrame) -> None:
+def _tell_unplaced(name: str, asked: pd.DataFrame) -> None:
     """Warn of items that no plot can account for, as they do not tell their place."""
-    unasked = table["refused"].str.startswith(NOT_ASKED)
-    unplaced = table.loc[~unasked & (table["place"] == ""), "refused"]
+    unplaced = asked.loc[asked["place"] == "", "refused"]
     if len(unplaced):
         warnings.warn(
             f"{clean(name)}: {len(unplaced)} items are of no tile and are left out, the "

@@ -99,7 +99,7 @@ def export_project(
             outlines = chip_outlines(known[_ATTRIBUTES], settings.grid, settings.chip_size)
             (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
             count = len(outlines)
-    return Exported(beside(place, FORMATS[form]), count, unfinished(known))
+    return Exported(beside(place, FORMATS[form]), count, unfinished(known, project.settings))
 
 
 def _rows(project: Project, plots: pd.DataFrame) -> Iterator[PlotRows]:

@@ -129,7 +129,9 @@ def combine(
     files = years.files()
     _remove_others(place, files, s3)
     columns = ["project_id", "plot_id", "day", "file", "problem"]
-    return Combined(place, files, pd.DataFrame(left_out, columns=columns), unfinished(known))
+    return Combined(
+        place, files, pd.DataFrame(left_out, columns=columns), unfinished(known, project.settings)
+    )
 
 
 def _dated_lines(plot: PlotRows) -> Iterator[tuple[int, int, str, bytes]]:
@@ -143,13 +145,13 @@ def _left_out(plot: PlotRows) -> Iterator[dict[str, Any]]:
     ids = {"project_id": plot.project_id, "plot_id": plot.plot_id}
     if plot.problem:
         yield ids | {"day": "", "file": log_path(*plot.ids), "problem": plot.problem}
-    for written, _, problem in plot.rows:
-        if problem:
+    for row in plot.rows:
+        if row.problem:
             yield {
                 **ids,
-                "day": written.day,
-                "file": spectra_path(plot.project_id, plot.plot_id, written.year, written.doy),
-                "problem": problem,
+                "day": row.of.day,
+                "file": spectra_path(plot.project_id, plot.plot_id, row.of.year, row.of.doy),
+                "problem": row.problem,
             }
 
 

@@ -170,7 +170,7 @@ class Project:
     @property
     def unfinished(self) -> list[str]:
         """What is not there yet, a line each; none where every plot of the ledger has all."""
-        return unfinished(self.plots)
+        return unfinished(self.plots, self.settings)
 
     def files(self, plot: object, day: str) -> list[str]:
         """Paths of all files that a plot has of a day (``YYYY-MM-DD``), below the project folder.
@@ -312,6 +312,12 @@ def keep_settings(folder: Folder, settings: Settings) -> None:
             ) from None
         folder.write(SETTINGS, json.dumps(wanted, indent=1).encode())
         return
+    if kept["rendered"] != settings.rendered:
+        made, command = ("cubes", "render") if kept["rendered"] else ("an archive", "extract")
+        raise ProjectError(
+            f"the project in {folder.root} was made of {made}, by timesync-xr {command}: go on "
+            "with that, or use another --out folder"
+        )
     for name, value in wanted.items():
         if kept[name] != value:
             was, asked = (_told(name, of[name]) for of in (kept, wanted))
@@ -354,11 +360,11 @@ def _is_in(plots: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
     return pd.MultiIndex.from_frame(plots[_IDS]).isin(pd.MultiIndex.from_frame(others[_IDS]))
 
 
-def unfinished(plots: pd.DataFrame) -> list[str]:
+def unfinished(plots: pd.DataFrame, settings: Settings) -> list[str]:
     """What a ledger's plots lack, a line each; none where every plot has all."""
-    lines = []
+    lines, make = [], "render" if settings.rendered else "extract"
     if plots.empty:
-        lines.append("The ledger knows no plot yet. Run timesync-xr extract to make some")
+        lines.append(f"The ledger knows no plot yet. Run timesync-xr {make} to make some")
     no_items = plots["status"] == NO_ITEMS
     if no_items.any():
         lines.append(f"{_some(plots, no_items)} have no items. {CHECK} of timesync-xr extract")
@@ -372,7 +378,7 @@ def unfinished(plots: pd.DataFrame) -> list[str]:
     if without.any():
         lines.append(
             f"{_some(plots, without)} were made without csv: they have no values. "
-            "Run timesync-xr extract with --products png,csv to add them"
+            f"Run timesync-xr {make} with --products png,csv to add them"
         )
     return lines
 

@@ -80,6 +80,8 @@ class Row(NamedTuple):
     """Its row with the line feed, byte by byte; empty where ``problem`` tells why there is none."""
     problem: str
     """What is wrong with the file; empty for a good one."""
+    is_missing: bool = False
+    """Whether it is not there at all."""
 
 
 def kept_log(folder: Folder, row: Mapping[Any, Any] | pd.Series) -> tuple[pd.DataFrame, str]:
@@ -180,7 +182,7 @@ def read_row(folder: Folder, project_id: str, plot_id: str, written: Written) ->
     try:
         data = read_file(folder, spectra_path(project_id, plot_id, written.year, written.doy))
     except FileNotFoundError:
-        return Row(written, b"", NO_FILE)
+        return Row(written, b"", NO_FILE, is_missing=True)
     except DamagedError as error:
         return Row(written, b"", str(error))
     problem = _row_problem(data, project_id, plot_id, written)

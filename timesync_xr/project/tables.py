@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
-from ..spectral.annual import NONE_AT_ALL, annual
+from ..spectral.annual import annual
 from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
@@ -118,7 +118,7 @@ def _annual(folder: Folder, plot: PlotRows, options: dict[str, Any]) -> pd.DataF
     grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
     chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
     others = log[~log["outcome"].isin([WRITTEN, SUPERSEDED])]
-    for year in chosen.loc[chosen["cause"] == NONE_AT_ALL, "year"]:
+    for year in chosen.loc[chosen["observations"] == 0, "year"]:
         counts = others.loc[others["year"] == year, "outcome"].value_counts().sort_index()
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
         if told:

@@ -73,6 +73,7 @@ should not be there.
 """
 
 REPAIR: Final = "Make it again: timesync-xr verify --repair"
+RENDER: Final = "Make the project again: timesync-xr render with another --out"
 REMOVE: Final = "Remove it, or move it out of the project"
 UNKNOWN: Final = (
     "If a run is making it, wait; else run timesync-xr extract with its plot list, or remove it"
@@ -194,6 +195,8 @@ class _Plot:
     """What its chips are made of."""
     pixels: Mapping[str, tuple[int, ...]]
     """The plot pixel of every day by its cube, as the CSV has it; empty where there is none."""
+    repair: str
+    """How its files are made again."""
 
     @property
     def has_csv(self) -> bool:
@@ -283,23 +286,24 @@ def _of_plot(
     project: Project, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
 ) -> tuple[_Plot, list[Problem], array[int] | None]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
-    products = tuple(row["products"].split(","))
-    plot = _Plot(row["project_id"], row["plot_id"], products, project.settings.composites, {})
+    ids, products = (row["project_id"], row["plot_id"]), tuple(row["products"].split(","))
+    repair = RENDER if project.settings.rendered else REPAIR
+    plot = _Plot(*ids, products, project.settings.composites, {}, repair)
     _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
     log, other = kept_log(project.folder, row)
     if other == DAMAGED_LOG:
         file = log_path(plot.project_id, plot.plot_id)
-        return plot, [plot.problem("", BROKEN, file, other, REPAIR)], None
+        return plot, [plot.problem("", BROKEN, file, other, repair)], None
     written = written_observations(log)
     chip = ChipGrid.around(project.settings.grid, row["x"], row["y"], project.settings.chip_size)
     plot, problems = _with_cube(project, plot, log, chip, quick)
     if other:
-        problems.append(plot.problem("", NOT_DONE, "", other, REPAIR))
+        problems.append(plot.problem("", NOT_DONE, "", other, plot.repair))
     if (log["chip"] != str(chip)).any():
         file = log_path(plot.project_id, plot.plot_id)
         held = log.loc[log["chip"] != str(chip), "chip"].iloc[0]
         problem = f"it is about the pixels {held}, the ledger has the plot at {chip}"
-        problems.append(plot.problem("", BROKEN, file, problem, REPAIR))
+        problems.append(plot.problem("", BROKEN, file, problem, plot.repair))
     for failed in log[log["outcome"] == FAILED].to_dict("records"):
         problem = f"{failed['asset']}: {failed['cause']}"
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
@@ -307,7 +311,9 @@ def _of_plot(
         problem = "no item that can be read was found for it"
         problems.append(plot.problem("", NOT_DONE, "", problem, f"{CHECK}, and --refresh"))
     elif row["status"] != COMPLETE and row["failed"] == 0:
-        problems.append(plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", REPAIR))
+        problems.append(
+            plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", plot.repair)
+        )
     check = partial(_missing_rows if quick else _wrong, project, plot)
     for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
@@ -332,14 +338,14 @@ def _with_cube(
         return plot, []
     file = cube_path(plot.project_id, plot.plot_id)
     if not project.folder.present([f"{file}/{CUBE_MARK}"]):
-        return plot, [plot.problem("", MISSING, file, "the cube is missing", REPAIR)]
+        return plot, [plot.problem("", MISSING, file, "the cube is missing", plot.repair)]
     if quick:
         return plot, []
     ids = Plot(plot.project_id, plot.plot_id, 0, 0)
     try:
         pixels = plot_pixels_of_cube(project.folder, ids, log, chip)
     except BrokenCubeError as error:
-        return plot, [plot.problem("", BROKEN, file, str(error), REPAIR)]
+        return plot, [plot.problem("", BROKEN, file, str(error), plot.repair)]
     return replace(plot, pixels=pixels), []
 
 
@@ -347,7 +353,7 @@ def _missing_rows(project: Project, plot: _Plot, part: list[Written]) -> list[Pr
     """CSVs that are not there."""
     wanted = {plot.csv(written): written.day for written in part} if plot.has_csv else {}
     gone = wanted.keys() - project.folder.present(wanted)
-    return [plot.problem(wanted[file], MISSING, file, NO_FILE, REPAIR) for file in gone]
+    return [plot.problem(wanted[file], MISSING, file, NO_FILE, plot.repair) for file in gone]
 
 
 def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
@@ -357,8 +363,8 @@ def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
     problems = []
     for row in rows:
         if row.problem:
-            kind = MISSING if row.problem == NO_FILE else BROKEN
-            problem = plot.problem(row.of.day, kind, plot.csv(row.of), row.problem, REPAIR)
+            kind = MISSING if row.is_missing else BROKEN
+            problem = plot.problem(row.of.day, kind, plot.csv(row.of), row.problem, plot.repair)
             problems.append(problem)
     good = [row for row in rows if not row.problem]
     spectra = parse_rows(row.line for row in good)
@@ -367,7 +373,7 @@ def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
     for written in part:
         for name, file in plot.chips(written).items():
             if why := _chip_problem(project, file, colours.get((written.day, name))):
-                problems.append(plot.problem(written.day, BROKEN, file, why, REPAIR))
+                problems.append(plot.problem(written.day, BROKEN, file, why, plot.repair))
     return problems
 
 
@@ -378,7 +384,7 @@ def _other_than_cube(plot: _Plot, good: list[Row], spectra: pd.DataFrame) -> Ite
         held = plot.pixels.get(row.of.day, found)
         if held != found:
             problem = f"its values are {found}, in the cube {held}"
-            yield plot.problem(row.of.day, BROKEN, plot.csv(row.of), problem, REPAIR)
+            yield plot.problem(row.of.day, BROKEN, plot.csv(row.of), problem, plot.repair)
 
 
 def _colours(
@@ -421,7 +427,7 @@ def _by_name(
     folders = [chips_path(plot.project_id, c.name, plot.plot_id) for c in plot.composites]
     there = {f"{folder}/{name}" for folder in folders for name in project.folder.names(folder)}
     for file in chips.keys() - there:
-        yield plot.problem(chips[file], MISSING, file, NO_FILE, REPAIR)
+        yield plot.problem(chips[file], MISSING, file, NO_FILE, plot.repair)
     expected = {file for w in begun for file in plot.chips(w).values()}
     for file in there - chips.keys() - expected:
         yield plot.problem("", STRAY, file, NOT_WRITTEN, REMOVE)

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..errors import (
     CorruptAssetError,
+    DenialError,
     Kind,
     MissingAssetError,
     ReadError,
@@ -33,7 +34,6 @@ _CREDENTIALS_OF: Final = {
 _OTHER_SERVER: Final = "Check the address, or take another server or a folder as mirror"
 _REFUSED: Final = "Check the address and what the server allows, or take a mirror"
 _RESTORE: Final = "Restore it in its bucket, or take a copy as mirror"
-DENIES: Final = "the server denies access"
 
 _OF_ALL: Final = {
     "ExpiredToken": ("the credentials have expired", f"Renew them. {LATER}", Kind.CREDENTIALS),
@@ -213,9 +213,10 @@ def elsewhere(address: str, region: str) -> ServiceError:
     return ServiceError(clean(address), cause, remedy, Kind.ACCESS)
 
 
-def denial(address: str) -> ServiceError:
+def denial(address: str) -> DenialError:
     """The error of a service that does not let us in."""
-    return ServiceError(clean(address), DENIES, _credentials(address), Kind.DENIED)
+    cause = "the server denies access"
+    return DenialError(clean(address), cause, _credentials(address), Kind.DENIED)
 
 
 def _credentials(address: str) -> str:

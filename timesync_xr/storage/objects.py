@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ..errors import (
     AccessError,
     CorruptAssetError,
+    DenialError,
     InputError,
     Kind,
     MissingAssetError,
@@ -32,7 +33,6 @@ from ..errors import (
 )
 from .access import S3, Access, clean, is_file, scheme_of
 from .failures import (
-    DENIES,
     LATER,
     MISSING,
     REPLACE,
@@ -150,7 +150,8 @@ class _Health:
         """The error of an address that is not asked for, since all are denied."""
         if self.last is None:
             return denial(address)
-        return ServiceError(clean(address), self.last.cause, self.last.remedy, self.last.kind)
+        last = self.last
+        return type(last)(clean(address), last.cause, last.remedy, last.kind)
 
 
 _healths: Final[dict[tuple[str, S3], _Health]] = {}
@@ -201,7 +202,7 @@ def _doubted(error: TransientReadError, address: str, access: Access) -> Excepti
 
 def _of_this_alone(error: ServiceError) -> ReadError:
     """The error of one object, where its service gives others."""
-    if error.cause == DENIES:
+    if isinstance(error, DenialError):
         cause = "the server denies access to it alone"
         return ReadError(error.place, cause, MISSING, kind=Kind.DENIED)
     if error.kind == Kind.UNREACHABLE:

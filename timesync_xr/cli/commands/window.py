@@ -46,11 +46,12 @@ def window(project: str, size: int, out: str | None, plots: Path | None, out_s3:
     tell_what_is_missing(made, plots)
     has_cube = has_product(made.chosen(plots), "zarr")
     if without := int((~has_cube).sum()):
-        click.echo(
-            f"{without} plots have no cube: run timesync-xr extract again with "
-            "--products png,csv,zarr to make it",
-            err=True,
+        remedy = (
+            "take the project that it was rendered from"
+            if made.settings.rendered
+            else "run timesync-xr extract again with --products png,csv,zarr to make it"
         )
+        click.echo(f"{without} plots have no cube: {remedy}", err=True)
     if not has_cube.any():
         sys.exit(INCOMPLETE)
     rows = write_tables(out, empty_windows(), made.window_tables(size, plots), out_s3)

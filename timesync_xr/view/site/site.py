@@ -20,7 +20,7 @@ from ...run.progress import show_progress
 from ...spectral.annual import TARGET_DAY
 from ...storage.folder import Folder, inner_parts
 from ...storage.places import beside, workplace
-from .former import LIST, Former, data_path
+from .previous import LIST, PreviousSite, data_path
 from .records import index_row, observations, plot_record, site_record
 
 PAGES = ("index.html", "plot.html")
@@ -98,7 +98,7 @@ def browse(
     known, settings, s3 = project.plots, project.settings, project.s3
     place = str(out) or beside(project.place, SITE)
     way_up = _way_up(project.place, place)
-    former = Former(place, s3, has_chips=way_up is None)
+    previous = PreviousSite(place, s3, has_chips=way_up is None)
     with workplace(place, s3) as work, show_progress(len(known), 0, progress) as bar:
         _write_pages(work)
         index = []
@@ -109,15 +109,15 @@ def browse(
             rows = observations(log, table, target_day)
             _write_plot(work, plot_record(settings, row, log, rows))
             if way_up is None:
-                _write_chips(work, project, row, rows["day"], former)
+                _write_chips(work, project, row, rows["day"], previous)
             index.append(index_row(row, rows))
             bar.advance(len(rows))
             bar.plot_done(complete=True)
         name = project.place.rstrip("/").rpartition("/")[2]
         site = site_record(name, settings, index, way_up or "", target_day)
         _write_data(work / LIST, "receiveIndex", site)
-    former.remove_all_but({(row[0], row[1]) for row in index})
-    return Site(place, len(index), way_up is None, unfinished(known))
+    previous.remove_all_but({(row[0], row[1]) for row in index})
+    return Site(place, len(index), way_up is None, unfinished(known, project.settings))
 
 
 def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
@@ -158,7 +158,7 @@ def _write_plot(work: Path, record: dict[str, Any]) -> None:
 
 
 def _write_chips(
-    work: Path, project: Project, row: pd.Series, days: pd.Series, former: Former
+    work: Path, project: Project, row: pd.Series, days: pd.Series, previous: PreviousSite
 ) -> None:
     """Put the chips of a plot into the site; those of days that are gone shall go, too."""
     if "png" not in row["products"].split(","):
@@ -172,7 +172,7 @@ def _write_chips(
         ]
         for chip in chips:
             _copy_chip(project.folder, chip, work / chip)
-        former.keep_only(chips, chips_path(project_id, composite.name, plot_id))
+        previous.keep_only(chips, chips_path(project_id, composite.name, plot_id))
 
 
 def _write_data(path: Path, function: str, record: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What an earlier site left where a new one is made: it is removed once the new one is there."""
+"""What the previous site left where a new one is made: it is removed once the new one is there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def data_path(project_id: str, plot_id: str) -> str:
     return f"data/prj_{project_id}/plot_{plot_id}.js"
 
 
-class Former:
+class PreviousSite:
     """The site that lies where a new one is made, if there is one.
 
     Only what a site is made of is touched: the data of plots that its list has, and where it has
@@ -50,7 +50,7 @@ class Former:
             self._folder.remove(path)
 
     def _listed(self) -> tuple[set[tuple[str, str]], list[str]]:
-        """Plots and composites of the earlier site; none where its list can't be read."""
+        """Plots and composites of the previous site; none where its list can't be read."""
         try:
             text = self._folder.read(LIST)
             site = json.loads(text[text.index(b"(") + 1 : text.rindex(b")")])
