@@ -16,8 +16,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from .. import __version__
-from ..errors import InputError, TimesyncError
-from ..spelling import did_you_mean
+from ..errors import InputError, TimesyncError, did_you_mean
 from .config import read_config
 
 COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
@@ -35,6 +34,7 @@ COMMANDS: Final = (
     "export",
     "packets",
     "browse",
+    "answers",
     "sheet",
     "sample",
 )
