@@ -34,6 +34,7 @@ COMMANDS: Final = (
     "export",
     "packets",
     "browse",
+    "interpret",
     "answers",
     "sheet",
     "sample",

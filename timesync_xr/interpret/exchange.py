@@ -58,7 +58,7 @@ def merge_answers(project: Project, sources: Iterable[str | Path]) -> Merged:
     with a label that its legend has not.
     """
     store = Store(project)
-    plots = _known_plots(project)
+    plots = known_plots(project)
     acts: list[Act] = []
     legends = store.legends()
     for source in sources:
@@ -68,7 +68,7 @@ def merge_answers(project: Project, sources: Iterable[str | Path]) -> Merged:
         problems = [
             f"{where}: {problem}"
             for where, act in found
-            if (problem := _misfit(act, plots, legends))
+            if (problem := misfit(act, plots, legends))
         ]
         if problems:
             raise PlotListError(str(source), _first(problems))
@@ -80,12 +80,13 @@ def merge_answers(project: Project, sources: Iterable[str | Path]) -> Merged:
     return Merged(new, len(ids) - new)
 
 
-def _known_plots(project: Project) -> set[tuple[str, str]]:
+def known_plots(project: Project) -> set[tuple[str, str]]:
+    """Project and plot ids of all plots of a project."""
     known = project.plots
     return set(zip(known["project_id"], known["plot_id"], strict=True))
 
 
-def _misfit(act: Act, plots: set[tuple[str, str]], legends: dict[str, Legend]) -> str:
+def misfit(act: Act, plots: set[tuple[str, str]], legends: dict[str, Legend]) -> str:
     """Why an act does not fit a project."""
     if (act["project"], act["plot"]) not in plots:
         return f"there is no plot {act['plot']} of project {act['project']} here"
@@ -175,7 +176,7 @@ def import_answers(
     which stays in the log; the same answers are taken once. Earlier interpretations that the table
     keeps (``history_flag`` below 0) become earlier acts. See `read_v3` for the parameters.
     """
-    store, plots = Store(project), _known_plots(project)
+    store, plots = Store(project), known_plots(project)
     if not project_id and len({name for name, _ in plots}) == 1:
         project_id = next(iter(plots))[0]
     imported = read_v3(paths, ids or Ids({}), project_id=project_id, who=who)
@@ -187,7 +188,7 @@ def import_answers(
         known += sum(act["id"] in there for act in new)
         acts += [act for act in new if act["id"] not in there]
         where = f"project {one.made.project}, plot {one.made.plot}"
-        misfits = (_misfit(act, plots, {legend.digest: legend}) for act in new)
+        misfits = (misfit(act, plots, {legend.digest: legend}) for act in new)
         problems += [f"{where}: {problem}" for problem in misfits if problem]
     if problems:
         raise PlotListError(", ".join(map(str, paths)), _first(list(dict.fromkeys(problems))))

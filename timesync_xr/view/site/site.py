@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from ...project.files import SITE, chip_path, chips_path
+from ...interpret.legend import Legend, read_legend
+from ...project.files import PLOTS, RECENT, SITE, chip_path, chips_path
 from ...project.log import read_log
 from ...project.project import Project, as_project, unfinished
 from ...project.rows import PlotRows, has_product, read_rows
@@ -25,7 +26,12 @@ from .former import LIST, Former, data_path
 from .records import index_row, observations, plot_record, site_record
 
 PAGES = ("index.html", "plot.html")
-ASSETS = ("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js")
+ASSETS = (
+    *("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js"),
+    *("answers.js", "keeper.js", "bench.js"),
+)
+SESSION = "data/session.js"
+"""Who is at work, as a server tells it; pages from disk hear nothing."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +69,7 @@ def browse(
     out: str | Path = "",
     *,
     target_day: int = TARGET_DAY,
+    legend: Legend | None = None,
     progress: bool = False,
 ) -> Site:
     """Make a static site of a project: a list and a map of its plots, and a page for each.
@@ -77,6 +84,9 @@ def browse(
         both are on one disk, copies otherwise.
     target_day
         The day of the year that the annual choice prefers, as in `annual`.
+    legend
+        What may be said of a plot where the pages are opened from disk; that of TimeSync V3 by
+        default.
     progress
         Whether to show the progress on standard error.
 
@@ -114,9 +124,34 @@ def browse(
             bar.plot_done(complete=True)
         name = project.place.rstrip("/").rpartition("/")[2]
         site = site_record(name, settings, index, way_up or "", target_day)
+        chosen = legend or read_legend()
+        site["legend"] = chosen.to_json() | {"digest": chosen.digest}
+        (work / SESSION).write_text("timesync.receiveSession({});\n", encoding="ascii")
         _write_data(work / LIST, "receiveIndex", site)
     former.remove_all_but({(row[0], row[1]) for row in index})
     return Site(place, len(index), way_up is None, unfinished(known))
+
+
+def renew(project: Project, *, target_day: int, progress: bool) -> str:
+    """The site inside a project on disk, made anew where it is older than the project's tables."""
+    place = beside(project.place, SITE)
+    made = Path(place, LIST)
+    static = files(__package__) / "static"
+    pages = [*PAGES, *(f"assets/{name}" for name in ASSETS)]
+    is_whole = made.is_file() and all(
+        Path(place, page).is_file()
+        and Path(place, page).read_bytes() == (static / Path(page).name).read_bytes()
+        for page in pages
+    )
+    tables = [Path(project.place, PLOTS), *Path(project.place, RECENT).glob("*")]
+    newest = max((table.stat().st_mtime for table in tables if table.exists()), default=0.0)
+    if (
+        not is_whole
+        or made.stat().st_mtime <= newest
+        or f'"target_day":{target_day},' not in (made.read_text(encoding="ascii"))
+    ):
+        browse(project, target_day=target_day, progress=progress)
+    return place
 
 
 def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:

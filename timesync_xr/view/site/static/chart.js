@@ -24,6 +24,10 @@ timesync.Chart = class {
       const row = this.nearest(event);
       if (row) on.choose(row);
     });
+    this.node.addEventListener("dblclick", (event) => {
+      const row = this.nearest(event);
+      if (row) on.turn(row);
+    });
   }
 
   /** Draw everything anew for a width in pixels; `year` is shaded. */
@@ -41,7 +45,9 @@ timesync.Chart = class {
     this.ring = svg("circle", { class: "point hover", r: 6, visibility: "hidden" });
     this.diamond = svg("path", { class: "point chosen", d: "M0 -8 8 0 0 8 -8 0Z", visibility: "hidden" });
     const dots = (keep, shape) => this.shown.filter(keep).map((row) => shape(...this.place(row))).join("");
-    const line = annual.map((row, i) => `${i ? "L" : "M"}${this.place(row).join(" ")}`).join("");
+    const isNext = (row, i) => i > 0 && annual[i - 1].year === row.year - 1; // a line over a gap would claim what nobody saw
+    const line = annual.map((row, i) => `${isNext(row, i) ? "L" : "M"}${this.place(row).join(" ")}`).join("");
+    this.course = svg("g", { class: "course" });
     const ring = (x, y) => `M${x - 4.5} ${y}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0`;
     const picture = svg("svg", {
       viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", "aria-label": this.describe(annual),
@@ -51,7 +57,7 @@ timesync.Chart = class {
     svg("path", { class: "annual-line", d: line }),
     svg("path", { class: "point clear", d: dots((row) => row.clear, (x, y) => `M${x} ${y}h0`) }),
     svg("path", { class: "point annual", d: annual.map((row) => ring(...this.place(row))).join("") }),
-    this.ring, this.diamond,
+    this.course, this.ring, this.diamond,
     svg("text", { class: "name", x: MARGIN.left, y: 14 }, this.measure.title));
     this.node.replaceChildren(picture, this.tip);
   }
@@ -139,6 +145,19 @@ timesync.Chart = class {
   /** Mark the selected row. */
   choose(row) {
     this.mark(this.diamond, row);
+  }
+
+  /** Draw the segments between vertices, given as days; a vertex without a value is a line across. */
+  setCourse(days) {
+    if (!this.course) return;
+    const { svg, Chart: { HEIGHT, MARGIN } } = timesync;
+    const byDay = new Map(this.rows.map((row) => [row.day, row]).reverse());
+    const places = days.filter((day) => byDay.has(day)).map((day) => this.place(byDay.get(day)));
+    const blind = days.filter((day) => !byDay.has(day)).map((day) => this.x(timesync.timeOf(day)));
+    this.course.replaceChildren(
+      svg("path", { class: "course-line", d: places.map(([x, y], i) => `${i ? "L" : "M"}${x} ${y}`).join("") }),
+      svg("path", { class: "course-point", d: places.map(([x, y]) => `M${x - 4} ${y - 4}h8v8h-8z`).join("") }),
+      svg("path", { class: "course-blind", d: blind.map((x) => `M${x} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}`).join("") }));
   }
 
   mark(node, row) {

@@ -40,6 +40,10 @@ timesync.ChipGrid = class {
       const row = rowAt(event);
       if (row) on.choose(row);
     });
+    node.addEventListener("dblclick", (event) => {
+      const row = rowAt(event);
+      if (row) on.turn(row);
+    });
     node.addEventListener("pointerover", (event) => on.hover(rowAt(event)));
     node.addEventListener("pointerleave", () => on.hover(null));
   }
@@ -80,6 +84,14 @@ timesync.ChipGrid = class {
     option.setAttribute("aria-selected", "true");
     if (isToFocus) option.focus({ preventScroll: true });
     if (isToReveal) option.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Mark the chips of vertices, and of days that were chosen for their year. */
+  mark(vertices, days) {
+    for (const [row, option] of this.options) {
+      option.classList.toggle("vertex", vertices.has(row.day));
+      option.classList.toggle("day-chosen", days.has(row.day));
+    }
   }
 
   hover(row) {

@@ -6,16 +6,20 @@
 timesync.receiveIndex = (site) => {
   const { element, byId } = timesync;
   const column = Object.fromEntries(site.columns.map((name, i) => [name, i]));
-  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: true };
+  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: false };
   let plot = null; // what data/prj_P/plot_N.js holds, its rows made objects
   let rows = [];
   let charts = [];
   let grid = null;
+  let bench = null;
   let neighbours = {};
+  const legend = timesync.session.legend ?? site.legend;
+  const keeper = new timesync.Keeper(timesync.session, (state, text) => bench?.tell(state, text));
 
   const LOOK = ["size", "zoom", "contrast"];
   const USUAL = Object.fromEntries(LOOK.map((id) => [id, byId(id).value]));
 
+  let following = []; // plots after this one in the list, then those before
   const address = () => new URLSearchParams(location.hash.slice(1));
 
   function load() {
@@ -41,7 +45,16 @@ timesync.receiveIndex = (site) => {
     const place = plots.findIndex(([one, other]) => one === project && other === id);
     const [list, here] = place < 0 ? [all, at] : [plots, place];
     neighbours = { "plot-before": list[here - 1], "plot-after": list[here + 1] };
+    following = [...list.slice(here + 1), ...list.slice(0, here)];
     setNeighbours({});
+  }
+
+  /** Go to the next plot of the list that lacks labels. */
+  async function goToUnfinished() {
+    const states = new Map((await keeper.summary()).map(([project, id, , left]) => [`${project}/${id}`, left]));
+    const next = following.find(([project, id]) => states.get(`${project}/${id}`) !== 0);
+    if (next) location.href = `${timesync.plotAddress(...next)}&${new URLSearchParams(kept())}`;
+    else bench.tell("saved", "All plots of the list are complete");
   }
 
   /** Lead to the plots before and after with what the user chose here, but for the day. */
@@ -73,19 +86,33 @@ timesync.receiveIndex = (site) => {
     readAddress();
     drawControls();
     drawRest();
-    grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose });
+    grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose, turn });
     timesync.setChipShape(site, byId("content").style);
+    bench = new timesync.Bench(byId("bench"), { site, plot, rows, keeper, legend },
+      { choose: (row) => choose(row, false), chosen: () => state.chosen, change: drawAnswers });
     drawCharts();
     drawChips();
     choose(state.chosen, false, address().has("day"));
+    openBench();
   };
+
+  async function openBench() {
+    await keeper.open();
+    await bench.load();
+    byId("bench").dataset.ready = "";
+  }
+
+  /** Show vertices and chosen days on charts and chips. */
+  function drawAnswers() {
+    charts.forEach((chart) => chart.setCourse(bench.days));
+    grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
+  }
 
   function rowOf(values) {
     const year = Number(values.day.slice(0, 4));
-    const start = Date.UTC(year, 0, 1);
-    const days = (Date.parse(values.day) - start) / 86400000;
+    const doy = (Date.parse(values.day) - Date.UTC(year, 0, 1)) / 86400000 + 1;
     const grade = values.grade;
-    const row = { ...values, year, doy: days + 1, time: year + days / ((Date.UTC(year + 1, 0, 1) - start) / 86400000) };
+    const row = { ...values, year, doy, time: timesync.timeOf(values.day) };
     row.clear = grade === 0 || grade === 1;
     row.sky = site.grades[grade] ?? "sky unknown";
     row.annual = false;
@@ -113,15 +140,21 @@ timesync.receiveIndex = (site) => {
     state.chosen = rows.find((row) => row.day === asked.get("day")) ?? first;
   }
 
-  function keepAddress() {
-    const { composite, view, measures, chosen } = state;
+  /** What the user chose, but for the plot and the day. */
+  function kept() {
+    const { composite, view, measures } = state;
     const choices = { view, measures: measures.join(",") };
     if (composite) choices.composite = composite;
     for (const id of LOOK) if (byId(id).value !== USUAL[id]) choices[id] = byId(id).value;
     if (!byId("box").checked) choices.box = false;
-    if (!state.cloudy) choices.cloudy = false;
-    const kept = { project: plot.project, plot: plot.plot, day: chosen.day, ...choices };
-    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+    if (state.cloudy) choices.cloudy = true;
+    return choices;
+  }
+
+  function keepAddress() {
+    const choices = kept();
+    const shown = { project: plot.project, plot: plot.plot, day: state.chosen.day, ...choices };
+    history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
     setNeighbours(choices);
   }
 
@@ -159,7 +192,7 @@ timesync.receiveIndex = (site) => {
 
   function drawCharts() {
     charts = state.measures.map((key) =>
-      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose }));
+      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose, turn }));
     byId("charts").replaceChildren(...charts.map((chart) => chart.node));
     resizeCharts();
   }
@@ -168,6 +201,7 @@ timesync.receiveIndex = (site) => {
     const width = byId("charts").clientWidth;
     charts.forEach((chart) => {
       chart.draw(width, { cloudy: state.cloudy, year: Number(state.view) || 0 });
+      chart.setCourse(bench.days);
       chart.choose(state.chosen);
     });
   }
@@ -178,7 +212,14 @@ timesync.receiveIndex = (site) => {
     grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length);
     byId("chips-title").textContent = `Chips (${shown.length})`;
     grid.choose(state.chosen, hadFocus, hadFocus);
+    grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
     if (!plot.composites.length) byId("chips").replaceChildren(element("p", {}, "This plot was made without chips."));
+  }
+
+  /** A double click: a vertex, or none. */
+  function turn(row) {
+    choose(row);
+    if (keeper.who) bench.toggleVertex(row);
   }
 
   function hover(row) {
@@ -201,6 +242,7 @@ timesync.receiveIndex = (site) => {
   function drawDetail() {
     const on = { composite: setComposite };
     timesync.drawDetail(byId("detail"), site, plot, state.chosen, state.composite, on);
+    bench.draw();
   }
 
   function setComposite(name) {
@@ -294,10 +336,15 @@ timesync.receiveIndex = (site) => {
     "-": () => zoom(-1),
     p: () => byId("plot-before").click(),
     n: () => byId("plot-after").click(),
+    j: () => goToUnfinished(),
   };
 
   document.addEventListener("keydown", (event) => {
     if (!grid || timesync.isTyping(event)) return;
+    if (bench.key(event)) {
+      event.preventDefault();
+      return;
+    }
     const composite = plot.composites[Number(event.key) - 1];
     if (!keys[event.key] && !composite) return;
     event.preventDefault();
