@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from pathlib import Path
 
 import click
 
@@ -26,10 +27,24 @@ from ..options import target_day_option
     default=0,
     help="Port of this machine. Default: one that the project keeps.",
 )
+@click.option(
+    "--plots",
+    metavar="PLOTS.csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The plot list: the pages show its further columns.",
+)
+@click.option("--title", default="", help="Title of the list. Default: the project's folder.")
 @click.option("--open/--no-open", "is_to_open", default=True, help="Open it in the browser.")
 @target_day_option
 def interpret(
-    project: str, who: str, legend: str, port: int, is_to_open: bool, target_day: int
+    project: str,
+    who: str,
+    legend: str,
+    port: int,
+    plots: Path | None,
+    title: str,
+    is_to_open: bool,
+    target_day: int,
 ) -> None:
     """Serve the pages of PROJECT to a browser on this machine, and keep what NAME records.
 
@@ -48,10 +63,11 @@ def interpret(
     from ...view.site.site import renew
 
     made, read = Project(project), read_legend(legend)
-    site = renew(made, target_day=target_day, progress=not is_quiet())
+    quiet = is_quiet()
+    site = renew(made, target_day=target_day, plots=plots, title=title, progress=not quiet)
     with Desk(made, site, who, read, port) as desk:
         click.echo(f"{who} interprets {project}: {desk.address}")
-        if not is_quiet():
+        if not quiet:
             click.echo("Ctrl-C ends it. Answers are kept as they are given.")
         if is_to_open:
             webbrowser.open(desk.address)

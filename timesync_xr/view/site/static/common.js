@@ -40,6 +40,13 @@ timesync.ticks = (low, high, count) => {
   return ticks;
 };
 
+/** Maps of others at a place, by name; they are opened by the user's click alone. */
+timesync.maps = (lon, lat) => [
+  ["OpenStreetMap", `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=15/${lat}/${lon}`],
+  ["Google", `https://www.google.com/maps/@?api=1&map_action=map&basemap=satellite&zoom=17&center=${lat},${lon}`],
+  ["Esri Wayback", `https://livingatlas.arcgis.com/wayback/#mapCenter=${lon},${lat},16`],
+];
+
 /** A day YYYY-MM-DD as a decimal year. */
 timesync.timeOf = (day) => {
   const year = Number(day.slice(0, 4));

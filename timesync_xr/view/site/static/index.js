@@ -20,7 +20,10 @@ timesync.receiveIndex = (site) => {
   ];
   const rows = site.plots.map((values) =>
     Object.fromEntries(site.columns.map((column, i) => [column, values[i]])));
-  rows.forEach((row) => { row.left = null; }); // labels that are missing; null before the first
+  COLUMNS.splice(2, 0, ...site.own.map((name, i) => ({ key: `own ${i}`, name, text: true, wide: true })));
+  rows.forEach((row, i) => { site.own.forEach((_, j) => { row[`own ${j}`] = site.plots[i][site.columns.length + j]; }); });
+  const said = (row) => [row.project, row.plot, ...site.own.map((_, j) => row[`own ${j}`])].join(" ").toLowerCase();
+  rows.forEach((row) => { row.left = null; row.said = said(row); }); // labels that are missing; null before the first
   const natural = new Intl.Collator("en", { numeric: true }).compare;
   const state = { sort: "plot", ascending: true, page: 0, shown: rows };
 
@@ -36,7 +39,7 @@ timesync.receiveIndex = (site) => {
     const status = byId("status").value;
     const [least, clearest, gaps] = ["least", "clearest", "gaps"].map((id) => byId(id).valueAsNumber);
     state.shown = rows.filter((row) =>
-      words.every((word) => `${row.project} ${row.plot}`.toLowerCase().includes(word)) &&
+      words.every((word) => row.said.includes(word)) &&
       (!status || row.status === status) &&
       !(row.observations < least) &&
       (Number.isNaN(clearest) || (row.clear !== null && row.clear * 100 <= clearest)) &&

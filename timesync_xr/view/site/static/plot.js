@@ -6,7 +6,7 @@
 timesync.receiveIndex = (site) => {
   const { element, byId } = timesync;
   const column = Object.fromEntries(site.columns.map((name, i) => [name, i]));
-  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: false };
+  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: false, span: null, marked: null };
   let plot = null; // what data/prj_P/plot_N.js holds, its rows made objects
   let rows = [];
   let charts = [];
@@ -16,7 +16,9 @@ timesync.receiveIndex = (site) => {
   const legend = timesync.session.legend ?? site.legend;
   const keeper = new timesync.Keeper(timesync.session, (state, text) => bench?.tell(state, text));
 
-  const LOOK = ["size", "zoom", "contrast"];
+  const LOOK = ["size", "zoom", "contrast", "box", "limits"];
+  const SWITCHES = ["line", "own", "fit"];
+  const USUALLY = Object.fromEntries(SWITCHES.map((id) => [id, byId(id).checked]));
   const USUAL = Object.fromEntries(LOOK.map((id) => [id, byId(id).value]));
 
   let following = []; // plots after this one in the list, then those before
@@ -85,6 +87,7 @@ timesync.receiveIndex = (site) => {
     }
     readAddress();
     drawControls();
+    drawWhere();
     drawRest();
     grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose, turn });
     timesync.setChipShape(site, byId("content").style);
@@ -132,7 +135,8 @@ timesync.receiveIndex = (site) => {
       if (asked.has(id)) byId(id).value = asked.get(id);
       if (!byId(id).value) byId(id).value = USUAL[id]; // the address had no choice of this list
     }
-    if (asked.has("box")) byId("box").checked = asked.get("box") === "true";
+    for (const id of SWITCHES) if (asked.has(id)) byId(id).checked = asked.get(id) === "true";
+    if (asked.has("size")) byId("fit").checked = false;
     if (asked.has("cloudy")) state.cloudy = byId("cloudy").checked = asked.get("cloudy") === "true";
     setLook();
     const inView = rows.filter((row) => !Number(state.view) || row.year === Number(state.view));
@@ -146,7 +150,8 @@ timesync.receiveIndex = (site) => {
     const choices = { view, measures: measures.join(",") };
     if (composite) choices.composite = composite;
     for (const id of LOOK) if (byId(id).value !== USUAL[id]) choices[id] = byId(id).value;
-    if (!byId("box").checked) choices.box = false;
+    for (const id of SWITCHES) if (byId(id).checked !== USUALLY[id]) choices[id] = byId(id).checked;
+    if (byId("fit").checked) delete choices.size;
     if (state.cloudy) choices.cloudy = true;
     return choices;
   }
@@ -179,6 +184,23 @@ timesync.receiveIndex = (site) => {
     byId("view").value = state.view;
   }
 
+  /** Where the plot is, with links that the user may follow, and the list's own columns. */
+  function drawWhere() {
+    const { lon, lat, x, y } = plot.where;
+    const place = `${lat.toFixed(6)}, ${lon.toFixed(6)}`;
+    const copy = async (event) => {
+      await navigator.clipboard?.writeText(event.target.value);
+      event.target.textContent = "copied";
+      setTimeout(() => { event.target.textContent = event.target.value; }, 900);
+    };
+    const copied = (text, title) => element("button", { type: "button", class: "copy", value: text, title: `${title}: click to copy`, click: copy }, text);
+    const own = Object.entries(plot.own).filter(([, text]) => text);
+    byId("where").replaceChildren(
+      copied(place, "Latitude, longitude"), copied(`${x}, ${y}`, "x, y in metres of the grid"), element("span", {}, rows[0].hv),
+      ...timesync.maps(lon, lat).map(([name, href]) => element("a", { href, target: "_blank", rel: "noopener noreferrer" }, `${name} ↗`)),
+      ...own.map(([name, text]) => element("span", { class: "own" }, element("b", {}, name), ` ${text}`)));
+  }
+
   /** Observations without files, and why. */
   function drawRest() {
     if (!plot.rest.length) return;
@@ -192,24 +214,64 @@ timesync.receiveIndex = (site) => {
 
   function drawCharts() {
     charts = state.measures.map((key) =>
-      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose, turn }));
+      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose, turn, span: setSpan }));
     byId("charts").replaceChildren(...charts.map((chart) => chart.node));
     resizeCharts();
   }
 
+  /** Charts are as high as there is room, two of them a third of the window. */
   function resizeCharts() {
     const width = byId("charts").clientWidth;
+    const height = Math.round(Math.max(120, Math.min(280, innerHeight * 0.34 / Math.max(2, charts.length))));
+    byId("all-years").hidden = !state.span;
+    byId("own-label").hidden = !site.colors[state.composite];
     charts.forEach((chart) => {
-      chart.draw(width, { cloudy: state.cloudy, year: Number(state.view) || 0 });
+      const { key, range } = chart.measure;
+      const limits = { project: site.limits[key] ?? null, fixed: range }[byId("limits").value] ?? null;
+      chart.draw(width, height, {
+        cloudy: state.cloudy, year: Number(state.view) || 0, span: state.span, limits, line: byId("line").checked,
+        color: byId("own").checked && site.colors[state.composite] ? colorOf : null,
+      });
       chart.setCourse(bench.days);
       chart.choose(state.chosen);
     });
   }
 
+  /** The colour of a row's plot pixel in the chip that is shown. */
+  function colorOf(row) {
+    const part = ([key, low, high]) => Math.round(255 * Math.min(1, Math.max(0, (row.values[key] - low) / (high - low))));
+    return `rgb(${site.colors[state.composite].map(part).join(" ")})`;
+  }
+
+  function setSpan(span) {
+    state.span = span;
+    resizeCharts();
+  }
+
+  /** The largest chips of which all years fit into their area; where it scrolls anyway, as asked for. */
+  function fitChips() {
+    const area = byId("chips").parentElement;
+    const isFixed = getComputedStyle(area).overflowY === "auto";
+    if (!byId("fit").checked || state.view !== "annual" || !isFixed) return;
+    const count = byId("chips").querySelectorAll(".chip, .slot").length;
+    const [gap, caption, ratio] = [8, 24, site.chip_size[1] / site.chip_size[0]];
+    const width = byId("chips").clientWidth - 8;
+    const height = area.clientHeight - area.querySelector(".tools").offsetHeight - 14;
+    let best = 60;
+    for (let across = 1; across <= count; across += 1) {
+      const down = Math.ceil(count / across);
+      const size = Math.min((width - gap * (across - 1)) / across, ((height - gap * (down - 1)) / down - caption) / ratio);
+      best = Math.max(best, Math.min(Math.floor(size), 384));
+    }
+    byId("content").style.setProperty("--size", `${best}px`);
+  }
+
   function drawChips() {
     const shown = shownRows();
     const hadFocus = byId("chips").contains(document.activeElement);
-    grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length);
+    const gaps = state.view === "annual" && shown.length ? plot.gaps : {};
+    grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length, gaps);
+    fitChips();
     byId("chips-title").textContent = `Chips (${shown.length})`;
     grid.choose(state.chosen, hadFocus, hadFocus);
     grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
@@ -241,7 +303,7 @@ timesync.receiveIndex = (site) => {
 
   function drawDetail() {
     const on = { composite: setComposite };
-    timesync.drawDetail(byId("detail"), site, plot, state.chosen, state.composite, on);
+    timesync.drawDetail(byId("detail"), site, plot, state.chosen, state.composite, on, state.marked);
     bench.draw();
   }
 
@@ -249,6 +311,7 @@ timesync.receiveIndex = (site) => {
     state.composite = name;
     byId("composites").querySelectorAll("input").forEach((input) => { input.checked = input.value === name; });
     drawChips();
+    resizeCharts();
     drawDetail();
     keepAddress();
   }
@@ -317,8 +380,43 @@ timesync.receiveIndex = (site) => {
     style.setProperty("--zoom", byId("zoom").value);
     style.setProperty("--contrast", byId("contrast").value);
     style.setProperty("--size", `${byId("size").value}px`);
-    byId("content").classList.toggle("no-box", !byId("box").checked);
-    if (grid) keepAddress();
+    style.setProperty("--box", byId("box").value);
+    byId("content").classList.toggle("no-box", byId("box").value === "0");
+    if (!grid) return;
+    fitChips();
+    keepAddress();
+  }
+
+  let playing = 0;
+  /** Go through the chips shown, one after the other, until the last or the key again. */
+  function play() {
+    if (playing) {
+      clearInterval(playing);
+      playing = 0;
+      return;
+    }
+    if (shownRows().at(-1) === state.chosen) choose(shownRows()[0]);
+    playing = setInterval(() => {
+      if (shownRows().at(-1) === state.chosen) play();
+      else step(1);
+    }, 500);
+  }
+
+  /** Mark the chip that is shown, to compare others with it. */
+  function markChip() {
+    state.marked = state.marked === state.chosen ? null : state.chosen;
+    grid.setMarked(state.marked);
+    drawDetail();
+  }
+
+  /** Change between the chip that is marked and the one that is shown. */
+  function flicker() {
+    if (!state.marked || state.marked === state.chosen) return;
+    const before = state.chosen;
+    choose(state.marked, false);
+    state.marked = before;
+    grid.setMarked(before);
+    drawDetail();
   }
 
   const keys = {
@@ -329,7 +427,10 @@ timesync.receiveIndex = (site) => {
     Home: () => choose(shownRows()[0] ?? state.chosen),
     End: () => choose(shownRows().at(-1) ?? state.chosen),
     a: () => askView(state.view === "annual" ? String(state.chosen.year) : "annual"),
-    b: () => { byId("box").checked = !byId("box").checked; setLook(); },
+    b: () => { byId("box").selectedIndex = (byId("box").selectedIndex + 1) % 4; setLook(); },
+    k: () => markChip(),
+    f: () => flicker(),
+    y: () => play(),
     c: () => setCloudy(!state.cloudy),
     "+": () => zoom(1),
     "=": () => zoom(1),
@@ -353,9 +454,26 @@ timesync.receiveIndex = (site) => {
   });
   byId("view").addEventListener("change", (event) => askView(event.target.value));
   byId("cloudy").addEventListener("change", (event) => setCloudy(event.target.checked));
-  for (const id of ["size", "zoom", "contrast", "box"]) byId(id).addEventListener("input", setLook);
+  byId("size").addEventListener("input", () => { byId("fit").checked = false; });
+  for (const id of ["size", "zoom", "contrast", "box", "fit"]) byId(id).addEventListener("input", setLook);
+  for (const id of ["limits", "line", "own"]) {
+    byId(id).addEventListener("input", () => {
+      resizeCharts();
+      keepAddress();
+    });
+  }
+  byId("all-years").addEventListener("click", () => setSpan(null));
+  byId("chips").addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    zoom(event.deltaY < 0 ? 1 : -1);
+  }, { passive: false });
   byId("target-day").textContent = site.target_day;
-  addEventListener("resize", () => { if (grid) resizeCharts(); });
+  addEventListener("resize", () => {
+    if (!grid) return;
+    resizeCharts();
+    fitChips();
+  });
   addEventListener("hashchange", () => location.reload());
   load();
 };
