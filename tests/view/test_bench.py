@@ -29,6 +29,9 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 from tests.view.test_pages import chrome, console, press, texts  # noqa: E402
 
 __all__ = ["chrome"]
+WAIT = 90
+"""Seconds for what a busy machine may be slow at."""
+
 PLOT = "plot.html#project=1001&plot=2"
 
 
@@ -62,13 +65,13 @@ def served(project: Path, who: str = "ann", port: int = 0) -> Iterator[Desk]:
 def open_plot(chrome: Chrome, index: str, page: str = PLOT) -> None:
     chrome.get("about:blank")
     chrome.get(index.replace("index.html", page))
-    WebDriverWait(chrome, 20).until(
+    WebDriverWait(chrome, WAIT).until(
         lambda c: c.find_elements(By.CSS_SELECTOR, "#bench[data-ready]")
     )
 
 
 def wait_told(chrome: Chrome, words: str) -> None:
-    WebDriverWait(chrome, 20).until(lambda c: words in " ".join(texts(c, ".told")))
+    WebDriverWait(chrome, WAIT).until(lambda c: words in " ".join(texts(c, ".told")))
 
 
 def progress(chrome: Chrome) -> str:
@@ -118,11 +121,11 @@ def test_by_keys_served(chrome: Chrome, project: Path) -> None:
         wait_told(chrome, "saved on disk")
         assert progress(chrome) == "✓ complete"
         chrome.refresh()
-        WebDriverWait(chrome, 20).until(lambda c: "✓ complete" in texts(c, ".progress"))
+        WebDriverWait(chrome, WAIT).until(lambda c: "✓ complete" in texts(c, ".progress"))
         press(chrome, "j")
-        WebDriverWait(chrome, 20).until(lambda c: c.title == "Plot 3, project 1001")
+        WebDriverWait(chrome, WAIT).until(lambda c: c.title == "Plot 3, project 1001")
         chrome.get(desk.address)
-        WebDriverWait(chrome, 20).until(
+        WebDriverWait(chrome, WAIT).until(
             lambda c: "1 of 6 plots complete" in texts(c, "#answered")[0]
         )
         assert texts(chrome, "#plots tbody tr")[1].endswith("✓")
@@ -200,11 +203,11 @@ def test_two_windows_of_one_person(chrome: Chrome, project: Path) -> None:
         wait_told(chrome, "saved on disk")
         second = chrome.current_window_handle
         chrome.switch_to.window(first)
-        WebDriverWait(chrome, 20).until(lambda c: progress(c) == "1 of 5 labels")
+        WebDriverWait(chrome, WAIT).until(lambda c: progress(c) == "1 of 5 labels")
         press(chrome, "l", "1")
         wait_told(chrome, "saved on disk")
         chrome.switch_to.window(second)
-        WebDriverWait(chrome, 20).until(lambda c: progress(c) == "2 of 5 labels")
+        WebDriverWait(chrome, WAIT).until(lambda c: progress(c) == "2 of 5 labels")
         chrome.close()
         chrome.switch_to.window(first)
     assert len(answer(project).missing) == 3
@@ -223,7 +226,7 @@ def test_from_disk_answers_are_kept_and_given_as_a_file(
     assert "can't name a file" in texts(chrome, ".told")[0]
     name.clear()
     name.send_keys("ben", Keys.ENTER)
-    WebDriverWait(chrome, 20).until(lambda c: texts(c, ".progress") == ["0 of 5 labels"])
+    WebDriverWait(chrome, WAIT).until(lambda c: texts(c, ".progress") == ["0 of 5 labels"])
     chrome.execute_script("document.activeElement.blur()")
     interpret_by_keys(chrome)
     wait_told(chrome, "saved in this browser")
@@ -231,11 +234,11 @@ def test_from_disk_answers_are_kept_and_given_as_a_file(
     open_plot(chrome, index)
     assert progress(chrome) == "✓ complete"
     chrome.get(index)
-    WebDriverWait(chrome, 20).until(lambda c: c.find_elements(By.ID, "save-file"))
+    WebDriverWait(chrome, WAIT).until(lambda c: c.find_elements(By.ID, "save-file"))
     assert "1 of 6 plots complete" in texts(chrome, "#answered")[0]
     chrome.find_element(By.ID, "save-file").click()
     path = tmp_path / "answers-ben.jsonl"
-    WebDriverWait(chrome, 20).until(lambda c: path.exists())
+    WebDriverWait(chrome, WAIT).until(lambda c: path.exists())
     assert json.loads(path.read_text().split("\n")[0])["form"] == "timesync_xr answers"
     assert merge_answers(Project(project), [path]).new == 10
     assert merge_answers(Project(project), [path]).new == 0

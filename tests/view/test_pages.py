@@ -5,6 +5,7 @@ Chromium and its driver are Debian's packages chromium and chromium-driver.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -319,7 +320,7 @@ def test_line_is_broken_over_years_without_a_choice(open_page: Open, site: Path)
     text = (site / "data/prj_1001/plot_2.js").read_text()
     record = json.loads(text[text.index("(") + 1 : text.rindex(")")])
     years = [int(record["observations"]["day"][at][:4]) for at in record["annual"]]
-    runs = 1 + sum(b != a + 1 for a, b in zip(years, years[1:], strict=False))
+    runs = 1 + sum(b != a + 1 for a, b in itertools.pairwise(years))
     assert runs > 1
     assert path_of(chrome, "#charts .annual-line").count("M") == runs
     slots = texts(chrome, "#chips .slot b")

@@ -20,6 +20,7 @@ from ..export.maps import chip_outlines, wkb_point, write_layers
 from ..project.project import Project
 from ..storage.places import beside, workplace
 from .answers import VERSION, Act, Interpretation, check_act
+from .compare import Comparison
 from .legend import KINDS, Legend, legend_from
 from .store import Store, line
 from .tables import choice_table, plot_table, segment_table, vertex_table, year_table
@@ -278,6 +279,15 @@ def export_answers(
         else:
             _WRITERS[form](project, answers, folder)
     return place, len(answers)
+
+
+def write_comparison(project: Project, compared: Comparison, out: str | Path | None) -> str:
+    """Write the tables of a comparison as CSV, to ``exports/answers-compare`` by default."""
+    place = str(out or beside(project.place, "exports/answers-compare"))
+    with workplace(place, project.s3) as folder:
+        for name, table in compared.tables().items():
+            _csv(table, folder / f"{name}.csv")
+    return place
 
 
 def _tables(answers: list[Interpretation]) -> dict[str, pd.DataFrame]:

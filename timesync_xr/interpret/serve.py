@@ -12,6 +12,7 @@ import json
 import mimetypes
 import secrets
 import threading
+from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,8 +55,9 @@ class Desk(ThreadingHTTPServer):
 
     ``site`` is the folder of its pages, as `timesync_xr.view.site.browse` makes it, inside the
     project. ``port`` 0 takes a port that belongs to the project, since browsers keep what they
-    could not save by port, or any other where that one is in use. `InputError` for a name that can
-    be no file's.
+    could not save by port, or any other where that one is in use. ``others`` are interpreters whose
+    answers are shown beside, to judge; nothing of theirs is changed. `InputError` for a name that
+    can be no file's, and for others that said nothing.
 
     ::
 
@@ -68,16 +70,29 @@ class Desk(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, project: Project, site: str | Path, who: str, legend: Legend, port: int = 0
+        self,
+        project: Project,
+        site: str | Path,
+        who: str,
+        legend: Legend,
+        port: int = 0,
+        *,
+        others: Sequence[str] = (),
     ) -> None:
         if problem := name_problem(who):
             raise InputError(problem)
-        self.who, self.legend = who, legend
+        self.who, self.legend, self.others = who, legend, tuple(others)
         self.root, self.site = Path(project.place).resolve(), Path(site).resolve()
         self.token = secrets.token_urlsafe(24)
         self.store = Store(project)
         self.store.keep_legend(legend)
         self.plots = known_plots(project)
+        known = {log[2] for log in self.store.logs()}
+        if unknown := [name for name in others if name not in known or name == who]:
+            raise InputError(
+                f"there are no answers of {unknown[0]!r} to judge: there are those of "
+                f"{', '.join(sorted(known - {who})) or 'nobody'}"
+            )
         self._lock = threading.Lock()
         self.summary = {
             log[:2]: _state(self.store.acts(*log), *log)
@@ -137,6 +152,7 @@ class Desk(ThreadingHTTPServer):
             "who": self.who,
             "legend": self.legend.to_json() | {"digest": self.legend.digest},
             "place": hashlib.sha256(str(self.root).encode()).hexdigest()[:16],
+            "others": self.others,
             "summary": summary,
         }
         return f"timesync.receiveSession({line(told).strip()});\n"
@@ -219,7 +235,10 @@ class _Request(BaseHTTPRequestHandler):
             plot = asked.get("project", [""])[0], asked.get("plot", [""])[0]
             if plot not in self.server.plots:
                 raise InputError("there is no such plot")
-            acts = self.server.store.acts(*plot, self.server.who)
+            who = asked.get("who", [self.server.who])[0]
+            if who not in (self.server.who, *self.server.others):
+                raise InputError("this interpreter's answers are not shown here")
+            acts = self.server.store.acts(*plot, who)
             return HTTPStatus.OK, "application/json", json.dumps(acts).encode()
         place = self._place(path)
         if place == self.server.site / "data/session.js":

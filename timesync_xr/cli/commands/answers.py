@@ -20,7 +20,7 @@ _AS = click.option(
 _OUT = click.option("--out", type=click.Path(), metavar="DIR", help="Folder to write to.")
 
 
-@click.group(short_help="Merge, export, import the answers of interpreters.")
+@click.group(short_help="Merge, export, import, compare answers.")
 def answers() -> None:
     """What interpreters said of the plots of a project.
 
@@ -84,6 +84,48 @@ def export(project: str, form: str, out: str | None, who: tuple[str, ...]) -> No
     place, count = export_answers(Project(project), form, out, who=who)
     if not is_quiet():
         click.echo(f"{count} interpretations: {place}")
+
+
+@answers.command("compare", short_help="Tell how far interpreters agree.")
+@click.argument("project", type=click.Path())
+@_AS
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 50),
+    default=1.0,
+    show_default=True,
+    metavar="YEARS",
+    help="How far two vertices may lie apart to be the same.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the intervals.")
+@_OUT
+def compare(
+    project: str, who: tuple[str, ...], tolerance: float, seed: int, out: str | None
+) -> None:
+    """Compare interpreters on the plots of PROJECT that two or more of them have.
+
+    Prints the share of plot-years with the same label and Krippendorff's alpha, with intervals of
+    95 % by plot, and the vertices of each pair that match. Writes all tables, with Cohen's kappa,
+    agreement per year and label, and who differs from whom where, to
+    PROJECT/exports/answers-compare.
+
+    \b
+    Examples:
+      timesync-xr answers compare project
+      timesync-xr answers compare project --as ann --as ben --tolerance 2
+    """
+    from ...interpret.compare import compare_answers
+    from ...interpret.exchange import write_comparison
+    from ...interpret.store import Store
+    from ...project.project import Project
+
+    made = Project(project)
+    _ = made.settings  # what is no project is told at once
+    compared = compare_answers(Store(made).interpretations(who), tolerance, seed)
+    place = write_comparison(made, compared, out)
+    click.echo(compared)
+    if not is_quiet():
+        click.echo(f"Tables: {place}", err=True)
 
 
 @answers.command("import", short_help="Take over answers of TimeSync V3.")

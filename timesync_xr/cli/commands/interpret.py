@@ -15,6 +15,12 @@ from ..options import target_day_option
 @click.argument("project", type=click.Path())
 @click.option("--as", "who", required=True, metavar="NAME", help="Who interprets.")
 @click.option(
+    "--judge",
+    multiple=True,
+    metavar="NAME",
+    help="Show the answers of another one beside, to arbitrate; may be given several times.",
+)
+@click.option(
     "--legend",
     default="v3",
     show_default=True,
@@ -39,6 +45,7 @@ from ..options import target_day_option
 def interpret(
     project: str,
     who: str,
+    judge: tuple[str, ...],
     legend: str,
     port: int,
     plots: Path | None,
@@ -50,12 +57,14 @@ def interpret(
 
     Every answer is on the disk before the page says so, in PROJECT/answers. The server listens on
     127.0.0.1 alone and loads nothing from elsewhere; the address holds a secret, so do not pass it
-    on. Ctrl-C ends it. Another NAME is another interpreter, who sees nothing of the first.
+    on. Ctrl-C ends it. Another NAME is another interpreter, who sees nothing of the first. An
+    arbitrator sees two with --judge, and gives a third answer.
 
     \b
     Examples:
       timesync-xr interpret project --as ann
       timesync-xr interpret project --as ann --legend lcmap --no-open
+      timesync-xr interpret project --as chris --judge ann --judge ben
     """
     from ...interpret.legend import read_legend
     from ...interpret.serve import Desk
@@ -65,7 +74,7 @@ def interpret(
     made, read = Project(project), read_legend(legend)
     quiet = is_quiet()
     site = renew(made, target_day=target_day, plots=plots, title=title, progress=not quiet)
-    with Desk(made, site, who, read, port) as desk:
+    with Desk(made, site, who, read, port, others=judge) as desk:
         click.echo(f"{who} interprets {project}: {desk.address}")
         if not quiet:
             click.echo("Ctrl-C ends it. Answers are kept as they are given.")

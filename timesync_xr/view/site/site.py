@@ -117,6 +117,7 @@ def browse(
     known, settings, s3 = project.plots, project.settings, project.s3
     names, own = _own_columns(plots)
     places = chip_outlines(known[["x", "y"]], settings.grid)[["lon", "lat"]].round(7)
+    degrees = iter(places.to_numpy().tolist())
     limits: dict[str, list[float]] = {}
     place = str(out) or beside(project.place, SITE)
     way_up = _way_up(project.place, place)
@@ -128,7 +129,7 @@ def browse(
             log = read_log(project.folder, row["project_id"], row["plot_id"])
             rows = observations(log, table, target_day)
             cells = own.get((row["project_id"], row["plot_id"]), [""] * len(names))
-            where = dict(zip(("lon", "lat"), places.loc[row.name].tolist(), strict=True))
+            where = dict(zip(("lon", "lat"), next(degrees), strict=True))
             where |= {"x": float(row["x"]), "y": float(row["y"])}
             extra = {"where": where, "own": dict(zip(names, cells, strict=True))}
             _write_plot(work, plot_record(settings, row, log, rows) | extra)

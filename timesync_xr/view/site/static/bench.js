@@ -13,11 +13,48 @@ timesync.Bench = class {
   static CHOICES = { date_confidence: ["high", "medium", "low"], label_confidence: ["high", "medium", "low"], relative_magnitude: ["low", "medium", "high"] };
 
   constructor(node, desk, on) {
-    Object.assign(this, { node, ...desk, on, acts: [], question: null, isLabelling: false, isMore: false });
+    Object.assign(this, { node, ...desk, on, acts: [], others: [], question: null, isLabelling: false, isMore: false });
     this.byDay = new Map(this.rows.map((row) => [row.day, row]).reverse());
     this.made = timesync.answers.interpret([]);
     this.keeper.channel.onmessage = () => this.load();
     addEventListener("focus", () => { if (this.keeper.who) this.load(); });
+  }
+
+  /** Read what others said, to judge it. */
+  async loadOthers() {
+    try {
+      this.others = await this.keeper.others(this.plot.project, this.plot.plot);
+    } catch (error) {
+      this.tell("lost", `The answers of others can't be read: ${error.message}`);
+    }
+    this.draw();
+    this.on.change();
+  }
+
+  /** Take another's answer as one's own, to go on from. */
+  take(who, made) {
+    const vertices = made.days().map((day) => ({ day, ...made.vertices.get(day) }));
+    return this.do("replace", { vertices, plot_texts: { ...made.texts }, choices: { ...made.choices }, source: who });
+  }
+
+  /** Answers of others side by side; labels that differ are marked. */
+  drawOthers() {
+    const { element } = timesync;
+    if (!this.others.length) return "";
+    const said = (made, day, name) => made.vertices.get(day)?.[name] ?? "";
+    const differs = (day, name) => new Set(this.others.map(([, made]) => said(made, day, name))).size > 1;
+    const label = (made, day, name) => element("span", {
+      class: `said ${differs(day, name) ? "differs" : ""}`, title: differs(day, name) ? "they differ here" : null,
+    }, said(made, day, name) || "none");
+    const column = ([who, made], number) => element("section", { class: `other other-${number % 3}`, "aria-label": `Answer of ${who}` },
+      element("h3", {}, element("span", { "aria-hidden": "true" }, "■ "), who),
+      ...(made.days().length ? made.days().flatMap((day, i) => [
+        ...(i ? [element("p", { class: "segment" }, label(made, day, "change_process"))] : []),
+        element("p", { class: "vertex" }, element("b", {}, day), " ", label(made, day, "dominant_landuse"), " ", label(made, day, "dominant_landcover")),
+      ]) : [element("p", { class: "hint" }, "nothing said")]),
+      ...(made.texts.comment ? [element("p", {}, made.texts.comment)] : []),
+      ...(made.days().length ? [element("button", { type: "button", "data-focus": `take ${who}`, click: () => this.take(who, made) }, `Take ${who}'s`)] : []));
+    return element("div", { class: "others" }, ...this.others.map(column));
   }
 
   /** Read what was said of this plot; again when another window may have said more. */
@@ -286,7 +323,7 @@ timesync.Bench = class {
         button("d", "Day", "Take this day for its year", () => this.chooseDay()),
         button("u", "Undo", "Take the last thing back; U does it again", () => this.undo()),
         button("l", "Label", "Label by keys, from what is missing", () => this.startLabelling())),
-      this.drawCourse(), this.drawPalette(), this.drawMore());
+      this.drawOthers(), this.drawCourse(), this.drawPalette(), this.drawMore());
   }
 
   /** Vertices and segments in the order of time. */

@@ -224,15 +224,18 @@ timesync.Chart = class {
     this.mark(this.diamond, row);
   }
 
-  /** Draw the segments between vertices, given as days; a vertex without a value is a line across. */
-  setCourse(days) {
+  /** Draw the segments between vertices, given as days, and those of others; one without a value is a line across. */
+  setCourse(days, others = []) {
     if (!this.course) return;
     const { svg, Chart: { MARGIN } } = timesync;
     const byDay = new Map(this.rows.map((row) => [row.day, row]).reverse());
-    const places = days.filter((day) => byDay.has(day)).map((day) => this.place(byDay.get(day)));
+    const placesOf = (those) => those.filter((day) => byDay.has(day)).map((day) => this.place(byDay.get(day)));
+    const join = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x} ${y}`).join("");
+    const places = placesOf(days);
     const blind = days.filter((day) => !byDay.has(day)).map((day) => this.x(timesync.timeOf(day)));
     this.course.replaceChildren(
-      svg("path", { class: "course-line", d: places.map(([x, y], i) => `${i ? "L" : "M"}${x} ${y}`).join("") }),
+      ...others.map((those, i) => svg("path", { class: `course-line other-${i % 3}`, d: join(placesOf(those)) })),
+      svg("path", { class: "course-line", d: join(places) }),
       svg("path", { class: "course-point", d: places.map(([x, y]) => `M${x - 4} ${y - 4}h8v8h-8z`).join("") }),
       svg("path", { class: "course-blind", d: blind.map((x) => `M${x} ${MARGIN.top}V${this.height - MARGIN.bottom}`).join("") }));
   }

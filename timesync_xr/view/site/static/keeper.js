@@ -54,6 +54,16 @@ timesync.Keeper = class {
     return [...await answer.json(), ...local];
   }
 
+  /** The acts of others on a plot, by their names, for who judges them. */
+  async others(project, plot) {
+    const names = this.session.others ?? [];
+    return Promise.all(names.map(async (who) => {
+      const answer = await fetch(`../api/acts?${new URLSearchParams({ project, plot, who })}`);
+      if (!answer.ok) throw new Error(await answer.text());
+      return [who, timesync.answers.interpret(await answer.json())];
+    }));
+  }
+
   /** All acts that are in this browser, of whoever is at work. */
   async all() {
     return (await this.read("acts")).filter((act) => act.who === this.who);

@@ -102,12 +102,13 @@ timesync.receiveIndex = (site) => {
   async function openBench() {
     await keeper.open();
     await bench.load();
+    await bench.loadOthers();
     byId("bench").dataset.ready = "";
   }
 
   /** Show vertices and chosen days on charts and chips. */
   function drawAnswers() {
-    charts.forEach((chart) => chart.setCourse(bench.days));
+    charts.forEach((chart) => chart.setCourse(bench.days, bench.others.map(([, made]) => made.days())));
     grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
   }
 
@@ -232,7 +233,7 @@ timesync.receiveIndex = (site) => {
         cloudy: state.cloudy, year: Number(state.view) || 0, span: state.span, limits, line: byId("line").checked,
         color: byId("own").checked && site.colors[state.composite] ? colorOf : null,
       });
-      chart.setCourse(bench.days);
+      chart.setCourse(bench.days, bench.others.map(([, made]) => made.days()));
       chart.choose(state.chosen);
     });
   }
