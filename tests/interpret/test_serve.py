@@ -16,6 +16,7 @@ import pytest
 
 from tests.interpret.making import V3, act, start, whole
 from tests.interpret.test_exchange import copied
+from tests.tally import shows
 from timesync_xr import Project
 from timesync_xr.errors import AccessError, InputError
 from timesync_xr.interpret import store as store_module
@@ -159,6 +160,7 @@ def test_requests_of_other_kinds_are_refused(desk: Desk, ask: Ask) -> None:
     assert ask(f"/{desk.token}/browse/index.html", {"acts": []})[0] == 404
 
 
+@shows("disk full under answers", "answers")
 def test_a_full_disk_is_told(desk: Desk, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -187,6 +189,7 @@ KILLER = """
 import http.client, json, os, random, signal, sys, time
 from pathlib import Path
 from tests.interpret.making import V3, act
+from tests.tally import shows
 from timesync_xr import Project
 from timesync_xr.interpret.serve import Desk
 
@@ -223,6 +226,7 @@ for number in range(rounds):
 """
 
 
+@shows(["the server killed", "the power off"], "answers")
 @pytest.mark.parametrize("kills", [10, pytest.param(1000, marks=pytest.mark.deep)])
 def test_a_killed_server_loses_nothing_that_it_acknowledged(
     sample_project: Path, tmp_path: Path, kills: int

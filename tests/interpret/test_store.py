@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpret.making import V3, act, start, whole
+from tests.tally import shows
 from timesync_xr import Project
 from timesync_xr.errors import AccessError, InputError, Kind, ProjectError
 from timesync_xr.interpret import store as module
@@ -40,6 +41,7 @@ def test_what_was_kept_is_read_by_another(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / LOG).read_text().count("\n") == 7
 
 
+@shows("a line cut off", "answers")
 def test_a_cut_line_costs_nothing_else(store: Store, tmp_path: Path) -> None:
     """As power off leaves it: the next line begins on its own."""
     store.append(whole()[:3])
@@ -81,6 +83,7 @@ def test_a_full_disk_is_told_and_leaves_no_half(
     assert store.append(whole()) == 4
 
 
+@shows("the power off", "answers")
 def test_fsync_comes_before_the_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     fsync = os.fsync
@@ -148,6 +151,7 @@ def test_a_bucket_is_no_place_for_answers() -> None:
 WRITER = """
 import sys
 from tests.interpret.making import act
+from tests.tally import shows
 from timesync_xr import Project
 from timesync_xr.interpret.store import Store
 store = Store(Project(sys.argv[1]))
