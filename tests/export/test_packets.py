@@ -174,14 +174,14 @@ def test_duplicates_are_balanced_blind_and_seeded(tmp_path: Path) -> None:
     assert key["packet"].value_counts().tolist() == [5] * 4
     assert key["also_in"].value_counts().tolist() == [5] * 4
     assert key["plot_id"].is_unique
-    for row in key.itertuples():
-        for name in (row.packet, row.also_in):
+    for plot, *names in key[["plot_id", "packet", "also_in"]].to_numpy().tolist():
+        for name in names:
             packet = pd.read_csv(tmp_path / f"a/{name}.csv")
-            assert (packet["plot_id"] == row.plot_id).sum() == 1
+            assert (packet["plot_id"] == plot).sum() == 1
             assert packet["plot_id"].is_monotonic_increasing
             assert packet.columns.tolist() == ["project_id", "plot_id", "x", "y"]
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    same = [(tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names]
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    same = [(tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in files]
     assert all(same)
     assert (tmp_path / "a/duplicates.csv").read_bytes() != (
         tmp_path / "c/duplicates.csv"

@@ -91,7 +91,7 @@ def test_kappa_is_that_of_scikit_learn(kind: str) -> None:
     table = wide(answers, COLUMN[kind])
     pairs = compare_answers(answers).pairs.set_index(["first", "second", "kind"])
     for first, second in itertools.combinations(["ann", "ben", "cyd"], 2):
-        found = pairs.loc[(first, second, kind)]
+        found = pairs.loc[(first, second, kind), :].to_dict()
         expected = cohen_kappa_score(table[first], table[second])
         assert found["kappa"] == pytest.approx(expected, abs=1e-12)
         assert found["share"] == pytest.approx((table[first] == table[second]).mean(), abs=1e-12)

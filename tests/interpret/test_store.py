@@ -18,7 +18,6 @@ from tests.interpret.making import V3, act, start, whole
 from tests.tally import shows
 from timesync_xr import Project
 from timesync_xr.errors import AccessError, InputError, Kind, ProjectError
-from timesync_xr.interpret import store as module
 from timesync_xr.interpret.answers import interpret
 from timesync_xr.interpret.legend import read_legend
 from timesync_xr.interpret.store import Store
@@ -74,7 +73,7 @@ def test_a_full_disk_is_told_and_leaves_no_half(
         write(handle, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "write", half)
+    monkeypatch.setattr(os, "write", half)
     with pytest.raises(AccessError, match="No space left") as caught:
         store.append(whole())
     assert caught.value.kind == Kind.NO_ROOM
@@ -94,7 +93,7 @@ def test_fsync_comes_before_the_answer(store: Store, monkeypatch: pytest.MonkeyP
 
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("names of open files can't be seen on this system")
-    monkeypatch.setattr(module.os, "fsync", watch)
+    monkeypatch.setattr(os, "fsync", watch)
     store.append(whole()[:1])
     new = [f"{store.root}/{path}" for path in (LOG, "answers/prj_1001/plot_2", "answers/prj_1001")]
     assert set(new) <= set(synced)

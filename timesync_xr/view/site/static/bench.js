@@ -176,7 +176,7 @@ timesync.Bench = class {
   /** Begin to label, at what is missing first. */
   startLabelling(question) {
     const isOpen = (one) => !this.made.vertices.get(one.day)[one.name];
-    this.question = question ?? (this.question && isOpen(this.question) ? this.question : this.questions().find(isOpen)) ?? this.questions()[0];
+    this.question = question ?? this.questions().find(isOpen) ?? this.questions()[0];
     this.isLabelling = true;
     this.show();
     this.draw();
