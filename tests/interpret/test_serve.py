@@ -240,3 +240,10 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(
     there = {one["id"] for one in Store(Project(project)).acts("1001", "2", "ann")}
     assert set(told) <= there
     assert len(there) - len(told) <= kills  # one that was kept and not told, at most, of each
+
+
+def test_only_those_who_are_judged_are_shown(desk: Desk, ask: Ask, sample_project: Path) -> None:
+    asked = f"/{desk.token}/api/acts?project=1001&plot=2&who=ben"
+    assert ask(asked)[0] == 400
+    with pytest.raises(InputError, match="no answers of 'ben' to judge"):
+        Desk(Project(desk.root), desk.site, "ann", V3, others=["ben"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.interpret.making import whole
 from timesync_xr import Project
 from timesync_xr.interpret.answers import Interpretation
 from timesync_xr.interpret.exchange import merge_answers
@@ -24,7 +25,7 @@ selenium = pytest.importorskip("selenium", reason="needs the test extra")
 
 from selenium.webdriver import ActionChains, Chrome, Keys  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 from tests.view.test_pages import chrome, console, press, texts  # noqa: E402
 
@@ -51,8 +52,12 @@ def project(made: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def served(project: Path, who: str = "ann", port: int = 0) -> Iterator[Desk]:
-    with Desk(Project(project), project / "browse", who, read_legend(), port) as desk:
+def served(
+    project: Path, who: str = "ann", port: int = 0, others: Sequence[str] = ()
+) -> Iterator[Desk]:
+    with Desk(
+        Project(project), project / "browse", who, read_legend(), port, others=others
+    ) as desk:
         thread = threading.Thread(target=desk.serve_forever)
         thread.start()
         try:
@@ -129,8 +134,8 @@ def test_by_keys_served(chrome: Chrome, project: Path) -> None:
             lambda c: "1 of 6 plots complete" in texts(c, "#answered")[0]
         )
         assert texts(chrome, "#plots tbody tr")[1].endswith("✓")
-        chrome.find_element(By.CSS_SELECTOR, "#answers option[value=complete]").click()
-        assert len(texts(chrome, "#plots tbody tr")) == 1
+        Select(chrome.find_element(By.ID, "answers")).select_by_value("complete")
+        WebDriverWait(chrome, WAIT).until(lambda c: len(texts(c, "#plots tbody tr")) == 1)
     assert console(chrome) == []
 
 
@@ -243,4 +248,24 @@ def test_from_disk_answers_are_kept_and_given_as_a_file(
     assert merge_answers(Project(project), [path]).new == 10
     assert merge_answers(Project(project), [path]).new == 0
     assert said(answer(project, "ben")) == BURNT
+    assert console(chrome) == []
+
+
+def test_an_arbitrator_sees_both_and_overwrites_nothing(chrome: Chrome, project: Path) -> None:
+    store = Store(Project(project))
+    ben = [one | {"who": "ben"} for one in whole("ben")]
+    ben[4]["set"] = ben[4]["set"] | {"change_process": "Harvest"}
+    store.append([*whole("ann"), *ben])
+    before = {who: store.acts("1001", "2", who) for who in ("ann", "ben")}
+    console(chrome)
+    with served(project, "chris", others=("ann", "ben")) as desk:
+        open_plot(chrome, desk.address)
+        assert texts(chrome, ".other h3") == ["■ ann", "■ ben"]
+        assert texts(chrome, ".said.differs") == ["Growth", "Harvest"]
+        assert progress(chrome) == "0 of 5 labels"
+        chrome.find_element(By.CSS_SELECTOR, '[data-focus="take ben"]').click()
+        wait_told(chrome, "saved on disk")
+        assert progress(chrome) == "✓ complete"
+        assert answer(project, "chris").vertices == answer(project, "ben").vertices
+    assert {who: store.acts("1001", "2", who) for who in ("ann", "ben")} == before
     assert console(chrome) == []

@@ -197,7 +197,6 @@ class _Request(BaseHTTPRequestHandler):
             status, kind, data = make()
         except _RefusedError as error:
             status, kind, data = error.status, "text/plain", str(error).encode()
-            self.close_connection = True  # what it sent was not read
         except InputError as error:
             status, kind, data = HTTPStatus.BAD_REQUEST, "text/plain", str(error).encode()
         except TimesyncError as error:
@@ -210,6 +209,7 @@ class _Request(BaseHTTPRequestHandler):
         text = kind.startswith("text/") or "json" in kind or "javascript" in kind
         self.send_header("Content-Type", f"{kind}; charset=utf-8" if text else kind)
         self.send_header("Content-Length", str(len(data)))
+        self.send_header("Connection", "close")  # none outlives the server
         self.end_headers()
         self.wfile.write(data)
 
