@@ -10,6 +10,7 @@ they come, twice or from several machines, and no clock is asked. The pages have
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -55,6 +56,7 @@ _BODY: Final[dict[str, set[str]]] = {
     "choose": {"year", "day"},
     "undo": {"act"},
 }
+_NO_TEXT: Final = ("Cc", "Cs", "Zl", "Zp")  # control characters, surrogates, ends of lines
 _ID = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
@@ -306,14 +308,15 @@ def _texts_problem(texts: object, names: Sequence[str]) -> str:
 
 
 def text_problem(name: str, text: object) -> str:
-    """Why a text can't be kept: too long, blanks around it, or characters that can't be printed."""
+    """Why a text can't be kept: too long, blanks around it, line ends or control characters."""
     if not isinstance(text, str):
         return f"{name} {text!r} is no text"
     if len(text) > LONGEST:
         return f"{name} is longer than {LONGEST} characters"
     if text != text.strip():
         return f"{name} begins or ends with a blank"
-    return "" if text.isprintable() else f"{name} holds a character that can't be printed"
+    odd = any(unicodedata.category(character) in _NO_TEXT for character in text)
+    return f"{name} holds a character that is no text" if odd else ""
 
 
 def name_problem(who: object) -> str:

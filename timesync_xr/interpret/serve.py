@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mimetypes
 import secrets
 import threading
 from collections.abc import Sequence
@@ -39,6 +38,14 @@ _POLICY: Final = "; ".join(
     ]
 )  # fmt: skip
 """What the pages may load: nothing from elsewhere, and no script but their own files."""
+
+_TYPES: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".png": "image/png",
+}
+"""What the files are; a system's own list may say otherwise."""
 
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,
@@ -247,7 +254,7 @@ class _Request(BaseHTTPRequestHandler):
             data = place.read_bytes()
         except OSError:
             raise _RefusedError(HTTPStatus.NOT_FOUND, "there is no such file") from None
-        kind = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
+        kind = _TYPES.get(place.suffix, "application/octet-stream")
         return HTTPStatus.OK, kind, data
 
     def _place(self, path: str) -> Path:

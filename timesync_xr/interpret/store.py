@@ -184,11 +184,14 @@ class Store:
         try:
             is_new = not place.exists()
             _make_folder(place.parent)
-            handle = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            handle = os.open(place, flags, 0o666)
             try:
                 before = os.lseek(handle, 0, os.SEEK_END)
-                if before and os.pread(handle, 1, before - 1) != b"\n":
-                    data = b"\n" + data  # a crash cut off the last line
+                if before:
+                    os.lseek(handle, before - 1, os.SEEK_SET)
+                    if os.read(handle, 1) != b"\n":
+                        data = b"\n" + data  # a crash cut off the last line
                 try:
                     _write_whole(handle, data)
                     os.fsync(handle)

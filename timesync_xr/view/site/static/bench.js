@@ -323,6 +323,7 @@ timesync.Bench = class {
         button("d", "Day", "Take this day for its year", () => this.chooseDay()),
         button("u", "Undo", "Take the last thing back; U does it again", () => this.undo()),
         button("l", "Label", "Label by keys, from what is missing", () => this.startLabelling())),
+      ...(this.keeper.waiting.size && !this.keeper.isServed ? [element("button", { type: "button", click: () => this.keeper.saveFile() }, "Save answers as a file")] : []),
       this.drawOthers(), this.drawCourse(), this.drawPalette(), this.drawMore());
   }
 
@@ -384,7 +385,7 @@ timesync.Bench = class {
     const said = day ? this.made.vertices.get(day) : {};
     const field = (texts, name, title, save) => {
       const choices = timesync.Bench.CHOICES[name];
-      const change = (event) => save({ [name]: event.target.value.trim().replace(/\s+/g, " ") });
+      const change = (event) => save({ [name]: timesync.plainText(event.target.value) });
       const attributes = { "data-focus": `more ${name}`, change };
       const input = choices
         ? element("select", attributes, ...["", ...choices].map((one) => element("option", { value: one, selected: one === (texts[name] ?? "") }, one)))

@@ -91,10 +91,10 @@ timesync.Keeper = class {
       to("legends").put(legend);
     });
     this.channel.postMessage?.([acts[0].project, acts[0].plot]);
-    if (this.isServed) {
-      for (const act of acts) this.waiting.set(act.id, act);
-      await this.send();
-    } else if (safe) this.tell("saved", "saved in this browser");
+    if (this.isServed || !safe) for (const act of acts) this.waiting.set(act.id, act);
+    if (this.isServed) await this.send();
+    else if (safe) this.tell("saved", "saved in this browser");
+    else this.tell("lost", "This browser can't keep it: save your answers as a file before you leave this page");
   }
 
   /** Whether a change of the database is on the disk. */
@@ -190,6 +190,9 @@ timesync.digest = (text) => {
   for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
   return hash.toString(16).padStart(16, "0");
 };
+
+/** A text without ends of lines, control characters and blanks around, as long as one may be. */
+timesync.plainText = (text) => [...text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\s]+/gu, " ").trim()].slice(0, 255).join("").trim();
 
 /** What is wrong with a name for an interpreter, as timesync_xr/interpret/answers.py sees it. */
 timesync.nameProblem = (who) => {
