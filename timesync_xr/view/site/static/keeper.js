@@ -84,6 +84,7 @@ timesync.Keeper = class {
   /** Keep acts of a plot, whose state then is `state`; ends when they are safe, or it was told why not. */
   async keep(acts, state, legend) {
     this.tell("saving", "saving …");
+    this.legend = legend;
     const safe = await this.write((to) => {
       for (const act of acts) to("acts").put(act);
       const [{ who, project, plot }] = acts;
@@ -148,7 +149,8 @@ timesync.Keeper = class {
   /** Give all answers that are in this browser as a file for `timesync-xr answers merge`. */
   async saveFile() {
     const acts = timesync.answers.inOrder([...await this.all(), ...this.waiting.values()]);
-    const legends = (await this.read("legends")).map(({ digest, ...legend }) => legend);
+    const kept = await this.read("legends");
+    const legends = (kept.length ? kept : [this.legend].filter(Boolean)).map(({ digest, ...legend }) => legend);
     const head = { form: "timesync_xr answers", version: 1, legends };
     const text = [head, ...acts].map((one) => `${JSON.stringify(one)}\n`).join("");
     const address = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
