@@ -32,6 +32,7 @@ NOT_RUN = {
     "sample": "the sample is there; tests/sample/test_sample.py makes it",
     "--scheduler": "it needs a cluster, which tests/run/test_cluster.py starts",
     "--scheduler-file": "the same",
+    "interpret": "it serves until it is ended; tests/interpret/test_serve.py asks it",
     "--version": "it is run by tests/cli/test_main.py",
 }
 """Commands of the pages that are only parsed, by a word of theirs, and why."""

@@ -29,8 +29,10 @@ skipped on request. `LeftOutWarning` is none either: it tells of what a table or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -210,3 +212,23 @@ class NoProjectError(ProjectError, InputError):
             f"{self.project} has no ledger, so it is no project or an empty one: give the folder "
             "that timesync-xr extract --out made"
         )
+
+
+KNOWN_AS: Final = {
+    "conus": "CU", "usa": "CU", "us": "CU", "alaska": "AK", "hawaii": "HI",
+    "shp": "gpkg", "shapefile": "gpkg", "geojson": "gpkg", "geopackage": "gpkg", "kmz": "kml",
+    "json": "v3-json", "v3": "v3-json", "db": "sqlite",
+}  # fmt: skip
+"""Other words for choices of this package, in small letters."""
+
+
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
+    """``" (did you mean 'png'?)"`` where one of the choices is close to the word, else ``""``.
+
+    Close is what is spelt alike or stands in `KNOWN_AS`. Capitals do not matter.
+    """
+    known = {choice.lower(): choice for choice in choices}
+    text = str(word).lower()
+    meant = [choice for choice in known.values() if choice == KNOWN_AS.get(text)]
+    close = meant or [known[name] for name in get_close_matches(text, known, n=1)]
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -15,9 +15,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from .errors import InputError, did_you_mean
 from .landsat import PIXEL, TILE_SIZE
-from .spelling import did_you_mean
 
 Tile = tuple[int, int]
 """An ARD tile as (h, v)."""

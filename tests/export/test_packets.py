@@ -157,3 +157,42 @@ def test_the_command_has_the_size_of_the_function() -> None:
     """It stands there once more, so that help need not import what writes packets."""
     size = next(option for option in packets.params if option.name == "size")
     assert size.default == SIZE
+
+
+def test_duplicates_are_balanced_blind_and_seeded(tmp_path: Path) -> None:
+    count = 103
+    plots = tmp_path / "plots.csv"
+    lines = [f"1,{n},{-1000000 + 3000 * n},1500000" for n in range(count)]
+    plots.write_text("\n".join(["project_id,plot_id,x,y", *lines]) + "\n")
+    table = write_packets(plots, tmp_path / "a", 30, duplicates=0.2)
+    write_packets(plots, tmp_path / "b", 30, duplicates=0.2)
+    write_packets(plots, tmp_path / "c", 30, duplicates=0.2, seed=2)
+    plain = write_packets(plots, tmp_path / "d", 30)
+    assert (table["plots"] - plain["plots"]).tolist() == [5] * 4  # a fifth of 25
+    key = pd.read_csv(tmp_path / "a/duplicates.csv")
+    assert (key["packet"] != key["also_in"]).all()
+    assert key["packet"].value_counts().tolist() == [5] * 4
+    assert key["also_in"].value_counts().tolist() == [5] * 4
+    assert key["plot_id"].is_unique
+    for plot, *names in key[["plot_id", "packet", "also_in"]].to_numpy().tolist():
+        for name in names:
+            packet = pd.read_csv(tmp_path / f"a/{name}.csv")
+            assert (packet["plot_id"] == plot).sum() == 1
+            assert packet["plot_id"].is_monotonic_increasing
+            assert packet.columns.tolist() == ["project_id", "plot_id", "x", "y"]
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    same = [(tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in files]
+    assert all(same)
+    assert (tmp_path / "a/duplicates.csv").read_bytes() != (
+        tmp_path / "c/duplicates.csv"
+    ).read_bytes()
+    assert not (tmp_path / "d/duplicates.csv").exists()
+
+
+def test_duplicates_need_two_packets(tmp_path: Path) -> None:
+    plots = tmp_path / "plots.csv"
+    plots.write_text("project_id,plot_id,x,y\n1,1,-1000000,1500000\n")
+    with pytest.raises(InputError, match="no other to share"):
+        write_packets(plots, tmp_path / "a", duplicates=0.5)
+    with pytest.raises(InputError, match="give 0 to 1"):
+        write_packets(plots, tmp_path / "a", duplicates=10)

@@ -5,15 +5,19 @@ Chromium and its driver are Debian's packages chromium and chromium-driver.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from timesync_xr import chip_outlines
 from timesync_xr.landsat import CSV_BANDS
+from timesync_xr.sample import SamplePaths
 from timesync_xr.view.site import browse
 
 pytestmark = pytest.mark.services
@@ -154,8 +158,8 @@ def test_next_plot_is_shown_as_this_one(open_page: Open) -> None:
     source = chrome.find_element(By.CSS_SELECTOR, "#chips img").get_attribute("src") or ""
     assert "/b432/" in source
     assert chrome.find_element(By.ID, "zoom").get_attribute("value") == "4"
-    for name in ("box", "cloudy"):
-        assert not chrome.find_element(By.ID, name).is_selected()
+    assert chrome.find_element(By.ID, "box").get_attribute("value") == "5"
+    assert chrome.find_element(By.ID, "cloudy").is_selected()
     chrome.refresh()
     WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
     assert chrome.find_element(By.ID, "zoom").get_attribute("value") == "4"
@@ -232,8 +236,13 @@ def test_keys_choose_composite_zoom_box_and_help(open_page: Open) -> None:
     before = mark.size["width"]
     press(chrome, "+", "+")
     assert mark.size["width"] == pytest.approx(4 * before, abs=2)
+    three = mark.size["width"]
+    press(chrome, "b")
+    assert mark.size["width"] == pytest.approx(5 / 3 * three, abs=2)
     press(chrome, "b")
     assert not mark.is_displayed()
+    press(chrome, "b")
+    assert mark.size["width"] == pytest.approx(1 / 3 * three, abs=2)
     press(chrome, "?")
     assert chrome.find_element(By.ID, "help").is_displayed()
     press(chrome, Keys.ESCAPE)
@@ -277,11 +286,12 @@ def test_all_observations_of_a_year(open_page: Open) -> None:
 
 def test_cloudy_observations_can_be_hidden(open_page: Open) -> None:
     chrome = open_page("plot.html#project=1001&plot=3&view=all")
-    every = len(texts(chrome, "#chips .chip"))
+    clear = len(texts(chrome, "#chips .chip"))
     crosses = "#charts path.point.cloudy"
-    assert chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")
+    assert not chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")  # off at first
     press(chrome, "c")
-    assert len(texts(chrome, "#chips .chip")) < every
+    assert chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")
+    assert len(texts(chrome, "#chips .chip")) > clear
 
 
 def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
@@ -298,6 +308,140 @@ def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
         for node in chrome.find_elements(By.CSS_SELECTOR, "#charts svg")
     ]
     assert labels[0].startswith("Normalized burn ratio, 1984 to 2026: 52 observations")
+
+
+def path_of(chrome: Chrome, selector: str) -> str:
+    return chrome.find_element(By.CSS_SELECTOR, selector).get_attribute("d") or ""
+
+
+def test_line_is_broken_over_years_without_a_choice(open_page: Open, site: Path) -> None:
+    """As many parts as there are runs of years in a row, found in the data of the page."""
+    chrome = open_page("plot.html#project=1001&plot=2")
+    text = (site / "data/prj_1001/plot_2.js").read_text()
+    record = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    years = [int(record["observations"]["day"][at][:4]) for at in record["annual"]]
+    runs = 1 + sum(b != a + 1 for a, b in itertools.pairwise(years))
+    assert runs > 1
+    assert path_of(chrome, "#charts .annual-line").count("M") == runs
+    slots = texts(chrome, "#chips .slot b")
+    every = range(years[0], years[-1] + 1)
+    assert slots == [str(year) for year in every if year not in years]
+    assert all("fill" in text for text in texts(chrome, "#chips .slot .hole"))
+    chrome.find_element(By.ID, "line").click()
+    assert path_of(chrome, "#charts .annual-line") == ""
+
+
+def test_forty_years_fit_into_the_window(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    metrics = {"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    try:
+        for width, height in ((1440, 900), (2560, 1440)):
+            size = {"width": width, "height": height}
+            chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics | size)
+            open_page("plot.html#project=1001&plot=2")
+            bottom, right, used = chrome.execute_script(
+                """const area = document.querySelector(".chips-area").getBoundingClientRect();
+                const boxes = [...document.querySelectorAll(".chip, .slot")]
+                  .map((node) => node.getBoundingClientRect());
+                return [area.bottom - Math.max(...boxes.map((box) => box.bottom)),
+                  area.right - Math.max(...boxes.map((box) => box.right)),
+                  boxes.length * boxes[0].width * boxes[0].height / area.width / area.height]"""
+            )
+            assert bottom >= 0
+            assert right >= 0
+            assert used > 0.5
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_part_of_the_years_and_other_limits(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    box = chrome.execute_script(
+        "const b = document.querySelector('#charts svg').getBoundingClientRect();"
+        "return [b.left, b.top, b.width]"
+    )
+    y = box[1] + 60
+    mouse(chrome, "mousePressed", box[0] + box[2] * 0.25, y)
+    drag(chrome, box[0] + box[2] * 0.45, y)
+    mouse(chrome, "mouseReleased", box[0] + box[2] * 0.45, y)
+    label = "return document.querySelector('#charts svg').getAttribute('aria-label')"
+    assert "Normalized burn ratio, 1994 to 2003" in chrome.execute_script(label)
+    chrome.find_element(By.ID, "all-years").click()
+    assert "1984 to 2026" in chrome.execute_script(label)
+    before = path_of(chrome, "#charts .annual-line")
+    for limits in ("project", "fixed"):
+        Select(chrome.find_element(By.ID, "limits")).select_by_value(limits)
+        after = path_of(chrome, "#charts .annual-line")
+        assert after != before
+        before = after
+    chrome.find_element(By.ID, "own").click()
+    colors = {
+        node.get_attribute("fill") for node in chrome.find_elements(By.CSS_SELECTOR, ".own-point")
+    }
+    assert len(colors) > 5
+
+
+def test_colours_of_points_are_those_of_the_chip(open_page: Open, site: Path) -> None:
+    from PIL import Image
+
+    chrome = open_page("plot.html#project=1001&plot=2&own=true&composite=b743")
+    fills = [
+        node.get_attribute("fill") or ""
+        for node in chrome.find_elements(By.CSS_SELECTOR, "#charts .chart:first-child .own-point")
+    ]
+    first = [int(part) for part in fills[0][4:-1].split()]
+    with Image.open(site / "prj_1001/b743/plot_2/plot_2_1984_221.png") as chip:
+        pixel = chip.getpixel((127, 127))
+    assert isinstance(pixel, tuple)
+    assert all(abs(a - b) <= 2 for a, b in zip(first, pixel, strict=True))
+
+
+def test_two_dates_are_compared(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    press(chrome, Keys.HOME, "k", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert "marked: 1984-08-08" in texts(chrome, "#detail figcaption")[0]
+    second = chosen(chrome)
+    press(chrome, "f")
+    assert chosen(chrome) == "1984-08-08"
+    press(chrome, "f")
+    assert chosen(chrome) == second
+    press(chrome, "y")
+    WebDriverWait(chrome, 5).until(lambda c: chosen(c) > "1989")
+    press(chrome, "y")
+    stopped = chosen(chrome)
+    press(chrome, Keys.ARROW_RIGHT)
+    assert chosen(chrome) > stopped
+
+
+def test_where_a_plot_is(open_page: Open) -> None:
+    chrome = open_page("plot.html#project=1001&plot=2")
+    place = texts(chrome, "#where .copy")
+    assert place[1] == "434310, 2412930"
+    lat, lon = map(float, place[0].split(", "))
+    plots = pd.DataFrame({"x": [434310.0], "y": [2412930.0]})
+    outline = chip_outlines(plots)
+    assert (lon, lat) == pytest.approx((outline["lon"][0], outline["lat"][0]), abs=1e-6)
+    for link in chrome.find_elements(By.CSS_SELECTOR, "#where a"):
+        assert link.get_attribute("rel") == "noopener noreferrer"
+
+
+def test_own_columns_of_the_list_are_shown(
+    chrome: Chrome, sample: SamplePaths, sample_project: Path, tmp_path: Path
+) -> None:
+    browse(sample_project, tmp_path, plots=sample.plots, title=NASTY)
+    chrome.get((tmp_path / "index.html").as_uri())
+    assert texts(chrome, "#title") == [NASTY]
+    chrome.find_element(By.ID, "search").send_keys("burnt")
+    rows = texts(chrome, "#plots tbody a")
+    assert "2" in rows
+    assert len(rows) < 6
+    chrome.get(f"{tmp_path.as_uri()}/plot.html#project=1001&plot=2")
+    WebDriverWait(chrome, 5).until(lambda c: "burnt in July 1996" in texts(c, "#where")[0])
+
+
+def drag(chrome: Chrome, x: float, y: float) -> None:
+    event = {"type": "mouseMoved", "x": x, "y": y, "button": "left", "buttons": 1}
+    chrome.execute_cdp_cmd("Input.dispatchMouseEvent", event)
 
 
 def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..raster.reader import Reading
-from ..spelling import did_you_mean
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
 from .dates import parse_time

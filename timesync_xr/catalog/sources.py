@@ -16,10 +16,9 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..grid import ChipGrid, Lattice
 from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
-from ..spelling import did_you_mean
 from ..storage.access import without_secrets
 
 Place = str

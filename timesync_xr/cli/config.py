@@ -17,8 +17,7 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
-from ..spelling import did_you_mean
+from ..errors import InputError, did_you_mean
 
 
 def read_config(

@@ -18,8 +18,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from .. import __version__
-from ..errors import InputError, LeftOutWarning, TimesyncError
-from ..spelling import did_you_mean
+from ..errors import InputError, LeftOutWarning, TimesyncError, did_you_mean
 from .config import read_config
 
 COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
@@ -40,6 +39,8 @@ COMMANDS: Final = (
     "export",
     "packets",
     "browse",
+    "interpret",
+    "answers",
     "sheet",
     "sample",
 )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import did_you_mean
 from ..spectral.annual import TARGET_DAY
-from ..spelling import did_you_mean
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -12,9 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
-from ..spelling import did_you_mean
 
 NOT_CLEAR = "not clear at the plot"
 """Why `Selection.clear_only` leaves out an observation."""

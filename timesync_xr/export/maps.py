@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -64,19 +65,28 @@ def write_geopackage(outlines: pd.DataFrame, path: Path) -> None:
 
     Needs pyogrio; all other columns become attributes of both layers.
     """
+    table = _attributes(outlines)
+    points = [wkb_point(*place) for place in zip(outlines["lon"], outlines["lat"], strict=True)]
+    rings = [_wkb_polygon(ring) for ring in outlines["outline"]]
+    write_layers(path, {"plots": ("Point", table, points), "chips": ("Polygon", table, rings)})
+
+
+def write_layers(path: Path, layers: Mapping[str, tuple[str, pd.DataFrame, list[bytes]]]) -> None:
+    """Write a new GeoPackage: of each layer the type, the attributes and the shapes (WKB, WGS 84).
+
+    `InputError` where pyogrio is not installed.
+    """
     try:
         from pyogrio import write_arrow
     except ImportError:
         raise InputError(
             "a GeoPackage is written by pyogrio, which is not installed: pip install "
-            "'timesync-xr[gis]', or take --format kml"
+            "'timesync-xr[gis]', or take another --format"
         ) from None
     import pyarrow as pa
 
-    table = pa.Table.from_pandas(_attributes(outlines), preserve_index=False)
-    points = [_wkb_point(*place) for place in zip(outlines["lon"], outlines["lat"], strict=True)]
-    rings = [_wkb_polygon(ring) for ring in outlines["outline"]]
-    for layer, kind, shapes in (("plots", "Point", points), ("chips", "Polygon", rings)):
+    for layer, (kind, attributes, shapes) in layers.items():
+        table = pa.Table.from_pandas(attributes, preserve_index=False)
         write_arrow(
             table.append_column("geom", pa.array(shapes, pa.binary())),
             path,
@@ -95,7 +105,8 @@ def _attributes(outlines: pd.DataFrame) -> pd.DataFrame:
     return table.astype(dict.fromkeys(text, "string"))
 
 
-def _wkb_point(lon: float, lat: float) -> bytes:
+def wkb_point(lon: float, lat: float) -> bytes:
+    """A point as well-known binary (OGC 06-103r4, little-endian)."""
     return struct.pack("<BIdd", 1, 1, lon, lat)
 
 

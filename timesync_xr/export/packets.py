@@ -57,6 +57,8 @@ def write_packets(
     size: int = SIZE,
     *,
     files: str = "none",
+    duplicates: float = 0,
+    seed: int = 1,
     grid: str | Lattice = "CU",
     s3: S3 = S3(),
 ) -> pd.DataFrame:
@@ -74,6 +76,12 @@ def write_packets(
     files
         Of a project: ``"link"`` (hard links, on one disk) or ``"copy"`` makes ``packet_001/`` and
         so on, each a project of its own with ledger and files. ``"none"`` writes lists only.
+    duplicates
+        Share of each packet's plots, 0 to 1, that another packet gets, too, to learn how people
+        differ: drawn at random, as many from and for every packet, and in the order of the list,
+        so that nobody sees which. ``duplicates.csv`` tells you.
+    seed
+        Starts the draw: the same seed draws the same.
     grid
         Grid of a plot list.
     s3
@@ -94,14 +102,18 @@ def write_packets(
     place = plots.place if isinstance(plots, Project) else str(plots)
     if files == "link" and (scheme_of(place) or scheme_of(str(out))):
         raise InputError("a bucket has no hard links: use --files copy")
+    if not 0 <= duplicates <= 1:
+        raise InputError(f"a share of {duplicates} duplicates can't be: give 0 to 1")
     project = None if not isinstance(plots, Project) and is_list(place) else plots
     if project is None and files != "none":
         raise InputError(f"{place} is a list and has no files: give the project folder for them")
     if project is None:
-        return _write_lists(split_packets(_list_as_written(place, grid), size), out, s3)
+        packets = split_packets(_list_as_written(place, grid), size)
+        packets, key = _doubled(packets, duplicates, seed)
+        return _write_lists(packets, key, out, s3)
     project = as_project(project)
-    packets = split_packets(project.plots, size)
-    table = _write_lists([packet[[*_KEY, "x", "y"]] for packet in packets], out, s3)
+    packets, key = _doubled(split_packets(project.plots, size), duplicates, seed)
+    table = _write_lists([packet[[*_KEY, "x", "y"]] for packet in packets], key, out, s3)
     if files != "none":
         names = zip(table["packet"], packets, strict=True)
         table["files"] = [
@@ -111,11 +123,49 @@ def write_packets(
     return table
 
 
-def _write_lists(packets: list[pd.DataFrame], out: str | Path, s3: S3) -> pd.DataFrame:
+def _doubled(
+    packets: list[pd.DataFrame], share: float, seed: int
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """Packets with plots of each other, and which: project_id, plot_id, packet, also_in.
+
+    Every packet gives as many plots as it gets, spread over the others as evenly as they can be.
+    """
+    columns = [*_KEY, "packet", "also_in"]
+    if not share:
+        return packets, pd.DataFrame(columns=columns)
+    if len(packets) < 2:
+        raise InputError("one packet has no other to share plots with: give a smaller --size")
+    rng = np.random.default_rng(seed)
+    listed = [packet.drop_duplicates(_KEY)[_KEY].to_numpy().tolist() for packet in packets]
+    count = min(max(1, round(share * min(map(len, listed)))), *map(len, listed))
+    names = _names(len(packets))
+    rows, given = [], [set[tuple[str, str]]() for _ in packets]
+    for at, plots in enumerate(listed):
+        for turn, number in enumerate(rng.choice(len(plots), count, replace=False)):
+            other = (at + 1 + turn % (len(packets) - 1)) % len(packets)
+            plot = (plots[number][0], plots[number][1])
+            given[other].add(plot)
+            rows.append([*plot, names[at], names[other]])
+    every = pd.concat(packets)
+    ids = list(zip(every["project_id"], every["plot_id"], strict=True))
+    own = [set(map(tuple, plots)) for plots in listed]
+    mine = [np.array([plot in own[at] | given[at] for plot in ids]) for at in range(len(packets))]
+    return [every[keep] for keep in mine], pd.DataFrame(rows, columns=columns)
+
+
+def _names(count: int) -> list[str]:
+    digits = max(3, len(str(count)))
+    return [f"packet_{number:0{digits}d}" for number in range(1, count + 1)]
+
+
+def _write_lists(
+    packets: list[pd.DataFrame], duplicates: pd.DataFrame, out: str | Path, s3: S3
+) -> pd.DataFrame:
     """Write a plot list for each packet; return the table of `write_packets`, without files."""
-    digits = max(3, len(str(len(packets))))
-    names = [f"packet_{number:0{digits}d}" for number in range(1, len(packets) + 1)]
+    names = _names(len(packets))
     with workplace(out, s3) as work:
+        if len(duplicates):
+            (work / "duplicates.csv").write_bytes(_csv(duplicates))
         for name, packet in zip(names, packets, strict=True):
             (work / f"{name}.csv").write_bytes(_csv(packet))
     counts = [len(packet.drop_duplicates(_KEY)) for packet in packets]

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
 from ..plots import Plot
 from ..spectral.composites import COMPOSITES, Composite
-from ..spelling import did_you_mean
 from .files import observation_files
 
 FORMATS: Final = ("png", "csv", "zarr")

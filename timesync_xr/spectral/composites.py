@@ -21,9 +21,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from ..cube.schema import by_observation, expect_dims, label, select_bands
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..landsat import FILL, SR_BANDS, TASSELED_CAPS
-from ..spelling import did_you_mean
 from . import indices
 from .arrays import apply, as_digital_numbers, digital_numbers, expect_numbers
 from .reflectance import collection1_table, to_collection1

@@ -25,10 +25,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..landsat import QA_BAND
 from ..plots import id_problem
-from ..spelling import did_you_mean
 from .composites import (
     ALL_COMPOSITES,
     INDICES,

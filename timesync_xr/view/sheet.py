@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..project.files import SHEETS, chip_path
 from ..project.project import Plots, Project, as_project
 from ..project.rows import NO_FILE, has_product, tell_left_out
 from ..run.progress import show_progress
 from ..spectral.annual import TARGET_DAY
-from ..spelling import did_you_mean
 from ..storage.folder import Folder
 from ..storage.places import beside, workplace
 

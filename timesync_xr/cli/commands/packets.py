@@ -26,9 +26,20 @@ from ..options import Choice, out_s3_options, region_option
     show_default=True,
     help="Give each packet its part of PROJECT: as hard links, which need no space, or as copies.",
 )
+@click.option(
+    "--duplicates",
+    type=click.FloatRange(0, 100),
+    default=0,
+    metavar="PERCENT",
+    help="Plots of each packet that another packet gets, too, drawn at random. "
+    "DIR/duplicates.csv tells which.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the draw.")
 @region_option
 @out_s3_options
-def packets(plots: str, out: str, region: str, out_s3: S3, **options: Any) -> None:
+def packets(
+    plots: str, out: str, duplicates: float, region: str, out_s3: S3, **options: Any
+) -> None:
     """Split a plot list, or the plots of a project, into packets of whole plots.
 
     Packets are as even as they can be and keep the order of the list. DIR gets packet_001.csv and
@@ -38,12 +49,14 @@ def packets(plots: str, out: str, region: str, out_s3: S3, **options: Any) -> No
     Examples:
       timesync-xr packets plots.csv --out packets --size 250
       timesync-xr packets project --out packets --files link
+      timesync-xr packets project --out packets --files link --duplicates 10
     """
     from ...export.packets import write_packets
     from ...lists import is_list
     from ...project.project import Project
 
     given = plots if is_list(plots) else Project(plots, out_s3)
+    options["duplicates"] = duplicates / 100
     table = write_packets(given, out, grid=region, s3=out_s3, **options)
     if is_quiet():
         return

@@ -13,7 +13,7 @@ from ...landsat import CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
 from ...spectral import indices
-from ...spectral.annual import TARGET_DAY, selected_of_year
+from ...spectral.annual import NONE_AT_ALL, NONE_USABLE, TARGET_DAY, selected_of_year
 from ...spectral.quality import qa_grade
 
 MEASURES: Final = {
@@ -26,6 +26,20 @@ MEASURES: Final = {
     **{band: (band, f"{band}, surface reflectance x 10,000", 0) for band in CSV_BANDS},
 }
 """What a trajectory can be drawn of: its short name, its title, and decimals worth showing."""
+
+RANGES: Final = {
+    "nbr": (-0.5, 1), "ndvi": (-0.2, 1), "tca": (-20, 70),
+    "tcb": (0, 8000), "tcg": (-1500, 4000), "tcw": (-4000, 1500),
+    **dict.fromkeys(CSV_BANDS, (0, 5000)),
+}  # fmt: skip
+"""Limits of a trajectory that are the same for all projects."""
+
+CHANNELS: Final = {
+    "brightness": "tcb", "greenness": "tcg", "wetness": "tcw",
+    "blue": "blue", "green": "green", "red": "red", "nir08": "nir", "swir16": "swir1",
+    "swir22": "swir2", "nbr": "nbr", "ndvi": "ndvi",
+}  # fmt: skip
+"""The measure that a channel of a composite shows."""
 
 FIRST_MEASURES: Final = ("nbr", "tcw")
 """Trajectories that are drawn until the user chooses others."""
@@ -80,7 +94,8 @@ def plot_record(
 ) -> dict[str, Any]:
     """All that the page of a plot knows of it.
 
-    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
+    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``gaps`` of the result has the
+    years without an annual choice, and why. ``annual`` of the result has the
     positions of the annual choices among them.
     """
     left = log[log["outcome"] != WRITTEN]
@@ -94,7 +109,52 @@ def plot_record(
         "composites": [c.name for c in settings.composites] if "png" in made else [],
         "observations": {name: _plain(shown[name]) for name in shown},
         "annual": np.flatnonzero(rows["annual"]).tolist(),
+        "gaps": _gaps(log, rows),
         "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
+    }
+
+
+def _gaps(log: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
+    """Why years between the first and the last have no annual choice."""
+    years = rows["day"].str[:4].astype(int)
+    if years.empty or rows["blue"].isna().all():
+        return {}
+    chosen = set(years[rows["annual"]])
+    every = range(int(years.min()), int(years.max()) + 1)
+    return {str(year): _gap(log, year) for year in every if year not in chosen}
+
+
+def _gap(log: pd.DataFrame, year: int) -> str:
+    outcomes = log.loc[log["day"].str[:4] == str(year), "outcome"].value_counts()
+    if WRITTEN in outcomes:
+        return NONE_USABLE
+    return ", ".join(f"{count} {name}" for name, count in outcomes.items()) or NONE_AT_ALL
+
+
+def limits_of(limits: dict[str, list[float]], rows: pd.DataFrame) -> None:
+    """Widen the limits of a project by the annual choices of a plot."""
+    chosen = rows[rows["annual"]]
+    for name in MEASURES:
+        values = chosen[name].dropna()
+        if len(values):
+            low, high = limits.setdefault(name, [float(values.min()), float(values.max())])
+            limits[name] = [min(low, float(values.min())), max(high, float(values.max()))]
+
+
+def colors(settings: Settings) -> dict[str, list[list[Any]]]:
+    """How a composite shows values: of red, green and blue the measure, and the limits.
+
+    Composites of other channels, and those that are stretched for each plot, are left out.
+    """
+    if settings.stretch == "plot":
+        return {}
+    return {
+        c.name: [
+            [CHANNELS[channel], *limits]
+            for channel, limits in zip(c.channels, c.limits, strict=True)
+        ]
+        for c in settings.composites
+        if set(c.channels) <= set(CHANNELS)
     }
 
 
@@ -131,10 +191,11 @@ def site_record(
         "composites": {c.name: ", ".join(c.channels) for c in settings.composites},
         "grades": {grade: name for name, grade in GRADES.items()},
         "measures": [
-            {"key": key, "name": name, "title": title, "digits": digits}
+            {"key": key, "name": name, "title": title, "digits": digits, "range": RANGES[key]}
             for key, (name, title, digits) in MEASURES.items()
         ],
         "first_measures": FIRST_MEASURES,
+        "colors": colors(settings),
         "target_day": target_day,
         "tile": TILE_SIZE * PIXEL,
         "grid": [grid.left, grid.top, across, down],

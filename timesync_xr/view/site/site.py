@@ -13,7 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from ...project.files import SITE, chip_path, chips_path
+from ...export.maps import chip_outlines
+from ...interpret.legend import Legend, read_legend
+from ...lists import read_list
+from ...project.files import PLOTS, RECENT, SITE, chip_path, chips_path
 from ...project.project import Project, as_project, unfinished
 from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_left_out
 from ...run.progress import show_progress
@@ -21,10 +24,15 @@ from ...spectral.annual import TARGET_DAY
 from ...storage.folder import Folder, inner_parts
 from ...storage.places import beside, workplace
 from .previous import LIST, PreviousSite, data_path
-from .records import index_row, observations, plot_record, site_record
+from .records import index_row, limits_of, observations, plot_record, site_record
 
 PAGES = ("index.html", "plot.html")
-ASSETS = ("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js")
+ASSETS = (
+    *("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js"),
+    *("answers.js", "keeper.js", "bench.js"),
+)
+SESSION = "data/session.js"
+"""Who is at work, as a server tells it; pages from disk hear nothing."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +70,9 @@ def browse(
     out: str | Path = "",
     *,
     target_day: int = TARGET_DAY,
+    legend: Legend | None = None,
+    plots: str | Path | None = None,
+    title: str = "",
     progress: bool = False,
 ) -> Site:
     """Make a static site of a project: a list and a map of its plots, and a page for each.
@@ -76,6 +87,13 @@ def browse(
         both are on one disk, copies otherwise.
     target_day
         The day of the year that the annual choice prefers, as in `annual`.
+    legend
+        What may be said of a plot where the pages are opened from disk; that of TimeSync V3 by
+        default.
+    plots
+        The plot list, or another with project_id and plot_id: the pages show its further columns.
+    title
+        What the list of plots is called; the project's folder by default.
     progress
         Whether to show the progress on standard error.
 
@@ -88,7 +106,7 @@ def browse(
     Raises
     ------
     InputError
-        ``out`` is another project, or the target day does not exist.
+        ``out`` is another project, the target day does not exist, or ``plots`` is no list.
     ProjectError
         ``project`` has no ledger.
     AccessError
@@ -96,6 +114,10 @@ def browse(
     """
     project = as_project(project)
     known, settings, s3 = project.plots, project.settings, project.s3
+    names, own = _own_columns(plots)
+    places = chip_outlines(known[["x", "y"]], settings.grid)[["lon", "lat"]].round(7)
+    degrees = iter(places.to_numpy().tolist())
+    limits: dict[str, list[float]] = {}
     place = str(out) or beside(project.place, SITE)
     way_up = _way_up(project.place, place)
     previous = PreviousSite(place, s3, has_chips=way_up is None)
@@ -107,17 +129,69 @@ def browse(
             if problem and "csv" not in row["products"].split(","):
                 tell_left_out(row["project_id"], row["plot_id"], [problem])
             rows = observations(log, table, target_day)
-            _write_plot(work, plot_record(settings, row, log, rows))
+            cells = own.get((row["project_id"], row["plot_id"]), [""] * len(names))
+            where = dict(zip(("lon", "lat"), next(degrees), strict=True))
+            where |= {"x": float(row["x"]), "y": float(row["y"])}
+            extra = {"where": where, "own": dict(zip(names, cells, strict=True))}
+            _write_plot(work, plot_record(settings, row, log, rows) | extra)
+            limits_of(limits, rows)
             if way_up is None:
                 _write_chips(work, project, row, rows["day"], previous)
-            index.append(index_row(row, rows))
+            index.append([*index_row(row, rows), *cells])
             bar.advance(len(rows))
             bar.plot_done(complete=True)
-        name = project.place.rstrip("/").rpartition("/")[2]
+        name = title or project.place.rstrip("/").rpartition("/")[2]
         site = site_record(name, settings, index, way_up or "", target_day)
+        chosen = legend or read_legend()
+        site |= {"own": names, "limits": limits}
+        site["legend"] = chosen.to_json() | {"digest": chosen.digest}
+        (work / SESSION).write_text("timesync.receiveSession({});\n", encoding="ascii")
         _write_data(work / LIST, "receiveIndex", site)
     previous.remove_all_but({(row[0], row[1]) for row in index})
     return Site(place, len(index), way_up is None, unfinished(known, project.settings))
+
+
+def renew(
+    project: Project, *, target_day: int, plots: Path | None, title: str, progress: bool
+) -> str:
+    """The site inside a project on disk, made anew where it is older than the project's tables.
+
+    With ``plots`` or a ``title`` it is always made anew.
+    """
+    place = beside(project.place, SITE)
+    made = Path(place, LIST)
+    static = files(__package__) / "static"
+    pages = [*PAGES, *(f"assets/{name}" for name in ASSETS)]
+    is_whole = made.is_file() and all(
+        Path(place, page).is_file()
+        and Path(place, page).read_bytes() == (static / Path(page).name).read_bytes()
+        for page in pages
+    )
+    tables = [Path(project.place, PLOTS), *Path(project.place, RECENT).glob("*")]
+    newest = max((table.stat().st_mtime for table in tables if table.exists()), default=0.0)
+    if (
+        plots
+        or title
+        or not is_whole
+        or made.stat().st_mtime <= newest
+        or f'"target_day":{target_day},' not in (made.read_text(encoding="ascii"))
+    ):
+        browse(project, target_day=target_day, plots=plots, title=title, progress=progress)
+    return place
+
+
+def _own_columns(
+    plots: str | Path | None,
+) -> tuple[list[str], dict[tuple[str, str], list[str]]]:
+    """Names of the further columns of a list, and their cells by project and plot."""
+    if plots is None:
+        return [], {}
+    listed = read_list(plots, [("project_id",), ("plot_id",)])
+    taken = {"project_id", "plot_id", "x", "y", "lon", "lat"}
+    at = [number for number, name in enumerate(listed.names) if name and name not in taken]
+    ids = zip(listed.column("project_id"), listed.column("plot_id"), strict=True)
+    cells = ([row[number] for number in at] for _, row in listed.rows)
+    return [listed.header[number] for number in at], dict(zip(ids, cells, strict=True))
 
 
 def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:

@@ -40,12 +40,16 @@ timesync.ChipGrid = class {
       const row = rowAt(event);
       if (row) on.choose(row);
     });
+    node.addEventListener("dblclick", (event) => {
+      const row = rowAt(event);
+      if (row) on.turn(row);
+    });
     node.addEventListener("pointerover", (event) => on.hover(rowAt(event)));
     node.addEventListener("pointerleave", () => on.hover(null));
   }
 
-  /** Show these rows; `isByYear` puts a heading before each year. */
-  draw(rows, composite, isByYear) {
+  /** Show these rows; `isByYear` puts a heading before each year, `gaps` has years without one, and why. */
+  draw(rows, composite, isByYear, gaps = {}) {
     this.rows = rows;
     this.options = new Map(rows.map((row, position) => [row, this.option(row, position, composite)]));
     const groups = isByYear ? Map.groupBy(rows, (row) => row.year) : new Map([["", rows]]);
@@ -53,8 +57,24 @@ timesync.ChipGrid = class {
     this.node.replaceChildren(...[...groups].map(([year, part]) =>
       element("div", { class: `year ${isByYear ? "many" : ""}`, role: "group", "aria-label": String(year) || "All years" },
         ...(isByYear ? [element("h3", {}, `${year}: ${part.length}`)] : []),
-        element("div", { class: "row", role: "presentation" }, ...part.map((row) => this.options.get(row))))));
+        element("div", { class: "row", role: "presentation" }, ...this.withGaps(part, gaps)))));
+    this.setMarked(this.marked ?? null);
     if (!rows.length) this.node.replaceChildren(element("p", {}, "No chip fits what is asked for."));
+  }
+
+  /** Chips with an empty slot for each year that has none. */
+  withGaps(rows, gaps) {
+    const { element } = timesync;
+    const slots = Object.entries(gaps).map(([year, cause]) => [Number(year), element("div", { class: "slot", title: `${year}: ${cause}` },
+      element("span", { class: "hole" }, cause), element("span", { class: "caption" }, element("b", {}, year)))]);
+    return [...rows.map((row) => [row.year, this.options.get(row)]), ...slots]
+      .sort(([a], [b]) => a - b).map(([, node]) => node);
+  }
+
+  /** The chip that others are compared with. */
+  setMarked(row) {
+    this.marked = row;
+    for (const [one, option] of this.options) option.classList.toggle("marked", one === row);
   }
 
   option(row, position, composite) {
@@ -80,6 +100,14 @@ timesync.ChipGrid = class {
     option.setAttribute("aria-selected", "true");
     if (isToFocus) option.focus({ preventScroll: true });
     if (isToReveal) option.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Mark the chips of vertices, and of days that were chosen for their year. */
+  mark(vertices, days) {
+    for (const [row, option] of this.options) {
+      option.classList.toggle("vertex", vertices.has(row.day));
+      option.classList.toggle("day-chosen", days.has(row.day));
+    }
   }
 
   hover(row) {

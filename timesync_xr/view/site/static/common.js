@@ -3,7 +3,10 @@
 // that was opened from disk may load scripts but not fetch files. Texts only ever enter the page
 // as text nodes and attributes, never as HTML: ids come from users.
 
-const timesync = {};
+const timesync = { session: {} };
+
+/** What a server tells of who is at work; pages from disk hear nothing. */
+timesync.receiveSession = (session) => { timesync.session = session; };
 
 /** An HTML element with attributes and children; a function among the attributes is a listener. */
 timesync.element = (name, attributes = {}, ...children) =>
@@ -35,6 +38,20 @@ timesync.ticks = (low, high, count) => {
   const ticks = [];
   for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9; i += 1) ticks.push(i * step);
   return ticks;
+};
+
+/** Maps of others at a place, by name; they are opened by the user's click alone. */
+timesync.maps = (lon, lat) => [
+  ["OpenStreetMap", `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=15/${lat}/${lon}`],
+  ["Google", `https://www.google.com/maps/@?api=1&map_action=map&basemap=satellite&zoom=17&center=${lat},${lon}`],
+  ["Esri Wayback", `https://livingatlas.arcgis.com/wayback/#mapCenter=${lon},${lat},16`],
+];
+
+/** A day YYYY-MM-DD as a decimal year. */
+timesync.timeOf = (day) => {
+  const year = Number(day.slice(0, 4));
+  const start = Date.UTC(year, 0, 1);
+  return year + (Date.parse(day) - start) / (Date.UTC(year + 1, 0, 1) - start);
 };
 
 timesync.percent = (share) => (share === null ? "" : `${Math.round(share * 100)} %`);

@@ -1,13 +1,17 @@
 "use strict";
 // The selected observation: its chips, its values and where they come from.
 
-/** Fill `node` with what is known of a row; `on.composite(name)` is called for a small chip. */
-timesync.drawDetail = (node, site, plot, row, composite, on) => {
+/** Fill `node` with what is known of a row; `on.composite(name)` is called for a small chip. A marked row is shown beside. */
+timesync.drawDetail = (node, site, plot, row, composite, on, marked = null) => {
   const { element, percent } = timesync;
   const names = plot.composites;
   const big = element("div", { class: "big" });
   if (names.length) {
     const others = names.filter((name) => name !== composite);
+    if (marked && marked !== row) {
+      big.append(element("figure", { class: "compared" }, timesync.frame(site, plot, composite, marked, "eager"),
+        element("figcaption", {}, `marked: ${marked.day}; f flickers`)));
+    }
     big.append(timesync.frame(site, plot, composite, row, "eager"),
       element("div", { class: "strip" }, ...others.map((name) =>
         element("button", { type: "button", title: site.composites[name], click: () => on.composite(name) },

@@ -15,9 +15,15 @@ timesync.receiveIndex = (site) => {
     { key: "gaps", name: "Years without", number: true, wide: true },
     { key: "fall", name: "Largest NBR fall", number: true, wide: true, isLeastFirst: true,
       show: (fall, row) => (fall === null ? "" : `${fall.toFixed(2)} in ${row.fall_year}`) },
+    { key: "left", name: "Answers", number: true, isLeastFirst: true,
+      show: (left) => (left === null ? "" : left ? `${left} left` : "✓") },
   ];
   const rows = site.plots.map((values) =>
     Object.fromEntries(site.columns.map((column, i) => [column, values[i]])));
+  COLUMNS.splice(2, 0, ...site.own.map((name, i) => ({ key: `own ${i}`, name, text: true, wide: true })));
+  rows.forEach((row, i) => { site.own.forEach((_, j) => { row[`own ${j}`] = site.plots[i][site.columns.length + j]; }); });
+  const said = (row) => [row.project, row.plot, ...site.own.map((_, j) => row[`own ${j}`])].join(" ").toLowerCase();
+  rows.forEach((row) => { row.left = null; row.said = said(row); }); // labels that are missing; null before the first
   const natural = new Intl.Collator("en", { numeric: true }).compare;
   const state = { sort: "plot", ascending: true, page: 0, shown: rows };
 
@@ -33,19 +39,24 @@ timesync.receiveIndex = (site) => {
     const status = byId("status").value;
     const [least, clearest, gaps] = ["least", "clearest", "gaps"].map((id) => byId(id).valueAsNumber);
     state.shown = rows.filter((row) =>
-      words.every((word) => `${row.project} ${row.plot}`.toLowerCase().includes(word)) &&
+      words.every((word) => row.said.includes(word)) &&
       (!status || row.status === status) &&
       !(row.observations < least) &&
       (Number.isNaN(clearest) || (row.clear !== null && row.clear * 100 <= clearest)) &&
-      !(row.gaps < gaps)).sort(compare);
+      !(row.gaps < gaps) && isAnswered(row)).sort(compare);
     state.page = 0;
     drawTable();
     drawMap();
     timesync.keepList(kept(), state.shown.map((row) => [row.project, row.plot]));
   }
 
+  function isAnswered({ left }) {
+    const asked = byId("answers").value;
+    return !asked || (asked === "open" ? left !== 0 : asked === "none" ? left === null : left === 0);
+  }
+
   /** Filters and order as the part of an address; `restore` takes it up again. */
-  const FILTERS = ["search", "status", "least", "clearest", "gaps"];
+  const FILTERS = ["search", "status", "least", "clearest", "gaps", "answers"];
   function kept() {
     const chosen = FILTERS.map((id) => [id, byId(id).value]).filter(([, value]) => value);
     const { sort, ascending } = state;
@@ -220,8 +231,33 @@ timesync.receiveIndex = (site) => {
     `incomplete; ${sum("observations")} observations, ${sum("written")} written`;
   byId("status").append(...[...new Set(rows.map((row) => row.status))].sort()
     .map((status) => element("option", { value: status }, status)));
+  /** How far the interpreter is, once the answers are read. */
+  async function drawAnswers() {
+    await keeper.open();
+    const states = new Map((await keeper.summary()).map(([project, plot, , left]) => [`${project}/${plot}`, left]));
+    rows.forEach((row) => { row.left = states.get(`${row.project}/${row.plot}`) ?? null; });
+    const complete = rows.filter((row) => row.left === 0).length;
+    const begun = rows.filter((row) => row.left).length;
+    const text = element("span", {}, keeper.who
+      ? `${keeper.who}: ${complete} of ${rows.length} plots complete, ${begun} begun` : "No interpreter is at work: open a plot to begin");
+    const next = [...state.shown, ...rows].find((row) => row.left !== 0);
+    const go = next && element("a", { class: "action", href: timesync.plotAddress(next.project, next.plot) }, "Next unfinished plot");
+    const save = element("button", { type: "button", id: "save-file", click: async () => {
+      const count = await keeper.saveFile();
+      byId("answers-told").textContent = `${count} acts saved as a file: timesync-xr answers merge takes it`;
+    } }, "Save answers as a file");
+    const told = element("span", { id: "answers-told", role: "status" }, trouble);
+    byId("answered").replaceChildren(...[text, go, !keeper.isServed && keeper.who && save, told].filter(Boolean));
+    byId("answered").hidden = false;
+    filter();
+  }
+
+  let trouble = "";
+  const keeper = new timesync.Keeper(timesync.session, (kind, text) => { trouble = kind === "saved" ? "" : text; });
+  keeper.channel.onmessage = drawAnswers;
   drawHead();
   restore();
+  drawAnswers();
   byId("filters").addEventListener("input", filter);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", () => setTimeout(filter));

@@ -6,16 +6,22 @@
 timesync.receiveIndex = (site) => {
   const { element, byId } = timesync;
   const column = Object.fromEntries(site.columns.map((name, i) => [name, i]));
-  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: true };
+  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: false, span: null, marked: null };
   let plot = null; // what data/prj_P/plot_N.js holds, its rows made objects
   let rows = [];
   let charts = [];
   let grid = null;
+  let bench = null;
   let neighbours = {};
+  const legend = timesync.session.legend ?? site.legend;
+  const keeper = new timesync.Keeper(timesync.session, (state, text) => bench?.tell(state, text));
 
-  const LOOK = ["size", "zoom", "contrast"];
+  const LOOK = ["size", "zoom", "contrast", "box", "limits"];
+  const SWITCHES = ["line", "own", "fit"];
+  const USUALLY = Object.fromEntries(SWITCHES.map((id) => [id, byId(id).checked]));
   const USUAL = Object.fromEntries(LOOK.map((id) => [id, byId(id).value]));
 
+  let following = []; // plots after this one in the list, then those before
   const address = () => new URLSearchParams(location.hash.slice(1));
 
   function load() {
@@ -41,7 +47,16 @@ timesync.receiveIndex = (site) => {
     const place = plots.findIndex(([one, other]) => one === project && other === id);
     const [list, here] = place < 0 ? [all, at] : [plots, place];
     neighbours = { "plot-before": list[here - 1], "plot-after": list[here + 1] };
+    following = [...list.slice(here + 1), ...list.slice(0, here)];
     setNeighbours({});
+  }
+
+  /** Go to the next plot of the list that lacks labels. */
+  async function goToUnfinished() {
+    const states = new Map((await keeper.summary()).map(([project, id, , left]) => [`${project}/${id}`, left]));
+    const next = following.find(([project, id]) => states.get(`${project}/${id}`) !== 0);
+    if (next) location.href = `${timesync.plotAddress(...next)}&${new URLSearchParams(kept())}`;
+    else bench.tell("saved", "All plots of the list are complete");
   }
 
   /** Lead to the plots before and after with what the user chose here, but for the day. */
@@ -72,20 +87,36 @@ timesync.receiveIndex = (site) => {
     }
     readAddress();
     drawControls();
+    drawWhere();
     drawRest();
-    grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose });
+    grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose, turn });
     timesync.setChipShape(site, byId("content").style);
+    bench = new timesync.Bench(byId("bench"), { site, plot, rows, keeper, legend },
+      { choose: (row) => choose(row, false), chosen: () => state.chosen, change: drawAnswers });
     drawCharts();
     drawChips();
     choose(state.chosen, false, address().has("day"));
+    openBench();
   };
+
+  async function openBench() {
+    await keeper.open();
+    await bench.load();
+    await bench.loadOthers();
+    byId("bench").dataset.ready = "";
+  }
+
+  /** Show vertices and chosen days on charts and chips. */
+  function drawAnswers() {
+    charts.forEach((chart) => chart.setCourse(bench.days, bench.others.map(([, made]) => made.days())));
+    grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
+  }
 
   function rowOf(values) {
     const year = Number(values.day.slice(0, 4));
-    const start = Date.UTC(year, 0, 1);
-    const days = (Date.parse(values.day) - start) / 86400000;
+    const doy = (Date.parse(values.day) - Date.UTC(year, 0, 1)) / 86400000 + 1;
     const grade = values.grade;
-    const row = { ...values, year, doy: days + 1, time: year + days / ((Date.UTC(year + 1, 0, 1) - start) / 86400000) };
+    const row = { ...values, year, doy, time: timesync.timeOf(values.day) };
     row.clear = grade === 0 || grade === 1;
     row.sky = site.grades[grade] ?? "sky unknown";
     row.annual = false;
@@ -105,7 +136,8 @@ timesync.receiveIndex = (site) => {
       if (asked.has(id)) byId(id).value = asked.get(id);
       if (!byId(id).value) byId(id).value = USUAL[id]; // the address had no choice of this list
     }
-    if (asked.has("box")) byId("box").checked = asked.get("box") === "true";
+    for (const id of SWITCHES) if (asked.has(id)) byId(id).checked = asked.get(id) === "true";
+    if (asked.has("size")) byId("fit").checked = false;
     if (asked.has("cloudy")) state.cloudy = byId("cloudy").checked = asked.get("cloudy") === "true";
     setLook();
     const inView = rows.filter((row) => !Number(state.view) || row.year === Number(state.view));
@@ -113,15 +145,22 @@ timesync.receiveIndex = (site) => {
     state.chosen = rows.find((row) => row.day === asked.get("day")) ?? first;
   }
 
-  function keepAddress() {
-    const { composite, view, measures, chosen } = state;
+  /** What the user chose, but for the plot and the day. */
+  function kept() {
+    const { composite, view, measures } = state;
     const choices = { view, measures: measures.join(",") };
     if (composite) choices.composite = composite;
     for (const id of LOOK) if (byId(id).value !== USUAL[id]) choices[id] = byId(id).value;
-    if (!byId("box").checked) choices.box = false;
-    if (!state.cloudy) choices.cloudy = false;
-    const kept = { project: plot.project, plot: plot.plot, day: chosen.day, ...choices };
-    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+    for (const id of SWITCHES) if (byId(id).checked !== USUALLY[id]) choices[id] = byId(id).checked;
+    if (byId("fit").checked) delete choices.size;
+    if (state.cloudy) choices.cloudy = true;
+    return choices;
+  }
+
+  function keepAddress() {
+    const choices = kept();
+    const shown = { project: plot.project, plot: plot.plot, day: state.chosen.day, ...choices };
+    history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
     setNeighbours(choices);
   }
 
@@ -146,6 +185,23 @@ timesync.receiveIndex = (site) => {
     byId("view").value = state.view;
   }
 
+  /** Where the plot is, with links that the user may follow, and the list's own columns. */
+  function drawWhere() {
+    const { lon, lat, x, y } = plot.where;
+    const place = `${lat.toFixed(6)}, ${lon.toFixed(6)}`;
+    const copy = async (event) => {
+      await navigator.clipboard?.writeText(event.target.value);
+      event.target.textContent = "copied";
+      setTimeout(() => { event.target.textContent = event.target.value; }, 900);
+    };
+    const copied = (text, title) => element("button", { type: "button", class: "copy", value: text, title: `${title}: click to copy`, click: copy }, text);
+    const own = Object.entries(plot.own).filter(([, text]) => text);
+    byId("where").replaceChildren(
+      copied(place, "Latitude, longitude"), copied(`${x}, ${y}`, "x, y in metres of the grid"), element("span", {}, rows[0].hv),
+      ...timesync.maps(lon, lat).map(([name, href]) => element("a", { href, target: "_blank", rel: "noopener noreferrer" }, `${name} ↗`)),
+      ...own.map(([name, text]) => element("span", { class: "own" }, element("b", {}, name), ` ${text}`)));
+  }
+
   /** Observations without files, and why. */
   function drawRest() {
     if (!plot.rest.length) return;
@@ -159,26 +215,74 @@ timesync.receiveIndex = (site) => {
 
   function drawCharts() {
     charts = state.measures.map((key) =>
-      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose }));
+      new timesync.Chart(site.measures.find((measure) => measure.key === key), rows, { hover, choose, turn, span: setSpan }));
     byId("charts").replaceChildren(...charts.map((chart) => chart.node));
     resizeCharts();
   }
 
+  /** Charts are as high as there is room, two of them a third of the window. */
   function resizeCharts() {
     const width = byId("charts").clientWidth;
+    const height = Math.round(Math.max(120, Math.min(280, innerHeight * 0.34 / Math.max(2, charts.length))));
+    byId("all-years").hidden = !state.span;
+    byId("own-label").hidden = !site.colors[state.composite];
     charts.forEach((chart) => {
-      chart.draw(width, { cloudy: state.cloudy, year: Number(state.view) || 0 });
+      const { key, range } = chart.measure;
+      const limits = { project: site.limits[key] ?? null, fixed: range }[byId("limits").value] ?? null;
+      chart.draw(width, height, {
+        cloudy: state.cloudy, year: Number(state.view) || 0, span: state.span, limits, line: byId("line").checked,
+        color: byId("own").checked && site.colors[state.composite] ? colorOf : null,
+      });
+      chart.setCourse(bench.days, bench.others.map(([, made]) => made.days()));
       chart.choose(state.chosen);
     });
+  }
+
+  /** The colour of a row's plot pixel in the chip that is shown. */
+  function colorOf(row) {
+    const part = ([key, low, high]) => Math.round(255 * Math.min(1, Math.max(0, (row.values[key] - low) / (high - low))));
+    return `rgb(${site.colors[state.composite].map(part).join(" ")})`;
+  }
+
+  function setSpan(span) {
+    state.span = span;
+    resizeCharts();
+  }
+
+  /** The largest chips of which all years fit into their area; where it scrolls anyway, as asked for. */
+  function fitChips() {
+    const area = byId("chips").parentElement;
+    const isFixed = getComputedStyle(area).overflowY === "auto";
+    if (!byId("fit").checked || state.view !== "annual" || !isFixed) return;
+    const count = byId("chips").querySelectorAll(".chip, .slot").length;
+    const [gap, caption, ratio] = [8, 24, site.chip_size[1] / site.chip_size[0]];
+    const width = byId("chips").clientWidth - 8;
+    const height = area.clientHeight - area.querySelector(".tools").offsetHeight - 14;
+    let best = 60;
+    for (let across = 1; across <= count; across += 1) {
+      const down = Math.ceil(count / across);
+      const size = Math.min((width - gap * (across - 1)) / across, ((height - gap * (down - 1)) / down - caption) / ratio);
+      best = Math.max(best, Math.min(Math.floor(size), 384));
+    }
+    byId("content").style.setProperty("--size", `${best}px`);
   }
 
   function drawChips() {
     const shown = shownRows();
     const hadFocus = byId("chips").contains(document.activeElement);
-    grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length);
+    const gaps = state.view === "annual" && shown.length ? plot.gaps : {};
+    grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length, gaps);
+    fitChips();
     byId("chips-title").textContent = `Chips (${shown.length})`;
     grid.choose(state.chosen, hadFocus, hadFocus);
+    grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
     if (!plot.composites.length) byId("chips").replaceChildren(element("p", {}, "This plot was made without chips."));
+  }
+
+  /** A double click: a vertex, or none. */
+  function turn(row) {
+    choose(row);
+    if (keeper.who) bench.toggleVertex(row);
   }
 
   function hover(row) {
@@ -200,13 +304,15 @@ timesync.receiveIndex = (site) => {
 
   function drawDetail() {
     const on = { composite: setComposite };
-    timesync.drawDetail(byId("detail"), site, plot, state.chosen, state.composite, on);
+    timesync.drawDetail(byId("detail"), site, plot, state.chosen, state.composite, on, state.marked);
+    bench.draw();
   }
 
   function setComposite(name) {
     state.composite = name;
     byId("composites").querySelectorAll("input").forEach((input) => { input.checked = input.value === name; });
     drawChips();
+    resizeCharts();
     drawDetail();
     keepAddress();
   }
@@ -275,8 +381,43 @@ timesync.receiveIndex = (site) => {
     style.setProperty("--zoom", byId("zoom").value);
     style.setProperty("--contrast", byId("contrast").value);
     style.setProperty("--size", `${byId("size").value}px`);
-    byId("content").classList.toggle("no-box", !byId("box").checked);
-    if (grid) keepAddress();
+    style.setProperty("--box", byId("box").value);
+    byId("content").classList.toggle("no-box", byId("box").value === "0");
+    if (!grid) return;
+    fitChips();
+    keepAddress();
+  }
+
+  let playing = 0;
+  /** Go through the chips shown, one after the other, until the last or the key again. */
+  function play() {
+    if (playing) {
+      clearInterval(playing);
+      playing = 0;
+      return;
+    }
+    if (shownRows().at(-1) === state.chosen) choose(shownRows()[0]);
+    playing = setInterval(() => {
+      if (shownRows().at(-1) === state.chosen) play();
+      else step(1);
+    }, 500);
+  }
+
+  /** Mark the chip that is shown, to compare others with it. */
+  function markChip() {
+    state.marked = state.marked === state.chosen ? null : state.chosen;
+    grid.setMarked(state.marked);
+    drawDetail();
+  }
+
+  /** Change between the chip that is marked and the one that is shown. */
+  function flicker() {
+    if (!state.marked || state.marked === state.chosen) return;
+    const before = state.chosen;
+    choose(state.marked, false);
+    state.marked = before;
+    grid.setMarked(before);
+    drawDetail();
   }
 
   const keys = {
@@ -287,17 +428,25 @@ timesync.receiveIndex = (site) => {
     Home: () => choose(shownRows()[0] ?? state.chosen),
     End: () => choose(shownRows().at(-1) ?? state.chosen),
     a: () => askView(state.view === "annual" ? String(state.chosen.year) : "annual"),
-    b: () => { byId("box").checked = !byId("box").checked; setLook(); },
+    b: () => { byId("box").selectedIndex = (byId("box").selectedIndex + 1) % 4; setLook(); },
+    k: () => markChip(),
+    f: () => flicker(),
+    y: () => play(),
     c: () => setCloudy(!state.cloudy),
     "+": () => zoom(1),
     "=": () => zoom(1),
     "-": () => zoom(-1),
     p: () => byId("plot-before").click(),
     n: () => byId("plot-after").click(),
+    j: () => goToUnfinished(),
   };
 
   document.addEventListener("keydown", (event) => {
     if (!grid || timesync.isTyping(event)) return;
+    if (bench.key(event)) {
+      event.preventDefault();
+      return;
+    }
     const composite = plot.composites[Number(event.key) - 1];
     if (!keys[event.key] && !composite) return;
     event.preventDefault();
@@ -306,9 +455,26 @@ timesync.receiveIndex = (site) => {
   });
   byId("view").addEventListener("change", (event) => askView(event.target.value));
   byId("cloudy").addEventListener("change", (event) => setCloudy(event.target.checked));
-  for (const id of ["size", "zoom", "contrast", "box"]) byId(id).addEventListener("input", setLook);
+  byId("size").addEventListener("input", () => { byId("fit").checked = false; });
+  for (const id of ["size", "zoom", "contrast", "box", "fit"]) byId(id).addEventListener("input", setLook);
+  for (const id of ["limits", "line", "own"]) {
+    byId(id).addEventListener("input", () => {
+      resizeCharts();
+      keepAddress();
+    });
+  }
+  byId("all-years").addEventListener("click", () => setSpan(null));
+  byId("chips").addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    zoom(event.deltaY < 0 ? 1 : -1);
+  }, { passive: false });
   byId("target-day").textContent = site.target_day;
-  addEventListener("resize", () => { if (grid) resizeCharts(); });
+  addEventListener("resize", () => {
+    if (!grid) return;
+    resizeCharts();
+    fitChips();
+  });
   addEventListener("hashchange", () => location.reload());
   load();
 };

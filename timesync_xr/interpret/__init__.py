@@ -1,0 +1,1 @@
+"""What interpreters say of plots: legend, store, tables, exchange, comparison, server."""
