@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import xarray as xr
@@ -28,24 +28,27 @@ def chips_for_plot(
     plot: PlotLike,
     archive: Archive | None = None,
     *,
-    grid: str | Lattice = "CU",
+    grid: str | Lattice | None = None,
     datetime: Datetime = None,
     chip_size: ChipSize = (255, 255),
     chunks: int | None = CHUNK,
     errors: Errors = "raise",
     engine: Engine = "timesync_xr",
+    tiers: Sequence[str] = ("T1",),
 ) -> xr.DataArray:
     """The chips of a plot through time, as a lazy cube of raw digital numbers.
 
     Parameters
     ----------
     plot
-        A row of `read_plots`, a `Plot`, or an ``(x, y)`` pair in metres of the grid. The chip is
-        centred on the pixel that holds it.
+        A row of `read_plots`, a `Plot`, or an ``(x, y)`` pair in metres of the grid; on the grid
+        ``"utm"`` a ``(lon, lat)`` pair in degrees. The chip is centred on the pixel that holds it.
     archive
         Where observations come from; landsatlook by default.
     grid
-        ``"CU"``, ``"AK"`` or ``"HI"``.
+        ``"CU"``, ``"AK"`` or ``"HI"`` of ARD; for scenes these, ``"utm"`` (the plot's zone, on which
+        nothing is resampled), or a projected CRS in metres like ``"EPSG:3035"``. By default CU for
+        ARD and utm for scenes.
     datetime
         ``"START/END"``, either end open, or one year, month or day; by default everything from
         1982 to now.
@@ -58,6 +61,8 @@ def chips_for_plot(
     errors
         ``"raise"`` for an error where an asset can't be read. ``"skip"`` to go on: what is read of
         that observation is fill (0, in QA_PIXEL 1), and a `ReadWarning` names asset and cause.
+    tiers
+        Of scenes those to take: T1, or T1 and T2. Of ARD there is Tier 1 alone.
     engine
         ``"stackstac"`` has stackstac put the same cube together, at more cost (the extra
         ``stackstac``).
@@ -84,12 +89,12 @@ def chips_for_plot(
     """
     _check(errors, engine, chunks)
     archive = archive or Archive()
-    lattice = archive.what.grid(grid)
+    lattice = archive.what.grid(grid or archive.what.first_grid)
     place = plot_from(plot, lattice)
     chip = ChipGrid.around(lattice, place.x, place.y, chip_size)
     places = archive.what.places(chip)
     items = search_items(places, archive, grid=lattice, datetime=datetime)
-    plan = plan_observations(items, chip, archive.what)
+    plan = plan_observations(items, chip, archive.what, tiers)
     archive.access.check_mirrors(plan.records[QA_BAND])
     reading = archive.reading
     if engine == "stackstac":

@@ -191,6 +191,7 @@ def plan(
     finds them. Raises what `search_items` and `read_plots` raise.
     """
     archive = archive or Archive()
+    products = products.on(archive.what.first_grid)
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
     points = zip(table["x"], table["y"], strict=True)
     chips = [ChipGrid.around(products.lattice, x, y, products.shape) for x, y in points]
@@ -215,7 +216,8 @@ def _forecast(
     places = [source.places(chip) for chip in chips]
     for chip, key in zip(chips, places, strict=True):
         if key not in known:
-            planned = plan_observations(read_items_of(items.of(key)), chip, source)
+            found = read_items_of(items.of(key))
+            planned = plan_observations(found, chip, source, select.tiers)
             known[key] = _count(planned, select)
     counts = [known[key] for key in places]
     rows = table[["project_id", "plot_id"]].assign(

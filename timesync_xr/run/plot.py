@@ -144,7 +144,7 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         "Look into their logs, give them more memory, or take this plot with one worker",
         kind=Kind.WORKERS,
     )
-    plan = plan_observations(read_items_of(tables), job.products.chip(plot), job.source)
+    plan = _plan(plot, read_items_of(tables), job)
     log = ObservationLog.start(plan, job.selection)
     log.fail(np.flatnonzero(log.open), why)
     return _keep(plot, job, log, folder, log.table[:0])
@@ -165,6 +165,11 @@ def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder, removed: pd
     return Done(plot, job.row(plot, table), left_out, len(table) - len(unread), was_read, stale)
 
 
+def _plan(plot: Plot, items: pd.DataFrame, job: Job) -> Plan:
+    """What the observations of a plot are made of."""
+    return plan_observations(items, job.products.chip(plot), job.source, job.selection.tiers)
+
+
 def extract_plot(
     plot: Plot, items: pd.DataFrame, job: Job, folder: Folder, advance: Callable[[int], None]
 ) -> tuple[ObservationLog, pd.DataFrame]:
@@ -176,7 +181,7 @@ def extract_plot(
     or removed, and then its rows of the former log are returned, too. `AccessError` where nothing
     can be read or written at all.
     """
-    plan = plan_observations(items, job.products.chip(plot), job.source)
+    plan = _plan(plot, items, job)
     job.reading.access.check_mirrors(plan.records[QA_BAND])
     log = ObservationLog.start(plan, job.selection)
     kept = read_log(folder, plot.project_id, plot.plot_id)

@@ -84,6 +84,8 @@ class Access:
     """Folder of the items file: relative addresses start here, and files below it may be read."""
     s3: S3 = field(default_factory=S3)
     """How services are reached."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """Pairs as ``mirrors``, of the archive itself: they hold where no mirror does."""
 
     def __post_init__(self) -> None:
         for old, new in self.mirrors:
@@ -102,7 +104,7 @@ class Access:
         """
         if _CONTROL.search(href) or ".." in re.split(r"[/\\]", unquote(href)):
             _refuse(href, "it holds '..' or control characters")
-        mirror = self._mirror(href)
+        mirror = self._mirror(href) or _longest(self.copies, href)
         if mirror is not None:
             old, new = mirror
             rest = (_bare(href) if scheme_of(href) else href)[len(old) :].lstrip("/")
@@ -123,8 +125,7 @@ class Access:
             )
 
     def _mirror(self, href: str) -> tuple[str, str] | None:
-        fitting = [pair for pair in self.mirrors if _starts_with(href, pair[0])]
-        return max(fitting, key=lambda pair: len(pair[0]), default=None)
+        return _longest(self.mirrors, href)
 
     def is_beside_mirrors(self, address: str) -> bool:
         """Whether mirrors are given, and an address that `resolve` gave lies in none of them."""
@@ -178,6 +179,11 @@ class Access:
         if real is None:
             _refuse(href, "only files below the items' folder or a mirror are read")
         return real
+
+
+def _longest(pairs: Sequence[tuple[str, str]], href: str) -> tuple[str, str] | None:
+    fitting = [pair for pair in pairs if _starts_with(href, pair[0])]
+    return max(fitting, key=lambda pair: len(pair[0]), default=None)
 
 
 def read_mirrors(mirror: Mirrors) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, region_option
+from ..options import Choice, out_s3_options, grid_option
 
 
 @click.command(short_help="Split a plot list or project into packets.")
@@ -26,9 +26,9 @@ from ..options import Choice, out_s3_options, region_option
     show_default=True,
     help="Give each packet its part of PROJECT: as hard links, which need no space, or as copies.",
 )
-@region_option
+@grid_option
 @out_s3_options
-def packets(plots: str, out: str, region: str, out_s3: S3, **options: Any) -> None:
+def packets(plots: str, out: str, grid: str | None, out_s3: S3, **options: Any) -> None:
     """Split a plot list, or the plots of a project, into packets of whole plots.
 
     Packets are as even as they can be and keep the order of the list. DIR gets packet_001.csv and
@@ -44,7 +44,7 @@ def packets(plots: str, out: str, region: str, out_s3: S3, **options: Any) -> No
     from ...project.project import Project
 
     given = plots if is_list(plots) else Project(plots, out_s3)
-    table = write_packets(given, out, grid=region, s3=out_s3, **options)
+    table = write_packets(given, out, grid=grid or "CU", s3=out_s3, **options)
     if is_quiet():
         return
     for row in table.itertuples():
