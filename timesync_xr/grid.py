@@ -3,9 +3,9 @@
 Coordinates are metres of the grid. Columns count eastwards and rows southwards from the grid's
 upper left corner, in pixels of 30 m; all arithmetic on them is exact integer arithmetic.
 
-The grid ``utm`` is that of Landsat's scenes: a lattice for each of the 60 zones of UTM. Its x begins
-with the zone, as EPSG's zoned grid systems have it: 33 454 545 is 454 545 m in zone 33. So two
-numbers say where a plot lies anywhere on Earth. Its y goes on below 0 south of the equator.
+The grid ``utm`` is that of Landsat's scenes: a lattice for each of the 60 zones of UTM. Its x
+begins with the zone, as EPSG's zoned grid systems have it: 33 454 545 is 454 545 m in zone 33. So
+two numbers say where a plot lies anywhere on Earth. Its y goes on below 0 south of the equator.
 """
 
 from __future__ import annotations
@@ -179,7 +179,9 @@ class PlaneGrid(Lattice):
         if all(_LEAST <= edge <= _MOST for edge in edges):
             return ""
         size = " x ".join(f"{edge:.0f}" for edge in edges)
-        return f"is not what {self.name} is for (a pixel would be {size} m there), so it lies outside"
+        return (
+            f"is not what {self.name} is for (a pixel would be {size} m there), so it lies outside"
+        )
 
 
 ZONES: Final = range(1, 61)
@@ -280,7 +282,9 @@ def epsg_grid(code: int) -> Lattice:
     try:
         crs = CRS.from_epsg(code)
     except CRSError:
-        raise InputError(f"there is no CRS {name}: give utm, or the code of a projected one")
+        raise InputError(
+            f"there is no CRS {name}: give utm, or the code of a projected one"
+        ) from None
     if not crs.is_projected or crs.is_compound or len(crs.axis_info) != 2:
         what = "is in degrees, so that its pixels can't be 30 m" if crs.is_geographic else (
             "is no projected CRS"
@@ -308,7 +312,7 @@ def get_grid(name: str | Lattice) -> Lattice:
     """
     if isinstance(name, Lattice):
         return name
-    text = name if isinstance(name, str) else ""
+    text = str(name)
     if text.lower() == UTM.name:
         return UTM
     if found := re.fullmatch(r"epsg:(\d{4,6})", text, re.ASCII | re.IGNORECASE):

@@ -91,7 +91,8 @@ class Plot:
 
 
 PlotLike: TypeAlias = "Plot | pd.Series[Any] | Mapping[str, Any] | Sequence[Any]"
-"""What says where a plot is: a `Plot`, a row of `read_plots`, a pair (x, y), or lon and lat by name.
+"""What says where a plot is: a `Plot`, a row of `read_plots`, a pair (x, y), or lon and lat by
+name.
 
 On the grid utm a pair is (lon, lat)."""
 
@@ -101,8 +102,8 @@ def plot_from(plot: PlotLike, grid: Lattice) -> Plot:
 
     ``plot`` is a `Plot`, a row of `read_plots` (a Series, a tuple of ``itertuples`` or a mapping;
     anything with x and y, or else lon and lat) or a pair (x, y) in metres of the grid; on the
-    grid utm, where two numbers in metres need a zone, a pair (lon, lat). A pair has no ids: both are
-    "", which serves for arrays but not for files. The point is moved to the centre of the pixel
+    grid utm, where two numbers in metres need a zone, a pair (lon, lat). A pair has no ids: both
+    are "", which serves for arrays but not for files. The point is moved to the centre of the pixel
     that holds it. Raises `InputError` for anything else, for points outside the grid and
     for ids that can't name a file.
     """
@@ -123,18 +124,20 @@ def _parts(plot: Any, grid: Lattice) -> tuple[str, str, float, float]:
     try:
         if isinstance(plot, Mapping | pd.Series):
             values = [plot.get("project_id", ""), plot.get("plot_id", "")]
-            values += [plot["x"], plot["y"]] if "x" in plot else _point(grid, plot["lon"], plot["lat"])
+            values += (
+                [plot["x"], plot["y"]] if "x" in plot else _point(grid, plot["lon"], plot["lat"])
+            )
         elif hasattr(plot, "x") and hasattr(plot, "y"):
             values = [getattr(plot, "project_id", ""), getattr(plot, "plot_id", "")]
             values += [plot.x, plot.y]
         else:
             x, y = plot
-            values = ["", "", *(_point(grid, x, y) if grid is UTM else (x, y))]
+            values = ["", "", *(_point(grid, x, y) if grid == UTM else (x, y))]
         return str(values[0]), str(values[1]), float(values[2]), float(values[3])
     except (TypeError, ValueError, KeyError):
         raise InputError(
             f"{plot!r} is no plot: give a row of read_plots(...) or a pair "
-            f"{'(lon, lat) in degrees' if grid is UTM else '(x, y) in metres'}"
+            f"{'(lon, lat) in degrees' if grid == UTM else '(x, y) in metres'}"
         ) from None
 
 
@@ -215,11 +218,11 @@ class _Columns:
     @classmethod
     def of(cls, listed: UserList, grid: Lattice) -> _Columns:
         names = listed.names
-        pair = ("x", "y") if {"x", "y"} <= set(names) and grid is not UTM else ("lon", "lat")
+        pair = ("x", "y") if {"x", "y"} <= set(names) and grid != UTM else ("lon", "lat")
         if not set(pair) <= set(names):
-            pairs = "columns lon, lat" if grid is UTM else "pair of columns x, y or lon, lat"
+            pairs = "columns lon, lat" if grid == UTM else "pair of columns x, y or lon, lat"
             problem = f"line 1: no {pairs} among {', '.join(listed.header)}"
-            if grid is UTM:
+            if grid == UTM:
                 problem += ", and x, y alone say nothing across the zones of utm"
             raise PlotListError(listed.source, [f"{problem}: give one pair"])
         used = {*COLUMNS, *pair, ""}
@@ -306,7 +309,7 @@ def _outside(grid: Lattice, a: float, b: float, problem: str, *, degrees: bool =
 
 
 def _extent(grid: Lattice) -> str:
-    if grid is UTM:
+    if grid == UTM:
         return " (latitudes from 80 S to 84 N)"
     if not isinstance(grid, Region):
         return ""

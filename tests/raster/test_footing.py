@@ -37,8 +37,9 @@ def pairs() -> list[Pair]:
                (-84.1, 40.3), (-80.9, 26.1), (-69.2, 45.8)],
         "AK": [(-149.8, 61.3), (-156.2, 70.9), (-133.2, 55.4)],
         "HI": [(-155.6, 19.6), (-157.9, 21.4), (-159.7, 22.05)],
-        "utm": [(7.65, 46.5), (-0.2, 51.5), (24.9, 60.2), (36.8, -1.3), (18.4, -33.9), (-60.1, -3.1),
-                (-70.9, -53.1), (149.1, -35.3), (179.93, -17.6), (-179.96, 66.2), (5.99, 0.02)],
+        "utm": [(7.65, 46.5), (-0.2, 51.5), (24.9, 60.2), (36.8, -1.3), (18.4, -33.9),
+                (-60.1, -3.1), (-70.9, -53.1), (149.1, -35.3), (179.93, -17.6),
+                (-179.96, 66.2), (5.99, 0.02)],
         "EPSG:3035": [(7.65, 46.5), (15.1, 68.2)],
         "EPSG:2193": [(175.1, -39.2)],
         "EPSG:32733": [(18.4, -33.9)],
@@ -114,7 +115,9 @@ def test_every_pixel_is_the_one_of_the_definition_and_of_gdal(pair: Pair) -> Non
     numbers = np.arange(width * height, dtype=np.uint32).reshape(height, width)
     inside = footing.inside(width, height)
     assert inside == footing.window
-    window = numbers[inside.row : inside.row + inside.height, inside.col : inside.col + inside.width]
+    window = numbers[
+        inside.row : inside.row + inside.height, inside.col : inside.col + inside.width
+    ]
     assert footing.turned is not None
     found = np.take(window.reshape(-1), footing.turned.index)
 

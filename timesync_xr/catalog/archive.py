@@ -44,9 +44,7 @@ LANDSATLOOK: Final = "https://landsatlook.usgs.gov/stac-server"
 CATALOGS: Final = {
     "landsatlook": Catalog(LANDSATLOOK, ARD),
     "landsatlook-scenes": Catalog(LANDSATLOOK, USGS_SCENES),
-    "planetary-computer": Catalog(
-        "https://planetarycomputer.microsoft.com/api/stac/v1", PC_SCENES
-    ),
+    "planetary-computer": Catalog("https://planetarycomputer.microsoft.com/api/stac/v1", PC_SCENES),
     "earth-search": Catalog("https://earth-search.aws.element84.com/v1", ES_SCENES),
 }
 """Catalogs that are known, by name."""

@@ -50,7 +50,9 @@ def collection_of(path: str | os.PathLike[str], known: Collection[str]) -> str:
             file.seek(0)
             tail = b""
             while chunk := file.read(_CHUNK):
-                names = (name.decode("utf-8", "replace") for name in _COLLECTION.findall(tail + chunk))
+                names = (
+                    name.decode("utf-8", "replace") for name in _COLLECTION.findall(tail + chunk)
+                )
                 if found := next((name for name in names if name in known), ""):
                     return found
                 tail = chunk[-200:]

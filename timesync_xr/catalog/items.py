@@ -19,8 +19,8 @@ seven bands          str, address of the band's asset, without secrets: the S3 o
 ``refused``          str, "" for a good item, else why it must not be read
 ===================  ===========================================================================
 
-Of scenes ``grid`` is the code of their zone of UTM (EPSG:32610, also in the south, where ``top`` lies
-below 0), ``place`` is path and row ("047027"), and four more columns tell where they lie:
+Of scenes ``grid`` is the code of their zone of UTM (EPSG:32610, also in the south, where ``top``
+lies below 0), ``place`` is path and row ("047027"), and four more columns tell where they lie:
 
 ============================  ==================================================================
 ``west, south, east, north``  float, degrees, as the item says; NaN if it does not

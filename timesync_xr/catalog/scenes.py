@@ -1,4 +1,4 @@
-"""Landsat Collection 2 Level-2 scenes: the whole Earth in UTM, as the catalogs of three hosts tell it.
+"""Landsat Collection 2 Level-2 scenes: the whole Earth in UTM, as three catalogs tell of it.
 
 A scene is what one platform saw of one row of a path (WRS-2, "047027"). Its files lie in a zone of
 UTM, in the south with northings below 0, and begin elsewhere on each date. Scenes are searched by

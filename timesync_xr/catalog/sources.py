@@ -24,8 +24,8 @@ from ..spelling import did_you_mean
 from ..storage.access import without_secrets
 
 Place = str
-"""Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304", path and
-row of a scene "047027". Also what is searched at once: that tile, or a cell of scenes."""
+"""Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304", path
+and row of a scene "047027". Also what is searched at once: that tile, or a cell of scenes."""
 
 Box = tuple[float, float, float, float]
 """West, south, east and north in degrees."""
@@ -80,8 +80,8 @@ class Source:
     fault: Callable[[Item, Mapping[str, Any], Lattice], str]
     """Why an item must not be read, by its row of the table of items; "" for a good one."""
     boxes: Callable[[Place], tuple[Box, ...]] | None = None
-    """Where the items of a place are searched, where that is a cell of scenes; None for tiles, which
-    ``question`` finds."""
+    """Where the items of a place are searched, where that is a cell of scenes; None for tiles,
+    which ``question`` finds."""
     normal: Callable[[Item], Item] = _as_it_is
     """An item in the one form that the functions above know."""
     usual_grid: str = ""
@@ -111,7 +111,7 @@ class Source:
 
     @property
     def has_scenes(self) -> bool:
-        """Whether its items are scenes, which lie in any zone and overlap; else tiles of its grids."""
+        """Whether its items are scenes, which lie in any zone and overlap; else tiles."""
         return self.boxes is not None
 
     @property

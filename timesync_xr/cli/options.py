@@ -48,7 +48,8 @@ target_day_option = click.option(
     help="Day of the year that the annual choice prefers.",
 )
 
-class Grid(click.ParamType):
+
+class Grid(click.ParamType[str]):
     """The name of a grid."""
 
     name = "GRID"
@@ -67,18 +68,18 @@ grid_option = click.option(
     "--region",
     "grid",
     type=Grid(),
-    help="Grid of the plots and chips. Of ARD: CU (conterminous U.S.), AK or HI. Of scenes: utm, the "
-    "zone of each plot, on which nothing is resampled; any of these three, too; or a projected CRS "
-    "in metres, such as EPSG:3035. Default: CU for ARD, utm for scenes.",
+    help="Grid of the plots and chips. Of ARD: CU (conterminous U.S.), AK or HI. Of scenes: utm, "
+    "the zone of each plot, on which nothing is resampled; any of these three, too; or a projected "
+    "CRS in metres, such as EPSG:3035. Default: CU for ARD, utm for scenes.",
 )
 
 source_option = click.option(
     "--source",
     default="landsatlook",
     show_default=True,
-    help="Where the items come from. Landsat ARD of the U.S.: landsatlook. Landsat scenes of the whole "
-    "Earth: landsatlook-scenes or planetary-computer, which are free, or earth-search. Or the URL of "
-    "a STAC API, or a file of items (FeatureCollection JSON or stac-geoparquet).",
+    help="Where the items come from. Landsat ARD of the U.S.: landsatlook. Landsat scenes of the "
+    "whole Earth: landsatlook-scenes or planetary-computer, which are free, or earth-search. Or "
+    "the URL of a STAC API, or a file of items (FeatureCollection JSON or stac-geoparquet).",
 )
 
 chip_size_option = click.option(

@@ -145,7 +145,7 @@ def asset_of(record: Record, band: str) -> Asset:
     """A band of a record."""
     place = (record[name] for name in ("left", "top", "width", "height"))
     grid = record["grid"] if record["grid"].startswith("EPSG:") else ""
-    return Asset(record["item_id"], band, record[band], *place, grid)
+    return Asset(record["item_id"], band, record[band], *place, grid=grid)
 
 
 def _overlap(records: Sequence[Record], look: Look) -> bool:

@@ -46,9 +46,9 @@ def chips_for_plot(
     archive
         Where observations come from; landsatlook by default.
     grid
-        ``"CU"``, ``"AK"`` or ``"HI"`` of ARD; for scenes these, ``"utm"`` (the plot's zone, on which
-        nothing is resampled), or a projected CRS in metres like ``"EPSG:3035"``. By default CU for
-        ARD and utm for scenes.
+        ``"CU"``, ``"AK"`` or ``"HI"`` of ARD; for scenes these, ``"utm"`` (the plot's zone, on
+        which nothing is resampled), or a projected CRS in metres like ``"EPSG:3035"``. By default
+        CU for ARD and utm for scenes.
     datetime
         ``"START/END"``, either end open, or one year, month or day; by default everything from
         1982 to now.

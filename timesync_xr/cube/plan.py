@@ -250,7 +250,8 @@ def _touching_of(scenes: pd.DataFrame, grid: ChipGrid, name: str) -> pd.DataFram
     at_plot = (x[0] >= scenes["left"]) & (x[0] < right)
     at_plot &= (y[0] <= scenes["top"]) & (y[0] > bottom)
     own = frame(name)[0] == _own_zone(grid)
-    return scenes.assign(at_plot=at_plot, inside=inside, own=own)[touched]
+    near: pd.DataFrame = scenes.assign(at_plot=at_plot, inside=inside, own=own)[touched]
+    return near
 
 
 def _own_zone(grid: ChipGrid) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..catalog.scenes import tier_of
 from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
+from ..catalog.scenes import tier_of
 from ..errors import InputError
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
 from ..spelling import did_you_mean
@@ -143,7 +143,7 @@ class Selection:
     def _rules(self, observations: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
         """A cause and which observations it rules out, for each filter that is set."""
         time, sensor = observations["time"], observations["sensor"]
-        if (ids := next((name for name in _IDS if name in observations), "")):
+        if ids := next((name for name in _IDS if name in observations), ""):
             first = observations[ids].str.partition(" ")[0] if len(observations) else pd.Series([])
             tier = first.map(tier_of)
             yield "of another tier than asked for", ~tier.isin(["", *self.tiers])

@@ -104,7 +104,7 @@ def write_packets(
     project = as_project(project)
     packets = split_packets(project.plots, size)
     point, grid = ["x", "y"], project.settings.grid
-    if grid is UTM:  # a list of these is not to be taken for one of another grid
+    if grid == UTM:  # a list of these is not to be taken for one of another grid
         point = ["lon", "lat"]
         packets = [chip_outlines(packet, grid).drop(columns="outline") for packet in packets]
     table = _write_lists([packet[[*_KEY, *point]] for packet in packets], out, s3)

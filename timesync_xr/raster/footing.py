@@ -50,9 +50,7 @@ class Footing:
     """Which pixel of the window each of the chip's is; None where they are the window itself."""
 
     @classmethod
-    def of(
-        cls, lattice: Lattice, corner: Pair, size: Pair, grid: str, file: Pair
-    ) -> Footing:
+    def of(cls, lattice: Lattice, corner: Pair, size: Pair, grid: str, file: Pair) -> Footing:
         """The footing of pixels of a lattice in a file on a grid, which is told by its name.
 
         ``corner`` and ``file`` are the upper left corners (x, y) of the pixels and of the file in
@@ -114,7 +112,8 @@ def turned_pixels(
     """
     x = corner[0] + PIXEL / 2 + PIXEL * np.arange(size[0])
     y = corner[1] - PIXEL / 2 - PIXEL * np.arange(size[1])
-    cols, rows = pixels_of(lattice, *np.meshgrid(x, y), grid, phase)
+    xs, ys = np.meshgrid(x, y)
+    cols, rows = pixels_of(lattice, xs, ys, grid, phase)
     if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
         return None
     col, row = int(cols.min()), int(rows.min())

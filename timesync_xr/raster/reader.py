@@ -77,7 +77,7 @@ class Asset:
     height: int
     """Rows that the file must have."""
     grid: str = ""
-    """Name of the grid of the file, such as EPSG:32610, if it has a code; see `timesync_xr.grid`."""
+    """Name of the grid of the file, such as EPSG:32610, if it has a code."""
 
     def __str__(self) -> str:
         return f"{self.item_id} {self.band}"

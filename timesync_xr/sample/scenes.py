@@ -105,11 +105,9 @@ def _in_zone(site: Site, seen: Numbers, zone: int) -> tuple[Numbers, int, int]:
         return seen, middle[0] - BEFORE, middle[1] - BEFORE
     there = lattice.pixel(*transformer(own.crs, lattice.crs).transform(*own.center(*middle)))
     around = np.arange(-BEFORE - 30, SIZE - BEFORE + 30)
-    x, y = np.meshgrid(*(
-        [lattice.center(there[0] + n, there[1] + n)[axis] for n in around.tolist()]
-        for axis in (0, 1)
-    ))  # fmt: skip
-    back_x, back_y = transformer(lattice.crs, own.crs).transform(x, y)
+    centres = [lattice.center(there[0] + n, there[1] + n) for n in around.tolist()]
+    xs, ys = np.meshgrid([x for x, _ in centres], [y for _, y in centres])
+    back_x, back_y = transformer(lattice.crs, own.crs).transform(xs, ys)
     u = np.floor((back_x - own.left) / PIXEL).astype(int) - middle[0] + BEFORE
     v = np.floor((own.top - back_y) / PIXEL).astype(int) - middle[1] + BEFORE
     held = (u >= 0) & (u < SIZE) & (v >= 0) & (v < SIZE)

@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, grid_option
+from ..options import Choice, grid_option, out_s3_options
 
 
 @click.command(short_help="Split a plot list or project into packets.")
