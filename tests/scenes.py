@@ -125,7 +125,7 @@ class SceneArchive:
         xs = [left, left + 30 * width, left + 30 * width, left]
         ys = [top, top, top - 30 * height, top - 30 * height]
         lon, lat = transformer(f"EPSG:{32600 + zone}", DEGREES).transform(xs, ys)
-        assets = {}
+        assets: dict[str, Any] = {}
         for band in BANDS:
             key = self.path(product, band).relative_to(self.folder).as_posix()
             assets[band] = {"href": f"{BLOB}/{key}"}
@@ -245,7 +245,8 @@ def serving_blobs(blobs: Blobs) -> Iterator[Blobs]:
             start, _, stop = self.headers["range"].removeprefix("bytes=").partition("-")
             part = body[int(start) : int(stop) + 1]
             told = f"bytes {start}-{int(start) + len(part) - 1}/{len(body)}"
-            return 206, part, ("Content-Range", told), ("ETag", '"x"')
+            seen = ("ETag", '"x"'), ("Last-Modified", "Wed, 01 Jul 2020 00:00:00 GMT")
+            return 206, part, ("Content-Range", told), *seen
 
     with serving(Handler) as port:
         blobs.port = port

@@ -252,6 +252,13 @@ def utm_lattice(zone: int) -> Lattice:
     return PlaneGrid(code, code, _CENTRES, _CENTRES)
 
 
+def degrees_of(grid: Lattice, x: float, y: float) -> tuple[float, float]:
+    """Longitude and latitude (WGS 84) of a point of a grid."""
+    lattice, x, y = grid.local(x, y)
+    lon, lat = transformer(lattice.crs, DEGREES).transform(x, y)
+    return float(lon), float(lat)
+
+
 UTM: Final = Utm("utm", "UTM on WGS 84", 0, 0)
 """The grid of Landsat's scenes: that of the zone of each plot."""
 

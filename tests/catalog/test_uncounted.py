@@ -50,8 +50,8 @@ class Server:
         self.requests += 1
         self.periods.append(body.get("datetime", ""))
         start, _, end = body["datetime"].partition("/")
-        first, last = (pd.Timestamp("1900Z" if t == ".." else t) for t in (start, end or start))
-        last = pd.Timestamp("2100Z") if end == ".." else last
+        first = pd.Timestamp("1900-01-01T00:00Z" if start == ".." else start)
+        last = pd.Timestamp("2100-01-01T00:00Z" if end == ".." else end)
         found = [
             item
             for item in self.items

@@ -352,7 +352,12 @@ def _search_place(api: _Api, query: Query, place: Place) -> list[Any]:
 def _search_slice(api: _Api, query: Query, place: Place, part: _Slice) -> list[Any]:
     """All items of a part, counted; searched again if the archive may have changed meanwhile."""
     for _ in range(2):
-        found = _search_once(api, query, place, part)
+        try:
+            found = _search_once(api, query, place, part)
+        except CatalogError as error:
+            if not _is_too_much(error):
+                raise
+            return _compared(api, query, place, part, None)
         if found.matched is None:
             return _compared(api, query, place, part, found.items)
         if found.is_complete():
@@ -370,37 +375,53 @@ def _title(query: Query, place: Place) -> str:
 
 
 def _compared(
-    api: _Api, query: Query, place: Place, part: _Slice, whole: list[Any] | None
+    api: _Api,
+    query: Query,
+    place: Place,
+    part: _Slice,
+    whole: list[Any] | None,
+    failed: int = 0,
 ) -> list[Any]:
     """All items of a part from an API that does not count.
 
     Such an API may end its pages early, or cap its answers, without a word. Then the halves of the
     part bring more than the whole did, or one half brings as much: a part is complete when its
     halves both bring something, and together just what it brought itself. Else each half is looked
-    at in the same way. What took too long as a whole is searched by halves, too.
+    at in the same way. What took too long as a whole (None) is searched by halves, too; ``failed``
+    counts how often in a row.
     """
     halves = part.parts()
     if halves is None or (whole is not None and len(_different(whole)) < 2):
         return _asked(api, query, place, part) if whole is None else _different(whole)
-    found = [_tried(api, query, place, half) for half in halves]
+    failed = failed + 1 if whole is None else 0
+    found = [_tried(api, query, place, half, failed) for half in halves]
     first, second = found
     if whole is not None and first and second and _ids(first + second) == _ids(whole):
         return _different(whole)
     items = [] if whole is None else whole
     for half, of_half in zip(halves, found, strict=True):
         if of_half is None or of_half:
-            items = items + _compared(api, query, place, half, of_half)
+            items = items + _compared(api, query, place, half, of_half, failed)
     return _different(items)
 
 
-def _tried(api: _Api, query: Query, place: Place, part: _Slice) -> list[Any] | None:
-    """What a part brings; None where the API failed at it, though others may be too much less."""
+_HALVINGS: Final = 6
+"""How often in a row a search that takes too long is halved, until the API is taken to be down."""
+
+
+def _tried(api: _Api, query: Query, place: Place, part: _Slice, failed: int) -> list[Any] | None:
+    """What a part brings; None where it took the API too long, so that its halves may do."""
     try:
         return _asked(api, query, place, part)
     except CatalogError as error:
-        if error.kind != Kind.TRANSIENT or part.parts() is None:
+        if failed >= _HALVINGS or not _is_too_much(error) or part.parts() is None:
             raise
         return None
+
+
+def _is_too_much(error: CatalogError) -> bool:
+    """Whether a search was given up since it took too long, time and again."""
+    return error.kind == Kind.TRANSIENT and bool(re.search("status 504|took over", str(error)))
 
 
 def _asked(api: _Api, query: Query, place: Place, part: _Slice) -> list[Any]:

@@ -26,7 +26,7 @@ from .access import S3, scheme_of
 from .retry import growing, retried, retry_config
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import AzureSASToken, ObjectStore
 
 TOKEN_URL: Final = "PC_SDK_SAS_URL"  # noqa: S105 - the name of a variable
 """Environment variable: where tokens are asked for."""
@@ -99,7 +99,7 @@ class Tokens:
         """Forget a token that the store has refused; False if it is too young to have expired."""
         with self._lock:
             if self._token is token:
-                if time.monotonic() < token.since + _FRESH:
+                if token.is_good() and time.monotonic() < token.since + _FRESH:
                     return False
                 self._token = None
             return True
@@ -171,11 +171,15 @@ def signed_store(container: str, s3: S3, token: Token) -> ObjectStore:
     told = tokens_of(container, s3)
     parts = urlsplit(container)
     endpoint = os.environ.get(BLOB_URL) or f"{parts.scheme}://{parts.netloc}"
+
+    def give() -> AzureSASToken:  # not as an option, which messages of obstore might show
+        return {"sas_token": token.text, "expires_at": None}
+
     return AzureStore(
         told.container,
         account_name=told.account,
         endpoint=endpoint.rstrip("/"),
-        credential_provider=lambda: {"sas_token": token.text, "expires_at": None},
+        credential_provider=give,
         client_options={
             "allow_http": scheme_of(endpoint) == "http",
             "timeout": timedelta(seconds=s3.timeout_seconds),
