@@ -143,9 +143,9 @@ def _begin_record(record: Record, look: Look, reading: Reading, later: Look | No
 
 def asset_of(record: Record, band: str) -> Asset:
     """A band of a record."""
-    place = (record[name] for name in ("left", "top", "width", "height"))
+    left, top, width, height = (record[name] for name in ("left", "top", "width", "height"))
     grid = record["grid"] if record["grid"].startswith("EPSG:") else ""
-    return Asset(record["item_id"], band, record[band], *place, grid=grid)
+    return Asset(record["item_id"], band, record[band], left, top, width, height, grid)
 
 
 def _overlap(records: Sequence[Record], look: Look) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import xarray as xr
@@ -19,6 +19,7 @@ from ..raster.reader import Reading
 from .array import Errors, Look, PlanArray, begin_pixels
 from .plan import Plan, plan_observations
 from .schema import CHUNK, DIMS, describe
+from .selection import Selection
 
 Engine = Literal["timesync_xr", "stackstac"]
 """What assembles a lazy cube."""
@@ -34,7 +35,6 @@ def chips_for_plot(
     chunks: int | None = CHUNK,
     errors: Errors = "raise",
     engine: Engine = "timesync_xr",
-    tiers: Sequence[str] = ("T1",),
 ) -> xr.DataArray:
     """The chips of a plot through time, as a lazy cube of raw digital numbers.
 
@@ -61,8 +61,6 @@ def chips_for_plot(
     errors
         ``"raise"`` for an error where an asset can't be read. ``"skip"`` to go on: what is read of
         that observation is fill (0, in QA_PIXEL 1), and a `ReadWarning` names asset and cause.
-    tiers
-        Of scenes those to take: T1, or T1 and T2. Of ARD there is Tier 1 alone.
     engine
         ``"stackstac"`` has stackstac put the same cube together, at more cost (the extra
         ``stackstac``).
@@ -73,7 +71,8 @@ def chips_for_plot(
         dims ``(time, band, y, x)``, dtype uint16: digital numbers of Collection 2 surface
         reflectance (fill 0) and QA_PIXEL (fill bit 0) in the order of `timesync_xr.landsat.BANDS`.
         One step per observation (platform and date) in time order, those included whose plot pixel
-        is fill. ``x`` and ``y`` are pixel centres in metres, y descending, the plot in the middle.
+        is fill; of scenes those of Tier 1. ``x`` and ``y`` are pixel centres in metres, y
+        descending, the plot in the middle.
         Along time: ``sensor``, ``hv``, ``item_id``, ``item_ids``, ``date`` and ``processed``. Its
         attributes are told in `timesync_xr.cube.schema`. The CRS is in ``spatial_ref``, as
         rioxarray reads and writes it.
@@ -94,7 +93,9 @@ def chips_for_plot(
     chip = ChipGrid.around(lattice, place.x, place.y, chip_size)
     places = archive.what.places(chip)
     items = search_items(places, archive, grid=lattice, datetime=datetime)
-    plan = plan_observations(items, chip, archive.what, tiers)
+    plan = plan_observations(items, chip, archive.what)
+    if archive.what.has_scenes:
+        plan = plan.select(Selection().causes(plan.observations) == "")
     archive.access.check_mirrors(plan.records[QA_BAND])
     reading = archive.reading
     if engine == "stackstac":
