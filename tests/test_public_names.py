@@ -89,7 +89,7 @@ PARAMETERS: dict[Callable[..., Any], str] = {
     tx.chips_for_plot: "plot archive grid datetime chip_size chunks errors engine",
     tx.search_items: "tiles archive grid datetime",
     tx.Archive: "items source mirror s3",
-    tx.Selection: "datetime season sensors max_cloud slc_off clear_only prune",
+    tx.Selection: "datetime season sensors max_cloud slc_off clear_only tiers prune",
     tx.Products: "formats grid chip_size composites",
     tx.Project: "place s3",
 }

@@ -11,19 +11,16 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
 from .errors import InputError, PlotListError
-from .grid import REGIONS, Lattice, Region, get_grid
+from .grid import REGIONS, UTM, Lattice, Region, get_grid
 from .lists import UserList, read_list
 
 if TYPE_CHECKING:
     import os
-
-    from pyproj import Transformer
 
 
 LONGEST_ID: Final = 100
@@ -88,52 +85,70 @@ class Plot:
     plot_id: str
     """Name of the plot in its project; "" for a bare point."""
     x: float
-    """Centre of the plot pixel in metres of the grid, eastwards."""
+    """Centre of the plot pixel in metres of the grid, eastwards; in utm it begins with the zone."""
     y: float
     """Centre of the plot pixel in metres of the grid, northwards."""
 
 
 PlotLike: TypeAlias = "Plot | pd.Series[Any] | Mapping[str, Any] | Sequence[Any]"
-"""What says where a plot is: a `Plot`, a row of `read_plots` or a pair (x, y)."""
+"""What says where a plot is: a `Plot`, a row of `read_plots`, a pair (x, y), or lon and lat by
+name.
+
+On the grid utm a pair is (lon, lat)."""
 
 
 def plot_from(plot: PlotLike, grid: Lattice) -> Plot:
     """Make a `Plot` of whatever says where a plot is.
 
     ``plot`` is a `Plot`, a row of `read_plots` (a Series, a tuple of ``itertuples`` or a mapping;
-    anything with x and y) or a pair (x, y) in metres of the grid. A pair has no ids: both are
-    "", which serves for arrays but not for files. The point is moved to the centre of the pixel
+    anything with x and y, or else lon and lat) or a pair (x, y) in metres of the grid; on the
+    grid utm, where two numbers in metres need a zone, a pair (lon, lat). A pair has no ids: both
+    are "", which serves for arrays but not for files. The point is moved to the centre of the pixel
     that holds it. Raises `InputError` for anything else, for points outside the grid and
     for ids that can't name a file.
     """
-    project_id, plot_id, x, y = _parts(plot)
+    project_id, plot_id, x, y = _parts(plot, grid)
     if (project_id, plot_id) != ("", ""):
         for name, text in (("project_id", project_id), ("plot_id", plot_id)):
             if problem := id_problem(text):
                 raise InputError(f"{name} {text!r} {problem}")
     if not (math.isfinite(x) and math.isfinite(y)):
         raise InputError(f"a plot at x {x}, y {y} lies nowhere: give two finite numbers in metres")
-    if not _holds(grid, x, y):
-        raise InputError(f"a plot at x {x:.15g}, y {y:.15g} {_outside(grid, x, y)}")
+    if problem := _misfit(grid, x, y):
+        raise InputError(f"a plot at x {x:.15g}, y {y:.15g} {_outside(grid, x, y, problem)}")
     return Plot(project_id, plot_id, *grid.center(*grid.pixel(x, y)))
 
 
-def _parts(plot: Any) -> tuple[str, str, float, float]:
+def _parts(plot: Any, grid: Lattice) -> tuple[str, str, float, float]:
     """Ids and coordinates of anything that `plot_from` takes."""
     try:
         if isinstance(plot, Mapping | pd.Series):
-            values = [plot.get("project_id", ""), plot.get("plot_id", ""), plot["x"], plot["y"]]
+            values = [plot.get("project_id", ""), plot.get("plot_id", "")]
+            values += (
+                [plot["x"], plot["y"]] if "x" in plot else _point(grid, plot["lon"], plot["lat"])
+            )
         elif hasattr(plot, "x") and hasattr(plot, "y"):
             values = [getattr(plot, "project_id", ""), getattr(plot, "plot_id", "")]
             values += [plot.x, plot.y]
         else:
             x, y = plot
-            values = ["", "", x, y]
+            values = ["", "", *(_point(grid, x, y) if grid == UTM else (x, y))]
         return str(values[0]), str(values[1]), float(values[2]), float(values[3])
     except (TypeError, ValueError, KeyError):
         raise InputError(
-            f"{plot!r} is no plot: give a row of read_plots(...) or a pair (x, y) in metres"
+            f"{plot!r} is no plot: give a row of read_plots(...) or a pair "
+            f"{'(lon, lat) in degrees' if grid == UTM else '(x, y) in metres'}"
         ) from None
+
+
+def _point(grid: Lattice, lon: Any, lat: Any) -> tuple[float, float]:
+    """The point of a grid at degrees; `InputError` where it has none."""
+    lon, lat = float(lon), float(lat)
+    x, y = grid.from_degrees(lon, lat)
+    if problem := _misfit(grid, x, y):
+        told = _outside(grid, lon, lat, problem, degrees=True)
+        raise InputError(f"a plot at lon {lon:.15g}, lat {lat:.15g} {told}")
+    return x, y
 
 
 def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.DataFrame:
@@ -143,14 +158,16 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     `timesync_xr.lists.read_list`): a header, then a line per plot. Needed are the columns
     ``project_id``, ``plot_id`` and either ``x``, ``y`` (metres of the grid) or ``lon``, ``lat``
     (WGS 84 degrees), in any order and case; where both pairs are present, x and y are used and lon
-    and lat are further columns. Lines without any text are skipped. Ids are text, kept as written
-    but for white space around them.
+    and lat are further columns. The grid utm has no x and y without a zone, so lon and lat are
+    needed there. Lines without any text are skipped. Ids are text, kept as written but for white
+    space around them.
 
     Returns a DataFrame with a row per plot in the order of the list:
 
     ========================  ======================================================================
     ``project_id, plot_id``   str
-    ``x, y``                  float, centre of the pixel that holds the plot, metres
+    ``x, y``                  float, centre of the pixel that holds the plot, metres; x of the
+                              grid utm begins with the zone, see `timesync_xr.grid`
     ``x_listed, y_listed``    float, where the list puts the plot, metres
     ``offset``                float, metres between the two
     ``line``                  int, line of the file (its first line is 1)
@@ -165,7 +182,7 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     """
     grid = get_grid(grid)
     listed = read_list(path, _NEEDED)
-    columns = _Columns.of(listed)
+    columns = _Columns.of(listed, grid)
     problems = [] if listed.rows else ["line 1: the list holds no plots: add a line per plot"]
     names = _Names()
     records: list[list[Any]] = []
@@ -199,13 +216,14 @@ class _Columns:
     """Name and position of the columns that are kept as text."""
 
     @classmethod
-    def of(cls, listed: UserList) -> _Columns:
+    def of(cls, listed: UserList, grid: Lattice) -> _Columns:
         names = listed.names
-        pair = ("x", "y") if {"x", "y"} <= set(names) else ("lon", "lat")
+        pair = ("x", "y") if {"x", "y"} <= set(names) and grid != UTM else ("lon", "lat")
         if not set(pair) <= set(names):
-            problem = (
-                f"line 1: no pair of columns x, y or lon, lat among {', '.join(listed.header)}"
-            )
+            pairs = "columns lon, lat" if grid == UTM else "pair of columns x, y or lon, lat"
+            problem = f"line 1: no {pairs} among {', '.join(listed.header)}"
+            if grid == UTM:
+                problem += ", and x, y alone say nothing across the zones of utm"
             raise PlotListError(listed.source, [f"{problem}: give one pair"])
         used = {*COLUMNS, *pair, ""}
         return cls(
@@ -257,38 +275,27 @@ def _place(
         return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like -1115430.5"
     a, b = map(float, texts)
     degrees = columns.pair == ("lon", "lat")
-    x, y = _project(grid, a, b) if degrees else (a, b)
-    if not _holds(grid, x, y):
-        return _NOWHERE, _NOWHERE, f"{', '.join(said)} {_outside(grid, a, b, degrees)}"
+    x, y = grid.from_degrees(a, b) if degrees else (a, b)
+    if problem := _misfit(grid, x, y):
+        told = _outside(grid, a, b, problem, degrees=degrees)
+        return _NOWHERE, _NOWHERE, f"{', '.join(said)} {told}"
     return (x, y), grid.center(*grid.pixel(x, y)), ""
 
 
-def _holds(grid: Lattice, x: float, y: float) -> bool:
-    return math.isfinite(x) and math.isfinite(y) and grid.has_pixel(*grid.pixel(x, y))
+def _misfit(grid: Lattice, x: float, y: float) -> str:
+    """Why a point is none of the grid; "" if it is."""
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return "lies outside"
+    return grid.misfit(x, y)
 
 
-def _project(grid: Lattice, lon: float, lat: float) -> tuple[float, float]:
-    """Albers metres of a point in WGS 84 degrees; infinite where it has none."""
-    if abs(lon) > 360 or abs(lat) > 90:
-        return math.inf, math.inf
-    x, y = _transformer(grid).transform(lon, lat)
-    return float(x), float(y)
-
-
-@cache
-def _transformer(grid: Lattice) -> Transformer:
-    from pyproj import Transformer
-
-    return Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
-
-
-def _outside(grid: Lattice, a: float, b: float, degrees: bool = False) -> str:
+def _outside(grid: Lattice, a: float, b: float, problem: str, *, degrees: bool = False) -> str:
     """Say that a point lies outside the grid, and what the mistake may be."""
 
     def inside(other: Lattice, a: float, b: float) -> bool:
-        return _holds(other, *(_project(other, a, b) if degrees else (a, b)))
+        return not _misfit(other, *(other.from_degrees(a, b) if degrees else (a, b)))
 
-    fact = f"lies outside the {grid.name} grid{_extent(grid)}: "
+    fact = f"{problem} the {grid.name} grid{_extent(grid)}: "
     if inside(grid, b, a):
         return fact + ("lon and lat" if degrees else "x and y") + " look swapped"
     others = [other.name for other in REGIONS.values() if inside(other, a, b)]
@@ -296,10 +303,14 @@ def _outside(grid: Lattice, a: float, b: float, degrees: bool = False) -> str:
         return fact + f"it would lie in {' or '.join(others)}, so check the region"
     if not degrees and abs(a) <= 360 and abs(b) <= 90:
         return fact + "degrees belong in columns lon and lat"
+    if degrees and isinstance(grid, Region) and inside(UTM, a, b):
+        return fact + "check the coordinates and the region; outside the U.S. take the grid utm"
     return fact + "check the coordinates and the region"
 
 
 def _extent(grid: Lattice) -> str:
+    if grid == UTM:
+        return " (latitudes from 80 S to 84 N)"
     if not isinstance(grid, Region):
         return ""
     right, bottom = grid.corner((grid.tiles_across, grid.tiles_down))

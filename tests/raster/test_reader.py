@@ -183,9 +183,13 @@ def pixels_of(window: tiff.Window) -> set[tuple[int, int]]:
     }
 
 
-def test_a_chip_off_the_pixels_is_refused() -> None:
-    with pytest.raises(InputError, match="15 m off"):
-        Footing.native((LEFT + 15, TOP), (LEFT, TOP), (5, 5))
+@given(st.integers(-400, 400), st.integers(-400, 400))
+def test_a_chip_between_the_pixels_takes_those_that_hold_its_centres(dx: int, dy: int) -> None:
+    """A cell owns its left and its upper edge: counted cell by cell."""
+    made = Footing.native((LEFT + dx, TOP - dy), (LEFT, TOP), (1, 1)).window
+    x, y = dx + 15, dy + 15
+    assert [n for n in range(-20, 20) if 30 * n <= x < 30 * n + 30] == [made.col]
+    assert [n for n in range(-20, 20) if 30 * n <= y < 30 * n + 30] == [made.row]
 
 
 # Errors

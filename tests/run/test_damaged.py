@@ -75,7 +75,7 @@ DAMAGE: dict[str, dict[str, tuple[Callable[[bytes], bytes], str]]] = {
         "place": (lambda data: data[:4] + struct.pack("<I", HUGE) + data[8:], "cut off|it ends"),
         "entries": (lambda data: data[:8] + b"\xff\xff" + data[10:], "can't have 65535 entries"),
     },
-    "another grid": {"shifted": (of_another_grid, "another grid than its tile")},
+    "another grid": {"shifted": (of_another_grid, "another grid than its item")},
     "no TIFF": {
         "page": (lambda _: b"<html>" * 100, "it is no TIFF"),
         "empty": (lambda _: b"", "cut off"),

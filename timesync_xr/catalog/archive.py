@@ -18,11 +18,35 @@ from ..raster.reader import Reading
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
 from .dates import parse_time
+from .files import collection_of
 from .items import COLUMNS
-from .sources import Source
+from .scenes import ES_SCENES, PC_SCENES, USGS_SCENES, scenes_of
+from .sources import Source, mapping
 
-SOURCES: Final = {source.name: source for source in (ARD,)}
+SOURCES: Final = {source.name: source for source in (ARD, USGS_SCENES, PC_SCENES, ES_SCENES)}
 """Archives that are known, by name."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A STAC API that has a name of its own here."""
+
+    url: str
+    """Its address."""
+    source: Source
+    """What is searched in it."""
+
+
+LANDSATLOOK: Final = "https://landsatlook.usgs.gov/stac-server"
+"""STAC API of USGS."""
+
+CATALOGS: Final = {
+    "landsatlook": Catalog(LANDSATLOOK, ARD),
+    "landsatlook-scenes": Catalog(LANDSATLOOK, USGS_SCENES),
+    "planetary-computer": Catalog("https://planetarycomputer.microsoft.com/api/stac/v1", PC_SCENES),
+    "earth-search": Catalog("https://earth-search.aws.element84.com/v1", ES_SCENES),
+}
+"""Catalogs that are known, by name."""
 
 Items: TypeAlias = Sequence[Any] | Mapping[str, Any]
 """STAC items in memory: a list of them (as JSON or of pystac), or an item collection (as JSON; one
@@ -42,11 +66,13 @@ class Archive:
     """
 
     items: str | os.PathLike[str] | pd.DataFrame | Items = "landsatlook"
-    """``"landsatlook"``, the address of a STAC API with the query extension, a file of items
-    (FeatureCollection JSON, an item a line, stac-geoparquet), items in memory, or a table of
-    `search_items`, so that one search serves many plots."""
-    source: Source | str = ARD
-    """What its items are: a `Source`, or the name of one."""
+    """``"landsatlook"`` (ARD), ``"landsatlook-scenes"``, ``"planetary-computer"`` or
+    ``"earth-search"`` (scenes), the address of a STAC API, a file of items (FeatureCollection JSON,
+    an item a line, stac-geoparquet), items in memory, or a table of `search_items`, so that one
+    search serves many plots."""
+    source: Source | str | None = None
+    """What its items are: a `Source`, or the name of one. None: what the catalog of that name has,
+    or the collection of the items tells; ARD for the address of an API."""
     mirror: Mirrors = ()
     """``"OLD=NEW"`` texts or (OLD, NEW) pairs: assets whose address starts with OLD are read below
     NEW instead, which may be a folder, a bucket or an http address."""
@@ -61,7 +87,7 @@ class Archive:
                     f"choose from {', '.join(SOURCES)}"
                 )
             object.__setattr__(self, "source", SOURCES[self.source])
-        elif not isinstance(self.source, Source):
+        elif self.source is not None and not isinstance(self.source, Source):
             raise InputError(
                 f"source can't be of the type {type(self.source).__name__}: it says what the items "
                 f"are ({', '.join(SOURCES)}); give the items themselves as items"
@@ -82,20 +108,45 @@ class Archive:
         folder, s3 = None, self.s3
         if isinstance(self.items, str | os.PathLike) and os.path.isfile(self.items):
             folder = os.path.dirname(os.path.abspath(self.items))
+        what = self.what
         if s3.requester_pays is None:
-            s3 = replace(s3, requester_pays=self.what.requester_pays)
-        return Access(read_mirrors(self.mirror), folder, s3)
+            s3 = replace(s3, requester_pays=what.requester_pays)
+        return Access(read_mirrors(self.mirror), folder, s3, what.copies)
 
     @property
     def reading(self) -> Reading:
         """How assets are read, and what their numbers stand for."""
         return Reading(self.access, numbers=self.what.numbers, quality=self.what.quality)
 
-    @property
+    @cached_property
     def what(self) -> Source:
         """What its items are."""
-        assert isinstance(self.source, Source)  # noqa: S101 - see __post_init__
-        return self.source
+        if self.source is not None:
+            assert isinstance(self.source, Source)  # noqa: S101 - see __post_init__
+            return self.source
+        if isinstance(self.items, str) and self.items in CATALOGS:
+            return CATALOGS[self.items].source
+        return _source_of(self.items)
+
+    @property
+    def url(self) -> str:
+        """Address of the API that it names; "" for a file and for items in memory.
+
+        `InputError` for an address of another kind.
+        """
+        items = self.items
+        if not isinstance(items, str):
+            return ""
+        if items in CATALOGS:
+            return CATALOGS[items].url
+        if items.lower().startswith(("http://", "https://")):
+            return items
+        if "://" in items:
+            raise InputError(
+                f"items can't be read from {items.split('://')[0]}://...: give "
+                f"{', '.join(CATALOGS)}, the http address of a STAC API, or a file on this machine"
+            )
+        return ""
 
     @property
     def name(self) -> str:
@@ -117,6 +168,44 @@ class Archive:
         with open(self.items, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"source": os.path.abspath(self.items), "file": digest}
+
+
+def _source_of(items: Any) -> Source:
+    """What items are that no catalog names: by their collection; ARD where that is unknown."""
+    known = {source.collection for source in SOURCES.values()}
+    addresses: list[Any] = []
+    if isinstance(items, pd.DataFrame):
+        is_of_usgs = items["item_id"].str.fullmatch(r".*_L2S[PR]_.*_SR").any()
+        is_of_scenes = items["grid"].str.startswith("EPSG:").any()
+        collection = USGS_SCENES.collection if is_of_usgs else PC_SCENES.collection
+        collection = collection if is_of_scenes else ARD.collection
+        addresses = items["red"].tolist()
+    elif isinstance(items, str | os.PathLike):
+        collection = collection_of(items, known) if os.path.isfile(items) else ""
+        addresses = ["s3://"] * (b"s3://usgs-landsat/" in _start_of(items) if collection else 0)
+    else:
+        told = [mapping(item).get("collection") for item in items]
+        collection = next((name for name in told if isinstance(name, str) and name in known), "")
+        assets = (mapping(mapping(item).get("assets")).get("red") for item in items[:1])
+        addresses = [mapping(asset).get("href") for asset in assets]
+    if collection == PC_SCENES.collection:
+        return scenes_of(address for address in addresses if isinstance(address, str))
+    return USGS_SCENES if collection == USGS_SCENES.collection else ARD
+
+
+_BEGIN: Final = 2**20
+
+
+def _start_of(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file of items, or of its assets, which hold the addresses of one."""
+    with open(path, "rb") as file:
+        start = file.read(_BEGIN)
+    if not start.startswith(b"PAR1"):
+        return start
+    from pyarrow import parquet
+
+    first = next(parquet.ParquetFile(path).iter_batches(1, columns=["assets"]), None)
+    return b"" if first is None else str(first.to_pylist()).encode()
 
 
 def _check_types(items: pd.DataFrame) -> None:
@@ -141,7 +230,7 @@ def _plain_items(items: Any) -> list[Any]:
         items = getattr(items, "items", None)
     if not isinstance(items, list | tuple):
         raise InputError(
-            f"items can't be of the type {kind}: give landsatlook, the address of "
+            f"items can't be of the type {kind}: give the name of a catalog, the address of "
             "a STAC API, a file, a list of items, an item collection or a table of search_items"
         )
     return [_plain_item(item) if hasattr(item, "to_dict") else item for item in items]

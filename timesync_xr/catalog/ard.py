@@ -111,5 +111,7 @@ ARD: Final = Source(
     place_by_id=place_by_id,
     title_of_place=_title,
     requester_pays=True,
+    terms="public domain (USGS)",
+    cost="the requester pays for each request, and for traffic out of AWS",
 )
 """Landsat Collection 2 U.S. ARD surface reflectance, as USGS names it."""

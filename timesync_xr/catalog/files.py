@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,44 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}. Check the path") from None
     return _read_geoparquet(path) if is_parquet else parse_items(path, raw)
+
+
+_COLLECTION = re.compile(rb'"collection"\s*:\s*"([^"\\]{1,100})"')
+_CHUNK: Final = 2**20
+
+
+def collection_of(path: str | os.PathLike[str], known: Collection[str]) -> str:
+    """The first of some collections that a file of items names; "" where it names none.
+
+    The file is not parsed for it. Whatever can't be read is told by `read_items`.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            if file.read(4) == b"PAR1":
+                return _collection_of_geoparquet(Path(path), known)
+            file.seek(0)
+            tail = b""
+            while chunk := file.read(_CHUNK):
+                names = (
+                    name.decode("utf-8", "replace") for name in _COLLECTION.findall(tail + chunk)
+                )
+                if found := next((name for name in names if name in known), ""):
+                    return found
+                tail = chunk[-200:]
+    except OSError:
+        pass
+    return ""
+
+
+def _collection_of_geoparquet(path: Path, known: Collection[str]) -> str:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        names = parquet.read_table(path, columns=["collection"])["collection"].unique()
+    except (pa.ArrowException, KeyError, OSError):
+        return ""
+    return next((name for name in names.to_pylist() if name in known), "")
 
 
 def parse_items(path: Path, raw: bytes) -> list[Any]:

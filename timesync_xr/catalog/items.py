@@ -18,6 +18,13 @@ seven bands          str, address of the band's asset, without secrets: the S3 o
                      else ``href``; None where the item lacks the band
 ``refused``          str, "" for a good item, else why it must not be read
 ===================  ===========================================================================
+
+Of scenes ``grid`` is the code of their zone of UTM (EPSG:32610, also in the south, where ``top``
+lies below 0), ``place`` is path and row ("047027"), and four more columns tell where they lie:
+
+============================  ==================================================================
+``west, south, east, north``  float, degrees, as the item says; NaN if it does not
+============================  ==================================================================
 """
 
 from __future__ import annotations
@@ -35,6 +42,7 @@ from ..grid import Lattice
 from ..landsat import BANDS, PIXEL
 from ..storage.access import keepable
 from .dates import DatetimeRange, parse_time
+from .scenes import box_of, meets
 from .sources import Place, Source, mapping, numbers, shown
 
 NOT_ASKED: Final = "not asked for: "
@@ -46,10 +54,14 @@ COLUMNS: Final = (
 )  # fmt: skip
 """Columns of the item table, in order."""
 
+BOX: Final = ("west", "south", "east", "north")
+"""Columns that the table of scenes has, too."""
+
 _DTYPES: Final = {
     **dict.fromkeys(COLUMNS, "object"),
     **dict.fromkeys(("left", "top", "width", "height"), "int64"),
     "time": "datetime64[ns]", "scene_count": "Int64", "cloud_cover": "float64",
+    **dict.fromkeys(BOX, "float64"),
 }  # fmt: skip
 
 _ID = re.compile(r"([A-Z]{2}\d{2})_[A-Za-z0-9_.-]{1,200}", re.ASCII)
@@ -68,7 +80,7 @@ class Query:
     grid: Lattice
     """Grid of the places."""
     places: frozenset[Place] | None = None
-    """Places; None for every one of the grid."""
+    """Places; None for every one of the grid. Of scenes these are cells."""
     period: DatetimeRange = DatetimeRange()
     """Which dates; all by default."""
 
@@ -90,7 +102,8 @@ def checked_items(
     """The `items_table`, and which of its items were asked for (see `item_row`)."""
     rows = [item_row(item, query) for item in items]
     rows.sort(key=_rank)
-    table = with_dtypes(pd.DataFrame(rows, columns=[*COLUMNS, "asked"]))
+    columns = [*COLUMNS, *(BOX if query.source.has_scenes else ()), "asked"]
+    table = with_dtypes(pd.DataFrame(rows, columns=columns))
     good = table[table["refused"] == ""]
     table = table.drop(good.index[good.duplicated()]).reset_index(drop=True)
     good = table[table["refused"] == ""]
@@ -102,7 +115,7 @@ def checked_items(
 
 def with_dtypes(table: pd.DataFrame) -> pd.DataFrame:
     """A table of these columns with the types of the item table; None where a band is missing."""
-    table = table.astype(_DTYPES)
+    table = table.astype({name: kind for name, kind in _DTYPES.items() if name in table})
     for band in BANDS:
         if (missing := table[band].isna()).any():  # NaN, where pandas 3 took the column for text
             table[band] = table[band].mask(missing, None)
@@ -116,9 +129,14 @@ def in_period(table: pd.DataFrame, period: DatetimeRange) -> pd.DataFrame:
     return table[~(early | late)].reset_index(drop=True)
 
 
-def of_places(table: pd.DataFrame, places: Iterable[Place]) -> pd.DataFrame:
+def of_places(table: pd.DataFrame, places: Iterable[Place], source: Source) -> pd.DataFrame:
     """The rows of an item table that lie at some places, or do not tell their place."""
-    return table[table["place"].isin(["", *places])].reset_index(drop=True)
+    if source.boxes is None:
+        return table[table["place"].isin(["", *places])].reset_index(drop=True)
+    boxes = [box for place in places for box in source.boxes(place)]
+    told = table[list(BOX)].to_numpy()
+    near = [np.isnan(box[0]) or meets(box, boxes) for box in told.tolist()]
+    return table[np.array(near, dtype=bool)].reset_index(drop=True)
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -134,6 +152,7 @@ def item_row(item: object, query: Query) -> dict[str, Any]:
     key more, ``asked``, tells whether it was asked for, as far as it can be read.
     """
     item, differing = _with_projection(mapping(item), query.source)
+    item = query.source.normal(item)
     properties = mapping(item.get("properties"))
     item_id = item.get("id")
     item_id = item_id if isinstance(item_id, str) and _ID.fullmatch(item_id) else ""
@@ -159,6 +178,8 @@ def item_row(item: object, query: Query) -> dict[str, Any]:
     }
     assets = mapping(item.get("assets"))
     row.update((band, _address(assets.get(query.source.assets[band]))) for band in BANDS)
+    if query.source.has_scenes:
+        row.update(zip(BOX, box_of(item) or (float("nan"),) * 4, strict=True))
     unasked = _unasked(item, row, query)
     row["asked"] = not unasked
     row["refused"] = unasked or differing or _fault(item, row, query)
@@ -195,6 +216,11 @@ def _unasked(item: Mapping[str, Any], row: Mapping[str, Any], query: Query) -> s
     wanted = query.source.collection
     if isinstance(collection, str) and collection != wanted:
         return f"{NOT_ASKED}collection {collection[:60]!r}, not {wanted!r}"
+    if query.source.boxes is not None:
+        boxes = [box for cell in query.places or () for box in query.source.boxes(cell)]
+        if boxes and not np.isnan(row["west"]) and not meets([row[n] for n in BOX], boxes):
+            return f"{NOT_ASKED}it lies elsewhere"
+        return "" if query.period.holds(time) else f"{NOT_ASKED}date {row['date']}"
     if row["grid"] not in ("", query.grid.name):
         return f"{NOT_ASKED}region {row['grid']}, not {query.grid.name}"
     if query.places is not None and place and place not in query.places:

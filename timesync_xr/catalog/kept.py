@@ -6,6 +6,8 @@
     ledger/items/CU_h03v09.parquet         the items as the API sent them, but for secrets
     ledger/items/CU_h03v09_table.parquet   the table of `timesync_xr.catalog.items` made of them
 
+Of scenes a place is a cell of half a degree: ``scenes_N46.5E007.0``.
+
 A rerun reads the tables and searches only for tiles that it does not find there, or whose search
 covers too little, came from elsewhere, or from a file that has changed since.
 """
@@ -136,8 +138,10 @@ class TileItems:
 
     def _find(self, place: Place) -> TileTable:
         """The table of a place that the project holds, or that of a new search."""
-        title = self._search.archive.what.title_of_place(place)
-        name = f"{_FOLDER}/{self._search.grid.name}_{title}"
+        source = self._search.archive.what
+        title = source.title_of_place(place)
+        grid = "scenes" if source.has_scenes else self._search.grid.name
+        name = f"{_FOLDER}/{grid}_{title}"
         kept = None if self._refresh else self._kept(name)
         _LOG.info("%s: %s", title, "items are kept" if kept else "searching")
         digest = kept or self._find_anew(place, name)

@@ -18,15 +18,12 @@ import pandas as pd
 from ..errors import InputError
 from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
-from .archive import Archive
+from .archive import CATALOGS, Archive
 from .ard import place_of
 from .dates import Datetime, parse_datetime
 from .files import read_items
 from .items import Query, checked_items, in_period, of_places
 from .sources import Place, Source, mapping
-
-LANDSATLOOK: Final = "https://landsatlook.usgs.gov/stac-server"
-"""STAC API of USGS."""
 
 SEARCHED: Final = "timesync_xr"
 """Where the ``attrs`` of a table of items tell its grid, places and datetime."""
@@ -36,7 +33,7 @@ def search_items(
     tiles: Iterable[Tile | Place],
     archive: Archive | None = None,
     *,
-    grid: str | Lattice = "CU",
+    grid: str | Lattice | None = None,
     datetime: Datetime = None,
 ) -> pd.DataFrame:
     """Search the items of some tiles; return them as a table, sorted by time and id.
@@ -44,11 +41,13 @@ def search_items(
     Parameters
     ----------
     tiles
-        Tiles (h, v) of the grid, or places as the table has them ("0304").
+        Tiles (h, v) of the grid, or places as the table has them ("0304"). Of scenes: cells of half
+        a degree by their south-west corner ("N46.5E007.0").
     archive
         Where items come from; landsatlook by default.
     grid
-        ``"CU"``, ``"AK"`` or ``"HI"``.
+        ``"CU"``, ``"AK"`` or ``"HI"``; the archive's first one by default. It is of no matter for
+        scenes.
     datetime
         Which dates, see `parse_datetime`; by default everything from 1982 to now.
 
@@ -85,7 +84,7 @@ def search_with_items(
     tiles: Iterable[Tile | Place],
     archive: Archive,
     *,
-    grid: str | Lattice,
+    grid: str | Lattice | None,
     datetime: Datetime,
 ) -> tuple[list[Any], pd.DataFrame]:
     """The items that an API sent (none of what is no API) and their table; see `search_items`."""
@@ -94,10 +93,10 @@ def search_with_items(
 
 def _search(archive: Archive, query: Query) -> tuple[list[Any], pd.DataFrame]:
     check_searched(archive, query)
-    url = _api_url(archive.items)
-    if url is None:
+    url = archive.url
+    if not url:
         table = in_period(_known_table(archive, query.grid), query.period)
-        return [], of_places(table, query.places or ())
+        return [], of_places(table, query.places or (), query.source)
     items = _search_api(url, query)
     table, asked = checked_items(items, query)
     _tell_unplaced(url, table[asked])
@@ -153,10 +152,10 @@ def _search_api(url: str, query: Query) -> list[Any]:
 def _query(
     tiles: Iterable[Tile | Place],
     source: Source,
-    grid: str | Lattice,
+    grid: str | Lattice | None,
     datetime: Datetime,
 ) -> Query:
-    lattice = source.grid(grid)
+    lattice = source.grid(grid or source.first_grid)
     wanted = [tile if isinstance(tile, str) else (int(tile[0]), int(tile[1])) for tile in tiles]
     for tile in wanted:
         if isinstance(tile, tuple) and not (isinstance(lattice, Region) and lattice.has_tile(tile)):
@@ -169,22 +168,6 @@ def _reach(grid: Lattice) -> str:
     if not isinstance(grid, Region):
         return f"{grid.name}, which has no tiles"
     return f"{grid.name}: h goes to {grid.tiles_across - 1} and v to {grid.tiles_down - 1}"
-
-
-def _api_url(items: object) -> str | None:
-    """Address of the API that a text names; None for a file and for items in memory."""
-    if not isinstance(items, str):
-        return None
-    if items == "landsatlook":
-        return LANDSATLOOK
-    if items.lower().startswith(("http://", "https://")):
-        return items
-    if "://" in items:
-        raise InputError(
-            f"items can't be read from {items.split('://')[0]}://...: give landsatlook, the http "
-            "address of a STAC API, or a file on this machine"
-        )
-    return None
 
 
 # Items that are at hand: files, lists and tables
@@ -201,8 +184,8 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
         stat = path.stat()
     except OSError as error:
         raise InputError(
-            f"there is no file of items at {path} ({error.strerror}): give landsatlook, the "
-            "address of a STAC API, or a file"
+            f"there is no file of items at {path} ({error.strerror}): give "
+            f"{', '.join(CATALOGS)}, the address of a STAC API, or a file"
         ) from None
     return _file_table(path.absolute(), stat.st_mtime_ns, stat.st_size, archive.what, grid)
 

@@ -1,7 +1,8 @@
 """What an archive is: its collection, grids, bands and numbers, and how its items are found.
 
 A `Source` is a record of data and a few functions. All that the rest of the package knows of an
-archive it knows from here; `timesync_xr.catalog.ard` is the first one.
+archive it knows from here; `timesync_xr.catalog.ard` is the first one,
+`timesync_xr.catalog.scenes` has those of the whole Earth.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, did_you_mean
-from ..grid import ChipGrid, Lattice
+from ..grid import ChipGrid, Lattice, get_grid
 from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
 from ..storage.access import without_secrets
 
 Place = str
-"""Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304"."""
+"""Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304", path
+and row of a scene "047027". Also what is searched at once: that tile, or a cell of scenes."""
+
+Box = tuple[float, float, float, float]
+"""West, south, east and north in degrees."""
 
 
 _SAME: Final = 1e-6
@@ -49,6 +54,10 @@ def _no_place(_item_id: str) -> Place:
     return ""
 
 
+def _as_it_is(item: Item) -> Item:
+    return item
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """An archive of one collection."""
@@ -60,7 +69,7 @@ class Source:
     collection: str
     """Its collection in STAC. Projects keep it: two collections never share a project."""
     grids: Mapping[str, Lattice]
-    """The grids that its plots may lie on, by name."""
+    """The grids of its files, on which its plots lie, by name. Plots of scenes may lie on any."""
     places: Callable[[ChipGrid], tuple[Place, ...]]
     """Where the items of a chip may lie, the plot's own place first. Each is searched once."""
     question: Callable[[Lattice, Place], Mapping[str, Any]]
@@ -69,6 +78,13 @@ class Source:
     """What an item says of itself."""
     fault: Callable[[Item, Mapping[str, Any], Lattice], str]
     """Why an item must not be read, by its row of the table of items; "" for a good one."""
+    boxes: Callable[[Place], tuple[Box, ...]] | None = None
+    """Where the items of a place are searched, where that is a cell of scenes; None for tiles,
+    which ``question`` finds."""
+    normal: Callable[[Item], Item] = _as_it_is
+    """An item in the one form that the functions above know."""
+    usual_grid: str = ""
+    """The grid of plots where none is named; by default the first one."""
     place_by_id: Callable[[str], Place] = _no_place
     """The place that an item's id tells, which goes before what the item claims; "" for none."""
     title_of_place: Callable[[Place], str] = str
@@ -85,6 +101,22 @@ class Source:
     """QA_PIXEL of each of the 65,536 values of its quality band; None where that is QA_PIXEL."""
     requester_pays: bool = False
     """Whether its bucket gives files only to those who pay for the request."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """Pairs (OLD, NEW): its addresses below OLD are read below NEW, if no mirror says otherwise."""
+    terms: str = ""
+    """Under which terms it may be used."""
+    cost: str = ""
+    """What reading it costs, in words."""
+
+    @property
+    def has_scenes(self) -> bool:
+        """Whether its items are scenes, which lie in any zone and overlap; else tiles."""
+        return self.boxes is not None
+
+    @property
+    def first_grid(self) -> str:
+        """The grid of plots where none is named."""
+        return self.usual_grid or next(iter(self.grids))
 
     @cached_property
     def numbers(self) -> npt.NDArray[np.uint16] | None:
@@ -116,6 +148,8 @@ class Source:
         """The grid of this name; `InputError` names the choices for any other."""
         if isinstance(name, Lattice):
             return name
+        if self.has_scenes:
+            return get_grid(name)
         try:
             return self.grids[name]
         except (KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Searches in STAC APIs: a search per tile, page by page, counted.
+"""Searches in STAC APIs: a search per tile or cell, page by page, counted or compared.
 
 Requests are patient but bounded. Of pystac-client's and urllib3's own ways only the sending is
 used: their retries end where a body begins, and half of one is what fails most; their redirects
@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any, Final
 from urllib.parse import urljoin
 
+import numpy as np
 import requests
 import urllib3
 from pystac_client import Client, ItemSearch
@@ -29,7 +30,7 @@ from ..storage.access import clean
 from ..storage.retry import growing, retried
 from .dates import DatetimeRange
 from .items import Query
-from .sources import Place
+from .sources import Box, Place
 
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that a service gives in passing; the same request may succeed later."""
@@ -232,7 +233,7 @@ PAGE: Final = 200
 """Items asked for at once: landsatlook fails where an answer would be larger than 6 MB."""
 
 MOST_ITEMS: Final = 20_000
-"""Items that one tile can't have: from 1982 to now it has some 4,000."""
+"""Items that one place can't have: since 1982 a tile has some 4,000, a cell of scenes 6,000."""
 
 SEARCHES: Final = 2
 """Searches that run at the same time."""
@@ -241,11 +242,12 @@ SEARCHES: Final = 2
 def search_api(url: str, query: Query) -> list[Any]:
     """Items of the places of a query from the STAC API at an address, unchecked but counted.
 
-    A search per place, by the query extension; a few run at a time. Raises `CatalogError` for an
-    API that lacks what is needed or sends more or fewer items than it counted, and `AccessError`
-    for one that can't be reached or refuses access. Faults that pass are waited out first.
+    A search per place, by the query extension or, for scenes, by a box; a few run at a time. Where
+    the API does not count, each search is compared with those of its parts. Raises `CatalogError`
+    for an API that lacks what is needed or sends more or fewer items than it counted, and
+    `AccessError` for one that can't be reached or refuses access. Faults that pass are waited out.
     """
-    api = _open(url)
+    api = _open(url, by_box=query.source.has_scenes)
     pool = ThreadPoolExecutor(SEARCHES)
     try:
         places = sorted(query.places or ())
@@ -269,14 +271,14 @@ _opening = threading.Lock()
 """Held where warnings are silenced, which works for the whole process."""
 
 
-def _open(url: str) -> _Api:
-    """The API at an address, once it is known to have the query extension."""
+def _open(url: str, *, by_box: bool) -> _Api:
+    """The API at an address, once it is known to have the query extension where that is needed."""
     io = PatientIO()
     try:
         with _opening, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is missing is an error here, or has a default
             client = Client.open(url, stac_io=io)
-            able = client.conforms_to("ITEM_SEARCH") and client.conforms_to("QUERY")
+            able = client.conforms_to("ITEM_SEARCH") and (by_box or client.conforms_to("QUERY"))
             search = client.search().url if able else ""
     except TimesyncError:
         raise
@@ -285,24 +287,161 @@ def _open(url: str) -> _Api:
             f"{clean(url)}: not a STAC API ({type(error).__name__}). Give the address of its root"
         ) from None
     if not able:
+        lacks = (
+            "item search"
+            if by_box
+            else "the query extension, without which it can't search by tile"
+        )
         raise CatalogError(
-            f"{clean(url)}: this STAC API lacks the query extension, without which it "
-            "can't search by tile. Choose another API or a file of items"
+            f"{clean(url)}: this STAC API lacks {lacks}. Choose another API or a file of items"
         )
     return _Api(search, io)
 
 
+@dataclass(frozen=True)
+class _Slice:
+    """A part of what is searched in a place: a span of time, and for scenes a box."""
+
+    period: DatetimeRange
+    """Which dates."""
+    box: Box | None = None
+    """Where, in degrees; None for a tile, which is found by the query extension."""
+
+    def parts(self) -> tuple[_Slice, _Slice] | None:
+        """Its two halves: of time, or of the box where time can't be cut; None if neither can."""
+        start = (
+            np.datetime64("1982-01-01", "ns") if self.period.start is None else self.period.start
+        )
+        end = _soon() if self.period.end is None else self.period.end
+        if end - start > _SHORTEST:
+            middle = start + (end - start) // 2
+            first = DatetimeRange(self.period.start, middle)
+            second = DatetimeRange(middle + np.timedelta64(1, "us"), self.period.end)
+            return _Slice(first, self.box), _Slice(second, self.box)
+        if self.box is None or self.box[3] - self.box[1] < _NARROWEST:
+            return None
+        west, south, east, north = self.box
+        middle_lat = (south + north) / 2
+        return (
+            _Slice(self.period, (west, south, east, middle_lat)),
+            _Slice(self.period, (west, middle_lat, east, north)),
+        )
+
+
+_SHORTEST: Final = np.timedelta64(1, "m")
+"""Span of time that is not cut further: no more than a few scenes of a place are seen in it."""
+
+_NARROWEST: Final = 0.01
+"""Degrees of latitude that are not cut further."""
+
+
+def _soon() -> np.datetime64:
+    """A moment that no item is later than."""
+    return np.datetime64(time.time_ns(), "ns") + np.timedelta64(366, "D")
+
+
 def _search_place(api: _Api, query: Query, place: Place) -> list[Any]:
-    """All items of one tile, counted; searched again if the archive may have changed meanwhile."""
+    """All items of one place, each once."""
+    boxes = query.source.boxes
+    found: list[Any] = []
+    for box in (None,) if boxes is None else boxes(place):
+        found += _search_slice(api, query, place, _Slice(query.period, box))
+    return _different(found)
+
+
+def _search_slice(api: _Api, query: Query, place: Place, part: _Slice) -> list[Any]:
+    """All items of a part, counted; searched again if the archive may have changed meanwhile."""
     for _ in range(2):
-        found = _search_once(api, query, place)
+        try:
+            found = _search_once(api, query, place, part)
+        except CatalogError as error:
+            if not _is_too_much(error):
+                raise
+            return _compared(api, query, place, part, None)
+        if found.matched is None:
+            return _compared(api, query, place, part, found.items)
         if found.is_complete():
             return found.items
     raise CatalogError(
-        f"tile {query.source.title_of_place(place)}: the STAC API counted {found.matched} items "
+        f"{_title(query, place)}: the STAC API counted {found.matched} items "
         f"but sent {len(found.items)}, {found.different()} of them different. Run again later; if "
         "that does not help, the API is at fault"
     )
+
+
+def _title(query: Query, place: Place) -> str:
+    kind = "cell" if query.source.has_scenes else "tile"
+    return f"{kind} {query.source.title_of_place(place)}"
+
+
+def _compared(
+    api: _Api,
+    query: Query,
+    place: Place,
+    part: _Slice,
+    whole: list[Any] | None,
+    failed: int = 0,
+) -> list[Any]:
+    """All items of a part from an API that does not count.
+
+    Such an API may end its pages early, or cap its answers, without a word. Then the halves of the
+    part bring more than the whole did, or one half brings as much: a part is complete when its
+    halves both bring something, and together just what it brought itself. Else each half is looked
+    at in the same way. What took too long as a whole (None) is searched by halves, too; ``failed``
+    counts how often in a row.
+    """
+    halves = part.parts()
+    if halves is None or (whole is not None and len(_different(whole)) < 2):
+        return _asked(api, query, place, part) if whole is None else _different(whole)
+    failed = failed + 1 if whole is None else 0
+    found = [_tried(api, query, place, half, failed) for half in halves]
+    first, second = found
+    if whole is not None and first and second and _ids(first + second) == _ids(whole):
+        return _different(whole)
+    items = [] if whole is None else whole
+    for half, of_half in zip(halves, found, strict=True):
+        if of_half is None or of_half:
+            items = items + _compared(api, query, place, half, of_half, failed)
+    return _different(items)
+
+
+_HALVINGS: Final = 6
+"""How often in a row a search that takes too long is halved, until the API is taken to be down."""
+
+
+def _tried(api: _Api, query: Query, place: Place, part: _Slice, failed: int) -> list[Any] | None:
+    """What a part brings; None where it took the API too long, so that its halves may do."""
+    try:
+        return _asked(api, query, place, part)
+    except CatalogError as error:
+        if failed >= _HALVINGS or not _is_too_much(error) or part.parts() is None:
+            raise
+        return None
+
+
+def _is_too_much(error: CatalogError) -> bool:
+    """Whether a search was given up since it took too long, time and again."""
+    return error.kind == Kind.TRANSIENT and bool(re.search("status 504|took over", str(error)))
+
+
+def _asked(api: _Api, query: Query, place: Place, part: _Slice) -> list[Any]:
+    return _search_once(api, query, place, part).items
+
+
+def _ids(items: list[Any]) -> set[str]:
+    return {str(_get(item, "id")) for item in items}
+
+
+def _different(items: list[Any]) -> list[Any]:
+    """The items without those that come again just as they are; what differs is not judged here."""
+    known: set[str] = set()
+    found = []
+    for item in items:
+        text = json.dumps(item, sort_keys=True)
+        if text not in known:
+            known.add(text)
+            found.append(item)
+    return found
 
 
 @dataclass(frozen=True)
@@ -316,33 +455,36 @@ class _Found:
 
     def different(self) -> int:
         """Number of different ids; what has none counts once."""
-        return len({str(_get(item, "id")) for item in self.items})
+        return len(_ids(self.items))
 
     def is_complete(self) -> bool:
-        """Whether as many different items came as the API counted (where it counts).
+        """Whether as many different items came as the API counted.
 
         That one comes twice, on two pages, does no harm where all are there.
         """
-        return self.matched is None or self.different() == self.matched
+        return self.different() == self.matched
 
 
-def _search_once(api: _Api, query: Query, place: Place) -> _Found:
+def _search_once(api: _Api, query: Query, place: Place, part: _Slice) -> _Found:
     search = ItemSearch(
         api.url,
         collections=[query.source.collection],
-        datetime=None if query.period == DatetimeRange() else str(query.period),
+        datetime=None if part.period == DatetimeRange() else str(part.period),
         limit=PAGE,
-        query=dict(query.source.question(query.grid, place)),
+        bbox=part.box,
+        query=dict(query.source.question(query.grid, place)) or None,
     )
     items: list[Any] = []
     matched = None
     for page in _pages(api.io, api.url, search.get_parameters()):
         items += page["features"]
         matched = _matched(page) if matched is None else matched
+        if matched is not None and not page["features"] and _Found(items, matched).is_complete():
+            break  # some servers lead on after the last page
         if len(items) > MOST_ITEMS:
             raise CatalogError(
-                f"tile {query.source.title_of_place(place)}: over {MOST_ITEMS} items came, so the "
-                "STAC API does not search by tile. Choose another API or a file of items"
+                f"{_title(query, place)}: over {MOST_ITEMS} items came, so the "
+                "STAC API does not search by it. Choose another API or a file of items"
             )
     return _Found(items, matched)
 
@@ -359,10 +501,15 @@ def _get(value: object, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
+_EMPTY: Final = 20
+"""Pages without items, one after the other, after which no further one is asked for."""
+
+
 def _pages(io: PatientIO, url: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Pages of a search: the first one, also if it is empty, and all that it leads to."""
+    """Pages of a search: the first one, and all that it leads to, also past empty ones."""
     request: dict[str, Any] | None = {"href": url, "method": "POST", "body": body}
     asked: set[str] = set()
+    empty = 0
     while request is not None:
         asked.add(json.dumps(request, sort_keys=True))
         page = json.loads(io.request(request["href"], request["method"], None, request["body"]))
@@ -372,7 +519,8 @@ def _pages(io: PatientIO, url: str, body: dict[str, Any]) -> Iterator[dict[str, 
                 "collection. Run again later; if that does not help, the API is at fault"
             )
         yield page
-        request = _next_request(page, url, body) if page["features"] else None
+        empty = 0 if page["features"] else empty + 1
+        request = _next_request(page, url, body) if empty < _EMPTY else None
         if request is not None and json.dumps(request, sort_keys=True) in asked:
             raise CatalogError("the pages of the STAC API lead in a circle. Run again later")
 

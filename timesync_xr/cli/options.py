@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import did_you_mean
+from ..errors import InputError, did_you_mean
+from ..grid import REGIONS, get_grid
 from ..spectral.annual import TARGET_DAY
 
 if TYPE_CHECKING:
@@ -46,12 +47,38 @@ target_day_option = click.option(
     help="Day of the year that the annual choice prefers.",
 )
 
-region_option = click.option(
+
+class Grid(click.ParamType[str]):
+    """The name of a grid."""
+
+    name = "GRID"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is kept, or an error of usage."""
+        text = str(value)
+        try:
+            return get_grid(text.upper() if text.upper() in REGIONS else text).name
+        except InputError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+
+
+grid_option = click.option(
+    "--grid",
     "--region",
-    type=Choice(["CU", "AK", "HI"], case_sensitive=False),
-    default="CU",
+    "grid",
+    type=Grid(),
+    help="Grid of the plots and chips. Of ARD: CU (conterminous U.S.), AK or HI. Of scenes: utm, "
+    "the zone of each plot, on which nothing is resampled; any of these three, too; or a projected "
+    "CRS in metres, such as EPSG:3035. Default: CU for ARD, utm for scenes.",
+)
+
+source_option = click.option(
+    "--source",
+    default="landsatlook",
     show_default=True,
-    help="ARD grid of the plots: conterminous U.S., Alaska or Hawaii.",
+    help="Where the items come from. Landsat ARD of the U.S.: landsatlook. Landsat scenes of the "
+    "whole Earth: landsatlook-scenes or planetary-computer, which are free, or earth-search. Or "
+    "the URL of a STAC API, or a file of items (FeatureCollection JSON or stac-geoparquet).",
 )
 
 chip_size_option = click.option(
@@ -110,6 +137,14 @@ def selection_options(command: Command) -> Command:
         help="Leave out Landsat 7 from 2003-05-31 on, when its scan line corrector failed.",
     )
     @click.option(
+        "--tier",
+        "tiers",
+        default="T1",
+        show_default=True,
+        metavar="T1|T1,T2",
+        help="Tiers of scenes to take. The pixels of Tier 2 may lie some way off.",
+    )
+    @click.option(
         "--clear-only",
         is_flag=True,
         help="Take only what is clear at the plot: no cloud, dilated cloud, cirrus, shadow or "
@@ -123,12 +158,14 @@ def selection_options(command: Command) -> Command:
         max_cloud: float | None,
         no_slc_off: bool,
         clear_only: bool,
+        tiers: str,
         **options: Any,
     ) -> Any:
         from ..cube.selection import Selection
 
         names = tuple(sensors.split(",")) if sensors else ()
-        select = Selection(datetime, season, names, max_cloud, not no_slc_off, clear_only)
+        taken = tuple(tiers.split(","))
+        select = Selection(datetime, season, names, max_cloud, not no_slc_off, clear_only, taken)
         return command(select=select, **options)
 
     return with_selection

@@ -16,7 +16,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from ..errors import ReadError, ReadWarning
-from ..grid import ChipGrid
+from ..grid import ChipGrid, Lattice
 from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL
 from ..raster.footing import Footing
 from ..raster.reader import Asset, Reading, begin_read
@@ -37,6 +37,8 @@ Errors = Literal["raise", "skip"]
 class Look:
     """Which pixels of each observation are read."""
 
+    lattice: Lattice
+    """Grid of the pixels."""
     bands: tuple[str, ...]
     """Bands, in the order in which they are given."""
     corner: tuple[int, int]
@@ -48,7 +50,7 @@ class Look:
     def at_chip(cls, grid: ChipGrid, bands: tuple[str, ...] = BANDS) -> Look:
         """All pixels of a chip."""
         left, _, _, top = grid.bounds
-        return cls(bands, (left, top), (grid.width, grid.height))
+        return cls(grid.lattice, bands, (left, top), (grid.width, grid.height))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,7 +66,8 @@ class Look:
 
     def footing(self, record: Record) -> Footing:
         """Where the pixels lie in the files of a record."""
-        return Footing.native(self.corner, (record["left"], record["top"]), self.size)
+        file = record["left"], record["top"]
+        return Footing.of(self.lattice, self.corner, self.size, record["grid"], file)
 
 
 _Put = Callable[[UInt16Array], None]
@@ -112,6 +115,7 @@ def _begin_observation(
     """Begin to read an observation.
 
     Tiles do not overlap, so that a pixel lies in one record at most and nothing has to be merged.
+    Scenes of one pass do.
     """
     if _overlap(records, look):
         return _begin_merge(records, look, reading)
@@ -139,15 +143,18 @@ def _begin_record(record: Record, look: Look, reading: Reading, later: Look | No
 
 def asset_of(record: Record, band: str) -> Asset:
     """A band of a record."""
-    place = (record[name] for name in ("left", "top", "width", "height"))
-    return Asset(record["item_id"], band, record[band], *place)
+    left, top, width, height = (record[name] for name in ("left", "top", "width", "height"))
+    grid = record["grid"] if record["grid"].startswith("EPSG:") else ""
+    return Asset(record["item_id"], band, record[band], left, top, width, height, grid)
 
 
 def _overlap(records: Sequence[Record], look: Look) -> bool:
-    """Whether any two records hold the same pixel of those that are looked at."""
+    """Whether any two records may hold the same pixel of those that are looked at."""
     held = []
     for record in records if len(records) > 1 else ():
         footing = look.footing(record)
+        if footing.turned is not None:  # rows of a path always do
+            return True
         inside = footing.inside(record["width"], record["height"])
         if inside is not None:
             col, row = inside.col - footing.window.col, inside.row - footing.window.row
@@ -245,6 +252,7 @@ class PlanArray(BackendArray):
         (top, bottom), (left, right) = ((axis.min(), axis.max()) for axis in places[2:])
         corner = Look.at_chip(self._plan.grid).corner
         look = Look(
+            self._plan.grid.lattice,
             tuple(BANDS[n] for n in bands),
             (corner[0] + int(left) * PIXEL, corner[1] - int(top) * PIXEL),
             (int(right - left) + 1, int(bottom - top) + 1),

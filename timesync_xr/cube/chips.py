@@ -19,6 +19,7 @@ from ..raster.reader import Reading
 from .array import Errors, Look, PlanArray, begin_pixels
 from .plan import Plan, plan_observations
 from .schema import CHUNK, DIMS, describe
+from .selection import Selection
 
 Engine = Literal["timesync_xr", "stackstac"]
 """What assembles a lazy cube."""
@@ -28,7 +29,7 @@ def chips_for_plot(
     plot: PlotLike,
     archive: Archive | None = None,
     *,
-    grid: str | Lattice = "CU",
+    grid: str | Lattice | None = None,
     datetime: Datetime = None,
     chip_size: ChipSize = (255, 255),
     chunks: int | None = CHUNK,
@@ -40,12 +41,14 @@ def chips_for_plot(
     Parameters
     ----------
     plot
-        A row of `read_plots`, a `Plot`, or an ``(x, y)`` pair in metres of the grid. The chip is
-        centred on the pixel that holds it.
+        A row of `read_plots`, a `Plot`, or an ``(x, y)`` pair in metres of the grid; on the grid
+        ``"utm"`` a ``(lon, lat)`` pair in degrees. The chip is centred on the pixel that holds it.
     archive
         Where observations come from; landsatlook by default.
     grid
-        ``"CU"``, ``"AK"`` or ``"HI"``.
+        ``"CU"``, ``"AK"`` or ``"HI"`` of ARD; for scenes these, ``"utm"`` (the plot's zone, on
+        which nothing is resampled), or a projected CRS in metres like ``"EPSG:3035"``. By default
+        CU for ARD and utm for scenes.
     datetime
         ``"START/END"``, either end open, or one year, month or day; by default everything from
         1982 to now.
@@ -68,7 +71,8 @@ def chips_for_plot(
         dims ``(time, band, y, x)``, dtype uint16: digital numbers of Collection 2 surface
         reflectance (fill 0) and QA_PIXEL (fill bit 0) in the order of `timesync_xr.landsat.BANDS`.
         One step per observation (platform and date) in time order, those included whose plot pixel
-        is fill. ``x`` and ``y`` are pixel centres in metres, y descending, the plot in the middle.
+        is fill; of scenes those of Tier 1. ``x`` and ``y`` are pixel centres in metres, y
+        descending, the plot in the middle.
         Along time: ``sensor``, ``hv``, ``item_id``, ``item_ids``, ``date`` and ``processed``. Its
         attributes are told in `timesync_xr.cube.schema`. The CRS is in ``spatial_ref``, as
         rioxarray reads and writes it.
@@ -84,12 +88,14 @@ def chips_for_plot(
     """
     _check(errors, engine, chunks)
     archive = archive or Archive()
-    lattice = archive.what.grid(grid)
+    lattice = archive.what.grid(grid or archive.what.first_grid)
     place = plot_from(plot, lattice)
     chip = ChipGrid.around(lattice, place.x, place.y, chip_size)
     places = archive.what.places(chip)
     items = search_items(places, archive, grid=lattice, datetime=datetime)
     plan = plan_observations(items, chip, archive.what)
+    if archive.what.has_scenes:
+        plan = plan.select(Selection().causes(plan.observations) == "")
     archive.access.check_mirrors(plan.records[QA_BAND])
     reading = archive.reading
     if engine == "stackstac":

@@ -2,11 +2,15 @@
 
 An observation is all that one platform saw of a chip on one date. Its records come from the tiles
 that the chip touches; they are grouped on metadata alone, before any pixel is planned.
+
+Of scenes an observation is one pass: the rows of a path that one platform saw within half an hour,
+also across midnight (UTC). It has the date of the row that comes first: of the zone of the chip,
+then the one that the plot lies farthest inside of, then Tier 1, then the latest processing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -16,9 +20,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..catalog.ard import ARD
+from ..catalog.items import BOX
+from ..catalog.scenes import meets, tier_of
 from ..catalog.sources import Source
 from ..errors import InputError
-from ..grid import ChipGrid
+from ..grid import DEGREES, ChipGrid, frame, get_grid, transformer, zone_of
 from ..landsat import BANDS, FILL, PIXEL, QA_FILL, QABit
 from .fill import mark_fill
 
@@ -29,7 +35,7 @@ _ID = r"^(?P<sensor>\w{4})_.*?_(?P<day>\d{8})_"
 """What the id of an item tells: its sensor, and the first date in it, on which it was seen."""
 
 
-_TO_READ = ["item_id", "left", "top", "width", "height", *BANDS]
+_TO_READ = ["item_id", "grid", "left", "top", "width", "height", *BANDS]
 
 Record = Mapping[str, Any]
 """What is needed to read a record: its id, place and size, and the address of each band."""
@@ -135,23 +141,32 @@ class Plan:
         return [slice(a, b) for a, b in pairwise([*cuts, len(days)])]
 
 
-def plan_observations(items: pd.DataFrame, grid: ChipGrid, source: Source = ARD) -> Plan:
+def plan_observations(
+    items: pd.DataFrame, grid: ChipGrid, source: Source = ARD, tiers: Sequence[str] = ("T1",)
+) -> Plan:
     """Group the items that touch a chip into observations, on metadata alone.
 
     ``items`` is a table of `timesync_xr.search_items`; refused items and other tiles are left out.
     Records of one platform and one date (UTC, by ``time``) form an observation. Where the same
     tile and date is there twice, the latest processing is taken. Within an observation the plot's
-    own tile comes first, then the latest processing.
+    own tile comes first, then the latest processing. Scenes are grouped by passes, see the module;
+    of a pass those of ``tiers`` are taken where one of them holds the plot.
     """
-    records = _touching(items, grid)
-    doubled = records.duplicated(RECORD_KEY)
+    group = ["day", "sensor"]
+    if source.has_scenes:
+        group = ["pass", "sensor"]
+        items = items.drop_duplicates(["item_id", "refused"]).reset_index(drop=True)
+        items, records = _passes(items, _touching_scenes(items, grid), tiers)
+    else:
+        records = _touching(items, grid)
+    doubled = records.duplicated([*group, "place"])
     superseded, records = records[doubled], records[~doubled]
-    first = records.drop_duplicates(["day", "sensor"]).sort_values(["time", "sensor"])
+    first = records.drop_duplicates(group).sort_values(["time", "sensor"])
     observations = first.assign(
         hv=first["place"],
         observation=np.arange(len(first)),
     )
-    records = records.merge(observations[["day", "sensor", "observation"]], on=["day", "sensor"])
+    records = records.merge(observations[[*group, "observation"]], on=group)
     records = records.sort_values("observation", kind="stable").reset_index(drop=True)
     ids: list[list[str]] = [[] for _ in range(len(first))]  # a groupby takes 20 times as long
     for observation, item_id in zip(
@@ -173,6 +188,14 @@ def _refused(items: pd.DataFrame, source: Source, grid: ChipGrid) -> pd.DataFram
         return refused.assign(day="")
     told = refused["item_id"].str.extract(_ID)
     place = refused["item_id"].map(source.place_by_id)
+    if source.has_scenes:
+        refused = refused.assign(place=place.where(place != "", refused["place"]))
+        west, south, east, north = _box(grid)
+        near = [
+            np.isnan(box[0]) or meets(box, [(west, south, east, north)])
+            for box in refused[list(BOX)].to_numpy().tolist()
+        ]
+        return refused[np.array(near, dtype=bool)]
     day = pd.to_datetime(told["day"], format="%Y%m%d", errors="coerce").fillna(refused["time"])
     refused = refused.assign(
         sensor=told["sensor"].fillna(refused["sensor"]),
@@ -193,6 +216,123 @@ def _touching(items: pd.DataFrame, grid: ChipGrid) -> pd.DataFrame:
     return usable.assign(at_plot=at_plot, day=day).sort_values(
         ["at_plot", "processed", "item_id"], ascending=[False, False, False], kind="stable"
     )
+
+
+def _touching_scenes(items: pd.DataFrame, grid: ChipGrid) -> pd.DataFrame:
+    """The usable scenes whose files the chip touches, in order of precedence."""
+    usable = items[items["refused"] == ""]
+    parts = [_touching_of(usable[usable["grid"] == name], grid, name) for name in sorted(
+        usable["grid"].unique())]  # fmt: skip
+    kinds = {"at_plot": bool, "inside": float, "own": bool}
+    empty = usable.head(0).assign(**{name: np.array([], kind) for name, kind in kinds.items()})
+    found = pd.concat([part for part in parts if len(part)] or [empty])
+    tier = found["item_id"].map(tier_of)
+    found = found.assign(tier=tier, first=tier == "T1", day=found["time"].dt.strftime("%Y-%m-%d"))
+    order = ["at_plot", "own", "inside", "first", "processed", "item_id"]
+    return found.sort_values(order, ascending=False, kind="stable")
+
+
+def _touching_of(scenes: pd.DataFrame, grid: ChipGrid, name: str) -> pd.DataFrame:
+    """The scenes of one zone that a chip touches."""
+    edge = _edge_in(grid, name)
+    if scenes.empty or edge is None:
+        return scenes.head(0)
+    x, y = edge
+    right, bottom = (
+        scenes["left"] + scenes["width"] * PIXEL, scenes["top"] - scenes["height"] * PIXEL
+    )  # fmt: skip
+    touched = (x.min() < right) & (x.max() >= scenes["left"])
+    touched &= (y.min() <= scenes["top"]) & (y.max() > bottom)
+    inside = np.minimum(
+        np.minimum(x[0] - scenes["left"], right - x[0]),
+        np.minimum(scenes["top"] - y[0], y[0] - bottom),
+    )
+    at_plot = (x[0] >= scenes["left"]) & (x[0] < right)
+    at_plot &= (y[0] <= scenes["top"]) & (y[0] > bottom)
+    own = frame(name)[0] == _own_zone(grid)
+    near: pd.DataFrame = scenes.assign(at_plot=at_plot, inside=inside, own=own)[touched]
+    return near
+
+
+def _own_zone(grid: ChipGrid) -> str:
+    """The zone of a chip: that of its grid, or else that of its plot's longitude."""
+    plane = frame(grid.lattice.name)[0]
+    if plane.startswith("EPSG:326"):
+        return plane
+    return f"EPSG:{32600 + zone_of(_degrees(grid)[0][0])}"
+
+
+def _degrees(grid: ChipGrid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Longitude and latitude of the plot, then those of pixels along the chip's edge."""
+    x, y = _edge(grid)
+    lon, lat = transformer(grid.lattice.crs, DEGREES).transform(x[::8], y[::8])
+    return np.asarray(lon), np.asarray(lat)
+
+
+def _box(grid: ChipGrid) -> tuple[float, float, float, float]:
+    """The chip's box in degrees: west, south, east, north; across 180 degrees it goes on."""
+    lon, lat = _degrees(grid)
+    lon = lon[0] + (lon - lon[0] + 180) % 360 - 180
+    return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+
+def _edge(grid: ChipGrid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Centres (x, y) of the plot pixel, then of the pixels along the chip's edge."""
+    x, y = grid.x, grid.y
+    row, col = grid.plot_index
+    around_x = [x[[col]], x, x, np.full(len(y), x[0]), np.full(len(y), x[-1])]
+    around_y = [y[[row]], np.full(len(x), y[0]), np.full(len(x), y[-1]), y, y]
+    return np.concatenate(around_x), np.concatenate(around_y)
+
+
+def _edge_in(
+    grid: ChipGrid, name: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """The centres of `_edge` in the metres of a zone; None where it is too far from them."""
+    x, y = _edge(grid)
+    plane, added = frame(grid.lattice.name)
+    if plane == frame(name)[0]:
+        return x, y - added
+    east, north = transformer(grid.lattice.crs, get_grid(name).crs).transform(x, y)
+    if not (np.isfinite(east).all() and np.isfinite(north).all()):
+        return None
+    if np.ptp(east) * np.ptp(north) > _FAR * np.ptp(x) * np.ptp(y) + PIXEL**4:
+        return None
+    return east, north
+
+
+_FAR = 16
+"""Times the area of a chip that it has in a zone too far away to hold a scene of it."""
+
+_PASS = pd.Timedelta(minutes=30)
+"""Time within which the rows of a path are of one pass; those of the next come a day later."""
+
+
+def _passes(
+    items: pd.DataFrame, records: pd.DataFrame, tiers: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Number the passes of scenes; return all items and the records to take, with pass and day.
+
+    The day of a pass is that of its first record, also for items of it that are refused.
+    """
+    refused = items[items["refused"] != ""]
+    both = pd.concat([records[["sensor", "place", "time"]], refused[["sensor", "place", "time"]]])
+    both = both.assign(path=both["place"].str[:3]).sort_values(["sensor", "path", "time"])
+    same = (both[["sensor", "path"]] == both[["sensor", "path"]].shift()).all(axis=1)
+    new = ~same | ~(both["time"].diff() <= _PASS)
+    number = new.cumsum()
+    records = records.assign(**{"pass": number.reindex(records.index)})
+    wanted = records["tier"].isin(tiers)
+    by_pass = records["pass"]
+    held = by_pass.isin(by_pass[wanted & records["at_plot"]])
+    other = by_pass.isin(by_pass[~wanted & records["at_plot"]])
+    any_wanted = by_pass.isin(by_pass[wanted])
+    records = records[np.where(held | (any_wanted & ~other), wanted, ~wanted)]
+    days = records.drop_duplicates("pass").set_index("pass")["day"]
+    day = number.reindex(refused.index).map(days)
+    own_day = refused["time"].dt.strftime("%Y-%m-%d")
+    refused = refused.assign(day=day.where(day.notna(), own_day).fillna(""))
+    return refused, records.assign(day=records["pass"].map(days))
 
 
 def _meets(

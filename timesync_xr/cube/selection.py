@@ -6,14 +6,19 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
+from ..catalog.scenes import tier_of
 from ..errors import InputError, did_you_mean
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
+
+TIERS: Final = ("T1", "T2")
+"""Tiers of Landsat's scenes, by how well they are located."""
 
 NOT_CLEAR = "not clear at the plot"
 """Why `Selection.clear_only` leaves out an observation."""
@@ -45,6 +50,8 @@ class Selection:
     """Whether to take LE07 from the day on which its scan line corrector failed (2003-05-31)."""
     clear_only: bool = False
     """Whether to take only what is clear at the plot, by `timesync_xr.is_clear`."""
+    tiers: tuple[str, ...] = ("T1",)
+    """Tiers of scenes to take: T1, or T1 and T2, whose pixels may lie far off. ARD has T1 alone."""
     prune: bool = False
     """Whether a project loses the observations that it has and that are not among these, be it
     by other filters, or because their items are gone or refused. It keeps them by default."""
@@ -52,6 +59,11 @@ class Selection:
     def __post_init__(self) -> None:
         _ = self.period  # says what is wrong with the dates
         object.__setattr__(self, "sensors", _names(self.sensors))
+        object.__setattr__(self, "tiers", _names(self.tiers))
+        if not self.tiers or not set(self.tiers) <= set(TIERS):
+            raise InputError(
+                f"there are no tiers {','.join(self.tiers) or 'of no name'}: give T1, T2, or T1,T2"
+            )
         if self.season:
             _season_days(self.season)
         unknown = [sensor for sensor in self.sensors if sensor not in PLATFORM_AGE]
@@ -87,6 +99,7 @@ class Selection:
             max_cloud=float(words["max-cloud"]) if "max-cloud" in words else None,
             slc_off="no-slc-off" not in words,
             clear_only="clear-only" in words,
+            tiers=tuple(words.get("tier", "T1").split(",")),
         )
 
     def covers(self, other: Selection) -> bool:
@@ -95,8 +108,9 @@ class Selection:
         sensors = not self.sensors or (bool(other.sensors) and {*self.sensors} >= {*other.sensors})
         cloud = [math.inf if s.max_cloud is None else s.max_cloud for s in (self, other)]
         flags = self.slc_off >= other.slc_off and self.clear_only <= other.clear_only
+        tiers = {*self.tiers} >= {*other.tiers}
         return (
-            seasons and sensors and cloud[0] >= cloud[1] and flags
+            seasons and tiers and sensors and cloud[0] >= cloud[1] and flags
             and self.period.covers(other.period)
         )  # fmt: skip
 
@@ -111,6 +125,8 @@ class Selection:
             yield "no-slc-off"
         if self.clear_only:
             yield "clear-only"
+        if {*self.tiers} != {"T1"}:
+            yield f"tier={','.join(tier for tier in TIERS if tier in self.tiers)}"
 
     def causes(self, observations: pd.DataFrame) -> npt.NDArray[np.object_]:
         """Why metadata rule out each observation, as text; empty text where they do not.
@@ -126,6 +142,10 @@ class Selection:
     def _rules(self, observations: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
         """A cause and which observations it rules out, for each filter that is set."""
         time, sensor = observations["time"], observations["sensor"]
+        if ids := next((name for name in _IDS if name in observations), ""):
+            first = observations[ids].str.partition(" ")[0] if len(observations) else pd.Series([])
+            tier = first.map(tier_of)
+            yield "of another tier than asked for", ~tier.isin(["", *self.tiers])
         if self.season:
             yield f"outside the season {self.season}", ~_in_season(time, self.season)
         if self.sensors:
@@ -138,8 +158,12 @@ class Selection:
             yield "scan line corrector off", (sensor == "LE07") & after
 
 
+_IDS: Final = ("item_ids", "item_id")
+"""Columns that tell the tier, by the first id in them."""
+
+
 def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
-    """Names of sensors, also of a text of them with commas between."""
+    """Names of sensors or tiers, also of a text of them with commas between."""
     parts = sensors.split(",") if isinstance(sensors, str) else sensors
     return tuple(part.strip() for part in parts if part.strip())
 

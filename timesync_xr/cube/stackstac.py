@@ -124,7 +124,8 @@ class AssetReader:
 
     def _begin(self) -> None:
         asset, look, reading = self._told
-        footing = look.footing({"left": asset.left, "top": asset.top})
+        grid = asset.grid or look.lattice.name
+        footing = look.footing({"grid": grid, "left": asset.left, "top": asset.top})
         self._read_into = begin_read(asset, footing, reading)
 
     def read(self, _window: object) -> Any:

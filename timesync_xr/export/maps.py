@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
-from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
+from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid, transformer
 
 STEP = 16
 """Pixels between two vertices of an outline, at most. Edges are straight in Albers and bent in
@@ -33,14 +33,23 @@ def chip_outlines(
     vertex at every `STEP` pixels or less. Across 180 degrees it goes on beyond it.
     """
     grid = get_grid(grid)
-    places = zip(plots["x"], plots["y"], strict=True)
-    centers = np.array([grid.center(*grid.pixel(x, y)) for x, y in places]).reshape(-1, 2)
-    ring = _ring(ChipGrid(grid, 0, 0, *chip_shape(chip_size))) - grid.center(0, 0)
-    lon, lat = _to_degrees(grid, centers).T
-    degrees = _to_degrees(grid, centers[:, np.newaxis] + ring)
-    degrees[..., 0] -= np.round((degrees[..., 0] - lon[:, np.newaxis]) / 360) * 360
-    outlines = pd.Series(list(degrees), index=plots.index, dtype=object)
-    return plots.assign(lon=lon, lat=lat, outline=outlines)
+    places = [grid.local(x, y) for x, y in zip(plots["x"], plots["y"], strict=True)]
+    lattices = [lattice for lattice, _, _ in places]
+    points = [lattice.center(*lattice.pixel(x, y)) for lattice, x, y in places]
+    centers = np.array(points).reshape(-1, 2)
+    lon, lat = np.empty((2, len(places)))
+    outlines = np.empty(len(places), dtype=object)
+    for lattice in dict.fromkeys(lattices):
+        chosen = np.array([other == lattice for other in lattices])
+        ring = _ring(ChipGrid(lattice, 0, 0, *chip_shape(chip_size))) - lattice.center(0, 0)
+        middle = _to_degrees(lattice, centers[chosen])
+        degrees = _to_degrees(lattice, centers[chosen][:, np.newaxis] + ring)
+        beyond = degrees[..., 0] - middle[:, :1]
+        degrees[..., 0] -= np.round(beyond / 360) * 360
+        lon[chosen], lat[chosen] = middle.T
+        for place, outline in zip(np.flatnonzero(chosen), degrees, strict=True):
+            outlines[place] = outline
+    return plots.assign(lon=lon, lat=lat, outline=pd.Series(outlines, index=plots.index))
 
 
 def _ring(chip: ChipGrid) -> npt.NDArray[np.float64]:
@@ -54,10 +63,7 @@ def _ring(chip: ChipGrid) -> npt.NDArray[np.float64]:
 
 
 def _to_degrees(grid: Lattice, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from pyproj import Transformer
-
-    transformer = Transformer.from_crs(grid.crs, _CRS, always_xy=True)
-    return np.stack(transformer.transform(points[..., 0], points[..., 1]), axis=-1)
+    return np.stack(transformer(grid.crs, _CRS).transform(points[..., 0], points[..., 1]), axis=-1)
 
 
 def write_geopackage(outlines: pd.DataFrame, path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import AccessError, InputError, Kind, ProjectError
-from ..grid import Lattice
+from ..grid import UTM, Lattice
 from ..lists import is_list, read_list
 from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
@@ -23,6 +23,7 @@ from ..project.rows import THREADS, kept_log, written_observations
 from ..storage.access import S3, scheme_of
 from ..storage.folder import Folder
 from ..storage.places import open_folder, workplace
+from .maps import chip_outlines
 
 SIZE: Final = 250
 """Plots of a packet, if nothing else is said: about what one interpreter takes on."""
@@ -113,7 +114,11 @@ def write_packets(
         return _write_lists(packets, key, out, s3)
     project = as_project(project)
     packets, key = _doubled(split_packets(project.plots, size), duplicates, seed)
-    table = _write_lists([packet[[*_KEY, "x", "y"]] for packet in packets], key, out, s3)
+    point, grid = ["x", "y"], project.settings.grid
+    if grid == UTM:  # a list of these is not to be taken for one of another grid
+        point = ["lon", "lat"]
+        packets = [chip_outlines(packet, grid).drop(columns="outline") for packet in packets]
+    table = _write_lists([packet[[*_KEY, *point]] for packet in packets], key, out, s3)
     if files != "none":
         names = zip(table["packet"], packets, strict=True)
         table["files"] = [

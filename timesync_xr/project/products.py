@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import InputError, did_you_mean
@@ -25,15 +25,16 @@ class Products:
 
     formats: str | Iterable[str] = ("png", "csv")
     """Some of `FORMATS`, or a text of them with commas between; kept as a tuple in that order."""
-    grid: str | Lattice = "CU"
-    """Grid of the plots and chips: CU, AK or HI; kept as a `Lattice`."""
+    grid: str | Lattice | None = None
+    """Grid of the plots and chips: CU, AK or HI, utm, or a projected CRS like EPSG:3035; kept as a
+    `Lattice`. None: that of the archive, which is CU for ARD and utm for scenes."""
     chip_size: ChipSize = (255, 255)
     """Width and height of a chip in pixels, or one number for both; kept as a pair."""
     composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
     """What chips are made of; TimeSync's three by default."""
 
     def __post_init__(self) -> None:
-        grid = get_grid(self.grid)
+        grid = None if self.grid is None else get_grid(self.grid)
         for name, value in (
             ("formats", read_formats(self.formats)),
             ("grid", grid),
@@ -49,8 +50,12 @@ class Products:
 
     @property
     def lattice(self) -> Lattice:
-        """Grid of the plots and chips."""
-        return get_grid(self.grid)
+        """Grid of the plots and chips; CU where none is named."""
+        return get_grid(self.grid or "CU")
+
+    def on(self, grid: str) -> Products:
+        """The same on this grid, where none is named."""
+        return replace(self, grid=grid) if self.grid is None else self
 
     @property
     def shape(self) -> tuple[int, int]:

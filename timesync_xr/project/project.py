@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import InputError, NoProjectError, ProjectError
-from ..grid import REGIONS, ChipGrid, Lattice, chip_shape
+from ..grid import ChipGrid, Lattice, chip_shape, get_grid
 from ..plots import Plot, id_order, id_problem, read_plots
 from ..spectral.annual import TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
@@ -85,9 +85,7 @@ class Settings:
         """The settings that were kept; any error of Python for what are none."""
         grid = kept["grid"]
         name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
-        lattice: Lattice = REGIONS.get(name) or Lattice(name, crs, int(left), int(top))
-        if (lattice.left, lattice.top, lattice.crs) != (left, top, crs):
-            lattice = Lattice(name, crs, int(left), int(top))
+        lattice = _kept_grid(name, crs, int(left), int(top))
         width, height = chip_shape(kept["chip_size"])
         ChipGrid(lattice, 0, 0, width, height)  # says what is wrong with a size
         return cls(
@@ -98,6 +96,16 @@ class Settings:
             str(kept["stretch"]),
             bool(kept["rendered"]),
         )
+
+
+def _kept_grid(name: str, crs: str, left: int, top: int) -> Lattice:
+    """The grid of a name where it is still the same, else a lattice as it was kept."""
+    kept = Lattice(name, crs, left, top)
+    try:
+        known = get_grid(name)
+    except InputError:
+        return kept
+    return known if (known.crs, known.left, known.top) == (crs, left, top) else kept
 
 
 def _composite(name: str, channels: Sequence[str], limits: Sequence[Sequence[float]]) -> Composite:

@@ -24,9 +24,18 @@ from .tiff import (
 )
 
 
-def find_blocks(header: TiffHeader, window: Window) -> list[Block]:
-    """The blocks that a window touches, by rows. The window must lie inside the image."""
-    return [_find_block(header, index) for index, _, _ in _cuts_of(header, window)]
+def find_blocks(
+    header: TiffHeader, window: Window, wanted: npt.NDArray[np.bool_] | None = None
+) -> list[Block]:
+    """The blocks that a window touches, by rows. The window must lie inside the image.
+
+    With ``wanted`` (height, width), the pixels of the window that are, only the blocks of these.
+    """
+    return [
+        _find_block(header, index)
+        for index, _, target in _cuts_of(header, window)
+        if wanted is None or wanted[target].any()
+    ]
 
 
 def _find_block(header: TiffHeader, index: int) -> Block:

@@ -1,8 +1,9 @@
 """Pixels of one asset, fetched in the background, with caches of headers and blocks.
 
-Native pixels are read by integer arithmetic: nothing is warped, and a file that does not lie
-exactly where its item says is refused. All state (caches, threads) belongs to one process and is
-made when first used.
+Pixels are those of the file, by integer arithmetic or by an index of them (see
+`timesync_xr.raster.footing`): none is ever mixed with another, and a file that does not lie exactly
+where its item says is refused. All state (caches, threads) belongs to one process and is made when
+first used.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
-from ..landsat import PIXEL, QA_BAND
+from ..grid import frame
+from ..landsat import FILL, PIXEL, QA_BAND, QA_FILL
 from ..storage.access import Access, clean, is_file
 from ..storage.objects import read_ranges
 from . import tiff
@@ -71,6 +76,8 @@ class Asset:
     """Columns that the file must have."""
     height: int
     """Rows that the file must have."""
+    grid: str = ""
+    """Name of the grid of the file, such as EPSG:32610, if it has a code."""
 
     def __str__(self) -> str:
         return f"{self.item_id} {self.band}"
@@ -99,8 +106,9 @@ def begin_read(
 ) -> Callable[[UInt16Array], None]:
     """Begin to fetch what is remote; return the function that puts the pixels into an array.
 
-    The array is uint16 of the shape (height, width) of the footing's window. What lies outside the
-    file is left as it is, and sparse blocks are what GDAL makes of them. Fetching goes on in the
+    The array is uint16 of the shape (height, width) of the chip. What lies outside the file is left
+    as it is (where the plane of the file is another one: is fill), and sparse blocks are what GDAL
+    makes of them. Fetching goes on in the
     background, so the waiting times of all reads that were begun overlap; the function only
     decodes. Files of this machine wait for nothing and are read by the function. Headers and
     compressed blocks are kept for the next chip.
@@ -114,7 +122,7 @@ def begin_read(
     inside = footing.inside(asset.width, asset.height)
     if inside is None:
         return _leave
-    fetch = _begin_fetch(asset, inside, reading, later)
+    fetch = _begin_fetch(asset, footing, inside, reading, later)
     col, row = inside.col - footing.window.col, inside.row - footing.window.row
     numbers = reading.quality if asset.band == QA_BAND else reading.numbers
     part = slice(row, row + inside.height), slice(col, col + inside.width)
@@ -126,25 +134,47 @@ def begin_read(
         if numbers is not None:
             out[part] = numbers[out[part]]
 
-    return read_into
+    def gather_into(out: UInt16Array) -> None:
+        fill = QA_FILL if asset.band == QA_BAND else FILL
+        box = np.full((footing.window.height, footing.window.width), fill, np.uint16)
+        read_into(box)
+        footing.gather(box, out)
+
+    return read_into if footing.turned is None else gather_into
 
 
 def _leave(_out: UInt16Array) -> None:
     """Nothing of the window lies in the file."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The pixels of a file that are wanted."""
+
+    window: Window
+    """Where they lie, inside the file."""
+    wanted: npt.NDArray[np.bool_] | None
+    """Which pixels of the window they are; None for all."""
+
+    def blocks(self, header: TiffHeader) -> list[tiff.Block]:
+        """The blocks that hold them."""
+        return find_blocks(header, self.window, self.wanted)
+
+
 def _begin_fetch(
-    asset: Asset, window: Window, reading: Reading, later: Footing | None
+    asset: Asset, footing: Footing, window: Window, reading: Reading, later: Footing | None
 ) -> Callable[[], _Loaded]:
     """A function that returns what was fetched; what is remote is on its way."""
     try:
         address = _resolve(asset, reading.access)
     except ReadError as error:
         return partial(_fail, error)
+    part = _Part(window, footing.wanted(window))
     if is_file(address):
-        return partial(_load, asset, address, window, reading, None)
+        return partial(_load, asset, address, part, reading, None)
     beside = None if later is None else later.inside(asset.width, asset.height)
-    return _state().pool.submit(_load, asset, address, window, reading, beside).result
+    after = None if later is None or beside is None else _Part(beside, later.wanted(beside))
+    return _state().pool.submit(_load, asset, address, part, reading, after).result
 
 
 def _resolve(asset: Asset, access: Access) -> str:
@@ -159,11 +189,11 @@ def _fail(error: ReadError) -> NoReturn:
 
 
 def _load(
-    asset: Asset, address: str, window: Window, reading: Reading, later: Window | None
+    asset: Asset, address: str, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
-    """Fetches what a window inside the file needs, see `begin_read` for what is needed later."""
+    """Fetches what a part of the file needs, see `begin_read` for what is needed later."""
     with _errors_named(asset, reading.access):
-        return _fetch(address, asset, window, reading, later)
+        return _fetch(address, asset, part, reading, later)
 
 
 @contextmanager
@@ -185,9 +215,9 @@ def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
 
 
 def _fetch(
-    address: str, asset: Asset, window: Window, reading: Reading, later: Window | None
+    address: str, asset: Asset, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
-    """Header and compressed blocks of a window. One thread at a time asks for one address."""
+    """Header and compressed blocks of a part. One thread at a time asks for one address."""
     state = _state()
     key = (reading.access.s3.endpoint, address)
     with state.lock(address):
@@ -196,9 +226,9 @@ def _fetch(
             header = _fetch_header(address, reading.access)
             state.headers.put(key, header)
         _check_grid(header, asset)
-        blocks = find_blocks(header, window)
+        blocks = part.blocks(header)
         if later is not None:
-            blocks = _joined(blocks, find_blocks(header, later))
+            blocks = _joined(blocks, later.blocks(header))
         return header, _fetch_blocks(asset, address, blocks, reading)
 
 
@@ -229,10 +259,16 @@ def _fetch_header(address: str, access: Access) -> TiffHeader:
 def _check_grid(header: TiffHeader, asset: Asset) -> None:
     expected = (asset.left, asset.top, PIXEL, -PIXEL)
     found = header.transform or (math.inf,) * 4
+    if asset.grid and header.epsg:  # a file of UTM may be labelled with the other hemisphere
+        plane, added = frame(f"EPSG:{header.epsg}")
+        if plane != asset.grid:
+            raise TiffError(f"its CRS is EPSG:{header.epsg}, its item says {asset.grid}")
+        if abs(found[1] - added - asset.top) <= _NEAR:
+            found = (found[0], found[1] - added, *found[2:])
     near = all(abs(a - b) <= _NEAR for a, b in zip(found, expected, strict=True))
     if not near or (header.width, header.height) != (asset.width, asset.height):
         raise TiffError(
-            f"it is another grid than its tile: {header.width} x {header.height} pixels, "
+            f"it is another grid than its item: {header.width} x {header.height} pixels, "
             f"(left, top, width, height) {header.transform} instead of "
             f"{asset.width} x {asset.height}, {expected}"
         )

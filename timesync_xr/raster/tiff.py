@@ -65,6 +65,8 @@ _VALUES: Final[dict[int, int]] = {
 """Tags that are read, with the number of values of each that is looked at."""
 
 _RASTER_TYPE_KEY: Final = 1025
+_PROJECTED_KEY: Final = 3072
+_USER_DEFINED: Final = 32767
 _PIXEL_IS_POINT: Final = 2
 
 COMPRESSIONS: Final = {
@@ -160,6 +162,8 @@ class TiffHeader:
     """Left edge, upper edge, pixel width and pixel height (negative: rows go south); or None."""
     lerc_extra: int = 0
     """What LERC data are compressed with once more: 0 nothing, 1 deflate, 2 zstd."""
+    epsg: int = 0
+    """EPSG code of the projected CRS; 0 where it tells none."""
 
     @property
     def fill(self) -> int:
@@ -325,6 +329,7 @@ def _build_header(values: Mapping[int, npt.NDArray[Any]], order: str) -> TiffHea
         _parse_nodata(values.get(_NODATA)),
         _parse_transform(values),
         _parse_lerc(values.get(_LERC_PARAMETERS)),
+        _parse_geo_keys(values.get(_GEO_KEYS))[1],
     )
 
 
@@ -396,14 +401,24 @@ def _parse_transform(
         dx, dy, left, top = matrix[0], matrix[5], matrix[3], matrix[7]
     else:
         return None
-    if _is_point(values.get(_GEO_KEYS)):
+    if _parse_geo_keys(values.get(_GEO_KEYS))[0]:
         left, top = left - dx / 2, top - dy / 2
     return left, top, dx, dy
 
 
-def _is_point(keys: npt.NDArray[Any] | None) -> bool:
-    """Whether coordinates are those of pixel centres instead of corners."""
+def _parse_geo_keys(keys: npt.NDArray[Any] | None) -> tuple[bool, int]:
+    """Whether coordinates are those of pixel centres instead of corners, and the CRS's code.
+
+    The code is 0 where there is none, or a CRS of the file's own.
+    """
     if keys is None or keys.dtype.kind != "u":
-        return False
-    table = keys[: keys.size // 4 * 4].reshape(-1, 4)[1:]
-    return any(key == _RASTER_TYPE_KEY and v == _PIXEL_IS_POINT for key, _, _, v in table.tolist())
+        return False, 0
+    return _read_geo_keys(keys.astype("<u4").tobytes())
+
+
+@lru_cache(maxsize=64)  # the same for all files of a plot
+def _read_geo_keys(keys: bytes) -> tuple[bool, int]:
+    table = np.frombuffer(keys[: len(keys) // 16 * 16], "<u4").reshape(-1, 4)[1:].tolist()
+    codes = [v for key, _, _, v in table if key == _PROJECTED_KEY and v != _USER_DEFINED]
+    is_point = any(key == _RASTER_TYPE_KEY and v == _PIXEL_IS_POINT for key, _, _, v in table)
+    return is_point, codes[0] if codes else 0

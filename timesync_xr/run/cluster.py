@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 AHEAD: Final = 2
 """Plots that a worker has for each of its threads: the one at work and the next."""
 
-SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "TIMESYNC_XR_")
+SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "PC_SDK_", "TIMESYNC_XR_")
 """How the names of the environment variables begin that workers are given."""
 
 DEATHS: Final = 2

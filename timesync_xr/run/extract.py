@@ -143,6 +143,7 @@ def extract(
         The search failed, or nothing can be read or written at all; run again to go on.
     """
     archive, project = archive or Archive(), as_project(project)
+    products = products.on(archive.what.first_grid)
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
     listed = _plots(table, products.lattice)
     source, folder = archive.what, project.folder

@@ -11,6 +11,7 @@ from typing import Final
 import pandas as pd
 
 from ..catalog.archive import Archive
+from ..catalog.ard import ARD
 from ..catalog.kept import Search, TileItems, read_items_of
 from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
@@ -94,6 +95,8 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
+    source: Source = ARD
+    """The archive."""
 
     @property
     def observations(self) -> int:
@@ -135,8 +138,9 @@ class Forecast:
 
     def _counts(self) -> Iterator[str]:
         spanning = (self.plots["places"] > 1).sum()
-        yield f"{len(self.plots)} plots, {spanning} of them on more than one tile"
-        yield f"{self.tiles} tiles, {self.items} items, {self.refused} more that would be refused"
+        one, some_ = ("cell", "cells") if self.source.has_scenes else ("tile", "tiles")
+        yield f"{len(self.plots)} plots, {spanning} of them on more than one {one}"
+        yield f"{self.tiles} {some_}, {self.items} items, {self.refused} more that would be refused"
         fill = round(self.observations * FILL_SHARE)
         yield f"{self.observations} observations, some {fill} of them fill at the plot"
         if filtered := self.plots["filtered"].sum():
@@ -147,11 +151,15 @@ class Forecast:
     def _cost(self, workers: int, prices: Prices) -> Iterator[str]:
         hours = self.hours(workers)
         yield f"{self.requests} requests, {self.gigabytes:.1f} GB"
-        yield (
-            f"{self.requests * prices.requests / 1000:.2f} USD for requests ({prices.requests:g} "
-            "per 1000 GET, requester pays), 0.00 for transfer within us-west-2, "
-            f"{self.gigabytes * prices.transfer:.2f} to elsewhere ({prices.transfer:g} per GB)"
-        )
+        if not self.source.requester_pays:
+            yield f"0.00 USD: {self.source.cost}"
+        else:
+            moved = self.gigabytes * prices.transfer
+            yield (
+                f"{self.requests * prices.requests / 1000:.2f} USD for requests "
+                f"({prices.requests:g} per 1000 GET, requester pays), 0.00 for transfer within "
+                f"us-west-2, {moved:.2f} to elsewhere ({prices.transfer:g} per GB)"
+            )
         time = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
         yield f"{time} with {workers} workers of a core each" + (
             f", if {self.gigabytes * 1000 / hours / 3600:.0f} MB/s arrive" if hours else ""
@@ -191,6 +199,7 @@ def plan(
     finds them. Raises what `search_items` and `read_plots` raise.
     """
     archive = archive or Archive()
+    products = products.on(archive.what.first_grid)
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
     points = zip(table["x"], table["y"], strict=True)
     chips = [ChipGrid.around(products.lattice, x, y, products.shape) for x, y in points]
@@ -215,7 +224,8 @@ def _forecast(
     places = [source.places(chip) for chip in chips]
     for chip, key in zip(chips, places, strict=True):
         if key not in known:
-            planned = plan_observations(read_items_of(items.of(key)), chip, source)
+            found = read_items_of(items.of(key))
+            planned = plan_observations(found, chip, source, select.tiers)
             known[key] = _count(planned, select)
     counts = [known[key] for key in places]
     rows = table[["project_id", "plot_id"]].assign(
@@ -233,7 +243,8 @@ def _forecast(
         good, refused = good + len(usable), refused + len(found) - len(usable)
         wanted += int((select.causes(usable) == "").sum())
     touched = _touched(chips, rows)
-    return Forecast(rows, len(searched), good, refused, wanted * len(BANDS), *touched, select)
+    headers = wanted * len(BANDS)
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select, source)
 
 
 def _count(planned: Plan, select: Selection) -> tuple[int, int, int]:

@@ -196,6 +196,11 @@ def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder, removed: pd
     return Done(plot, job.row(plot, table), left_out, len(table) - len(unread), was_read, stale)
 
 
+def _plan(plot: Plot, items: pd.DataFrame, job: Job) -> Plan:
+    """What the observations of a plot are made of."""
+    return plan_observations(items, job.products.chip(plot), job.source, job.selection.tiers)
+
+
 def extract_plot(
     plot: Plot, items: pd.DataFrame, job: Job, folder: Folder, advance: Callable[[int], None]
 ) -> tuple[ObservationLog, pd.DataFrame]:
@@ -228,7 +233,7 @@ def _begin(
     good. Before a file is touched the kept log says which days are begun, so that a run that is
     stopped at any moment leaves no file that is vouched for wrongly, and none that no log knows.
     """
-    plan = plan_observations(items, job.products.chip(plot), job.source)
+    plan = _plan(plot, items, job)
     job.reading.access.check_mirrors(plan.records[QA_BAND])
     log = ObservationLog.start(plan, job.selection)
     kept = _kept_log(folder, plot)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..grid import REGIONS, Tile
 from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
 from .cog import BLOCK, write_cog
-from .items import make_item
+from .items import BUCKET, make_item
 from .passes import passes
 from .scene import BEFORE, make_valley
 from .sky import Pass, observe
@@ -59,20 +59,17 @@ class SamplePaths:
     """FeatureCollection of the items."""
     plots: Path
     """Plot list."""
+    address: str = BUCKET
+    """What the addresses in the items start with; ``folder`` is the mirror of it."""
+
+    @property
+    def mirror(self) -> str:
+        """The mirror that leads from the items' addresses to the files."""
+        return f"{self.address}={self.folder}"
 
 
-def make_sample(folder: Path | str) -> SamplePaths:
-    """Write the sample archive, about 40 years of a made-up valley, and tell where it is.
-
-    It holds COGs under the keys of the USGS bucket, ``items.json`` as landsatlook answers, and
-    ``plots.csv`` with a note on each plot. The valley lies at the corner of four tiles; it has
-    a river, fields that change with the seasons, a forest with a fire and clear-cuts that grow
-    back, and a growing town. Five sensors see it from 1984 to 2025, through clouds with shadows,
-    over snow, with swath edges and the gaps of Landsat 7. One date lacks a tile, one tile was
-    processed twice, two platforms come on one day of 2022, some times have seven decimals.
-    The same bytes are written each time; files of the same names are replaced.
-    """
-    root = Path(folder)
+def make_tiles(root: Path) -> SamplePaths:
+    """Write the archive of tiles and tell where it is; see `timesync_xr.make_sample`."""
     rng = np.random.default_rng(SEED)
     valley = make_valley(rng)
     items: list[dict[str, Any]] = []
@@ -95,7 +92,7 @@ def _write_pass(root: Path, flight: Pass, number: int, seen: Numbers) -> Iterato
             block = _block(seen, east, south)
             if (block[-1] == QA_FILL).all() or (flight.day, tile) == MISSING:
                 continue
-            time = _time(flight, number, 23 * south + 2 * east)
+            time = clock(flight, number, 23 * south + 2 * east)
             yield _write_tile(root, flight, tile, block, time, processed)
             if (flight.day, tile) == REPROCESSED:
                 block[:-1] += 256 * (block[:-1] > 0).astype(np.uint16)
@@ -112,7 +109,7 @@ def _block(seen: Numbers, east: int, south: int) -> Numbers:
     return block
 
 
-def _time(flight: Pass, number: int, later: int) -> str:
+def clock(flight: Pass, number: int, later: int) -> str:
     """The `datetime` property: some have seven decimals; a tile is seen seconds after another."""
     seconds = 16 * 3600 + 40 * 60 + number * 37 % 900 + later
     decimals = f"{(number + 1) * 7654321 % 10**7:07d}"[: 7 if number % 4 == 1 else 6]
@@ -131,7 +128,7 @@ def _write_tile(
     place = (0 if tile[1] == CORNER[1] else LAST_BLOCK, 0 if tile[0] == CORNER[0] else LAST_BLOCK)
     keys = {}
     for band, pixels in zip(BANDS, block, strict=True):
-        keys[band] = f"{key}/{name}_{_suffix(flight.sensor, band)}.TIF"
+        keys[band] = f"{key}/{name}_{asset_suffix(flight.sensor, band)}.TIF"
         nodata = QA_FILL if band == QA_BAND else FILL
         content = write_cog(
             pixels, block=place, region=REGION, corner=REGION.corner(tile), nodata=nodata
@@ -140,7 +137,7 @@ def _write_tile(
     return make_item(flight, REGION, tile, name, keys, time, block[-1])
 
 
-def _suffix(sensor: str, band: str) -> str:
+def asset_suffix(sensor: str, band: str) -> str:
     """Last part of a file's name: OLI counts the bands from 2, TM and ETM+ have no band 6 of SR."""
     if band == QA_BAND:
         return "QA_PIXEL"

@@ -1,12 +1,13 @@
-"""Write one block of an ARD tile as a sparse tiled GeoTIFF whose header comes first.
+"""Write some blocks of an ARD tile or a scene as a sparse tiled GeoTIFF whose header comes first.
 
-Only what the sample needs: uint16, one band, blocks of 256 x 256, deflate with predictor 2, one
-block with data. Absent blocks have offset and length 0, which readers take as the nodata value.
+Only what the sample needs: uint16, one band, blocks of 256 x 256, deflate with predictor 2, few
+blocks with data. Absent blocks have offset and length 0, which readers take as the nodata value.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..landsat import PIXEL, TILE_SIZE
 
 BLOCK: Final = 256
 """Edge of a block in pixels."""
-_ACROSS: Final = -(-TILE_SIZE // BLOCK)
 
+Numbers = npt.NDArray[np.uint16]
 _SHORT, _LONG, _DOUBLE, _ASCII = 3, 4, 12, 2
 _CODES: Final = {_SHORT: "H", _LONG: "I", _DOUBLE: "d"}
 
@@ -36,12 +37,61 @@ def write_cog(
     ``pixels`` is one block (256 x 256); ``block`` its place (row, column) counted in blocks;
     ``corner`` the tile's upper left corner in metres.
     """
-    data = _deflate(pixels)
-    index = block[0] * _ACROSS + block[1]
-    empty = _header([0] * _ACROSS**2, [0] * _ACROSS**2, region, corner, nodata)
-    offsets, lengths = [0] * _ACROSS**2, [0] * _ACROSS**2
-    offsets[index], lengths[index] = len(empty), len(data)
-    return _header(offsets, lengths, region, corner, nodata) + data
+    size = TILE_SIZE, TILE_SIZE
+    return _write({block: pixels}, size, _geo_keys(region), corner, nodata)
+
+
+def write_scene(
+    pixels: Numbers,
+    *,
+    place: tuple[int, int],
+    size: tuple[int, int],
+    zone: int,
+    corner: tuple[int, int],
+    nodata: int,
+) -> bytes:
+    """The bytes of a GeoTIFF in a zone of UTM that holds ``pixels`` and else ``nodata``.
+
+    ``place`` is the column and row of the first pixel; ``size`` width and height of the file;
+    ``corner`` its upper left corner in metres.
+    """
+    col, row = place
+    height, width = pixels.shape
+    blocks = {}
+    for down in range(row // BLOCK, (row + height - 1) // BLOCK + 1):
+        for across in range(col // BLOCK, (col + width - 1) // BLOCK + 1):
+            block = np.full((BLOCK, BLOCK), nodata, np.uint16)
+            left, top = across * BLOCK - col, down * BLOCK - row
+            part = pixels[max(top, 0) : top + BLOCK, max(left, 0) : left + BLOCK]
+            rows, cols = max(-top, 0), max(-left, 0)
+            block[rows : rows + part.shape[0], cols : cols + part.shape[1]] = part
+            if (block != nodata).any():
+                blocks[down, across] = block
+    return _write(blocks, size, _zone_keys(zone), corner, nodata)
+
+
+_Geo = tuple[list[int], list[float], str]
+"""GeoTIFF keys: directory, doubles and text."""
+
+
+def _write(
+    blocks: Mapping[tuple[int, int], Numbers],
+    size: tuple[int, int],
+    geo: _Geo,
+    corner: tuple[int, int],
+    nodata: int,
+) -> bytes:
+    """A file whose blocks, by row and column counted in blocks, are these."""
+    across = -(-size[0] // BLOCK)
+    count = across * -(-size[1] // BLOCK)
+    offsets, lengths = [0] * count, [0] * count
+    end = len(_header(offsets, lengths, size, geo, corner, nodata))
+    packed = b""
+    for (row, col), pixels in blocks.items():
+        data = _deflate(pixels)
+        offsets[row * across + col], lengths[row * across + col] = end + len(packed), len(data)
+        packed += data
+    return _header(offsets, lengths, size, geo, corner, nodata) + packed
 
 
 def _deflate(pixels: npt.NDArray[np.uint16]) -> bytes:
@@ -54,13 +104,18 @@ def _deflate(pixels: npt.NDArray[np.uint16]) -> bytes:
 
 
 def _header(
-    offsets: list[int], lengths: list[int], region: Region, corner: tuple[int, int], nodata: int
+    offsets: list[int],
+    lengths: list[int],
+    size: tuple[int, int],
+    geo: _Geo,
+    corner: tuple[int, int],
+    nodata: int,
 ) -> bytes:
     """A little-endian TIFF header with one directory; its size depends on no offset or length."""
-    directory, doubles, text = _geo_keys(region)
+    directory, doubles, text = geo
     tags: list[tuple[int, int, list[int] | list[float] | str]] = [
-        (256, _SHORT, [TILE_SIZE]),
-        (257, _SHORT, [TILE_SIZE]),
+        (256, _SHORT, [size[0]]),
+        (257, _SHORT, [size[1]]),
         (258, _SHORT, [16]),
         (259, _SHORT, [8]),
         (262, _SHORT, [1]),
@@ -75,7 +130,7 @@ def _header(
         (33550, _DOUBLE, [float(PIXEL), float(PIXEL), 0.0]),
         (33922, _DOUBLE, [0.0, 0.0, 0.0, float(corner[0]), float(corner[1]), 0.0]),
         (34735, _SHORT, directory),
-        (34736, _DOUBLE, doubles),
+        *([(34736, _DOUBLE, doubles)] if doubles else []),
         (34737, _ASCII, text),
         (42113, _ASCII, str(nodata)),
     ]
@@ -99,7 +154,20 @@ def _pack(kind: int, value: list[int] | list[float] | str) -> tuple[bytes, int]:
     return struct.pack(f"<{len(value)}{_CODES[kind]}", *value), len(value)
 
 
-def _geo_keys(region: Region) -> tuple[list[int], list[float], str]:
+def _zone_keys(zone: int) -> _Geo:
+    """GeoTIFF keys of a zone of UTM on WGS 84."""
+    name = f"WGS 84 / UTM zone {zone}N|"
+    keys = [
+        (1024, 0, 1, 1),  # projected
+        (1025, 0, 1, 1),  # a pixel is an area
+        (1026, 34737, len(name), 0),
+        (3072, 0, 1, 32600 + zone),
+        (3076, 0, 1, 9001),  # metres
+    ]
+    return [1, 1, 0, len(keys), *(part for key in keys for part in key)], [], name
+
+
+def _geo_keys(region: Region) -> _Geo:
     """GeoTIFF keys of the region's Albers projection: directory, doubles and text."""
     name = "AEA WGS84|"
     doubles = [*region.parallels, region.origin[1], region.origin[0], 0.0, 0.0]

@@ -50,7 +50,7 @@ def make_item(
             "landsat:grid_vertical": f"{tile[1]:02d}",
             "landsat:grid_region": region.name,
             "landsat:scene_count": 1,
-            **_cover(quality),
+            **cover(quality),
             "proj:epsg": None,
             "proj:wkt2": region.crs,
             "proj:shape": [TILE_SIZE, TILE_SIZE],
@@ -78,7 +78,7 @@ def _asset(band: str, key: str) -> dict[str, Any]:
     }
 
 
-def _cover(quality: npt.NDArray[np.uint16]) -> dict[str, float]:
+def cover(quality: npt.NDArray[np.uint16]) -> dict[str, float]:
     """Cloud, shadow and snow in percent of the seen pixels, fill in percent of the tile."""
     seen = quality[quality != QA_FILL]
     bits = {

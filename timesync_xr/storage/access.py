@@ -23,6 +23,12 @@ _CONTROL: Final = re.compile(r"[\0-\x1f]")
 _ENCODED: Final = ("http", "https", "file")
 """Schemes whose addresses are percent-encoded."""
 
+SIGNED: Final = ("https://landsateuwest.blob.core.windows.net/landsat-c2",)
+"""Containers whose requests are signed by `timesync_xr.storage.signing`."""
+
+_PAID: Final = "usgs-landsat"
+"""Bucket of scenes; nothing is asked of it unless the requester of the archive is to pay."""
+
 _ALLOW: Final = "If you trust this address, allow it with --mirror OLD=NEW"
 
 
@@ -84,6 +90,8 @@ class Access:
     """Folder of the items file: relative addresses start here, and files below it may be read."""
     s3: S3 = field(default_factory=S3)
     """How services are reached."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """Pairs as ``mirrors``, of the archive itself: they hold where no mirror does."""
 
     def __post_init__(self) -> None:
         for old, new in self.mirrors:
@@ -102,7 +110,7 @@ class Access:
         """
         if _CONTROL.search(href) or ".." in re.split(r"[/\\]", unquote(href)):
             _refuse(href, "it holds '..' or control characters")
-        mirror = self._mirror(href)
+        mirror = self._mirror(href) or _longest(self.copies, href)
         if mirror is not None:
             old, new = mirror
             rest = (_bare(href) if scheme_of(href) else href)[len(old) :].lstrip("/")
@@ -123,8 +131,7 @@ class Access:
             )
 
     def _mirror(self, href: str) -> tuple[str, str] | None:
-        fitting = [pair for pair in self.mirrors if _starts_with(href, pair[0])]
-        return max(fitting, key=lambda pair: len(pair[0]), default=None)
+        return _longest(self.mirrors, href)
 
     def is_beside_mirrors(self, address: str) -> bool:
         """Whether mirrors are given, and an address that `resolve` gave lies in none of them."""
@@ -154,10 +161,14 @@ class Access:
         return self._direct_file(href, href)
 
     def _direct_remote(self, href: str, scheme: str) -> str:
+        if signed_container(href):
+            href = _bare(href)  # a signature of another time
         parts = _split(href)
         trusted = any(_starts_with(href, new) for _, new in self.mirrors)
         if "@" in parts.netloc or "?" in href or "#" in href:
             _refuse(href, "it carries credentials or a query")
+        if scheme == "s3" and parts.netloc == _PAID and not self.s3.requester_pays:
+            _refuse(href, "reading it costs money, and the archive was chosen as a free one", _FREE)
         if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", parts.netloc, re.ASCII):
             _refuse(href, "it names no host or bucket")
         if not trusted and scheme == "http":
@@ -178,6 +189,11 @@ class Access:
         if real is None:
             _refuse(href, "only files below the items' folder or a mirror are read")
         return real
+
+
+def _longest(pairs: Sequence[tuple[str, str]], href: str) -> tuple[str, str] | None:
+    fitting = [pair for pair in pairs if _starts_with(href, pair[0])]
+    return max(fitting, key=lambda pair: len(pair[0]), default=None)
 
 
 def read_mirrors(mirror: Mirrors) -> tuple[tuple[str, str], ...]:
@@ -224,10 +240,11 @@ _SECRET: Final = re.compile(
 def keepable(address: str) -> str:
     """An address without secrets, fit to be kept.
 
-    One that had some ends with "?", so that `Access.resolve` refuses it as it does the whole one.
+    One that had some ends with "?", so that `Access.resolve` refuses it as it does the whole one;
+    but for those of `SIGNED`, which are signed anew.
     """
     bare = _bare(address)
-    return bare if bare == address else f"{bare}?"
+    return bare if bare == address or signed_container(bare) else f"{bare}?"
 
 
 _DEPTH: Final = 64
@@ -280,8 +297,18 @@ def _split(href: str) -> SplitResult:
         _refuse(href, "it is malformed")
 
 
-def _refuse(href: str, why: str) -> NoReturn:
-    raise ReadError(clean(href), f"this address is refused: {why}", _ALLOW, kind=Kind.REFUSED)
+_FREE: Final = (
+    "Leave the item out, or take --source earth-search, where the requester pays, or a --mirror"
+)
+
+
+def _refuse(href: str, why: str, remedy: str = _ALLOW) -> NoReturn:
+    raise ReadError(clean(href), f"this address is refused: {why}", remedy, kind=Kind.REFUSED)
+
+
+def signed_container(address: str) -> str:
+    """The container of `SIGNED` that an address lies in; "" if it lies in none."""
+    return next((container for container in SIGNED if _starts_with(address, container)), "")
 
 
 @lru_cache(maxsize=4096)

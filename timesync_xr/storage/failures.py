@@ -42,6 +42,11 @@ _OF_ALL: Final = {
     "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS, Kind.CREDENTIALS),
     "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it", Kind.CREDENTIALS),
     "NoSuchBucket": ("there is no such bucket", "Check its name, or make it", Kind.MISSING),
+    "PublicAccessNotPermitted": (
+        "the server gives files to signed requests alone",
+        "Take --source planetary-computer or landsatlook-scenes, or a --mirror",
+        Kind.DENIED,
+    ),
     "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}", Kind.NO_ROOM),
     "507": ("the service has no room left", f"Make room. {LATER}", Kind.NO_ROOM),
 }

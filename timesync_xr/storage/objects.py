@@ -31,7 +31,7 @@ from ..errors import (
     ServiceError,
     TransientReadError,
 )
-from .access import S3, Access, clean, is_file, scheme_of
+from .access import S3, Access, clean, is_file, scheme_of, signed_container
 from .failures import (
     LATER,
     MISSING,
@@ -42,10 +42,12 @@ from .failures import (
     is_repeatable,
     is_whole,
     region_in,
+    status_and_code,
     translated,
 )
 from .plain import region_of, small_file
 from .retry import growing, retried, retry_config
+from .signing import signed_store, tokens_of
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
@@ -69,7 +71,7 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
     def ask() -> T:
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("asking for %s", clean(address))
-        return call(*open_store(address, access))
+        return _ask(call, address, access)
 
     def pause(failed: int, error: Exception) -> float | None:
         if failed > access.s3.max_retries or time.monotonic() > end:
@@ -82,6 +84,21 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
         raise _judged(_told(error, address, access.s3), address, access) from None
     health.worked(address, access)
     return found
+
+
+def _ask(call: Callable[[ObjectStore, str], T], address: str, access: Access) -> T:
+    """One request; once more with a new token, where one that was good before is refused."""
+    container = signed_container(address)
+    if not container:
+        return call(*open_store(address, access))
+    tokens = tokens_of(container, access.s3)
+    token = tokens.current()
+    try:
+        return call(*open_store(address, access))
+    except Exception as error:
+        if status_and_code(str(error))[0] != "403" or not tokens.drop(token):
+            raise
+    return call(*open_store(address, access))
 
 
 def _told(error: Exception, address: str, s3: S3) -> Exception:
@@ -164,7 +181,9 @@ def _health(address: str, access: Access) -> _Health:
 
 
 def _service(address: str) -> str:
-    """The bucket or host of an address, with its scheme."""
+    """The bucket, host or signed container of an address, with its scheme."""
+    if container := signed_container(address):
+        return container
     scheme, _, rest = address.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
 
@@ -246,7 +265,7 @@ _forked = threading.Event()
 
 def _after_fork() -> None:
     """Notes in a forked child that obstore, whose threads the child lacks, would hang for ever."""
-    if _store.cache_info().currsize:
+    if _store.cache_info().currsize or signed_store.cache_info().currsize:
         _forked.set()
 
 
@@ -261,7 +280,11 @@ def open_store(address: str, access: Access) -> tuple[ObjectStore, str]:
             "made: start processes with the method 'spawn' or 'forkserver'"
         )
     service = _service(address)
-    return _store(service, access.s3), address[len(service) + 1 :]
+    path = address[len(service) + 1 :]
+    if signed_container(address):
+        token = tokens_of(service, access.s3).current()
+        return signed_store(service, access.s3, token), path
+    return _store(service, access.s3), path
 
 
 @lru_cache(maxsize=64)
@@ -407,7 +430,8 @@ def _get_parts(
     try:
         return get(store, path, ranges)
     except Exception as error:
-        if not is_whole(error) or scheme_of(address) not in ("http", "https"):
+        plain = scheme_of(address) in ("http", "https") and not signed_container(address)
+        if not (is_whole(error) and plain):
             raise
     found = small_file(address, max(stop for _, stop in ranges), s3)
     return [found[start:stop] for start, stop in ranges]

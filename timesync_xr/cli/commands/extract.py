@@ -15,10 +15,11 @@ from ..options import (
     chip_size_option,
     chosen_workers,
     cluster_options,
+    grid_option,
     out_s3_options,
-    region_option,
     s3_options,
     selection_options,
+    source_option,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ if TYPE_CHECKING:
     metavar="PROJECT_DIR",
     help="Project folder to make, or an address in a bucket: s3://bucket/prefix.",
 )
-@click.option(
-    "--source",
-    default="landsatlook",
-    show_default=True,
-    help="Where the items come from: landsatlook, the URL of a STAC API that has the query "
-    "extension, or a file of items (FeatureCollection JSON or stac-geoparquet).",
-)
+@source_option
 @click.option(
     "--mirror",
     multiple=True,
@@ -48,7 +43,7 @@ if TYPE_CHECKING:
     help="Read assets whose address starts with OLD below NEW instead: a folder, a bucket or an "
     "http address. May be given several times.",
 )
-@region_option
+@grid_option
 @click.option(
     "--datetime",
     metavar="START/END",
@@ -83,7 +78,7 @@ def extract(
     out: str,
     source: str,
     mirror: tuple[str, ...],
-    region: str,
+    grid: str | None,
     chip_size: tuple[int, int],
     products: str,
     select: Selection,
@@ -97,8 +92,8 @@ def extract(
 ) -> None:
     """Make a TimeSync project of the plots in PLOTS (CSV).
 
-    PLOTS has the columns project_id, plot_id and either x, y (Albers metres of the region) or
-    lon, lat (degrees). The same command takes up a run that was stopped.
+    PLOTS has the columns project_id, plot_id and either lon, lat (degrees) or x, y (metres of the
+    grid, where it has one CRS). The same command takes up a run that was stopped.
 
     \b
     Exit codes: 0 all plots complete, 1 some incomplete, 2 wrong usage or input.
@@ -107,6 +102,7 @@ def extract(
     Examples:
       timesync-xr extract plots.csv --out project
       timesync-xr extract plots.csv --out project --datetime 2020/..
+      timesync-xr extract plots.csv --out project --source landsatlook-scenes
       timesync-xr extract plots.csv --out project \\
           --source items.json --mirror s3://usgs-landsat-ard=/data/ard
       timesync-xr extract plots.csv --out s3://bucket/project --profile lab --out-profile lab
@@ -119,7 +115,7 @@ def extract(
     from ...run.extract import extract as run
 
     archive = Archive(source, mirror=mirror, s3=s3)
-    made = Products(products, region, chip_size)
+    made = Products(products, grid, chip_size)
     with chosen_workers(scheduler, scheduler_file, workers) as chosen:
         summary = run(
             plots,

@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, region_option
+from ..options import Choice, grid_option, out_s3_options
 
 
 @click.command(short_help="Split a plot list or project into packets.")
@@ -35,10 +35,10 @@ from ..options import Choice, out_s3_options, region_option
     "DIR/duplicates.csv tells which.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the draw.")
-@region_option
+@grid_option
 @out_s3_options
 def packets(
-    plots: str, out: str, duplicates: float, region: str, out_s3: S3, **options: Any
+    plots: str, out: str, duplicates: float, grid: str | None, out_s3: S3, **options: Any
 ) -> None:
     """Split a plot list, or the plots of a project, into packets of whole plots.
 
@@ -57,7 +57,7 @@ def packets(
 
     given = plots if is_list(plots) else Project(plots, out_s3)
     options["duplicates"] = duplicates / 100
-    table = write_packets(given, out, grid=region, s3=out_s3, **options)
+    table = write_packets(given, out, grid=grid or "CU", s3=out_s3, **options)
     if is_quiet():
         return
     for row in table.itertuples():

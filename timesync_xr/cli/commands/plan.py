@@ -9,7 +9,13 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import chip_size_option, out_s3_options, region_option, selection_options
+from ..options import (
+    chip_size_option,
+    grid_option,
+    out_s3_options,
+    selection_options,
+    source_option,
+)
 
 if TYPE_CHECKING:
     from ...cube.selection import Selection
@@ -17,8 +23,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Tell what extract would take: requests, bytes, cost.")
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--source", default="landsatlook", show_default=True, help="As for extract.")
-@region_option
+@source_option
+@grid_option
 @click.option("--datetime", metavar="START/END", help="Dates to take, either end open.")
 @chip_size_option
 @selection_options
@@ -56,7 +62,7 @@ if TYPE_CHECKING:
 def plan(
     plots: Path,
     source: str,
-    region: str,
+    grid: str | None,
     chip_size: tuple[int, int],
     select: Selection,
     out: str | None,
@@ -85,7 +91,7 @@ def plan(
 
     given = {"requests": request_price, "transfer": transfer_price}
     prices = Prices(**{name: price for name, price in given.items() if price is not None})
-    products = Products(grid=region, chip_size=chip_size)
+    products = Products(grid=grid, chip_size=chip_size)
     project = None if out is None else Project(out, out_s3)
     forecast = run(plots, Archive(source), select, products, project=project)
     if table is not None:

@@ -12,19 +12,25 @@ from ..main import is_quiet
 
 @click.command(short_help="Write a small made-up archive to try all on.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def sample(folder: Path) -> None:
+@click.option(
+    "--scenes",
+    is_flag=True,
+    help="Scenes in zones of UTM at three places of the Earth, instead of ARD tiles.",
+)
+def sample(folder: Path, scenes: bool) -> None:
     """Write a small archive of made-up scenes to FOLDER, to try things on.
 
     It holds COGs in the layout of the real archive, items.json and plots.csv.
 
     \b
-    Example:
+    Examples:
       timesync-xr sample demo
+      timesync-xr sample demo --scenes
     """
     from ...sample import make_sample
 
     try:
-        make_sample(folder)
+        made = make_sample(folder, scenes=scenes)
     except OSError as error:
         raise disk_error(folder, "written", error) from None
     if is_quiet():
@@ -32,5 +38,5 @@ def sample(folder: Path) -> None:
     click.echo(f"A sample archive lies in {folder}. To make a TimeSync project of it:")
     click.echo(
         f"  timesync-xr extract {folder}/plots.csv --out {folder}/project \\\n"
-        f"      --source {folder}/items.json --mirror s3://usgs-landsat-ard={folder}"
+        f"      --source {folder}/items.json --mirror {made.mirror}"
     )

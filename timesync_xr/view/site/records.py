@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ...grid import Region
+from ...grid import UTM, Region, degrees_of
 from ...landsat import CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
@@ -43,6 +43,9 @@ CHANNELS: Final = {
 
 FIRST_MEASURES: Final = ("nbr", "tcw")
 """Trajectories that are drawn until the user chooses others."""
+
+METRES_PER_DEGREE: Final = 111_195
+"""Metres of a degree of latitude on a sphere of the Earth's size."""
 
 INDEX_COLUMNS: Final = (
     *("project", "plot", "x", "y", "status", "observations", "written"),
@@ -183,6 +186,7 @@ def site_record(
 ) -> dict[str, Any]:
     """What both pages know of the project; ``chips`` leads from the site to the chips."""
     grid = settings.grid
+    plots = _on_one_plane(plots) if grid == UTM else plots
     across, down = (grid.tiles_across, grid.tiles_down) if isinstance(grid, Region) else (0, 0)
     return {
         "name": name,
@@ -202,6 +206,16 @@ def site_record(
         "columns": INDEX_COLUMNS,
         "plots": plots,
     }
+
+
+def _on_one_plane(plots: list[list[Any]]) -> list[list[Any]]:
+    """Plots of several zones in metres of one plane, whose scale is right in the middle of them."""
+    x, y = (INDEX_COLUMNS.index(name) for name in ("x", "y"))
+    places = np.array([degrees_of(UTM, plot[x], plot[y]) for plot in plots]).reshape(-1, 2)
+    middle = places[:, 1].mean() if len(places) else 0.0
+    scale = METRES_PER_DEGREE * np.array([np.cos(np.radians(middle)), 1])
+    moved = np.round(places * scale).tolist()
+    return [[*plot[:x], *point, *plot[y + 1 :]] for plot, point in zip(plots, moved, strict=True)]
 
 
 def _plain(column: pd.Series) -> list[Any]:
