@@ -31,7 +31,16 @@ from .sample import make_sample
 from .spectral import indices
 from .spectral.annual import annual, read_overrides, selected_of_year
 from .spectral.composites import COMPOSITES, Composite, composite_rgb, stretch
-from .spectral.quality import contract_qa, has_bit, is_clear, is_fill, qa_flags, qa_grade
+from .spectral.quality import (
+    contract_qa,
+    fmask,
+    has_bit,
+    is_clear,
+    is_fill,
+    is_valid,
+    qa_flags,
+    qa_grade,
+)
 from .spectral.reflectance import to_collection1
 from .spectral.series import plot_pixel, spectral_table, window_statistics
 from .spectral.styles import Styles, read_styles
@@ -74,10 +83,12 @@ __all__ = [
     "contract_qa",
     "export_project",
     "extract",
+    "fmask",
     "has_bit",
     "indices",
     "is_clear",
     "is_fill",
+    "is_valid",
     "make_sample",
     "merge_records",
     "parse_datetime",

@@ -20,9 +20,9 @@ from ..catalog.dates import parse_time
 from ..cube.plan import Plan
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import Kind, ProjectError, ReadError
-from ..landsat import QA_BAND
+from ..landsat import FILL, QA_BAND, SR_BANDS
 from ..spectral.composites import is_fill_pixel
-from ..spectral.quality import is_clear, is_fill
+from ..spectral.quality import is_clear, is_fill, is_valid
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
 from .files import PlotIds, log_path
@@ -67,11 +67,12 @@ METADATA: Final = (
 )
 """Columns that come from the items: those of the plot's own tile, and the ids of all."""
 
-PIXELS: Final = ("qa_pixel", "fill_share", "clear_share")
+PIXELS: Final = ("qa_pixel", "valid_range", "bands_filled", "fill_share", "clear_share")
 """Columns that were measured, as text, empty where nothing was read.
 
-The raw QA_PIXEL at the plot; the shares of the chip's pixels that are fill in any surface
-reflectance band, and that are clear by `timesync_xr.is_clear`.
+The raw QA_PIXEL at the plot; whether all six bands are in their valid range there (1 or 0, by
+`timesync_xr.is_valid`), and how many of them are fill; the shares of the chip's pixels that are fill
+in any surface reflectance band, and that are clear by `timesync_xr.is_clear`.
 """
 
 WHY: Final = ("asset", "kind", "cause", "remedy")
@@ -284,7 +285,13 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
     """The columns `PIXELS`, as text, of each observation of a cube (time, band, y, x) in memory."""
     qa = cube.sel(band=QA_BAND)
     size = cube.sizes["y"] * cube.sizes["x"]
-    told = [plot_pixel(qa).to_numpy().astype(str).tolist()]
+    pixel = plot_pixel(cube)
+    bands = pixel.sel(band=list(SR_BANDS))
+    told = [
+        pixel.sel(band=QA_BAND).to_numpy().astype(str).tolist(),
+        is_valid(bands).all("band").to_numpy().astype(int).astype(str).tolist(),
+        (bands == FILL).sum("band").to_numpy().astype(str).tolist(),
+    ]
     for where in (is_fill_pixel(cube), is_clear(qa)):
         counts = map(np.count_nonzero, where.to_numpy())
         told.append([f"{count / size:.4f}" for count in counts])
@@ -319,12 +326,13 @@ def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
 def with_numbers(log: pd.DataFrame) -> pd.DataFrame:
     """A kept log with numbers in place of text.
 
-    Text columns are never missing; ``scene_count``, ``cloud_cover``, ``qa_pixel`` and the shares
-    are numbers or missing.
+    Text columns are never missing; ``scene_count``, ``cloud_cover``, ``qa_pixel``, ``bands_filled``
+    and the shares are numbers, ``valid_range`` is bool, or they are missing.
     """
     table = log.copy()
     numbers = ["cloud_cover", "fill_share", "clear_share"]
     table[numbers] = table[numbers].apply(pd.to_numeric).astype(float)
-    counts = ["scene_count", "qa_pixel"]
+    counts = ["scene_count", "qa_pixel", "valid_range", "bands_filled"]
     table[counts] = table[counts].apply(pd.to_numeric).astype("Int64")
+    table["valid_range"] = table["valid_range"].astype("boolean")
     return table

@@ -17,7 +17,7 @@ import xarray as xr
 from ..errors import InputError, NoProjectError, ProjectError
 from ..grid import REGIONS, Lattice
 from ..plots import Plot, id_order, id_problem, read_plots
-from ..spectral.annual import TARGET_DAY
+from ..spectral.annual import CONTRACT, TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
 from ..storage.access import S3, clean
 from ..storage.folder import Folder
@@ -36,7 +36,7 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Version of the layout of projects that this version of the package reads and writes."""
 
 _SHOWN = 5
@@ -185,8 +185,8 @@ class Project:
         """What became of every observation of a plot, and of items that are part of none.
 
         Columns `timesync_xr.project.log.COLUMNS`; text is never missing; ``scene_count``,
-        ``cloud_cover``, ``qa_pixel`` and the shares are numbers or missing. Empty where the plot
-        has no log.
+        ``cloud_cover``, ``qa_pixel``, ``bands_filled`` and the shares are numbers, ``valid_range``
+        is bool, or they are missing. Empty where the plot has no log.
         """
         return with_numbers(read_log(self.folder, *plot_ids(plot)))
 
@@ -232,8 +232,11 @@ class Project:
         - outcome: see `timesync_xr.project.log.OUTCOMES`; asset, kind (see
           `timesync_xr.errors.Kind`), cause and remedy: why not written
         - qa_pixel: the raw value at the plot; its flags (``qa_cloud`` ...) and confidences
-          (``qa_cloud_confidence`` ...), see `qa_flags`; is_clear, see there; grade, see
-          `qa_grade`; qa, see `contract_qa`
+          (``qa_cloud_confidence`` ...), see `qa_flags`; those of cirrus are missing for sensors
+          without its band; is_clear, see there; qa, see `contract_qa`
+        - valid_range: whether all six bands at the plot are in 7273 to 43636; bands_filled: how many
+          of them are fill; strict_clear: is_clear and valid_range
+        - grade, see `qa_grade`, and fmask, see `fmask`: where a band is filled they say no data
         - fill_share, clear_share: shares of the chip's pixels, 0 to 1
 
         What comes from pixels is missing where none was read. An observation that is known to be
@@ -251,7 +254,7 @@ class Project:
         *,
         target_day: int = TARGET_DAY,
         overrides: pd.DataFrame | None = None,
-        rule: str = "contract",
+        rule: str = CONTRACT,
     ) -> pd.DataFrame:
         """The observation of each plot and year that the server chooses, and years without one.
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
+from ..landsat import CIRRUS_SENSORS, FMASK, GRADES, QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
 from ..spectral.annual import NONE_AT_ALL, annual
-from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
+from ..spectral.quality import contract_qa, fmask, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
 from .cubes import kept_cube
@@ -23,7 +23,7 @@ FLAGS: Final = tuple(f"qa_{name}" for name in QA_FLAGS)
 """Columns of the flags of QA_PIXEL at the plot."""
 
 CONFIDENCES: Final = tuple(f"qa_{name}_confidence" for name in QA_CONFIDENCE)
-"""Columns of its confidences: 0 none, 1 low, 2 medium, 3 high."""
+"""Columns of its confidences: 0 none, 1 low, 3 high, and 2 medium of cloud."""
 
 OBSERVATION_COLUMNS: Final = (
     "project_id",
@@ -36,9 +36,14 @@ OBSERVATION_COLUMNS: Final = (
     *FLAGS,
     *CONFIDENCES,
     "is_clear",
+    "valid_range",
+    "bands_filled",
+    "strict_clear",
+    "fmask",
     "grade",
     "qa",
-    *PIXELS[1:],
+    "fill_share",
+    "clear_share",
     *WHY,
 )
 """Columns of `Project.observations`."""
@@ -72,7 +77,7 @@ def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
         plot_id=plot_id,
         year=day.dt.year.astype("int16"),
         doy=day.dt.day_of_year.astype("int16"),
-        **_meaning(qa),
+        **_meaning(table, qa),
     )
     return table[list(OBSERVATION_COLUMNS)]
 
@@ -82,18 +87,28 @@ def empty_observations() -> pd.DataFrame:
     return decode(pd.DataFrame(columns=list(COLUMNS), dtype=str), "", "")
 
 
-def _meaning(qa: pd.Series) -> dict[str, pd.Series]:
-    """What QA_PIXEL says, a column each; missing where the value is."""
+def _meaning(table: pd.DataFrame, qa: pd.Series) -> dict[str, pd.Series]:
+    """What QA_PIXEL and the bands at the plot say, a column each; missing where it is not known."""
     known = qa.notna().to_numpy()
     raw = qa.fillna(0).to_numpy(np.uint16)
     flags = qa_flags(xr.DataArray(raw, dims="n"))
     values = {f"qa_{name}": part.to_numpy() for name, part in flags.items()}
-    values |= {"is_clear": is_clear(raw), "grade": qa_grade(raw), "qa": contract_qa(raw)}
+    holed = table["bands_filled"].gt(0).fillna(False).to_numpy(bool)
+    values |= {
+        "is_clear": is_clear(raw),
+        "fmask": np.where(holed, FMASK["no data"], fmask(raw)),
+        "grade": np.where(holed, GRADES["no data"], qa_grade(raw)),
+        "qa": contract_qa(raw),
+    }
     types = dict.fromkeys(values, "UInt8") | dict.fromkeys((*FLAGS, "is_clear"), "boolean")
-    return {
+    columns = {
         name: pd.Series(part, index=qa.index, dtype=types[name]).where(known)
         for name, part in values.items()
     }
+    has_band = table["sensor"].isin(CIRRUS_SENSORS)
+    for name in ("qa_cirrus", "qa_cirrus_confidence"):
+        columns[name] = columns[name].where(has_band)
+    return columns | {"strict_clear": columns["is_clear"] & table["valid_range"]}
 
 
 def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.DataFrame:

@@ -12,9 +12,9 @@ from ...grid import Region
 from ...landsat import CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
+from ...project.tables import decode
 from ...spectral import indices
-from ...spectral.annual import TARGET_DAY, selected_of_year
-from ...spectral.quality import qa_grade
+from ...spectral.annual import RULES, TARGET_DAY, selected_of_year
 
 MEASURES: Final = {
     "nbr": ("NBR", "Normalized burn ratio", 3),
@@ -38,11 +38,13 @@ INDEX_COLUMNS: Final = (
 
 ``clear`` is the share of the written observations that are clear at the plot, ``gaps`` the number
 of years between the first and the last without an annual choice, ``fall`` the largest fall of NBR
-from one annual choice to the next, which is in ``fall_year``; null where there is none.
+from one annual choice by grade to the next, of those that are clear or water, which is in
+``fall_year``; null where there is none.
 """
 
 _FACTS = ("day", "sensor", "hv", "date", "processed", "item_ids")
 _NUMBERS = ("scene_count", "cloud_cover", "qa_pixel", "fill_share", "clear_share")
+_CLASSES = ("grade", "fmask", "strict_clear")
 
 
 def observations(
@@ -51,18 +53,23 @@ def observations(
     """The written observations of a plot: facts of its log, values of its spectra, indices.
 
     ``log`` is all text, ``table`` a table of the contract; an observation without spectra has
-    missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``
-    and ``annual``, which tells the annual choices for ``target_day``.
+    missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``,
+    ``fmask``, ``strict_clear``, and a column for each of `RULES`, which tells the annual choices by
+    it for ``target_day``.
     """
+    told = decode(log, "", "")
+    told = told[told["outcome"] == WRITTEN].sort_values("day")
+    graded = table.merge(told[["sensor", "date", "grade"]], "left", on=["sensor", "date"])
+    graded["grade"] = graded["grade"].fillna(GRADES["no data"])
     values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
-        annual=selected_of_year(table, target_day), **_indices(table)
+        **{
+            rule: selected_of_year(graded, target_day, rule=rule).to_numpy()
+            for rule in RULES
+        },
+        **_indices(table),
     )
-    rows = log[log["outcome"] == WRITTEN].sort_values("day")
-    rows = rows[[*_FACTS, *_NUMBERS]].merge(values, on=["sensor", "date"], how="left")
-    rows[list(_NUMBERS)] = rows[list(_NUMBERS)].apply(pd.to_numeric)
-    known = rows["qa_pixel"].notna()
-    rows["grade"] = qa_grade(rows["qa_pixel"].fillna(1).to_numpy(np.uint16))
-    return rows.assign(grade=rows["grade"].where(known), annual=rows["annual"].eq(True))
+    rows = told[[*_FACTS, *_NUMBERS, *_CLASSES]].merge(values, on=["sensor", "date"], how="left")
+    return rows.assign(**{rule: rows[rule].eq(True) for rule in RULES})
 
 
 def _indices(table: pd.DataFrame) -> dict[str, Any]:
@@ -76,16 +83,17 @@ def _indices(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def plot_record(
-    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame
+    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame, rule: str
 ) -> dict[str, Any]:
     """All that the page of a plot knows of it.
 
     ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
-    positions of the annual choices among them.
+    positions of the annual choices by ``rule`` among them, ``annual_by_rule`` those by each rule.
     """
     left = log[log["outcome"] != WRITTEN]
     digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
-    shown = rows.drop(columns="annual").round(digits)
+    shown = rows.drop(columns=[*RULES]).round(digits)
+    annual = {name: np.flatnonzero(rows[name]).tolist() for name in RULES}
     made = plot["products"].split(",")
     return {
         "project": plot["project_id"],
@@ -93,15 +101,18 @@ def plot_record(
         "status": plot["status"],
         "composites": [c.name for c in settings.composites] if "png" in made else [],
         "observations": {name: _plain(shown[name]) for name in shown},
-        "annual": np.flatnonzero(rows["annual"]).tolist(),
+        "annual": annual[rule],
+        "annual_by_rule": annual,
         "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
     }
 
 
-def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
-    """A plot's values of `INDEX_COLUMNS`."""
+def index_row(plot: pd.Series, rows: pd.DataFrame, rule: str) -> list[Any]:
+    """A plot's values of `INDEX_COLUMNS`, by the annual choices of a rule."""
     years = rows["day"].str[:4].astype(int)
-    falls = rows["nbr"].set_axis(years)[rows["annual"].to_numpy()].diff().dropna()
+    seen = rows["grade"].le(GRADES["water"]).fillna(False).to_numpy(bool)
+    best = rows["graded"].to_numpy() & seen
+    falls = rows["nbr"].set_axis(years)[best].diff().dropna()
     fell = not falls.empty and falls.min() < 0
     return [
         plot["project_id"],
@@ -111,17 +122,24 @@ def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
         plot["status"],
         int(plot["observations"]),
         int(plot["written"]),
-        None if rows.empty else round(float((rows["grade"] <= GRADES["water"]).mean()), 3),
-        0 if rows.empty else int(years.max() - years.min()) + 1 - int(rows["annual"].sum()),
+        None if rows.empty else round(float(seen.mean()), 3),
+        0 if rows.empty else int(years.max() - years.min()) + 1 - int(rows[rule].sum()),
         round(float(falls.min()), 3) if fell else None,
         int(falls.index.to_numpy()[falls.argmin()]) if fell else None,
     ]
 
 
 def site_record(
-    name: str, settings: Settings, plots: list[list[Any]], chips: str, target_day: int
+    name: str,
+    settings: Settings,
+    plots: list[list[Any]],
+    chips: str,
+    chosen: tuple[int, str],
 ) -> dict[str, Any]:
-    """What both pages know of the project; ``chips`` leads from the site to the chips."""
+    """What both pages know of the project; ``chips`` leads from the site to the chips.
+
+    ``chosen`` is the target day and the rule of the annual choices.
+    """
     grid = settings.grid
     across, down = (grid.tiles_across, grid.tiles_down) if isinstance(grid, Region) else (0, 0)
     return {
@@ -135,7 +153,9 @@ def site_record(
             for key, (name, title, digits) in MEASURES.items()
         ],
         "first_measures": FIRST_MEASURES,
-        "target_day": target_day,
+        "target_day": chosen[0],
+        "rule": chosen[1],
+        "rules": [*RULES],
         "tile": TILE_SIZE * PIXEL,
         "grid": [grid.left, grid.top, across, down],
         "columns": INDEX_COLUMNS,
@@ -147,5 +167,7 @@ def _plain(column: pd.Series) -> list[Any]:
     """The values of a column for JSON: whole numbers without a point, null where missing."""
     if not pd.api.types.is_numeric_dtype(column):
         return column.tolist()
+    if pd.api.types.is_bool_dtype(column):
+        return [None if pd.isna(value) else bool(value) for value in column]
     numbers = (None if pd.isna(value) else float(value) for value in column)
     return [int(n) if n is not None and n.is_integer() else n for n in numbers]

@@ -18,7 +18,7 @@ from ...project.log import read_log
 from ...project.project import Project, as_project, unfinished
 from ...project.rows import PlotRows, has_product, read_rows
 from ...run.progress import show_progress
-from ...spectral.annual import TARGET_DAY
+from ...spectral.annual import CONTRACT, TARGET_DAY, check_rule
 from ...storage.folder import Folder, inner_parts
 from ...storage.places import beside, workplace
 from .former import LIST, Former, data_path
@@ -63,6 +63,7 @@ def browse(
     out: str | Path = "",
     *,
     target_day: int = TARGET_DAY,
+    rule: str = CONTRACT,
     progress: bool = False,
 ) -> Site:
     """Make a static site of a project: a list and a map of its plots, and a page for each.
@@ -77,6 +78,9 @@ def browse(
         both are on one disk, copies otherwise.
     target_day
         The day of the year that the annual choice prefers, as in `annual`.
+    rule
+        By what the annual choice is made that the pages show first, as in `annual`. The choices by
+        each rule are in the data of the pages.
     progress
         Whether to show the progress on standard error.
 
@@ -89,12 +93,13 @@ def browse(
     Raises
     ------
     InputError
-        ``out`` is another project, or the target day does not exist.
+        ``out`` is another project, the target day does not exist, or there is no such rule.
     ProjectError
         ``project`` has no ledger.
     AccessError
         Something can't be read or written.
     """
+    check_rule(rule)
     project = as_project(project)
     known, settings, s3 = project.plots, project.settings, project.s3
     place = str(out) or beside(project.place, SITE)
@@ -106,14 +111,14 @@ def browse(
         for row, table in _plots(project.folder, known):
             log = read_log(project.folder, row["project_id"], row["plot_id"])
             rows = observations(log, table, target_day)
-            _write_plot(work, plot_record(settings, row, log, rows))
+            _write_plot(work, plot_record(settings, row, log, rows, rule))
             if way_up is None:
                 _write_chips(work, project, row, rows["day"], former)
-            index.append(index_row(row, rows))
+            index.append(index_row(row, rows, rule))
             bar.advance(len(rows))
             bar.plot_done(complete=True)
         name = project.place.rstrip("/").rpartition("/")[2]
-        site = site_record(name, settings, index, way_up or "", target_day)
+        site = site_record(name, settings, index, way_up or "", (target_day, rule))
         _write_data(work / LIST, "receiveIndex", site)
     former.remove_all_but({(row[0], row[1]) for row in index})
     return Site(place, len(index), way_up is None, unfinished(known))
