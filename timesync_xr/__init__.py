@@ -31,6 +31,9 @@ from .sample import make_sample
 from .spectral import indices
 from .spectral.annual import annual, read_overrides, selected_of_year
 from .spectral.composites import COMPOSITES, Composite, composite_rgb, stretch
+from .spectral.density import observation_density
+from .spectral.offsets import read_offsets, sensor_offsets, with_adjusted
+from .spectral.outliers import is_outlier
 from .spectral.quality import (
     contract_qa,
     fmask,
@@ -42,11 +45,17 @@ from .spectral.quality import (
     qa_grade,
 )
 from .spectral.reflectance import to_collection1
-from .spectral.series import plot_pixel, spectral_table, window_statistics
+from .spectral.series import index_table, plot_pixel, spectral_table, window_statistics
 from .spectral.styles import Styles, read_styles
 from .spectral.tasseled_cap import tasseled_cap
 from .storage.access import S3
-from .view.plotting import plot_before_after, plot_chips, plot_trajectory
+from .view.plotting import (
+    plot_before_after,
+    plot_chips,
+    plot_density,
+    plot_offsets,
+    plot_trajectory,
+)
 from .view.sheet import Sheets, contact_sheet, write_sheets
 from .view.site import Site, browse
 
@@ -85,21 +94,27 @@ __all__ = [
     "extract",
     "fmask",
     "has_bit",
+    "index_table",
     "indices",
     "is_clear",
     "is_fill",
+    "is_outlier",
     "is_valid",
     "make_sample",
     "merge_records",
+    "observation_density",
     "parse_datetime",
     "plan",
     "plot_before_after",
     "plot_chips",
+    "plot_density",
+    "plot_offsets",
     "plot_pixel",
     "plot_trajectory",
     "qa_flags",
     "qa_grade",
     "read_items",
+    "read_offsets",
     "read_overrides",
     "read_plots",
     "read_styles",
@@ -107,6 +122,7 @@ __all__ = [
     "repair",
     "search_items",
     "selected_of_year",
+    "sensor_offsets",
     "spectral_table",
     "split_packets",
     "stretch",
@@ -115,6 +131,7 @@ __all__ = [
     "v3_records",
     "verify",
     "window_statistics",
+    "with_adjusted",
     "write_csv",
     "write_items",
     "write_packets",

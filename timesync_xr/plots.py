@@ -282,6 +282,12 @@ def _transformer(grid: Lattice) -> Transformer:
     return Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
 
 
+def to_degrees(grid: Lattice, x: Any, y: Any) -> tuple[Any, Any]:
+    """Longitude and latitude (WGS 84) of points in metres of a grid, of arrays as well."""
+    lon, lat = _transformer(grid).transform(x, y, direction="INVERSE")
+    return lon, lat
+
+
 def _outside(grid: Lattice, a: float, b: float, degrees: bool = False) -> str:
     """Say that a point lies outside the grid, and what the mistake may be."""
 

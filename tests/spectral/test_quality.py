@@ -102,9 +102,7 @@ def hierarchy(qa: int) -> int:
 def test_fmask_is_the_order_of_pyccd_but_for_cirrus_and_confidences() -> None:
     """What only cirrus or a confidence tells is cloud, shadow or snow here, clear there."""
     theirs = np.array([hierarchy(int(n)) if n else 255 for n in ALL])
-    told_by_flags = ~(
-        bit(2) | np.any([confidence(n) >= 2 for n in (8, 10, 12, 14)], axis=0)
-    )
+    told_by_flags = ~(bit(2) | np.any([confidence(n) >= 2 for n in (8, 10, 12, 14)], axis=0))
     assert (fmask(ALL)[told_by_flags] == theirs[told_by_flags]).all()
     rank = {0: 0, 1: 1, 3: 2, 2: 3, 4: 4, 255: 5}
     ranks = [np.vectorize(rank.__getitem__)(made) for made in (fmask(ALL), theirs)]
@@ -146,13 +144,16 @@ def real_series(shared: Any) -> pd.DataFrame:
     }  # fmt: skip
     dn = {b: raw[f"SR_B{new}"].where(oli, raw[f"SR_B{old}"]) for b, (new, old) in bands.items()}
     sensor = raw["LANDSAT_PRODUCT_ID"].str[:4]
-    return pd.DataFrame(dn).fillna(0).astype(np.uint16).assign(
-        sensor=sensor, qa=raw["QA_PIXEL"].astype(np.uint16)
+    return (
+        pd.DataFrame(dn)
+        .fillna(0)
+        .astype(np.uint16)
+        .assign(sensor=sensor, qa=raw["QA_PIXEL"].astype(np.uint16))
     )
 
 
 def test_bit_6_means_other_things_on_other_sensors(shared: Any) -> None:
-    """What docs/data.md says of 93,162 real observations, and that our flags do not depend on it."""
+    """What docs/data.md says of 93,162 real observations; our flags do not depend on it."""
     table = real_series(shared)
     qa = table["qa"].to_numpy()
     old = table["sensor"].isin(["LT04", "LT05", "LE07"]).to_numpy()
@@ -163,7 +164,9 @@ def test_bit_6_means_other_things_on_other_sensors(shared: Any) -> None:
         "water": (qa & 0b10111111) == 1 << 7,
     }
     bit_6 = qa >> 6 & 1 == 1
-    share = {k: (bit_6[where & old].mean(), bit_6[where & ~old].mean()) for k, where in only.items()}
+    share = {
+        k: (bit_6[where & old].mean(), bit_6[where & ~old].mean()) for k, where in only.items()
+    }
     assert share == {"shadow": (0, 1), "snow": (0, 1), "dilated": (1, 0), "water": (0, 1)}
     for where, grade in zip(only.values(), (3, 2, 4, 1), strict=True):
         medium = qa >> 8 & 3 >= 2

@@ -32,6 +32,8 @@ COMMANDS: Final = (
     "observations",
     "annual",
     "window",
+    "density",
+    "offsets",
     "export",
     "packets",
     "browse",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..spectral.annual import TARGET_DAY
+from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from ..spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ target_day_option = click.option(
     show_default=True,
     metavar="DOY",
     help="Day of the year that the annual choice prefers.",
+)
+
+rule_option = click.option(
+    "--rule",
+    type=Choice([CONTRACT, GRADED]),
+    default=CONTRACT,
+    show_default=True,
+    help="What comes first in a year: qa of the contract, which is the server's choice; or the "
+    "class that TimeSync v4 grades by, which is the same for all sensors.",
 )
 
 region_option = click.option(

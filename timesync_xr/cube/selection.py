@@ -128,7 +128,7 @@ class Selection:
         """A cause and which observations it rules out, for each filter that is set."""
         time, sensor = observations["time"], observations["sensor"]
         if self.season:
-            yield f"outside the season {self.season}", ~_in_season(time, self.season)
+            yield f"outside the season {self.season}", ~in_season(time, self.season)
         if self.sensors:
             yield "sensor not asked for", ~sensor.isin(self.sensors)
         if self.max_cloud is not None:
@@ -145,7 +145,10 @@ def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def _in_season(time: pd.Series, season: str) -> pd.Series:
+def in_season(time: pd.Series, season: str) -> pd.Series:
+    """Which times lie in a season (``MM-DD/MM-DD``), all where it is empty."""
+    if not season:
+        return pd.Series(True, index=time.index)
     first, last = _season_days(season)
     day: pd.Series = time.dt.month * 100 + time.dt.day
     return day.between(first, last) if first <= last else ~day.between(last + 1, first - 1)

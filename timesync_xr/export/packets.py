@@ -19,6 +19,7 @@ from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
 from ..project.log import read_log
+from ..project.places import copy_listed
 from ..project.project import Project, as_project, keep_settings
 from ..project.rows import THREADS, written_observations
 from ..storage.access import S3, scheme_of
@@ -142,6 +143,7 @@ def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files
     made = packet["products"].str.split(",").map(lambda all_: [p for p in all_ if p in _TAKEN])
     rows = packet[list(COLUMNS)].assign(products=made.str.join(","))
     target.write(PLOTS, _csv(rows))
+    copy_listed(project.folder, target, rows)
     return sum(path.startswith("prj_") for path in paths)
 
 

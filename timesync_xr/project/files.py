@@ -7,6 +7,7 @@
     prj_P/cubes/plot_N.zarr                        the cube of a plot
     ledger/project.json                            what the project is made with
     ledger/plots.csv, ledger/recent/*.csv          a row per plot
+    ledger/listed.csv                              where the list put each plot, its further columns
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
     ledger/items/CU_h03v09*                        what searches brought, by place
@@ -36,6 +37,9 @@ PLOTS: Final = "ledger/plots.csv"
 
 RECENT: Final = "ledger/recent"
 """Rows of plots that are newer than the table, a file each."""
+
+LISTED: Final = "ledger/listed.csv"
+"""What plot lists told of the plots: coordinates and further columns."""
 
 SETTINGS: Final = "ledger/project.json"
 """What the project is made with."""

@@ -71,8 +71,8 @@ PIXELS: Final = ("qa_pixel", "valid_range", "bands_filled", "fill_share", "clear
 """Columns that were measured, as text, empty where nothing was read.
 
 The raw QA_PIXEL at the plot; whether all six bands are in their valid range there (1 or 0, by
-`timesync_xr.is_valid`), and how many of them are fill; the shares of the chip's pixels that are fill
-in any surface reflectance band, and that are clear by `timesync_xr.is_clear`.
+`timesync_xr.is_valid`), and how many of them are fill; the shares of the chip's pixels that are
+fill in any surface reflectance band, and that are clear by `timesync_xr.is_clear`.
 """
 
 WHY: Final = ("asset", "kind", "cause", "remedy")
@@ -296,6 +296,19 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
         counts = map(np.count_nonzero, where.to_numpy())
         told.append([f"{count / size:.4f}" for count in counts])
     return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
+
+
+def years_without_clear(log: pd.DataFrame) -> list[int]:
+    """Years between the first and last written observation without a clear one, of a log of text.
+
+    Clear is what is so by `timesync_xr.is_clear`, with all bands at the plot in their valid range.
+    """
+    rows = log[(log["outcome"] == WRITTEN) & (log["qa_pixel"] != "")]
+    if rows.empty:
+        return []
+    years = rows["day"].str[:4].to_numpy(np.int64)
+    clear = is_clear(rows["qa_pixel"].to_numpy(np.uint16)) & (rows["valid_range"] == "1").to_numpy()
+    return np.setdiff1d(np.arange(years.min(), years.max() + 1), years[clear]).tolist()
 
 
 def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:

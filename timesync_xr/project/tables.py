@@ -122,6 +122,7 @@ def _annual(folder: Folder, plot: PlotRows, options: dict[str, Any]) -> pd.DataF
     """The choices of a plot; of a year of which nothing was written its log tells why."""
     log = decode(read_log(folder, *plot.ids), *plot.ids)
     grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
+    grades["grade"] = grades["grade"].fillna(GRADES["no data"])
     chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
     others = log[~log["outcome"].isin([WRITTEN, SUPERSEDED])]
     for year in chosen.loc[chosen["cause"] == NONE_AT_ALL, "year"]:
@@ -143,31 +144,45 @@ WINDOW_TABLE_COLUMNS: Final = (
     "mean",
     "std",
     "valid",
+    "clear",
+    "spread",
+    "to_edge",
+    "same_pixel",
 )
 """Columns of `Project.windows`."""
 
 
-def window_tables(folder: Folder, plots: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
-    """The `window_statistics` of each plot of a ledger that has a cube, see `Project.windows`."""
+def window_tables(
+    folder: Folder, plots: pd.DataFrame, places: pd.DataFrame, size: int, index: str
+) -> Iterator[pd.DataFrame]:
+    """The `window_statistics` of each plot of a ledger that has a cube, see `Project.windows`.
+
+    ``places`` are the `Project.places` of all plots.
+    """
+    ids = ["project_id", "plot_id"]
+    where = places.set_index(ids)[["to_edge", "same_pixel"]].to_dict("index")
     for row in plots[has_product(plots, "zarr")].to_dict("records"):
         plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
         with kept_cube(folder, plot) as cube:
             if cube is not None:
-                yield _of_plot(window_statistics(cube, size), plot.project_id, plot.plot_id)
+                table = window_statistics(cube, size, index)
+                yield _of_plot(table.assign(**where[plot.project_id, plot.plot_id]), plot)
 
 
 def empty_windows() -> pd.DataFrame:
     """A table of `Project.windows` without rows, with the types of all."""
     return pd.DataFrame(columns=list(WINDOW_TABLE_COLUMNS), dtype=object).astype(
-        {"year": "int16", "doy": "int16", "mean": "float", "std": "float", "valid": "int64"}
+        dict.fromkeys(("year", "doy"), "int16")
+        | dict.fromkeys(("mean", "std", "spread", "to_edge"), "float")
+        | dict.fromkeys(("valid", "clear"), "int64")
     )
 
 
-def _of_plot(statistics: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
+def _of_plot(statistics: pd.DataFrame, plot: Plot) -> pd.DataFrame:
     time = statistics["time"].dt
     table = statistics.assign(
-        project_id=project_id,
-        plot_id=plot_id,
+        project_id=plot.project_id,
+        plot_id=plot.plot_id,
         day=time.strftime("%Y-%m-%d"),
         year=time.year.astype(np.int16),
         doy=time.day_of_year.astype(np.int16),

@@ -75,5 +75,7 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     ranks["grade"] = np.where(holed, GRADES["no data"], qa_grade(qa))
     ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
     ranks["age"] = -np.array(age)
-    best = ranks.sort_values(["day", "unusable", "grade", "fill", "age"]).drop_duplicates("day").index
+    best = (
+        ranks.sort_values(["day", "unusable", "grade", "fill", "age"]).drop_duplicates("day").index
+    )
     return np.isin(np.arange(len(ranks)), best)

@@ -19,6 +19,7 @@ from ..plots import Plot
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
 from ..project.ledger import COLUMNS, COMPLETE, Ledger
 from ..project.log import LEFT_OUT, WRITTEN, read_log, write_log
+from ..project.places import copy_listed
 from ..project.products import Products, read_formats
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import has_product
@@ -84,6 +85,7 @@ def render(
                     rows.append(row)
                 bar.plot_done(complete=True)
         ledger.close()
+        copy_listed(source, target.folder, ledger.table())
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

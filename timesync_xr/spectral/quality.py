@@ -29,10 +29,10 @@ def is_fill(qa: Array) -> Array:
 def contract_qa(qa: Array) -> Array:
     """The ``qa`` column of the TimeSync contract: 0 usable, 1 not (uint8, any shape, lazy).
 
-    0 where QA_PIXEL is not fill and says clear (bit 6) or water (bit 7). What bit 6 excludes depends
-    on the sensor: on Landsat 8 and 9 cloud and dilated cloud, so that shadow and snow count as
-    usable; on Landsat 4 to 7 cloud, shadow and snow, so that dilated cloud does. Over water bit 7
-    makes anything usable. `is_clear` and `qa_grade` are the same for all sensors.
+    0 where QA_PIXEL is not fill and says clear (bit 6) or water (bit 7). What bit 6 excludes
+    depends on the sensor: on Landsat 8 and 9 cloud and dilated cloud, so that shadow and snow count
+    as usable; on Landsat 4 to 7 cloud, shadow and snow, so that dilated cloud does. Over water bit
+    7 makes anything usable. `is_clear` and `qa_grade` are the same for all sensors.
     """
     clear = (1 << QABit.CLEAR) | (1 << QABit.WATER)
     return _of_bits(
@@ -48,8 +48,8 @@ def is_clear(qa: Array) -> Array:
     """Where QA_PIXEL is free of fill, cloud, dilated cloud, cirrus, cloud shadow and snow: bool.
 
     A confidence of medium (which USGS gives to cloud alone) or high counts as not clear. Stricter
-    than `contract_qa`. Of Landsat 4 to 7, which have no band for it, cirrus is not known. Any shape,
-    lazy in, lazy out.
+    than `contract_qa`. Of Landsat 4 to 7, which have no band for it, cirrus is not known. Any
+    shape, lazy in, lazy out.
     """
     return _of_bits(
         lambda v: (v & _NOT_CLEAR.astype(v.dtype)) == 0,
@@ -74,8 +74,8 @@ def qa_flags(qa: xr.DataArray) -> xr.Dataset:
     (uint8: 0 none, 1 low, 3 high; cloud alone has 2 medium, for the others it is reserved)
     cloud_confidence, cloud_shadow_confidence, snow_confidence, cirrus_confidence. A cirrus
     confidence of 0 says that there is no band for it (Landsat 4 to 7): then cirrus is not known,
-    whatever its flag. ``clear`` is bit 6, whose meaning depends on the sensor: see `contract_qa` and
-    `is_clear`. Source: as `timesync_xr.landsat.QABit`.
+    whatever its flag. ``clear`` is bit 6, whose meaning depends on the sensor: see `contract_qa`
+    and `is_clear`. Source: as `timesync_xr.landsat.QABit`.
     """
     expect_array(qa)
     flags = {name: _bit(qa, bit, name, f"{name}, by QA_PIXEL") for name, bit in QA_FLAGS.items()}
@@ -119,11 +119,11 @@ def qa_grade(qa: Array) -> Array:
 def fmask(qa: Array) -> Array:
     """The classes of `qa_grade` by the numbers of Fmask: uint8, any shape, lazy in, lazy out.
 
-    0 clear, 1 water, 2 shadow, 3 snow, 4 cloud, 255 no data, as CCDC, COLD and pyccd take them. Mind
-    that 2 and 3 are the reverse of `qa_grade`. The order where several hold (no data, cloud, shadow,
-    snow, water, clear) is that of pyccd and pycold. Source: Zhu, Z., Woodcock, C. E. (2012):
-    Object-based cloud and cloud shadow detection in Landsat imagery. Remote Sensing of Environment
-    118, 83-94.
+    0 clear, 1 water, 2 shadow, 3 snow, 4 cloud, 255 no data, as CCDC, COLD and pyccd take them.
+    Mind that 2 and 3 are the reverse of `qa_grade`. The order where several hold (no data, cloud,
+    shadow, snow, water, clear) is that of pyccd and pycold. Source: Zhu, Z., Woodcock, C. E.
+    (2012): Object-based cloud and cloud shadow detection in Landsat imagery. Remote Sensing of
+    Environment 118, 83-94.
     """
     classes = ", ".join(f"{number} {name}" for name, number in FMASK.items())
     return _of_bits(

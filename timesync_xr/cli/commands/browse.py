@@ -6,7 +6,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import out_s3_options, rule_option, target_day_option
 
 
 @click.command(short_help="Make pages of a project to look at in a browser.")
@@ -19,26 +19,27 @@ from ..options import out_s3_options, target_day_option
     help="Folder of the site. Default: PROJECT/browse.",
 )
 @target_day_option
+@rule_option
 @out_s3_options
-def browse(project: str, out: str, target_day: int, out_s3: S3) -> None:
+def browse(project: str, out: str, target_day: int, rule: str, out_s3: S3) -> None:
     """Make pages to look at PROJECT: a list and a map of its plots, chips and trajectories.
 
     The pages open by double-click and from any web server or bucket, and load nothing from
     elsewhere. Inside the project's folder they show its chips; elsewhere they get chips of their
     own. PROJECT may be unfinished; run the same command again to renew them. The annual choice is
-    that of timesync-xr annual with the same --target-day.
+    that of timesync-xr annual with the same --target-day and --rule.
 
     \b
     Examples:
       timesync-xr browse project
       timesync-xr browse project --out /var/www/project
-      timesync-xr browse project --target-day 200
+      timesync-xr browse project --target-day 200 --rule graded
     """
     from ...project.project import Project
     from ...view.site import browse as make_site
 
     made = Project(project, out_s3)
-    site = make_site(made, out, target_day=target_day, progress=not is_quiet())
+    site = make_site(made, out, target_day=target_day, rule=rule, progress=not is_quiet())
     for line in site.unfinished:
         click.echo(line, err=True)
     if not is_quiet():

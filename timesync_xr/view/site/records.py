@@ -6,15 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from ...grid import Region
-from ...landsat import CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
+from ...landsat import CSV_BANDS, GRADES, PIXEL, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
 from ...project.tables import decode
-from ...spectral import indices
 from ...spectral.annual import RULES, TARGET_DAY, selected_of_year
+from ...spectral.series import index_table
 
 MEASURES: Final = {
     "nbr": ("NBR", "Normalized burn ratio", 3),
@@ -62,24 +61,11 @@ def observations(
     graded = table.merge(told[["sensor", "date", "grade"]], "left", on=["sensor", "date"])
     graded["grade"] = graded["grade"].fillna(GRADES["no data"])
     values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
-        **{
-            rule: selected_of_year(graded, target_day, rule=rule).to_numpy()
-            for rule in RULES
-        },
-        **_indices(table),
+        **{rule: selected_of_year(graded, target_day, rule=rule).to_numpy() for rule in RULES},
+        **index_table(table, [name for name in MEASURES if name not in CSV_BANDS]),
     )
     rows = told[[*_FACTS, *_NUMBERS, *_CLASSES]].merge(values, on=["sensor", "date"], how="left")
     return rows.assign(**{rule: rows[rule].eq(True) for rule in RULES})
-
-
-def _indices(table: pd.DataFrame) -> dict[str, Any]:
-    values = xr.DataArray(
-        table[list(CSV_BANDS)].to_numpy(),
-        dims=("row", "band"),
-        coords={"band": list(SR_BANDS)},
-    )
-    names = (name for name in MEASURES if name not in CSV_BANDS)
-    return {name: getattr(indices, name)(values).to_numpy() for name in names}
 
 
 def plot_record(
