@@ -32,6 +32,7 @@ NAMES = [
     "Summary",
     "TimesyncError",
     "annual",
+    "annual_composite",
     "browse",
     "chip_outlines",
     "chips_for_plot",

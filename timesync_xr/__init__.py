@@ -30,6 +30,7 @@ from .run.summary import Summary
 from .sample import make_sample
 from .spectral import indices
 from .spectral.annual import annual, read_overrides, selected_of_year
+from .spectral.annual_composite import annual_composite
 from .spectral.composites import COMPOSITES, Composite, composite_rgb, stretch
 from .spectral.density import observation_density
 from .spectral.offsets import read_offsets, sensor_offsets, with_adjusted
@@ -82,6 +83,7 @@ __all__ = [
     "Summary",
     "TimesyncError",
     "annual",
+    "annual_composite",
     "browse",
     "chip_outlines",
     "chips_for_plot",

@@ -67,8 +67,9 @@ def make_sample(folder: Path | str) -> SamplePaths:
     It holds COGs under the keys of the USGS bucket, ``items.json`` as landsatlook answers, and
     ``plots.csv`` with a note on each plot. The valley lies at the corner of four tiles; it has
     a river, fields that change with the seasons, a forest with a fire and clear-cuts that grow
-    back, and a growing town. Five sensors see it from 1984 to 2025, through clouds with shadows,
-    over snow, with swath edges and the gaps of Landsat 7. One date lacks a tile, one tile was
+    back, and a growing town. Five sensors see it from 1984 to 2025, two or more times each summer,
+    through clouds with shadows, over snow, with swath edges and the gaps of Landsat 7. QA_PIXEL
+    holds the values that each sensor has in Collection 2. One date lacks a tile, one tile was
     processed twice, two platforms come on one day of 2022, some times have seven decimals.
     The same bytes are written each time; files of the same names are replaced.
     """
@@ -76,9 +77,9 @@ def make_sample(folder: Path | str) -> SamplePaths:
     rng = np.random.default_rng(SEED)
     valley = make_valley(rng)
     items: list[dict[str, Any]] = []
-    for number, flight in enumerate(passes(rng)):
-        seen = observe(valley, flight, np.random.default_rng([SEED, number]))
-        items += _write_pass(root, flight, number, seen)
+    for flight in passes(rng):
+        seen = observe(valley, flight, np.random.default_rng([SEED, flight.number]))
+        items += _write_pass(root, flight, seen)
     paths = SamplePaths(root, root / "items.json", root / "plots.csv")
     collection = {"type": "FeatureCollection", "features": items[::-1]}
     paths.items.write_text(json.dumps(collection, separators=(",", ":")), encoding="utf-8")
@@ -86,7 +87,7 @@ def make_sample(folder: Path | str) -> SamplePaths:
     return paths
 
 
-def _write_pass(root: Path, flight: Pass, number: int, seen: Numbers) -> Iterator[dict[str, Any]]:
+def _write_pass(root: Path, flight: Pass, seen: Numbers) -> Iterator[dict[str, Any]]:
     """Write the files of the tiles of a pass and yield their items."""
     processed = max(date(2021, 5, 4), flight.day + timedelta(days=14))
     for south in (0, 1):
@@ -95,7 +96,7 @@ def _write_pass(root: Path, flight: Pass, number: int, seen: Numbers) -> Iterato
             block = _block(seen, east, south)
             if (block[-1] == QA_FILL).all() or (flight.day, tile) == MISSING:
                 continue
-            time = _time(flight, number, 23 * south + 2 * east)
+            time = _time(flight, 23 * south + 2 * east)
             yield _write_tile(root, flight, tile, block, time, processed)
             if (flight.day, tile) == REPROCESSED:
                 block[:-1] += 256 * (block[:-1] > 0).astype(np.uint16)
@@ -112,8 +113,9 @@ def _block(seen: Numbers, east: int, south: int) -> Numbers:
     return block
 
 
-def _time(flight: Pass, number: int, later: int) -> str:
+def _time(flight: Pass, later: int) -> str:
     """The `datetime` property: some have seven decimals; a tile is seen seconds after another."""
+    number = flight.number
     seconds = 16 * 3600 + 40 * 60 + number * 37 % 900 + later
     decimals = f"{(number + 1) * 7654321 % 10**7:07d}"[: 7 if number % 4 == 1 else 6]
     clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
