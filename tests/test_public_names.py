@@ -12,6 +12,7 @@ import pytest
 import timesync_xr as tx
 
 NAMES = [
+    "AnnualComposites",
     "Archive",
     "BANDS",
     "COMPOSITES",
@@ -83,6 +84,7 @@ NAMES = [
     "verify",
     "window_statistics",
     "with_adjusted",
+    "write_annual_composites",
     "write_csv",
     "write_items",
     "write_packets",

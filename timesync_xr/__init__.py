@@ -10,6 +10,7 @@ from .cube.chips import chips_for_plot
 from .cube.plan import merge_records
 from .cube.selection import Selection
 from .errors import TimesyncError
+from .export.annual_composites import AnnualComposites, write_annual_composites
 from .export.formats import Exported, export_project
 from .export.maps import chip_outlines
 from .export.packets import split_packets, write_packets
@@ -67,6 +68,7 @@ __all__ = [
     "COMPOSITES",
     "S3",
     "SR_BANDS",
+    "AnnualComposites",
     "Archive",
     "Combined",
     "Composite",
@@ -134,6 +136,7 @@ __all__ = [
     "verify",
     "window_statistics",
     "with_adjusted",
+    "write_annual_composites",
     "write_csv",
     "write_items",
     "write_packets",

@@ -19,7 +19,10 @@ from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.landsat import CSV_BANDS, SR_BANDS
+from timesync_xr.plots import read_plots
+from timesync_xr.project.places import keep_listed, places, read_listed
 from timesync_xr.project.series import SERIES_COLUMNS, empty_series
+from timesync_xr.storage.folder import Folder
 
 NOON = "T18:30:00.1234567Z"
 X, Y = REGIONS["CU"].center(3 * 5000 + 4998, 9 * 5000 + 4998)
@@ -137,20 +140,17 @@ def test_density_and_offsets_of_a_project(project: Project) -> None:
 
 
 def test_places_are_those_of_the_list(project: Project) -> None:
-    places = project.places().set_index("plot_id")
-    assert places.loc["7", ["x_listed", "y_listed"]].tolist() == [X + 4, Y - 9]
-    assert places.loc["7", "offset"] == pytest.approx(np.hypot(4, 9))
-    assert places["to_edge"].tolist() == [6, 13, 15]
-    assert places["same_pixel"].tolist() == ["8", "7", ""]
-    assert places["stratum"].tolist() == ["forest", "", "crop"]
-    assert places["lon"].tolist() == ["here", "there", ""], "a further column of the list"
-    assert places["lat"].between(20, 50).all()
+    placed = project.places().set_index("plot_id")
+    assert placed.loc["7", ["x_listed", "y_listed"]].tolist() == [X + 4, Y - 9]
+    assert placed.loc["7", "offset"] == pytest.approx(np.hypot(4, 9))
+    assert placed["to_edge"].tolist() == [6, 13, 15]
+    assert placed["same_pixel"].tolist() == ["8", "7", ""]
+    assert placed["stratum"].tolist() == ["forest", "", "crop"]
+    assert placed["lon"].tolist() == ["here", "there", ""], "a further column of the list"
+    assert placed["lat"].between(20, 50).all()
 
 
 def test_lists_add_to_what_is_known(project: Project, tmp_path: Path) -> None:
-    from timesync_xr.plots import read_plots
-    from timesync_xr.project.places import keep_listed, read_listed
-    from timesync_xr.storage.folder import Folder
 
     path, folder = tmp_path / "plots.csv", Folder(tmp_path)
     path.write_text(PLOTS)
@@ -249,3 +249,30 @@ def test_commands_give_the_same_tables(project: Project, tmp_path: Path) -> None
     assert "no two sensors" in nothing.stderr
     wrong = CliRunner().invoke(main, ["export", project.place, "--format", "kml", "--index", "x"])
     assert wrong.exit_code == 2
+
+
+def test_indices_are_those_of_the_catalogue_of_spectral_indices(series: pd.DataFrame) -> None:
+    """spyndex computes them by formulas that others keep."""
+    spyndex = pytest.importorskip("spyndex", reason="see tests/oracles.txt")
+    whole = series[series["bands_filled"] == 0]
+    names = dict(zip("BGRN", CSV_BANDS[:4], strict=True)) | {"S1": "swir1", "S2": "swir2"}
+    bands = {key: whole[name].to_numpy(float) / 10000 for key, name in names.items()}
+    factors = {"g": 2.5, "C1": 6, "C2": 7.5, "L": 1}
+    for ours, theirs in {
+        "ndvi": "NDVI", "nbr": "NBR", "nbr2": "NBR2", "ndmi": "NDMI", "evi": "EVI",
+    }.items():  # fmt: skip
+        expected = spyndex.computeIndex(theirs, params=bands | factors)
+        np.testing.assert_allclose(whole[ours], expected, rtol=1e-12)
+
+
+def test_columns_of_a_list_keep_their_values_whatever_they_are_called(tmp_path: Path) -> None:
+    path, folder = tmp_path / "plots.csv", Folder(tmp_path)
+    path.write_text(f'project_id,plot_id,x,y,Same_Pixel,LON,"a ""b"" <c>"\n1,2,{X},{Y},s,l,q\n')
+    table = read_plots(path)
+    keep_listed(folder, table)
+    made = places(folder, table[["project_id", "plot_id", "x", "y"]], REGIONS["CU"])
+    row = made.iloc[0]
+    assert row[["Same_Pixel_listed", "lon", 'a "b" <c>', "same_pixel"]].tolist() == [
+        "s", "l", "q", "",
+    ]  # fmt: skip
+    assert len({name.lower() for name in made}) == len(made.columns), "as SQLite tells names apart"

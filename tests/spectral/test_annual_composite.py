@@ -44,7 +44,7 @@ def cube_of(seed: int = 0, size: int = 5) -> xr.DataArray:
 
 def good_days(cube: xr.DataArray, year: int, y: int, x: int, rule: str) -> list[int]:
     found = []
-    for n, time in enumerate(pd.DatetimeIndex(cube["time"])):
+    for n, time in enumerate(pd.DatetimeIndex(cube["time"].to_numpy())):
         bands, qa = cube.to_numpy()[n, :6, y, x].astype(int), int(cube[n, 6, y, x])
         if time.year != year or not 6 <= time.month <= 9:
             continue
@@ -78,7 +78,7 @@ def test_the_medoid_of_every_pixel_gone_through(rule: str, lazy: bool) -> None:
                     sum(np.linalg.norm(values[a, :, y, x] - values[b, :, y, x]) for b in days)
                     for a in days
                 ]
-                best = days[int(np.argmin(sums))]
+                best = days[sums.index(min(sums))]
                 assert (pixel["digital_number"] == cube[best, :6, y, x].to_numpy()).all()
                 assert pixel["doy"] == pd.Timestamp(cube["time"].values[best]).day_of_year
                 seen += 1
@@ -86,7 +86,7 @@ def test_the_medoid_of_every_pixel_gone_through(rule: str, lazy: bool) -> None:
 
 
 def test_the_geometric_median_is_as_near_as_scipy_comes() -> None:
-    optimize = pytest.importorskip("scipy.optimize", reason="scipy is not installed")
+    optimize = pytest.importorskip("scipy.optimize", reason="see tests/oracles.txt")
     made = annual_composite(cube_of(1), "geomedian")
     assert "doy" not in made, "it is of no day"
     cube = cube_of(1)
@@ -107,6 +107,26 @@ def test_the_geometric_median_is_as_near_as_scipy_comes() -> None:
                 assert total(point, days, y, x) <= best + 3, "but for rounding to whole numbers"
                 if len(days) == 2:
                     np.testing.assert_allclose(point, start, atol=0.51)
+
+
+def test_pulls_of_all_days_are_even_at_the_geometric_median() -> None:
+    """The condition of a least sum: the unit vectors to all days add up to nothing.
+
+    Where the median is a day itself, those to the others add up to no more than one.
+    """
+    random = np.random.default_rng(4)
+    days = random.integers(8000, 30000, (7, 6, 300)).astype(np.uint16)
+    known = random.random((7, 300)) < 0.8
+    known[:3] = True
+    found = geometric_median(days, known)
+    away = days - found
+    distance = np.linalg.norm(away, axis=1)
+    others = known & (distance > 1)
+    left = np.linalg.norm((away / distance[:, None] * others[:, None]).sum(axis=0), axis=0)
+    at_a_day = (known & ~others).any(axis=0)
+    assert at_a_day.any()
+    assert left[~at_a_day].max() < 1e-2
+    assert left[at_a_day].max() < 1.001
 
 
 def test_a_point_that_most_days_share_is_the_geometric_median() -> None:
@@ -137,6 +157,7 @@ def test_it_says_what_it_is_and_is_never_taken_for_observations() -> None:
     }
     numbers = made["digital_number"]
     assert numbers.dtype == np.uint16
+    assert set(made.coords) == {"year", "band", "y", "x"}, "no sensor, item or date of any one"
     assert numbers["band"].values.tolist() == list(SR_BANDS)
     rgb = composite_rgb(numbers, "tc")
     assert rgb.dims == ("year", "y", "x", "rgb")
@@ -154,7 +175,7 @@ def test_wrong_words_are_met_by_the_right_ones() -> None:
         ({"season": "summer"}, "no season"),
     ):
         with pytest.raises(InputError, match=message):
-            annual_composite(cube_of(), **options)  # type: ignore[arg-type]
+            annual_composite(cube_of(), **options)
     with pytest.raises(InputError):
         annual_composite(cube_of().isel(time=0, drop=True))
     assert annual_composite(cube_of().isel(time=slice(0))).sizes["year"] == 0

@@ -110,4 +110,4 @@ def test_what_is_wrong_is_named() -> None:
         observation_density(series_of(("2000-01-01", "LE07", True)), "month")
     with pytest.raises(InputError, match="lacks sensor"):
         observation_density(series_of(("2000-01-01", "LE07", True)).drop(columns="sensor"))
-    assert np.issubdtype(observation_density(series_of())["clear"].dtype, np.integer)
+    assert observation_density(series_of())["clear"].dtype == np.int64

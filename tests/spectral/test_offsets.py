@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_planted_offsets_are_found_with_their_counts() -> None:
     assert set(table["plots"]) == {40}
     for (older, newer), rows in table.groupby(["sensor", "reference"]):
         means = rows.set_index("value")["mean"][BANDS].to_numpy()
-        assert np.abs(means - (PLANTED[older] - PLANTED[newer])).max() < 15
+        assert np.abs(means - (PLANTED[str(older)] - PLANTED[str(newer)])).max() < 15
         assert (rows["low"] < rows["mean"]).all()
         assert (rows["mean"] < rows["high"]).all()
     assert table["value"].tolist() == [*VALUES] * 2
@@ -109,15 +110,17 @@ def test_pairs_are_all_that_there_are(rows: list[tuple[str, int, str, int]], day
 
 def test_real_sensors_differ_as_is_known_of_them(shared: Path) -> None:
     """NDVI of OLI is above ETM+, of TM below it; wetness is about the same (docs/data.md)."""
-    table = sensor_offsets(real_table(shared)).set_index(["sensor", "reference", "value"])
-    assert table.loc[("LE07", "LC08", "ndvi"), "median"] == pytest.approx(-0.056, abs=0.001)
-    assert table.loc[("LT05", "LE07", "ndvi"), "median"] == pytest.approx(-0.028, abs=0.001)
-    assert table.loc[("LE07", "LC08", "nbr"), "median"] == pytest.approx(-0.013, abs=0.001)
-    assert table.loc[("LE07", "LC08", "ndvi"), ["pairs", "plots"]].tolist() == [4619, 105]
-    step = offsets_to(table.reset_index(), "ndvi", "LC08")
-    assert step["LT05"] == pytest.approx(
-        table.loc[("LT05", "LE07", "ndvi"), "mean"] + table.loc[("LE07", "LC08", "ndvi"), "mean"]
-    )
+    table = sensor_offsets(real_table(shared))
+    rows = {(r["sensor"], r["reference"], r["value"]): r for r in table.to_dict("records")}
+    for sensor, reference, value, median in (
+        ("LE07", "LC08", "ndvi", -0.056),
+        ("LT05", "LE07", "ndvi", -0.028),
+        ("LE07", "LC08", "nbr", -0.013),
+    ):
+        assert rows[sensor, reference, value]["median"] == pytest.approx(median, abs=0.001)
+    etm, tm = rows["LE07", "LC08", "ndvi"], rows["LT05", "LE07", "ndvi"]
+    assert (etm["pairs"], etm["plots"]) == (4619, 105)
+    assert offsets_to(table, "ndvi", "LC08")["LT05"] == pytest.approx(tm["mean"] + etm["mean"])
 
 
 def test_corrected_values_stand_beside_the_originals_and_the_step_is_gone() -> None:
@@ -162,7 +165,7 @@ def test_published_lines_by_hand() -> None:
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     series = made_up(2)
     offsets = sensor_offsets(series)
-    for call, message in (
+    wrong: list[tuple[Callable[[], object], str]] = [
         (lambda: sensor_offsets(series, -1), "0 or more"),
         (lambda: sensor_offsets(series, resamples=0), "1 or more"),
         (lambda: sensor_offsets(series.drop(columns="nir")), "lacks nir"),
@@ -171,7 +174,8 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         (lambda: with_adjusted(series, offsets, "LC8"), "Did you mean 'LC08'|LC08"),
         (lambda: with_adjusted(series, offsets.drop(columns="mean")), "lacks mean"),
         (lambda: read_offsets(tmp_path / "no.csv"), r"no\.csv can't be read"),
-    ):
+    ]
+    for call, message in wrong:
         with pytest.raises(InputError, match=message):
             call()
     path = tmp_path / "offsets.csv"

@@ -68,9 +68,9 @@ def test_what_can_not_be_told_is_missing() -> None:
     table.loc[11, "day"] = "1992-12-15"
     found = is_outlier(table)
     assert found[[10, 11]].isna().all(), "not clear, and not of the season"
-    assert found.iloc[[0, 1, -1, -2]].isna().all(), "one side has too few"
+    assert found.loc[[0, 1, 78, 79]].isna().all(), "one side has too few"
     assert found.drop([0, 1, 10, 11, 78, 79]).notna().all()
-    assert is_outlier(table, season="")[11] is not pd.NA
+    assert is_outlier(table, season="").notna()[11]
     few = is_outlier(summers(noise(2)[:3], range(1990, 1993), 1))
     assert few.isna().all()
     assert is_outlier(table.iloc[:0]).empty
@@ -117,7 +117,7 @@ def by_hand(table: pd.DataFrame) -> dict[int, bool]:
                     table[band][row] - median(table[band][rows[m]] for m in s) for s in near
                 )
                 for band in ("green", "nir", "swir1")
-            }  # type: ignore[misc]
+            }
     noise = {
         band: max(100, 1.4826 * median(abs(sum(off[band])) / 2 for off in told.values()))
         for band in ("green", "nir", "swir1")

@@ -34,6 +34,7 @@ COMMANDS: Final = (
     "window",
     "density",
     "offsets",
+    "composite",
     "export",
     "packets",
     "browse",

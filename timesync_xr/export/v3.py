@@ -111,9 +111,10 @@ def write_v3_json(plots: Iterator[PlotRows], folder: Path, records_of: Records) 
 
 def add_places(path: Path, places: pd.DataFrame) -> None:
     """Add a table of `Project.places` to the SQLite file of `write_sqlite`."""
-    names = ", ".join('"' + name.replace('"', '""') + '"' for name in places)
+    names = ", ".join('"' + str(name).replace('"', '""') + '"' for name in places)
     marks = ", ".join("?" * len(places.columns))
-    rows: list[Any] = places.astype(object).where(places.notna(), None).to_numpy().tolist()
+    cells = places.astype(object).to_numpy().tolist()
+    rows: list[Any] = [[None if pd.isna(cell) else cell for cell in row] for row in cells]
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE {PLACES_TABLE} ({names})")
         database.executemany(f"INSERT INTO {PLACES_TABLE} VALUES ({marks})", rows)  # noqa: S608

@@ -308,7 +308,8 @@ def years_without_clear(log: pd.DataFrame) -> list[int]:
         return []
     years = rows["day"].str[:4].to_numpy(np.int64)
     clear = is_clear(rows["qa_pixel"].to_numpy(np.uint16)) & (rows["valid_range"] == "1").to_numpy()
-    return np.setdiff1d(np.arange(years.min(), years.max() + 1), years[clear]).tolist()
+    span = range(int(years.min()), int(years.max()) + 1)
+    return sorted({*span} - {*years[clear].tolist()})
 
 
 def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:

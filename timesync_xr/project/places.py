@@ -33,14 +33,14 @@ def keep_listed(folder: Folder, plots: pd.DataFrame) -> None:
     """
     if not {*_POINT} <= {*plots.columns}:
         return
-    further = [name for name in plots if name not in COLUMNS]
+    further = [str(name) for name in plots if name not in COLUMNS]
     given = plots[[*_IDS, *_POINT, *further]].astype(dict.fromkeys([*_IDS, *further], str))
     known = read_listed(folder)
     told = pd.concat([known, given]).drop_duplicates(_IDS, keep="last")
     keys = [tuple(map(id_order, ids)) for ids in told[_IDS].itertuples(index=False, name=None)]
     told = told.iloc[sorted(range(len(keys)), key=keys.__getitem__)]
-    further = [name for name in told if name not in (*_IDS, *_POINT)]
-    told[further] = told[further].fillna("")
+    further = [str(name) for name in told if name not in (*_IDS, *_POINT)]
+    told = told.fillna(dict.fromkeys(further, ""))
     if not told.reset_index(drop=True).equals(known):
         folder.write(LISTED, told.to_csv(index=False, lineterminator="\n").encode())
 
@@ -70,25 +70,30 @@ def copy_listed(source: Folder, target: Folder, plots: pd.DataFrame) -> None:
 
 def places(folder: Folder, plots: pd.DataFrame, grid: Lattice) -> pd.DataFrame:
     """Where plots of a ledger lie, see `Project.places`."""
-    listed = read_listed(folder)
-    further = [name for name in listed if name not in (*_IDS, *_POINT)]
+    listed = read_listed(folder).rename(columns=_free_name)
+    further = [str(name) for name in listed if name not in (*_IDS, *_POINT)]
     table = plots[[*_IDS, "x", "y"]].merge(listed, "left", on=_IDS)
+    table[further] = table[further].fillna("")
     known = table["x_listed"].notna()
     x, y = (table[f"{axis}_listed"].where(known, table[axis]) for axis in "xy")
     lon, lat = to_degrees(grid, x.to_numpy(float), y.to_numpy(float))
-    off = np.maximum(abs(table["x_listed"] - table["x"]), abs(table["y_listed"] - table["y"]))
-    table = table.assign(to_edge=PIXEL / 2 - off, same_pixel=_others(table))
-    own = table.rename(columns={name: f"{name}_listed" for name in further if name in _TAKEN})
     for name, computed in (("lon", lon), ("lat", lat)):
         if name not in further:
-            own[name] = computed
-    rest = [f"{name}_listed" if name in _TAKEN else name for name in further]
-    rest = [name for name in rest if name not in PLACE_COLUMNS]
-    own[rest] = own[rest].fillna("")
-    return own[[*PLACE_COLUMNS, *rest]]
+            table[name] = computed
+    off = np.maximum(abs(table["x_listed"] - table["x"]), abs(table["y_listed"] - table["y"]))
+    table = table.assign(to_edge=PIXEL / 2 - off, same_pixel=_others(table))
+    return table[[*PLACE_COLUMNS, *(name for name in further if name not in PLACE_COLUMNS)]]
 
 
-_TAKEN = {name for name in PLACE_COLUMNS if name not in ("lon", "lat")}
+def _free_name(name: str) -> str:
+    """The name of a column of a list, where it is not that of another, in small letters or not."""
+    small = name.lower()
+    if small in ("lon", "lat"):
+        return small
+    return f"{name}_listed" if small in _OURS else name
+
+
+_OURS: Final = ("to_edge", "same_pixel")
 
 
 def _others(plots: pd.DataFrame) -> list[str]:

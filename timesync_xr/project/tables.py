@@ -160,13 +160,15 @@ def window_tables(
     ``places`` are the `Project.places` of all plots.
     """
     ids = ["project_id", "plot_id"]
-    where = places.set_index(ids)[["to_edge", "same_pixel"]].to_dict("index")
+    told = zip(places["to_edge"], places["same_pixel"], strict=True)
+    where = dict(zip(places[ids].itertuples(index=False, name=None), told, strict=True))
     for row in plots[has_product(plots, "zarr")].to_dict("records"):
         plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
         with kept_cube(folder, plot) as cube:
             if cube is not None:
+                to_edge, others = where[plot.project_id, plot.plot_id]
                 table = window_statistics(cube, size, index)
-                yield _of_plot(table.assign(**where[plot.project_id, plot.plot_id]), plot)
+                yield _of_plot(table.assign(to_edge=to_edge, same_pixel=others), plot)
 
 
 def empty_windows() -> pd.DataFrame:

@@ -114,7 +114,7 @@ def _quality(
     shadow, snow = shadow & ~(cloud | dilated), snow & ~(cloud | dilated | shadow)
     water = water & ~(cloud | dilated | shadow | snow)
     has_cirrus_band = flight.sensor in CIRRUS_SENSORS
-    cirrus = cirrus & has_cirrus_band & ~(cloud | dilated | shadow | snow)
+    cirrus = cirrus & has_cirrus_band & ~(cloud | dilated | shadow | snow | water)
     flags = {
         QABit.DILATED_CLOUD: dilated,
         QABit.CIRRUS: cirrus,

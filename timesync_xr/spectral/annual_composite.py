@@ -103,11 +103,7 @@ def annual_composite(
     )
     if not made:
         numbers = np.zeros((0, len(SR_BANDS), *shape[1:]), np.uint16)
-    kept = (
-        {n: c for n, c in bands.isel(time=0, drop=True).coords.items() if n != "band"}
-        if len(time)
-        else {n: bands.coords[n] for n in ("y", "x") if n in bands.coords}
-    )
+    kept = {name: c for name, c in bands.coords.items() if "time" not in c.dims and name != "band"}
     coords = kept | {"year": np.array(years, np.int16), "band": list(SR_BANDS)}
     dims = ("year", "y", "x")
     dn = xr.DataArray(numbers, dims=("year", "band", "y", "x"))
@@ -161,7 +157,11 @@ def _of_year(bands: xr.DataArray, method: str, rule: str) -> tuple[Numbers, Numb
         else:
             made[:, at] = np.rint(geometric_median(values, known)).astype(np.uint16)
     shape = (height, width)
-    return made.reshape(len(SR_BANDS), *shape), day.reshape(shape), good.sum(axis=0).astype(np.uint16)
+    return (
+        made.reshape(len(SR_BANDS), *shape),
+        day.reshape(shape),
+        good.sum(axis=0).astype(np.uint16),
+    )
 
 
 def medoid(values: npt.NDArray[np.uint16], known: Mask) -> npt.NDArray[np.intp]:
@@ -171,7 +171,8 @@ def medoid(values: npt.NDArray[np.uint16], known: Mask) -> npt.NDArray[np.intp]:
     for n in range(len(spectra)):
         distance = np.sqrt(((spectra - spectra[n]) ** 2).sum(axis=1))
         total[n] = (distance * known).sum(axis=0)
-    return np.where(known, total, np.inf).argmin(axis=0)
+    chosen: npt.NDArray[np.intp] = np.where(known, total, np.inf).argmin(axis=0)
+    return chosen
 
 
 def geometric_median(values: npt.NDArray[np.uint16], known: Mask) -> Floats:

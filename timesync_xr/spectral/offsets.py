@@ -105,8 +105,8 @@ def sensor_offsets(
         raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.series")
     clear = series[series["strict_clear"].eq(True).fillna(False).to_numpy(bool)]
     clear = clear[clear["sensor"].isin(PLATFORM_AGE)].reset_index(drop=True)
-    plot = clear.groupby(_KEY, sort=False).ngroup().to_numpy()
-    age = clear["sensor"].map(PLATFORM_AGE.index).to_numpy(int)
+    plot = clear.groupby(_KEY, sort=False).ngroup().to_numpy().astype(np.int64)
+    age = clear["sensor"].map(PLATFORM_AGE.index).to_numpy().astype(np.int64)
     older, newer = _pairs(plot, _ordinal(clear["day"]), age, int(days))
     values = pd.concat([clear[list(CSV_BANDS)].astype(float), index_table(clear)], axis=1)
     matrix = values[list(VALUES)].to_numpy(np.float64)
@@ -124,7 +124,8 @@ def sensor_offsets(
 
 
 def _ordinal(day: pd.Series) -> npt.NDArray[np.int64]:
-    return pd.to_datetime(day).to_numpy("datetime64[D]").astype(np.int64)
+    days: npt.NDArray[np.int64] = pd.to_datetime(day).to_numpy("datetime64[D]").astype(np.int64)
+    return days
 
 
 def _pairs(
@@ -165,7 +166,7 @@ def _statistics(
     drawn = random.multinomial(count, np.full(count, 1 / count), resamples)
     with np.errstate(invalid="ignore"):
         means = (drawn @ sums) / (drawn @ sizes)
-        told = []
+        told: list[tuple[float, ...]] = []
         for column in range(difference.shape[1]):
             values = difference[known[:, column], column]
             plots = int((sizes[:, column] > 0).sum())
