@@ -14,7 +14,16 @@ from click.testing import CliRunner
 from tests.archive import SmallArchive
 from tests.handmade import Observation, write_project
 from tests.strategies import CLEAR
-from timesync_xr import Archive, Products, Project, export_project, extract, indices, to_collection1
+from timesync_xr import (
+    Archive,
+    Products,
+    Project,
+    export_project,
+    extract,
+    indices,
+    to_collection1,
+    write_packets,
+)
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
@@ -110,9 +119,13 @@ def test_years_are_columns_and_no_cloud_is_among_them(
     by_day = series[series["plot_id"] == "7"].set_index("day")["nbr"]
     days = ["2018-07-20", "2019-09-20", "2020-09-03", None, "2022-08-02"]
     expected = [np.nan if day is None else by_day[day] for day in days]
-    np.testing.assert_allclose(wide.iloc[0, 2:].astype(float), expected)
+    np.testing.assert_allclose(
+        wide.drop(columns=["project_id", "plot_id"]).to_numpy(float)[0], expected
+    )
     contract = project.annual_index("nbr", rule="contract")
-    assert contract.loc[0, ["2019", "2020"]].isna().all(), "a hole, a shadow: usable by qa"
+    assert contract[["2019", "2020"]].head(1).isna().all(axis=None), (
+        "a hole, a shadow: usable by qa"
+    )
     assert project.annual_index("nir").loc[0, "2018"] == 2950
     with pytest.raises(InputError, match=r"'nrb'.*nbr"):
         project.annual_index("nrb")
@@ -141,8 +154,9 @@ def test_density_and_offsets_of_a_project(project: Project) -> None:
 
 def test_places_are_those_of_the_list(project: Project) -> None:
     placed = project.places().set_index("plot_id")
-    assert placed.loc["7", ["x_listed", "y_listed"]].tolist() == [X + 4, Y - 9]
-    assert placed.loc["7", "offset"] == pytest.approx(np.hypot(4, 9))
+    assert placed["x_listed"].tolist() == [X + 4, X - 2, X + 30]
+    assert placed["y_listed"].tolist() == [Y - 9, Y + 1, Y]
+    assert placed["offset"].tolist() == pytest.approx([np.hypot(4, 9), np.hypot(2, 1), 0])
     assert placed["to_edge"].tolist() == [6, 13, 15]
     assert placed["same_pixel"].tolist() == ["8", "7", ""]
     assert placed["stratum"].tolist() == ["forest", "", "crop"]
@@ -167,14 +181,14 @@ def test_lists_add_to_what_is_known(project: Project, tmp_path: Path) -> None:
 
 
 def test_windows_tell_how_pure_a_plot_is(project: Project) -> None:
-    windows = project.windows(3).set_index(["plot_id", "day", "band"])
-    row = windows.loc[("7", "2018-07-20", "red")]
-    assert row[["valid", "clear", "to_edge", "same_pixel"]].tolist() == [9, 9, 6, "8"]
+    rows = {(r["plot_id"], r["day"], r["band"]): r for r in project.windows(3).to_dict("records")}
+    row = rows["7", "2018-07-20", "red"]
+    assert [row[name] for name in ("valid", "clear", "to_edge", "same_pixel")] == [9, 9, 6, "8"]
     assert row["spread"] == 0, "all alike"
-    at_edge = windows.loc[("10", "2018-07-20", "red")]
-    assert at_edge[["valid", "clear"]].tolist() == [6, 6], "the tile ends beside the plot"
-    assert windows.loc[("7", "2020-08-02", "red"), "clear"] == 0
-    assert np.isnan(windows.loc[("7", "2020-08-02", "red"), "spread"])
+    at_edge = rows["10", "2018-07-20", "red"]
+    assert [at_edge["valid"], at_edge["clear"]] == [6, 6], "the tile ends beside the plot"
+    assert rows["7", "2020-08-02", "red"]["clear"] == 0
+    assert np.isnan(rows["7", "2020-08-02", "red"]["spread"])
 
 
 def test_the_export_holds_the_tables(project: Project, tmp_path: Path) -> None:
@@ -275,4 +289,15 @@ def test_columns_of_a_list_keep_their_values_whatever_they_are_called(tmp_path: 
     assert row[["Same_Pixel_listed", "lon", 'a "b" <c>', "same_pixel"]].tolist() == [
         "s", "l", "q", "",
     ]  # fmt: skip
-    assert len({name.lower() for name in made}) == len(made.columns), "as SQLite tells names apart"
+    assert len({str(name).lower() for name in made}) == len(made.columns), (
+        "as SQLite tells names apart"
+    )
+
+
+def test_packets_are_lists_as_yours_was(project: Project, tmp_path: Path) -> None:
+    write_packets(project, tmp_path, 2)
+    first = read_plots(tmp_path / "packet_001.csv")
+    assert first[["plot_id", "x_listed", "y_listed", "stratum"]].to_numpy().tolist() == [
+        ["7", X + 4, Y - 9, "forest"],
+        ["8", X - 2, Y + 1, ""],
+    ]

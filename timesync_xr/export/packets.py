@@ -19,7 +19,7 @@ from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
 from ..project.log import read_log
-from ..project.places import copy_listed
+from ..project.places import as_listed, copy_listed
 from ..project.project import Project, as_project, keep_settings
 from ..project.rows import THREADS, written_observations
 from ..storage.access import S3, scheme_of
@@ -68,7 +68,7 @@ def write_packets(
     ----------
     plots
         A plot list (its name ends in .csv, .txt or .tsv), or a `Project` or its folder, whose
-        plots are then those of the ledger.
+        plots are then those of the ledger, where their list put them and with its further columns.
     out
         Folder or address for ``packet_001.csv`` and so on. A list keeps its columns and texts.
     size
@@ -103,7 +103,7 @@ def write_packets(
         return _write_lists(split_packets(_list_as_written(place, grid), size), out, s3)
     project = as_project(project)
     packets = split_packets(project.plots, size)
-    table = _write_lists([packet[[*_KEY, "x", "y"]] for packet in packets], out, s3)
+    table = _write_lists([as_listed(project.folder, packet) for packet in packets], out, s3)
     if files != "none":
         names = zip(table["packet"], packets, strict=True)
         table["files"] = [

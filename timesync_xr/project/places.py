@@ -68,6 +68,15 @@ def copy_listed(source: Folder, target: Folder, plots: pd.DataFrame) -> None:
         keep_listed(target, listed)
 
 
+def as_listed(folder: Folder, plots: pd.DataFrame) -> pd.DataFrame:
+    """Plots of a ledger as a plot list: ids, x and y as listed, further columns of their list."""
+    table = plots[[*_IDS, "x", "y"]].merge(read_listed(folder), "left", on=_IDS)
+    known = table["x_listed"].notna()
+    for axis in "xy":
+        table[axis] = table[f"{axis}_listed"].where(known, table[axis])
+    return table.drop(columns=_POINT).fillna("")
+
+
 def places(folder: Folder, plots: pd.DataFrame, grid: Lattice) -> pd.DataFrame:
     """Where plots of a ledger lie, see `Project.places`."""
     listed = read_listed(folder).rename(columns=_free_name)

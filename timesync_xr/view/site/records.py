@@ -13,6 +13,7 @@ from ...project.log import WRITTEN
 from ...project.project import Settings
 from ...project.tables import decode
 from ...spectral.annual import RULES, TARGET_DAY, selected_of_year
+from ...spectral.outliers import is_outlier
 from ...spectral.series import index_table
 
 MEASURES: Final = {
@@ -53,8 +54,8 @@ def observations(
 
     ``log`` is all text, ``table`` a table of the contract; an observation without spectra has
     missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``,
-    ``fmask``, ``strict_clear``, and a column for each of `RULES`, which tells the annual choices by
-    it for ``target_day``.
+    ``fmask``, ``strict_clear``, ``outlier``, and a column for each of `RULES`, which tells the
+    annual choices by it for ``target_day``.
     """
     told = decode(log, "", "")
     told = told[told["outcome"] == WRITTEN].sort_values("day")
@@ -65,7 +66,8 @@ def observations(
         **index_table(table, [name for name in MEASURES if name not in CSV_BANDS]),
     )
     rows = told[[*_FACTS, *_NUMBERS, *_CLASSES]].merge(values, on=["sensor", "date"], how="left")
-    return rows.assign(**{rule: rows[rule].eq(True) for rule in RULES})
+    rows = rows.assign(**{rule: rows[rule].eq(True) for rule in RULES})
+    return rows.assign(outlier=is_outlier(rows.assign(project_id="", plot_id="")))
 
 
 def plot_record(
