@@ -139,7 +139,7 @@ def not_taken(overrides: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
 
 def check_rule(rule: str) -> None:
     """`InputError` for what is no rule."""
-    if rule not in RULES:
+    if rule not in tuple(RULES):
         raise InputError(f"there is no rule {rule!r}: choose one of {', '.join(RULES)}")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from ..cube.schema import expect_dims, label, select_bands
@@ -18,9 +19,10 @@ from ..errors import InputError
 from ..landsat import BANDS, FILL, QA_BAND, SR_BANDS
 from ..spelling import did_you_mean
 from .annual import CONTRACT, GRADED, check_rule
-from .arrays import as_digital_numbers
+from .arrays import as_digital_numbers, digital_numbers
 from .outliers import SUMMER
 from .quality import contract_qa, is_clear, is_valid
+from .series import observations_of
 
 METHODS: Final = ("medoid", "geomedian")
 """How the pixels of a year become one."""
@@ -85,11 +87,12 @@ def annual_composite(
     """
     check_method(method)
     check_rule(rule)
-    expect_dims(cube, ("time", "band", "y", "x"), ("time", "band"))
-    if cube["time"].dtype.kind != "M":
-        raise InputError(f"the cube's time is {cube['time'].dtype}, not datetime64: decode it")
-    bands = select_bands(cube, BANDS).transpose("time", "band", "y", "x")
-    time = bands["time"].to_series()
+    expect_dims(cube, ("y", "x"))
+    bands = observations_of(select_bands(cube, BANDS), ("time", "band", "y", "x"), ())
+    digital_numbers(bands.sel(band=list(SR_BANDS)))  # says what is wrong, also of no year
+    time = pd.Series(bands["time"].to_numpy())
+    if time.isna().any():
+        raise InputError("an observation has no time: leave it out, or give it one")
     wanted = in_season(time, season).to_numpy(bool)
     years = range(time.dt.year.min(), time.dt.year.max() + 1) if len(time) else range(0)
     made = [

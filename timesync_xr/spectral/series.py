@@ -58,7 +58,7 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
     """
     _check_ids(project_id, plot_id)
     pixel = select_bands(plot_pixel(cube), BANDS)
-    dn = _observations(pixel, ("time", "band"), _TABLE_COORDS).compute()
+    dn = observations_of(pixel, ("time", "band"), _TABLE_COORDS).compute()
     along_time = {name: np.atleast_1d(dn[name]) for name in _TABLE_COORDS}
     qa = dn.sel(band=QA_BAND).variable
     values = to_collection1(dn.sel(band=list(SR_BANDS))).to_numpy()
@@ -80,7 +80,7 @@ def _check_ids(*ids: object) -> None:
             raise InputError(f"{name!r} is no id: give project_id and plot_id as text")
 
 
-def _observations(
+def observations_of(
     part: xr.DataArray, dims: tuple[str, ...], coords: tuple[str, ...]
 ) -> xr.DataArray:
     """A part of a cube with these dims, of a single time too, and these coordinates along time."""
@@ -142,7 +142,7 @@ def window_statistics(cube: xr.DataArray, size: int = 3, index: str = "ndvi") ->
         raise InputError(f"a window of {size} x {size} pixels has no middle: give an odd size")
     expect_dims(cube, ("y", "x"))
     window = select_bands(cube.isel(plot_window(cube, size)), BANDS)
-    dn = _observations(window, ("time", "band", "y", "x"), ("sensor",)).compute()
+    dn = observations_of(window, ("time", "band", "y", "x"), ("sensor",)).compute()
     reflectance = as_digital_numbers(dn.sel(band=list(SR_BANDS)))
     valid = (reflectance != FILL) & ~is_fill(dn.sel(band=QA_BAND, drop=True))
     values = to_collection1(reflectance).where(valid).astype(np.float64)
