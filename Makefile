@@ -25,7 +25,7 @@ demo: $(VENV)/with-test ## make a small archive and its TimeSync project in demo
 test: $(VENV)/with-test ## run the tests, in some minutes
 	$(TESTS)
 
-test-all: $(VENV)/with-test ## run them in full depth: those that take long too, and more examples
+test-all: $(VENV)/with-test $(VENV)/with-oracles ## run them in full depth: those that take long too, and more examples
 	$(TESTS) -m 'not services' --hypothesis-profile full
 
 lint: $(VENV)/with-dev ## check style and format
@@ -60,6 +60,11 @@ clean: ## remove what the other targets made, but for .venv
 $(VENV)/with-%: pyproject.toml $(VENV)/made
 	@echo 'Installing timesync_xr with its "$*" extra into $(VENV); the first time takes a minute.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# What some tests hold results against, and nothing else needs.
+$(VENV)/with-oracles: tests/oracles.txt $(VENV)/with-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/oracles.txt
 	@touch $@
 
 $(VENV)/made:

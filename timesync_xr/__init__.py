@@ -10,6 +10,7 @@ from .cube.chips import chips_for_plot
 from .cube.plan import merge_records
 from .cube.selection import Selection
 from .errors import TimesyncError
+from .export.annual_composites import AnnualComposites, write_annual_composites
 from .export.formats import Exported, export_project
 from .export.maps import chip_outlines
 from .export.packets import split_packets, write_packets
@@ -30,14 +31,33 @@ from .run.summary import Summary
 from .sample import make_sample
 from .spectral import indices
 from .spectral.annual import annual, read_overrides, selected_of_year
+from .spectral.annual_composite import annual_composite
 from .spectral.composites import COMPOSITES, Composite, composite_rgb, stretch
-from .spectral.quality import contract_qa, has_bit, is_clear, is_fill, qa_flags, qa_grade
+from .spectral.density import observation_density
+from .spectral.offsets import read_offsets, sensor_offsets, with_adjusted
+from .spectral.outliers import is_outlier
+from .spectral.quality import (
+    contract_qa,
+    fmask,
+    has_bit,
+    is_clear,
+    is_fill,
+    is_valid,
+    qa_flags,
+    qa_grade,
+)
 from .spectral.reflectance import to_collection1
-from .spectral.series import plot_pixel, spectral_table, window_statistics
+from .spectral.series import index_table, plot_pixel, spectral_table, window_statistics
 from .spectral.styles import Styles, read_styles
 from .spectral.tasseled_cap import tasseled_cap
 from .storage.access import S3
-from .view.plotting import plot_before_after, plot_chips, plot_trajectory
+from .view.plotting import (
+    plot_before_after,
+    plot_chips,
+    plot_density,
+    plot_offsets,
+    plot_trajectory,
+)
 from .view.sheet import Sheets, contact_sheet, write_sheets
 from .view.site import Site, browse
 
@@ -48,6 +68,7 @@ __all__ = [
     "COMPOSITES",
     "S3",
     "SR_BANDS",
+    "AnnualComposites",
     "Archive",
     "Combined",
     "Composite",
@@ -64,6 +85,7 @@ __all__ = [
     "Summary",
     "TimesyncError",
     "annual",
+    "annual_composite",
     "browse",
     "chip_outlines",
     "chips_for_plot",
@@ -74,21 +96,29 @@ __all__ = [
     "contract_qa",
     "export_project",
     "extract",
+    "fmask",
     "has_bit",
+    "index_table",
     "indices",
     "is_clear",
     "is_fill",
+    "is_outlier",
+    "is_valid",
     "make_sample",
     "merge_records",
+    "observation_density",
     "parse_datetime",
     "plan",
     "plot_before_after",
     "plot_chips",
+    "plot_density",
+    "plot_offsets",
     "plot_pixel",
     "plot_trajectory",
     "qa_flags",
     "qa_grade",
     "read_items",
+    "read_offsets",
     "read_overrides",
     "read_plots",
     "read_styles",
@@ -96,6 +126,7 @@ __all__ = [
     "repair",
     "search_items",
     "selected_of_year",
+    "sensor_offsets",
     "spectral_table",
     "split_packets",
     "stretch",
@@ -104,6 +135,8 @@ __all__ = [
     "v3_records",
     "verify",
     "window_statistics",
+    "with_adjusted",
+    "write_annual_composites",
     "write_csv",
     "write_items",
     "write_packets",

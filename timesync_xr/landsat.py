@@ -68,10 +68,22 @@ QA_CONFIDENCE: Final = {"cloud": 8, "cloud_shadow": 10, "snow": 12, "cirrus": 14
 """First of the two QA_PIXEL bits of each confidence: 0 none, 1 low, 2 medium, 3 high."""
 
 QA_MEDIUM: Final = 2
-"""The confidence from which a pixel is no longer taken for clear."""
+"""The confidence from which a pixel is no longer taken for clear.
+
+USGS gives it to cloud alone; for shadow, snow and cirrus this number is reserved and not met.
+"""
+
+CIRRUS_SENSORS: Final = ("LC08", "LC09")
+"""Sensors with a band for cirrus; of others QA_PIXEL can't tell whether there is any."""
 
 GRADES: Final = {"clear": 0, "water": 1, "snow": 2, "shadow": 3, "cloud": 4, "no data": 9}
 """TimeSync v4's classes of a pixel, the better the lower."""
+
+FMASK: Final = {"clear": 0, "water": 1, "shadow": 2, "snow": 3, "cloud": 4, "no data": 255}
+"""The same classes by the numbers of Fmask, CCDC and COLD: 2 and 3 are the reverse of `GRADES`."""
+
+VALID_RANGE: Final = (7273, 43636)
+"""Least and greatest valid digital number of surface reflectance: 0 and 1 (USGS)."""
 
 SLC_FAILURE: Final = "2003-05-31"
 """Day on which the scan line corrector of Landsat 7 failed; images since then have gaps (USGS)."""

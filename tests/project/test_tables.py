@@ -47,6 +47,7 @@ def make_project(folder: Path) -> Path:
     )
     archive.add("LC08", f"2021-07-01{NOON}", processed="20210701", write=False)
     archive.add("LC09", f"2022-07-01{NOON}", without="green")
+    archive.add("LE07", f"2018-05-01{NOON}", values=DARK | {"qa_pixel": 5440, "nir08": 0})
     archive.items[3]["properties"]["eo:cloud_cover"] = 61.5
     del archive.items[3]["properties"]["landsat:scene_count"]
     plots = folder / "plots.csv"
@@ -95,6 +96,10 @@ def test_it_tells_all_of_every_observation(table: pd.DataFrame) -> None:
         "qa_cloud_confidence": 3,
         "qa_cirrus_confidence": 1,
         "is_clear": False,
+        "valid_range": True,
+        "bands_filled": 0,
+        "strict_clear": False,
+        "fmask": 4,
         "grade": 4,
         "qa": 1,
         "fill_share": 0.5556,
@@ -107,13 +112,31 @@ def test_it_tells_all_of_every_observation(table: pd.DataFrame) -> None:
 
 def test_grades_flags_and_contract_side_by_side(table: pd.DataFrame) -> None:
     written = table[table["outcome"] == "written"].set_index("day")
-    assert written[["grade", "qa", "is_clear"]].to_numpy().tolist() == [
-        [0, 0, True],  # clear
-        [1, 0, True],  # water
-        [3, 0, False],  # shadow, which the contract calls usable
-        [4, 1, False],  # cloud
-        [0, 0, True],
+    columns = ["grade", "fmask", "qa", "is_clear", "strict_clear", "bands_filled"]
+    assert written[columns].to_numpy().tolist() == [
+        [9, 255, 0, True, False, 1],  # clear by QA_PIXEL, and no near infrared
+        [0, 0, 0, True, True, 0],  # clear
+        [1, 1, 0, True, True, 0],  # water
+        [3, 2, 0, False, False, 0],  # shadow, which the contract calls usable
+        [4, 4, 1, False, False, 0],  # cloud
+        [0, 0, 0, True, True, 0],
     ]
+
+
+def test_cirrus_is_not_known_where_no_band_sees_it(table: pd.DataFrame) -> None:
+    seen = table[table["qa_pixel"].notna()]
+    for name in ("qa_cirrus", "qa_cirrus_confidence"):
+        assert seen.loc[seen["sensor"] == "LE07", name].isna().all()
+        assert seen.loc[seen["sensor"] == "LC08", name].notna().all()
+
+
+def test_the_log_tells_of_the_bands_what_the_archive_holds(project: Path) -> None:
+    log = Project(project).log(("1211", "7")).set_index("day")
+    told = log[["valid_range", "bands_filled"]].to_dict("index")
+    assert [*told["2018-05-01"].values()] == [False, 1]
+    assert [*told["2020-07-01"].values()] == [True, 0]
+    unread = log["outcome"].isin(["fill at plot", "failed", "superseded"])
+    assert log.loc[unread, ["valid_range", "bands_filled"]].isna().all(axis=None)
 
 
 def test_what_was_not_written_says_why(table: pd.DataFrame) -> None:
@@ -141,7 +164,7 @@ def test_rows_of_the_contract_find_theirs(project: Path, table: pd.DataFrame) ->
     spectra = Project(project).spectra()
     key = ["project_id", "plot_id", "year", "doy", "sensor", "hv", "date", "qa"]
     both = spectra.merge(table[table["outcome"] == "written"], on=key, validate="1:1")
-    assert len(both) == len(spectra) == 5
+    assert len(both) == len(spectra) == 6
 
 
 def test_files_hold_the_same_as_the_table(

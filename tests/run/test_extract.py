@@ -120,6 +120,20 @@ def test_fewer_fill_pixels_win_among_equally_clear() -> None:
         assert choose_platforms(kind).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize(("old", "new"), [(5440, 23888), (5440, 30048), (5504, 54596)])
+def test_the_better_grade_wins_among_equally_usable(old: int, new: int) -> None:
+    """Shadow, snow and cirrus of Landsat 9 are usable by qa: they do not win by its age."""
+    from tests.strategies import cube_of
+
+    cube = cube_of(np.full((2, 7, 3, 3), 10000, dtype=np.uint16))
+    days = np.array(["2022-06-01T17", "2022-06-01T18"], "datetime64[ns]")
+    cube = cube.assign_coords(time=days, sensor=("time", ["LE07", "LC09"]))
+    cube[0, 6], cube[1, 6] = old, new
+    assert choose_platforms(cube).tolist() == [True, False]
+    cube[0, 3, 1, 1] = 0
+    assert choose_platforms(cube).tolist() == [False, True], "a band of fill at the plot"
+
+
 def test_reprocessed_duplicate_is_not_added_and_is_reported(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import click
 
 from ..errors import InputError, did_you_mean
 from ..grid import REGIONS, get_grid
-from ..spectral.annual import TARGET_DAY
+from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -45,6 +45,15 @@ target_day_option = click.option(
     show_default=True,
     metavar="DOY",
     help="Day of the year that the annual choice prefers.",
+)
+
+rule_option = click.option(
+    "--rule",
+    type=Choice([CONTRACT, GRADED]),
+    default=CONTRACT,
+    show_default=True,
+    help="What comes first in a year: qa of the contract, which is the server's choice; or the "
+    "class that TimeSync v4 grades by, which is the same for all sensors.",
 )
 
 

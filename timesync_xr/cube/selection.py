@@ -147,7 +147,7 @@ class Selection:
             tier = first.map(tier_of)
             yield "of another tier than asked for", ~tier.isin(["", *self.tiers])
         if self.season:
-            yield f"outside the season {self.season}", ~_in_season(time, self.season)
+            yield f"outside the season {self.season}", ~in_season(time, self.season)
         if self.sensors:
             yield "sensor not asked for", ~sensor.isin(self.sensors)
         if self.max_cloud is not None:
@@ -168,15 +168,20 @@ def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def _in_season(time: pd.Series, season: str) -> pd.Series:
+def in_season(time: pd.Series, season: str) -> pd.Series:
+    """Which times lie in a season (``MM-DD/MM-DD``), all where it is empty."""
+    if not season:
+        return pd.Series(True, index=time.index)
     first, last = _season_days(season)
     day: pd.Series = time.dt.month * 100 + time.dt.day
     return day.between(first, last) if first <= last else ~day.between(last + 1, first - 1)
 
 
-def _season_days(season: str) -> tuple[int, int]:
+def _season_days(season: object) -> tuple[int, int]:
     """First and last day of a season as month x 100 + day."""
-    days = season.split("/") if re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season) else []
+    days: list[str] = []
+    if isinstance(season, str) and re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season):
+        days = season.split("/")
     try:
         first, last = (pd.Timestamp(f"2000-{day}") for day in days)
     except ValueError:

@@ -13,16 +13,20 @@ from ..errors import InputError
 from ..project.files import EXPORTS
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, has_product, read_rows, tell_left_out
-from ..spectral.annual import TARGET_DAY
+from ..project.series import check_index, ranked_rows
+from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY, check_rule
 from ..storage.places import beside, workplace
+from ..storage.tables import write_tables
 from .maps import chip_outlines, write_geopackage, write_kml
-from .v3 import write_sqlite, write_v3_json
+from .series import PLOTS, write_series
+from .v3 import add_places, v3_records, write_sqlite, write_v3_json
 
 FORMATS: Final = {
     "v3-json": "v3-json",
     "sqlite": "spectra.sqlite",
     "gpkg": "plots.gpkg",
     "kml": "plots.kml",
+    "series": "series",
 }
 """Formats of `export_project`, and the file or folder that each becomes."""
 
@@ -34,7 +38,7 @@ class Exported:
     """What `export_project` made."""
 
     path: str
-    """The file, or the folder for v3-json."""
+    """The file, or the folder for v3-json and series."""
     count: int
     """Number of observations, or of plots for gpkg and kml."""
     unfinished: list[str]
@@ -54,6 +58,9 @@ def export_project(
     out: str | Path | None = None,
     *,
     target_day: int = TARGET_DAY,
+    rule: str | None = None,
+    index: str = "nbr",
+    offsets: pd.DataFrame | str | None = None,
 ) -> Exported:
     """Write a project in the format of another program.
 
@@ -63,19 +70,29 @@ def export_project(
         A `Project`, or its folder. A run may be at work on it.
     form
         ``"v3-json"``: a file per plot with the records of `v3_records`, as TimeSync V3's REST
-        service, TimeSync+ and TSPO read them. ``"sqlite"``: the same records in one table.
+        service, TimeSync+ and TSPO read them. ``"sqlite"``: the same records in one table. Both
+        tell beside them where the plots lie (`Project.places`).
         ``"gpkg"``, ``"kml"``: the plots of the ledger, with the outline of their chips, see
-        `chip_outlines`.
+        `chip_outlines`. ``"series"``: tables for programs that look for change, see
+        `timesync_xr.export.series.write_series`.
     out
         Folder to write to, or an address in a bucket that is reached as the project is; ``exports``
         in the project by default.
     target_day
-        Day of the year that the server prefers, for the records.
+        Day of the year that the annual choice prefers, for records and series.
+    rule
+        By what the annual choice is made, see `annual`. By default the server's, ``"contract"``,
+        for records, and ``"graded"`` for series.
+    index
+        Index or band of the annual table of a series.
+    offsets
+        For a series: ``"own"``, a table of `sensor_offsets`, or the name of published lines, to
+        write corrected values beside the originals; see `with_adjusted`.
 
     Raises
     ------
     InputError
-        For an unknown format, or where pyogrio is needed and not installed.
+        For an unknown format, rule, index or offsets, or where pyogrio is needed and not installed.
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
 
@@ -84,22 +101,42 @@ def export_project(
     """
     if form not in FORMATS:
         raise InputError(f"there is no format {form!r}: choose from {', '.join(FORMATS)}")
+    check_rule(rule or CONTRACT)
+    check_index(index)
+    if offsets is not None and form != "series":
+        raise InputError(f"offsets are for series: {form} holds the values as they are")
     project = as_project(project)
     known, settings = project.plots, project.settings
     place = str(out or beside(project.place, EXPORTS))
+
+    def records(plot: PlotRows) -> pd.DataFrame:
+        rows = ranked_rows(project.folder, plot)
+        return v3_records(rows, target_day, shown.get(plot.ids), rule=rule or CONTRACT)
+
+    told: list[str] = []
     with workplace(place, project.s3) as work:
         path = work / FORMATS[form]
         shown = _shown_composite(known, [c.name for c in settings.composites])
         if form == "v3-json":
             path.mkdir()
-            count = write_v3_json(_rows(project, known), path, target_day, shown)
+            count = write_v3_json(_rows(project, known), path, records)
+            write_tables(path / PLOTS, project.places(), [project.places()])
         elif form == "sqlite":
-            count = write_sqlite(_rows(project, known), path, target_day, shown)
+            count = write_sqlite(_rows(project, known), path, records)
+            add_places(path, project.places())
+        elif form == "series":
+            path.mkdir()
+            day, by = target_day, rule or GRADED
+            count, told = write_series(
+                project, path, index=index, target_day=day, rule=by, offsets=offsets
+            )
         else:
-            outlines = chip_outlines(known[_ATTRIBUTES], settings.grid, settings.chip_size)
+            attributes = known[_ATTRIBUTES].merge(_listed(project), on=["project_id", "plot_id"])
+            outlines = chip_outlines(attributes, settings.grid, settings.chip_size)
             (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
             count = len(outlines)
-    return Exported(beside(place, FORMATS[form]), count, unfinished(known, project.settings))
+    unmade = unfinished(known, project.settings)
+    return Exported(beside(place, FORMATS[form]), count, [*unmade, *told])
 
 
 def _rows(project: Project, plots: pd.DataFrame) -> Iterator[PlotRows]:
@@ -107,6 +144,13 @@ def _rows(project: Project, plots: pd.DataFrame) -> Iterator[PlotRows]:
     for plot in read_rows(project.folder, plots):
         tell_left_out(*plot.ids, plot.problems)
         yield plot
+
+
+def _listed(project: Project) -> pd.DataFrame:
+    """What the plot list told of each plot, under names that a map can hold beside its own."""
+    places = project.places().drop(columns=["x", "y", "lon", "lat"])
+    taken = {*_ATTRIBUTES[2:], "fid", "geom", "outline", "lon", "lat"}
+    return places.rename(columns=lambda name: f"{name}_listed" if name.lower() in taken else name)
 
 
 def _shown_composite(plots: pd.DataFrame, composites: list[str]) -> dict[tuple[str, str], str]:

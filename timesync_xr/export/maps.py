@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import numpy.typing as npt
@@ -138,7 +138,7 @@ def write_kml(outlines: pd.DataFrame, path: Path) -> None:
         places = outlines[["lon", "lat", "outline"]].itertuples(index=False)
         for row, (lon, lat, ring) in zip(attributes, places, strict=True):
             data = "".join(
-                f'<Data name="{escape(str(name))}"><value>{escape(str(value))}</value></Data>'
+                f"<Data name={quoteattr(str(name))}><value>{escape(str(value))}</value></Data>"
                 for name, value in row.items()
             )
             vertices = " ".join(f"{a:.9f},{b:.9f}" for a, b in ring)

@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 
 from ..errors import AccessError, InputError, Kind, ProjectError
-from ..grid import UTM, Lattice
+from ..grid import Lattice
 from ..lists import is_list, read_list
 from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
+from ..project.places import as_listed, copy_listed
 from ..project.project import Project, as_project, keep_settings
 from ..project.rows import THREADS, kept_log, written_observations
 from ..storage.access import S3, scheme_of
 from ..storage.folder import Folder
 from ..storage.places import open_folder, workplace
-from .maps import chip_outlines
 
 SIZE: Final = 250
 """Plots of a packet, if nothing else is said: about what one interpreter takes on."""
@@ -69,7 +69,7 @@ def write_packets(
     ----------
     plots
         A plot list (its name ends in .csv, .txt or .tsv), or a `Project` or its folder, whose
-        plots are then those of the ledger.
+        plots are then those of the ledger, where their list put them and with its further columns.
     out
         Folder or address for ``packet_001.csv`` and so on. A list keeps its columns and texts.
     size
@@ -114,11 +114,8 @@ def write_packets(
         return _write_lists(packets, key, out, s3)
     project = as_project(project)
     packets, key = _doubled(split_packets(project.plots, size), duplicates, seed)
-    point, grid = ["x", "y"], project.settings.grid
-    if grid == UTM:  # a list of these is not to be taken for one of another grid
-        point = ["lon", "lat"]
-        packets = [chip_outlines(packet, grid).drop(columns="outline") for packet in packets]
-    table = _write_lists([packet[[*_KEY, *point]] for packet in packets], key, out, s3)
+    lists = [as_listed(project.folder, packet, project.settings.grid) for packet in packets]
+    table = _write_lists(lists, key, out, s3)
     if files != "none":
         names = zip(table["packet"], packets, strict=True)
         table["files"] = [
@@ -197,6 +194,7 @@ def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files
     made = packet["products"].str.split(",").map(lambda all_: [p for p in all_ if p in _TAKEN])
     rows = packet[list(COLUMNS)].assign(products=made.str.join(","))
     target.write(PLOTS, _csv(rows))
+    copy_listed(project.folder, target, rows)
     return sum(path.startswith("prj_") for path in paths)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import pandas as pd
 from ..landsat import COLLECTION1_SCALE, CSV_BANDS
 from ..project.files import chip_path
 from ..project.rows import PlotRows
-from ..spectral.annual import TARGET_DAY, selected_of_year
+from ..spectral.annual import CONTRACT, TARGET_DAY, selected_of_year
 from ..spectral.tasseled_cap import tasseled_cap_kernel
 
 TSA: Final = 999999
@@ -31,8 +31,8 @@ KEYS: Final = (
 SQLITE_TABLE: Final = "region_spectrals"
 """Table of the SQLite file, as V3 calls its own."""
 
-Shown = Mapping[tuple[str, str], str]
-"""The composite that the records of a plot lead to; plots without chips are absent."""
+PLACES_TABLE: Final = "plots"
+"""Table of the SQLite file that tells where the plots lie."""
 
 _DIGITS = 15
 """Digits of the numbers that all readers of JSON keep exactly: they have 53 bits."""
@@ -43,7 +43,11 @@ _SQLITE_TYPES = {"sensor": "TEXT", "url": "TEXT", "plotid": "", "project_id": ""
 
 
 def v3_records(
-    spectra: pd.DataFrame, target_day: int = TARGET_DAY, composite: str | None = "tc"
+    spectra: pd.DataFrame,
+    target_day: int = TARGET_DAY,
+    composite: str | None = "tc",
+    *,
+    rule: str = CONTRACT,
 ) -> pd.DataFrame:
     """Rows of the contract as records of TimeSync V3, with the columns `KEYS`.
 
@@ -51,7 +55,8 @@ def v3_records(
     Collection 1 range (``spectral_scaler`` 10000), counted as TM does: b1 blue, b2 green, b3 red,
     b4 nir, b5 swir1, b7 swir2. ``tcb, tcg, tcw`` are tasseled cap of these values (Crist 1985) in
     the same units, to the nearest integer. ``cloud_cover`` is ``qa``: 0 usable, 1 not. ``selected``
-    is 1 for the observation of its year that the server would choose, see `selected_of_year`.
+    is 1 for the observation of its year that is chosen by ``rule``, see `selected_of_year`; by
+    ``contract`` it is the one that the server would choose, ``graded`` needs a column ``grade``.
     ``plotid`` and ``project_id`` are integers where they are written as one of 15 digits at most,
     else text. ``tsa`` is 999999, ``url`` the path of the chip of ``composite`` below the project
     folder (empty for None), and ``yod`` is missing: the year of a disturbance is for the
@@ -66,7 +71,7 @@ def v3_records(
         image_year=spectra["year"].astype(int),
         plotid=spectra["plot_id"].map(_number_or_text),
         project_id=spectra["project_id"].map(_number_or_text),
-        selected=selected_of_year(spectra, target_day).astype(int),
+        selected=selected_of_year(spectra, target_day, rule=rule).astype(int),
         sensor=spectra["sensor"],
         spectral_scaler=COLLECTION1_SCALE,
         target_day=target_day,
@@ -90,11 +95,15 @@ def _number_or_text(text: str) -> int | str:
     return int(text) if is_number and str(int(text)) == text else text
 
 
-def write_v3_json(plots: Iterator[PlotRows], folder: Path, target_day: int, shown: Shown) -> int:
+Records = Callable[[PlotRows], pd.DataFrame]
+"""The `v3_records` of a plot."""
+
+
+def write_v3_json(plots: Iterator[PlotRows], folder: Path, records_of: Records) -> int:
     """Write ``prj_{project}/plot_{plot}.json`` for each plot, an array of records; count these."""
     count = 0
     for plot in plots:
-        records = v3_records(plot.table(), target_day, shown.get(plot.ids)).to_dict("records")
+        records = records_of(plot).to_dict("records")
         lines = [json.dumps(record, ensure_ascii=False) for record in records]
         path = folder / f"prj_{plot.project_id}" / f"plot_{plot.plot_id}.json"
         path.parent.mkdir(exist_ok=True)
@@ -107,7 +116,18 @@ def write_v3_json(plots: Iterator[PlotRows], folder: Path, target_day: int, show
     return count
 
 
-def write_sqlite(plots: Iterator[PlotRows], path: Path, target_day: int, shown: Shown) -> int:
+def add_places(path: Path, places: pd.DataFrame) -> None:
+    """Add a table of `Project.places` to the SQLite file of `write_sqlite`."""
+    names = ", ".join('"' + str(name).replace('"', '""') + '"' for name in places)
+    marks = ", ".join("?" * len(places.columns))
+    cells = places.astype(object).to_numpy().tolist()
+    rows: list[Any] = [[None if pd.isna(cell) else cell for cell in row] for row in cells]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"CREATE TABLE {PLACES_TABLE} ({names})")
+        database.executemany(f"INSERT INTO {PLACES_TABLE} VALUES ({marks})", rows)  # noqa: S608
+
+
+def write_sqlite(plots: Iterator[PlotRows], path: Path, records_of: Records) -> int:
     """Write the records of all plots into a new SQLite file with one table; count them."""
     columns = ", ".join(f"{key} {_SQLITE_TYPES.get(key, 'INTEGER')}" for key in KEYS)
     marks = ", ".join("?" * len(KEYS))
@@ -115,7 +135,7 @@ def write_sqlite(plots: Iterator[PlotRows], path: Path, target_day: int, shown: 
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE {SQLITE_TABLE} ({columns})")
         for plot in plots:
-            records = v3_records(plot.table(), target_day, shown.get(plot.ids)).astype(object)
+            records = records_of(plot).astype(object)
             rows: list[Any] = records.to_numpy().tolist()
             database.executemany(f"INSERT INTO {SQLITE_TABLE} VALUES ({marks})", rows)  # noqa: S608
             count += len(rows)

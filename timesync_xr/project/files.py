@@ -4,14 +4,14 @@
 
     prj_P/tc/plot_N/plot_N_2020_183.png            a chip, for each composite
     prj_P/N_spectral_files_set_2020_183.csv        the spectra of an observation
-    prj_P/cubes/plot_N.zarr                        the cube of a plot
-    ledger/project.json                            what the project is made with
-    ledger/plots.csv, ledger/recent/*.csv          a row per plot
+    prj_P/cubes/plot_N.zarr                        the cube of a plot ledger/project.json
+    what the project is made with ledger/plots.csv, ledger/recent/*.csv          a row per plot
+    ledger/listed.csv                              where the list put each plot, its further columns
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
-    ledger/items/CU_h03v09*                        what searches brought, by place
-    ledger/lock, ledger/tmp/                       of a run that is at work
-    combined/, exports/, browse/, sheets/          what other commands make, unless told otherwise
+    ledger/items/CU_h03v09*                        what searches brought, by place ledger/lock,
+    ledger/tmp/                       of a run that is at work combined/, exports/, browse/,
+    sheets/, annual_composites/    what other commands make, unless told otherwise
 
 Every path of a project comes from here, relative to its folder, with ``/`` between its parts.
 """
@@ -38,8 +38,14 @@ PLOTS: Final = "ledger/plots.csv"
 RECENT: Final = "ledger/recent"
 """Rows of plots that are newer than the table, a file each."""
 
+LISTED: Final = "ledger/listed.csv"
+"""What plot lists told of the plots: coordinates and further columns."""
+
 SETTINGS: Final = "ledger/project.json"
 """What the project is made with."""
+
+ANNUAL_COMPOSITES: Final = "annual_composites"
+"""Folder of annual composites, unless the user names another place."""
 
 COMBINED, EXPORTS, SITE, SHEETS = "combined", "exports", "browse", "sheets"
 """Folders of what is made of a project, unless the user names another place."""

@@ -24,9 +24,9 @@ from ..cube.plan import Plan
 from ..cube.schema import DIMS
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import DamagedError, Kind, ProjectError, ReadError
-from ..landsat import QA_BAND
+from ..landsat import FILL, QA_BAND, SR_BANDS
 from ..spectral.composites import is_fill_pixel
-from ..spectral.quality import is_clear, is_fill
+from ..spectral.quality import is_clear, is_fill, is_valid
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
 from .files import PlotIds, log_path, read_file
@@ -74,12 +74,15 @@ METADATA: Final = (
 )
 """Columns that come from the items: those of the plot's own tile, and the ids of all."""
 
-PIXELS: Final = ("qa_pixel", "fill_share", "clear_share", "checksum")
+PIXELS: Final = (
+    "qa_pixel", "valid_range", "bands_filled", "fill_share", "clear_share", "checksum",
+)  # fmt: skip
 """Columns that were measured, as text, empty where nothing was read.
 
-The raw QA_PIXEL at the plot; the shares of the chip's pixels that are fill in any surface
-reflectance band, and that are clear by `timesync_xr.is_clear`; the CRC-32 of all digital numbers
-(band, y, x) of the chip as little-endian uint16, in hexadecimal.
+The raw QA_PIXEL at the plot; whether all six bands are in their valid range there (1 or 0, by
+`timesync_xr.is_valid`), and how many of them are fill; the shares of the chip's pixels that are
+fill in any surface reflectance band, and that are clear by `timesync_xr.is_clear`; the CRC-32 of
+all digital numbers (band, y, x) of the chip as little-endian uint16, in hexadecimal.
 """
 
 WHY: Final = ("asset", "kind", "cause", "remedy")
@@ -336,13 +339,33 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
 
     qa = cube.sel(band=QA_BAND)
     size = cube.sizes["y"] * cube.sizes["x"]
-    told = [plot_pixel(qa).to_numpy().astype(str).tolist()]
+    pixel = plot_pixel(cube)
+    bands = pixel.sel(band=list(SR_BANDS))
+    told = [
+        pixel.sel(band=QA_BAND).to_numpy().astype(str).tolist(),
+        is_valid(bands).all("band").to_numpy().astype(int).astype(str).tolist(),
+        (bands == FILL).sum("band").to_numpy().astype(str).tolist(),
+    ]
     for where in (is_fill_pixel(cube), is_clear(qa)):
         counts = map(np.count_nonzero, where.to_numpy())
         told.append([f"{count / size:.4f}" for count in counts])
     pixels = np.ascontiguousarray(cube.transpose(*DIMS).to_numpy(), "<u2")
     told.append([f"{isal_zlib.crc32(pixels_of_one):08x}" for pixels_of_one in pixels])
     return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
+
+
+def years_without_clear(log: pd.DataFrame) -> list[int]:
+    """Years between the first and last written observation without a clear one, of a log of text.
+
+    Clear is what is so by `timesync_xr.is_clear`, with all bands at the plot in their valid range.
+    """
+    rows = log[(log["outcome"] == WRITTEN) & (log["qa_pixel"] != "")]
+    if rows.empty:
+        return []
+    years = rows["day"].str[:4].to_numpy(np.int64)
+    clear = is_clear(rows["qa_pixel"].to_numpy(np.uint16)) & (rows["valid_range"] == "1").to_numpy()
+    span = range(int(years.min()), int(years.max()) + 1)
+    return sorted({*span} - {*years[clear].tolist()})
 
 
 def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:
@@ -378,12 +401,13 @@ def empty_log() -> pd.DataFrame:
 def with_numbers(log: pd.DataFrame) -> pd.DataFrame:
     """A kept log with numbers in place of text.
 
-    Text columns are never missing; ``scene_count``, ``cloud_cover``, ``qa_pixel`` and the shares
-    are numbers or missing.
+    Text columns are never missing; ``scene_count``, ``cloud_cover``, ``qa_pixel``, ``bands_filled``
+    and the shares are numbers, ``valid_range`` is bool, or they are missing.
     """
     table = log.copy()
     numbers = ["cloud_cover", "fill_share", "clear_share"]
     table[numbers] = table[numbers].apply(pd.to_numeric).astype(float)
-    counts = ["scene_count", "qa_pixel"]
+    counts = ["scene_count", "qa_pixel", "valid_range", "bands_filled"]
     table[counts] = table[counts].apply(pd.to_numeric).astype("Int64")
+    table["valid_range"] = table["valid_range"].astype("boolean")
     return table

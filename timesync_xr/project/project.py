@@ -17,8 +17,10 @@ import xarray as xr
 from ..errors import InputError, NoProjectError, ProjectError
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
 from ..plots import Plot, id_order, id_problem, read_plots
-from ..spectral.annual import TARGET_DAY
+from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
+from ..spectral.density import empty_density, observation_density
+from ..spectral.offsets import sensor_offsets
 from ..storage.access import S3, clean
 from ..storage.folder import Folder
 from ..storage.places import open_folder
@@ -26,7 +28,9 @@ from .cubes import whole_cube
 from .files import PLOTS, RECENT, SETTINGS, observation_files
 from .ledger import CHECK, INCOMPLETE, NO_ITEMS, read_ledger
 from .log import read_log, with_numbers
+from .places import places
 from .rows import has_product, parse_rows, read_rows, tell_left_out
+from .series import annual_index, empty_series, series_tables
 from .tables import (
     annual_table,
     empty_observations,
@@ -196,8 +200,8 @@ class Project:
         """What became of every observation of a plot, and of items that are part of none.
 
         Columns `timesync_xr.project.log.COLUMNS`; text is never missing; ``scene_count``,
-        ``cloud_cover``, ``qa_pixel`` and the shares are numbers or missing. Empty where the plot
-        has no log.
+        ``cloud_cover``, ``qa_pixel``, ``bands_filled`` and the shares are numbers, ``valid_range``
+        is bool, or they are missing. Empty where the plot has no log.
         """
         return with_numbers(read_log(self.folder, *plot_ids(plot)))
 
@@ -247,8 +251,12 @@ class Project:
         - outcome: see `timesync_xr.project.log.OUTCOMES`; asset, kind (see
           `timesync_xr.errors.Kind`), cause and remedy: why not written
         - qa_pixel: the raw value at the plot; its flags (``qa_cloud`` ...) and confidences
-          (``qa_cloud_confidence`` ...), see `qa_flags`; is_clear, see there; grade, see
-          `qa_grade`; qa, see `contract_qa`
+          (``qa_cloud_confidence`` ...), see `qa_flags`; those of cirrus are missing for sensors
+          without its band; is_clear, see there; qa, see `contract_qa`
+        - valid_range: whether all six bands at the plot are in 7273 to 43636; bands_filled: how
+        many
+          of them are fill; strict_clear: is_clear and valid_range
+        - grade, see `qa_grade`, and fmask, see `fmask`: where a band is filled they say no data
         - fill_share, clear_share: shares of the chip's pixels, 0 to 1
 
         What comes from pixels is missing where none was read. An observation that is known to be
@@ -266,7 +274,7 @@ class Project:
         *,
         target_day: int = TARGET_DAY,
         overrides: pd.DataFrame | None = None,
-        rule: str = "contract",
+        rule: str = CONTRACT,
     ) -> pd.DataFrame:
         """The observation of each plot and year that the server chooses, and years without one.
 
@@ -278,18 +286,91 @@ class Project:
         options = {"target_day": target_day, "overrides": overrides, "rule": rule}
         return annual_table(self.folder, self.chosen(plots), **options)
 
-    def windows(self, size: int = 3, plots: Plots = None) -> pd.DataFrame:
+    def places(self, plots: Plots = None) -> pd.DataFrame:
+        """Where plots lie, as their list gave it and as they were put on the grid.
+
+        ``plots`` as in `observations`. A row per plot: project_id, plot_id; x, y, the centre of its
+        pixel; x_listed, y_listed, where the list put it (metres of the grid), and offset, the
+        metres between the two; lon, lat of the listed point (WGS 84, or as the list has them beside
+        x and y); to_edge, metres from the listed point to the nearest edge of its pixel;
+        same_pixel, the ids of other plots of its project in the same pixel, with commas between.
+        Then the further columns of the list as text, named ``..._listed`` where a name is taken.
+        What no list told is missing.
+        """
+        return places(self.folder, self.chosen(plots), self.settings.grid)
+
+    def series(self, plots: Plots = None) -> pd.DataFrame:
+        """Every observation with values, flags and indices, as segmentation programs take it.
+
+        ``plots`` as in `observations`. A row per observation that was written, by plot and date,
+        with `timesync_xr.project.series.SERIES_COLUMNS`:
+
+        - project_id, plot_id; day (``YYYY-MM-DD``, UTC) and ordinal, its number as Python's
+          ``date.toordinal`` counts (MATLAB's is 366 more); year, doy; sensor
+        - blue, green, red, nir, swir1, swir2: surface reflectance, Collection 1 range; -2000 is
+        fill
+        - qa_pixel, qa, is_clear, valid_range, bands_filled, strict_clear, fmask, grade: as in
+          `observations`
+        - outlier: see `is_outlier`; missing where it can't be told
+        - ndvi, nbr, nbr2, ndmi, evi, tcb, tcg, tcw, tca: see `timesync_xr.indices`
+
+        What can't be read is left out: `verify` tells. `NoProjectError` where there is no ledger.
+        """
+        return joined(empty_series(), self.series_tables(plots))
+
+    def series_tables(self, plots: Plots = None) -> Iterator[pd.DataFrame]:
+        """The `series` of one plot after the other, for projects of any size."""
+        return series_tables(self.folder, self.chosen(plots))
+
+    def annual_index(
+        self,
+        index: str = "nbr",
+        plots: Plots = None,
+        *,
+        target_day: int = TARGET_DAY,
+        overrides: pd.DataFrame | None = None,
+        rule: str = GRADED,
+    ) -> pd.DataFrame:
+        """An index of the observation chosen in each year, a row per plot and a column per year.
+
+        ``index`` is one of `timesync_xr.indices` or a band of the contract; ``plots`` as in
+        `observations`, the others as in `timesync_xr.annual`. Columns project_id, plot_id, and
+        every year from the first to the last of the project, as text. Missing where a year has no
+        choice, and where even the one chosen is not strictly clear: programs such as LandTrendr
+        want gaps there, not clouds. `InputError` for an unknown index or rule.
+        """
+        options = {"target_day": target_day, "overrides": overrides}
+        return annual_index(self.folder, self.chosen(plots), index, rule, **options)
+
+    def density(self, plots: Plots = None, *, by: str = "year") -> pd.DataFrame:
+        """How many clear observations each plot has by year or season: `observation_density`.
+
+        ``plots`` as in `observations`.
+        """
+        return joined(empty_density(), self.density_tables(plots, by=by))
+
+    def density_tables(self, plots: Plots = None, *, by: str = "year") -> Iterator[pd.DataFrame]:
+        """The `density` of one plot after the other, for projects of any size."""
+        return (observation_density(table, by) for table in self.series_tables(plots))
+
+    def offsets(self, plots: Plots = None, *, days: int = 1) -> pd.DataFrame:
+        """How far sensors differ over these plots: `sensor_offsets` of their `series`."""
+        return sensor_offsets(self.series(plots), days)
+
+    def windows(self, size: int = 3, plots: Plots = None, index: str = "ndvi") -> pd.DataFrame:
         """Statistics of the pixels around each plot that has a cube, see `window_statistics`.
 
         ``plots`` as in `observations`. Columns `timesync_xr.project.tables.WINDOW_TABLE_COLUMNS`;
-        ``day`` is ``YYYY-MM-DD`` in UTC. `InputError` for a size that is no odd number or does not
-        fit the chips.
+        ``day`` is ``YYYY-MM-DD`` in UTC; to_edge and same_pixel are those of `places`. `InputError`
+        for a size that is no odd number or does not fit the chips, and for an unknown index.
         """
-        return joined(empty_windows(), self.window_tables(size, plots))
+        return joined(empty_windows(), self.window_tables(size, plots, index))
 
-    def window_tables(self, size: int = 3, plots: Plots = None) -> Iterator[pd.DataFrame]:
+    def window_tables(
+        self, size: int = 3, plots: Plots = None, index: str = "ndvi"
+    ) -> Iterator[pd.DataFrame]:
         """The `windows` of one plot after the other, for projects of any size."""
-        return window_tables(self.folder, self.chosen(plots), size)
+        return window_tables(self.folder, self.chosen(plots), self.places(), size, index)
 
     @contextmanager
     def cube(self, plot: object) -> Iterator[xr.DataArray]:

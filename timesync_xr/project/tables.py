@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..landsat import QA_CONFIDENCE, QA_FILL, QA_FLAGS
+from ..landsat import CIRRUS_SENSORS, FMASK, GRADES, QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
 from ..spectral.annual import annual
-from ..spectral.quality import contract_qa, is_clear, qa_flags, qa_grade
+from ..spectral.quality import contract_qa, fmask, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
 from .cubes import DamagedCubeError, kept_cube
@@ -24,7 +24,7 @@ FLAGS: Final = tuple(f"qa_{name}" for name in QA_FLAGS)
 """Columns of the flags of QA_PIXEL at the plot."""
 
 CONFIDENCES: Final = tuple(f"qa_{name}_confidence" for name in QA_CONFIDENCE)
-"""Columns of its confidences: 0 none, 1 low, 2 medium, 3 high."""
+"""Columns of its confidences: 0 none, 1 low, 3 high, and 2 medium of cloud."""
 
 OBSERVATION_COLUMNS: Final = (
     "project_id",
@@ -37,6 +37,10 @@ OBSERVATION_COLUMNS: Final = (
     *FLAGS,
     *CONFIDENCES,
     "is_clear",
+    "valid_range",
+    "bands_filled",
+    "strict_clear",
+    "fmask",
     "grade",
     "qa",
     "fill_share",
@@ -77,7 +81,7 @@ def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
         plot_id=plot_id,
         year=day.dt.year.astype("int16"),
         doy=day.dt.day_of_year.astype("int16"),
-        **_meaning(qa),
+        **_meaning(table, qa),
     )
     return table[list(OBSERVATION_COLUMNS)]
 
@@ -87,18 +91,28 @@ def empty_observations() -> pd.DataFrame:
     return decode(pd.DataFrame(columns=list(COLUMNS), dtype=str), "", "")
 
 
-def _meaning(qa: pd.Series) -> dict[str, pd.Series]:
-    """What QA_PIXEL says, a column each; missing where the value is."""
+def _meaning(table: pd.DataFrame, qa: pd.Series) -> dict[str, pd.Series]:
+    """What QA_PIXEL and the bands at the plot say, a column each; missing where it is not known."""
     known = qa.notna().to_numpy()
     raw = qa.fillna(0).to_numpy(np.uint16)
     flags = qa_flags(xr.DataArray(raw, dims="n"))
     values = {f"qa_{name}": part.to_numpy() for name, part in flags.items()}
-    values |= {"is_clear": is_clear(raw), "grade": qa_grade(raw), "qa": contract_qa(raw)}
+    holed = table["bands_filled"].gt(0).fillna(False).to_numpy(bool)
+    values |= {
+        "is_clear": is_clear(raw),
+        "fmask": np.where(holed, FMASK["no data"], fmask(raw)),
+        "grade": np.where(holed, GRADES["no data"], qa_grade(raw)),
+        "qa": contract_qa(raw),
+    }
     types = dict.fromkeys(values, "UInt8") | dict.fromkeys((*FLAGS, "is_clear"), "boolean")
-    return {
+    columns = {
         name: pd.Series(part, index=qa.index, dtype=types[name]).where(known)
         for name, part in values.items()
     }
+    has_band = table["sensor"].isin(CIRRUS_SENSORS)
+    for name in ("qa_cirrus", "qa_cirrus_confidence"):
+        columns[name] = columns[name].where(has_band)
+    return columns | {"strict_clear": columns["is_clear"] & table["valid_range"]}
 
 
 def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.DataFrame:
@@ -116,6 +130,7 @@ def _annual(folder: Folder, plot: PlotRows, options: dict[str, Any]) -> pd.DataF
     """The choices of a plot; of a year of which nothing was written its log tells why."""
     log = decode(read_log(folder, *plot.ids), *plot.ids)
     grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
+    grades["grade"] = grades["grade"].fillna(GRADES["no data"])
     chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
     others = log[~log["outcome"].isin([WRITTEN, SUPERSEDED])]
     for year in chosen.loc[chosen["observations"] == 0, "year"]:
@@ -137,12 +152,24 @@ WINDOW_TABLE_COLUMNS: Final = (
     "mean",
     "std",
     "valid",
+    "clear",
+    "spread",
+    "to_edge",
+    "same_pixel",
 )
 """Columns of `Project.windows`."""
 
 
-def window_tables(folder: Folder, plots: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
-    """The `window_statistics` of each plot of a ledger that has a cube, see `Project.windows`."""
+def window_tables(
+    folder: Folder, plots: pd.DataFrame, places: pd.DataFrame, size: int, index: str
+) -> Iterator[pd.DataFrame]:
+    """The `window_statistics` of each plot of a ledger that has a cube, see `Project.windows`.
+
+    ``places`` are the `Project.places` of all plots.
+    """
+    names = ["project_id", "plot_id"]
+    told = zip(places["to_edge"], places["same_pixel"], strict=True)
+    where = dict(zip(places[names].itertuples(index=False, name=None), told, strict=True))
     for row in plots[has_product(plots, "zarr")].to_dict("records"):
         plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
         ids, wanted = (plot.project_id, plot.plot_id), row["written"] + row["other_platform"]
@@ -150,7 +177,9 @@ def window_tables(folder: Folder, plots: pd.DataFrame, size: int) -> Iterator[pd
             with kept_cube(folder, plot) as cube:
                 count = 0 if cube is None else len(cube)
                 if cube is not None:
-                    yield _of_plot(window_statistics(cube, size), *ids)
+                    to_edge, others = where[ids]
+                    table = window_statistics(cube, size, index)
+                    yield _of_plot(table.assign(to_edge=to_edge, same_pixel=others), plot)
             if count != wanted and row["status"] == COMPLETE:
                 problem = f"the ledger counts {wanted} observations of its cube, it has {count}"
                 tell_left_out(*ids, [problem])
@@ -161,15 +190,17 @@ def window_tables(folder: Folder, plots: pd.DataFrame, size: int) -> Iterator[pd
 def empty_windows() -> pd.DataFrame:
     """A table of `Project.windows` without rows, with the types of all."""
     return pd.DataFrame(columns=list(WINDOW_TABLE_COLUMNS), dtype=object).astype(
-        {"year": "int16", "doy": "int16", "mean": "float", "std": "float", "valid": "int64"}
+        dict.fromkeys(("year", "doy"), "int16")
+        | dict.fromkeys(("mean", "std", "spread", "to_edge"), "float")
+        | dict.fromkeys(("valid", "clear"), "int64")
     )
 
 
-def _of_plot(statistics: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
+def _of_plot(statistics: pd.DataFrame, plot: Plot) -> pd.DataFrame:
     time = statistics["time"].dt
     table = statistics.assign(
-        project_id=project_id,
-        plot_id=plot_id,
+        project_id=plot.project_id,
+        plot_id=plot.plot_id,
         day=time.strftime("%Y-%m-%d"),
         year=time.year.astype(np.int16),
         doy=time.day_of_year.astype(np.int16),

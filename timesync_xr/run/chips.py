@@ -9,13 +9,13 @@ import xarray as xr
 
 from ..cube.schema import expect_dims, select_bands
 from ..errors import InputError
-from ..landsat import PLATFORM_AGE, QA_BAND
+from ..landsat import GRADES, PLATFORM_AGE, QA_BAND
 from ..plots import Plot
 from ..project.files import csv_files, png_bytes
 from ..project.log import FILL_AT_PLOT, OTHER_PLATFORM, WRITTEN, measure_pixels
 from ..project.products import Products
 from ..spectral.composites import draw_each, is_fill_pixel
-from ..spectral.quality import contract_qa
+from ..spectral.quality import contract_qa, qa_grade
 from ..spectral.series import plot_pixel, spectral_table
 from ..storage.folder import Folder
 
@@ -55,9 +55,10 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     """Which observation of each day gets the files, where two platforms saw the plot.
 
     ``cube`` holds observations whose plot pixel is not fill. Usable at the plot (`contract_qa`)
-    comes first, then fewer fill pixels in the chip, then the newer platform. Returns a bool for
-    each step along ``time``, one of each day True; a lazy cube is computed where days are double.
-    `InputError` for what is no cube with times and sensors.
+    comes first, then the better grade there (`qa_grade`, 9 where a band is fill), then fewer fill
+    pixels in the chip, then the newer platform. Returns a bool for each step along ``time``, one of
+    each day True; a lazy cube is computed where days are double. `InputError` for what is no cube
+    with times and sensors.
     """
     expect_dims(cube, ("time",), ("time", "sensor"))
     if cube["time"].dtype.kind != "M":
@@ -67,8 +68,14 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
         return np.ones(len(ranks), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
     expect_dims(cube, ("y", "x"))
-    ranks["unusable"] = contract_qa(select_bands(plot_pixel(cube), [QA_BAND])).to_numpy().ravel()
+    pixel = plot_pixel(cube)
+    qa = select_bands(pixel, [QA_BAND]).to_numpy().ravel()
+    ranks["unusable"] = contract_qa(qa)
+    holed = is_fill_pixel(pixel).to_numpy().ravel()
+    ranks["grade"] = np.where(holed, GRADES["no data"], qa_grade(qa))
     ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
     ranks["age"] = -np.array(age)
-    best = ranks.sort_values(["day", "unusable", "fill", "age"]).drop_duplicates("day").index
+    best = (
+        ranks.sort_values(["day", "unusable", "grade", "fill", "age"]).drop_duplicates("day").index
+    )
     return np.isin(np.arange(len(ranks)), best)

@@ -26,6 +26,7 @@ from ..grid import Lattice
 from ..plots import Plot, check_names, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
 from ..project.log import WRITTEN, DamagedLogError, empty_log, read_log, with_numbers
+from ..project.places import keep_listed
 from ..project.products import Products
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import THREADS
@@ -161,6 +162,7 @@ def extract(
         if not select.prune:
             _refuse_losses(narrowed, select, folder)
         ledger.reopen(narrowed)
+        keep_listed(folder, table)
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
             crowded = frozenset(with_neighbours(todo, products.chip))
@@ -231,10 +233,11 @@ class _Run:
 
     def work_through(
         self, todo: list[Plot], cluster: AbstractContextManager[Client | None]
-    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Do all plots; return the last three tables of a `Summary`."""
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Do all plots; return the last four tables of a `Summary`."""
         rows: list[dict[str, Any]] = []
         stale: list[tuple[str, ...]] = []
+        without_clear: list[tuple[str, str, int]] = []
         left_out: dict[str, tuple[str, str]] = {}
         outage = Outage()
         try:
@@ -247,6 +250,7 @@ class _Run:
                 rows.append(done.row)
                 ids = done.plot.project_id, done.plot.plot_id
                 stale += [(*ids, *observation) for observation in done.stale]
+                without_clear += [(*ids, year) for year in done.without_clear]
                 left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
                 self.bar.plot_done(complete=done.row["status"] == COMPLETE)
                 outage.see(done)
@@ -261,6 +265,7 @@ class _Run:
                 columns=["item_id", "outcome", "cause"],
             ),
             pd.DataFrame(stale, columns=["project_id", "plot_id", "day", "sensor", "kept"]),
+            pd.DataFrame(without_clear, columns=["project_id", "plot_id", "year"]),
         )
 
     def _work(

@@ -48,6 +48,7 @@ from ..project.log import (
     read_log,
     with_begun,
     write_log,
+    years_without_clear,
 )
 from ..project.products import FORMATS, Products
 from ..project.rows import renamed_row, written_observations
@@ -149,6 +150,8 @@ class Done:
     stale: list[tuple[str, str, str]]
     """Observations of before that would not be made now: day, sensor, and why they are kept; that
     is empty where they were removed."""
+    without_clear: list[int]
+    """Years between the first and the last of the plot without any clear observation."""
 
 
 def make_plot(
@@ -193,7 +196,8 @@ def _keep(plot: Plot, job: Job, log: ObservationLog, folder: Folder, removed: pd
         for rows in (log.table[log.kept], removed.assign(cause=""))
         for observation in rows[["day", "sensor", "cause"]].itertuples(index=False, name=None)
     ]
-    return Done(plot, job.row(plot, table), left_out, len(table) - len(unread), was_read, stale)
+    row, count, none = job.row(plot, table), len(table) - len(unread), years_without_clear(table)
+    return Done(plot, row, left_out, count, was_read, stale, none)
 
 
 def _plan(plot: Plot, items: pd.DataFrame, job: Job) -> Plan:

@@ -31,6 +31,7 @@ from ..project.log import (
     with_begun,
     write_log,
 )
+from ..project.places import copy_listed
 from ..project.products import Products, read_formats
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import has_product
@@ -104,6 +105,7 @@ def render(
                     rows.append(row)
                 bar.plot_done(complete=True)
         ledger.close()
+        copy_listed(source, target.folder, ledger.table())
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

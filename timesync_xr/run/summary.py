@@ -33,6 +33,9 @@ class Summary:
     stale: pd.DataFrame
     """Observations of earlier runs that would not be made now: project_id, plot_id, day, sensor,
     and why they are kept (``kept``), which is empty where ``prune`` removed them."""
+    without_clear: pd.DataFrame
+    """Years of the plots that this run worked on, between the first and the last of each, without a
+    clear observation: project_id, plot_id, year."""
     grid: Lattice
     """Grid of the plots."""
 
@@ -99,6 +102,16 @@ class Summary:
         empty = self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
         if len(empty):
             yield f"Plots without any observation written: {some(empty['plot_id'])}"
+        if len(self.without_clear):
+            plots = self.without_clear["plot_id"].drop_duplicates()
+            worst = self.without_clear["year"].value_counts().sort_index(kind="stable")
+            worst = worst.sort_values(ascending=False, kind="stable").head(_SHOWN)
+            years = ", ".join(f"{year} ({count} plots)" for year, count in worst.items())
+            yield (
+                f"Years without any clear observation: {len(self.without_clear)} of "
+                f"{len(plots)} plots ({some(plots)}), most in {years}; "
+                "timesync-xr density lists them"
+            )
         yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]
         superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]

@@ -73,9 +73,9 @@ def make_tiles(root: Path) -> SamplePaths:
     rng = np.random.default_rng(SEED)
     valley = make_valley(rng)
     items: list[dict[str, Any]] = []
-    for number, flight in enumerate(passes(rng)):
-        seen = observe(valley, flight, np.random.default_rng([SEED, number]))
-        items += _write_pass(root, flight, number, seen)
+    for flight in passes(rng):
+        seen = observe(valley, flight, np.random.default_rng([SEED, flight.number]))
+        items += _write_pass(root, flight, seen)
     paths = SamplePaths(root, root / "items.json", root / "plots.csv")
     collection = {"type": "FeatureCollection", "features": items[::-1]}
     paths.items.write_text(json.dumps(collection, separators=(",", ":")), encoding="utf-8")
@@ -83,7 +83,7 @@ def make_tiles(root: Path) -> SamplePaths:
     return paths
 
 
-def _write_pass(root: Path, flight: Pass, number: int, seen: Numbers) -> Iterator[dict[str, Any]]:
+def _write_pass(root: Path, flight: Pass, seen: Numbers) -> Iterator[dict[str, Any]]:
     """Write the files of the tiles of a pass and yield their items."""
     processed = max(date(2021, 5, 4), flight.day + timedelta(days=14))
     for south in (0, 1):
@@ -92,7 +92,7 @@ def _write_pass(root: Path, flight: Pass, number: int, seen: Numbers) -> Iterato
             block = _block(seen, east, south)
             if (block[-1] == QA_FILL).all() or (flight.day, tile) == MISSING:
                 continue
-            time = clock(flight, number, 23 * south + 2 * east)
+            time = clock(flight, 23 * south + 2 * east)
             yield _write_tile(root, flight, tile, block, time, processed)
             if (flight.day, tile) == REPROCESSED:
                 block[:-1] += 256 * (block[:-1] > 0).astype(np.uint16)
@@ -109,8 +109,9 @@ def _block(seen: Numbers, east: int, south: int) -> Numbers:
     return block
 
 
-def clock(flight: Pass, number: int, later: int) -> str:
+def clock(flight: Pass, later: int) -> str:
     """The `datetime` property: some have seven decimals; a tile is seen seconds after another."""
+    number = flight.number
     seconds = 16 * 3600 + 40 * 60 + number * 37 % 900 + later
     decimals = f"{(number + 1) * 7654321 % 10**7:07d}"[: 7 if number % 4 == 1 else 6]
     clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -157,7 +157,7 @@ def _write_row(
             pixels, place=inside, size=(width, height), zone=zone, corner=(left, top), nodata=nodata
         )
         (root / keys[band]).write_bytes(content)
-    time = clock(flight, number, 24 * later)
+    time = clock(flight, 24 * later)
     return _item(flight, f"{scene}_02_T1", where, (left, top, width, height), keys, time, part[-1])
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ..landsat import FILL, OFFSET, QA_FILL, SCALE, QABit
+from ..landsat import CIRRUS_SENSORS, FILL, OFFSET, QA_FILL, SCALE, VALID_RANGE, QABit
 from .scene import BEFORE, SIZE, Floats, Mask, Valley, ground, noise, ramp
 
 CLOUD: Final = (0.62, 0.63, 0.64, 0.68, 0.50, 0.40)
@@ -18,8 +18,11 @@ SHADE: Final = (0.72, 0.62, 0.55, 0.45, 0.40, 0.40)
 """What is left of the light in a cloud's shadow."""
 STEPS: Final = (512, 192, 512, 768, 640, 640)
 """Distance of neighbouring digital numbers in each band: few of them make small files."""
-VALID: Final = (7273, 43636)
-"""Least and greatest valid digital number: reflectance 0 and 1."""
+LEAN: Final = 0.15
+"""How far swath edges lean west on their way south; scans cross them, so gaps run down to the east.
+
+An orbit leans by 12 degrees from the meridian, and at this place the grid by 3 degrees from it.
+"""
 SLC_FAILURE: Final = date(2003, 5, 31)
 """Since this day Landsat 7 has gaps between its scans."""
 
@@ -32,6 +35,8 @@ class Pass:
     """LT04, LT05, LE07, LC08 or LC09."""
     day: date
     """Date of acquisition."""
+    number: int
+    """What its weather and its time of the day are drawn from."""
     clouds: float = 0
     """Share of the valley under clouds."""
     cirrus: bool = False
@@ -70,7 +75,7 @@ def _digital_numbers(light: Floats, rng: np.random.Generator) -> Floats:
     for x in range(1, SIZE):
         off = np.abs(exact[..., x] - kept[..., x - 1]) > 1
         kept[..., x] = np.where(off, kept[..., x], kept[..., x - 1])
-    return np.asarray(np.clip(kept * steps + start, *VALID), np.float64)
+    return np.asarray(np.clip(kept * steps + start, *VALID_RANGE), np.float64)
 
 
 def _clouds(rng: np.random.Generator, share: float) -> tuple[Floats, Floats]:
@@ -87,32 +92,37 @@ def _unseen(flight: Pass, rng: np.random.Generator) -> Mask:
     v, u = np.mgrid[-BEFORE : SIZE - BEFORE, -BEFORE : SIZE - BEFORE]
     unseen = np.zeros((SIZE, SIZE), np.bool_)
     if flight.edge is not None:
-        unseen |= u + 0.21 * v < flight.edge
+        unseen |= u + LEAN * v < flight.edge
     if flight.sensor == "LE07" and flight.day > SLC_FAILURE:
         width = 4.5 + 6 * (u + BEFORE) / SIZE
-        unseen |= (v + 0.2 * u + rng.integers(33)) % 33 < width
+        unseen |= (v - LEAN * u + rng.integers(33)) % 33 < width
     return unseen
 
 
 def _quality(
     flight: Pass, water: Mask, cloud: Mask, shadow: Mask, snow: Mask, cirrus: Mask
 ) -> npt.NDArray[np.int64]:
-    """QA_PIXEL of seen pixels: flags in bits 0 to 7, confidences (1 low, 3 high) above."""
+    """QA_PIXEL of seen pixels: flags in bits 0 to 7, confidences (1 low, 3 high) above.
+
+    Bit 6 (clear) says other things on other sensors, as in the real archive: on OLI it is set for
+    shadow, snow and water and not for dilated cloud, on TM and ETM+ the other way round.
+    """
     dilated = cloud.copy()
     for axis, step in ((0, 2), (0, -2), (1, 2), (1, -2)):
         dilated |= np.roll(dilated, step, axis)
     dilated &= ~cloud
-    shadow, snow = shadow & ~cloud, snow & ~cloud
-    has_cirrus_band = flight.sensor in ("LC08", "LC09")
-    cirrus = cirrus & has_cirrus_band
+    shadow, snow = shadow & ~(cloud | dilated), snow & ~(cloud | dilated | shadow)
+    water = water & ~(cloud | dilated | shadow | snow)
+    has_cirrus_band = flight.sensor in CIRRUS_SENSORS
+    cirrus = cirrus & has_cirrus_band & ~(cloud | dilated | shadow | snow | water)
     flags = {
         QABit.DILATED_CLOUD: dilated,
         QABit.CIRRUS: cirrus,
         QABit.CLOUD: cloud,
         QABit.CLOUD_SHADOW: shadow,
         QABit.SNOW: snow,
-        QABit.CLEAR: ~(cloud | dilated),
-        QABit.WATER: water & ~cloud & ~snow,
+        QABit.CLEAR: ~(cloud | (dilated if has_cirrus_band else shadow | snow | water)),
+        QABit.WATER: water,
     }
     value = sum(mask.astype(np.int64) << bit for bit, mask in flags.items())
     for bit, sure in ((8, cloud), (10, shadow), (12, snow)):

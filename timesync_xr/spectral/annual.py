@@ -15,7 +15,10 @@ from ..lists import read_list
 TARGET_DAY: Final = 215
 """Day of the year that the server prefers, if nothing else is said."""
 
-RULES: Final = {"contract": "qa", "graded": "grade"}
+CONTRACT, GRADED = "contract", "graded"
+"""The rules: that of the TimeSync server, and that of TimeSync v4's grades."""
+
+RULES: Final = {CONTRACT: "qa", GRADED: "grade"}
 """What tells better observations from worse: the column of each rule, the lower the better."""
 
 TOO_BRIGHT: Final = 2000
@@ -34,7 +37,7 @@ def selected_of_year(
     target_day: int = TARGET_DAY,
     *,
     overrides: pd.DataFrame | None = None,
-    rule: str = "contract",
+    rule: str = CONTRACT,
 ) -> pd.Series[bool]:
     """Which rows are chosen, one of each project, plot and year that has any: bool, on its index.
 
@@ -52,7 +55,7 @@ def annual(
     *,
     target_day: int = TARGET_DAY,
     overrides: pd.DataFrame | None = None,
-    rule: str = "contract",
+    rule: str = CONTRACT,
 ) -> pd.DataFrame:
     """The observation of each plot and year that the server chooses, and the years without one.
 
@@ -134,9 +137,14 @@ def not_taken(overrides: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     return overrides[~_is_override(overrides, chosen[chosen["overridden"]])]
 
 
-def _check(table: pd.DataFrame, target_day: int, rule: str) -> None:
-    if rule not in RULES:
+def check_rule(rule: str) -> None:
+    """`InputError` for what is no rule."""
+    if rule not in tuple(RULES):
         raise InputError(f"there is no rule {rule!r}: choose one of {', '.join(RULES)}")
+
+
+def _check(table: pd.DataFrame, target_day: int, rule: str) -> None:
+    check_rule(rule)
     if not 1 <= target_day <= 366:
         raise InputError(f"{target_day} is no day of the year: give 1 to 366")
     needed = (*KEY, "doy", "sensor", "blue", "green", "red", RULES[rule])

@@ -12,6 +12,7 @@ and reflectances of 0 to 1; where only the values of a lazy array tell, once it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -21,6 +22,9 @@ from ..errors import InputError
 from ..landsat import COLLECTION1_SCALE, SR_BANDS
 from .arrays import apply, collection1
 from .tasseled_cap import tasseled_cap
+
+NAMES: Final = ("ndvi", "nbr", "nbr2", "ndmi", "evi", "tcb", "tcg", "tcw", "tca")
+"""Names of all indices."""
 
 
 def ndvi(values: xr.DataArray) -> xr.DataArray:

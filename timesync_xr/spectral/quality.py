@@ -1,4 +1,4 @@
-"""What the bits of QA_PIXEL say: fill, clear, and the classes of the contract and of TimeSync v4.
+"""What the bits of QA_PIXEL say: fill, clear, and the classes of TimeSync, of Fmask and COLD.
 
 Every function works on NumPy arrays, dask arrays and DataArrays of any shape alike, element by
 element, and is lazy where its input is lazy. QA_PIXEL is uint16, or any integers, or floats with
@@ -17,8 +17,8 @@ import xarray as xr
 
 from ..cube.schema import expect_array, is_whole
 from ..errors import InputError
-from ..landsat import GRADES, QA_CONFIDENCE, QA_FLAGS, QA_MEDIUM, QABit
-from .arrays import Array, elementwise, quality_bits
+from ..landsat import FMASK, GRADES, QA_CONFIDENCE, QA_FLAGS, QA_MEDIUM, VALID_RANGE, QABit
+from .arrays import Array, digital_numbers, elementwise, quality_bits
 
 
 def is_fill(qa: Array) -> Array:
@@ -29,8 +29,10 @@ def is_fill(qa: Array) -> Array:
 def contract_qa(qa: Array) -> Array:
     """The ``qa`` column of the TimeSync contract: 0 usable, 1 not (uint8, any shape, lazy).
 
-    0 where QA_PIXEL is not fill and says clear (bit 6) or water (bit 7). Shadow, snow, cirrus and
-    medium cloud confidence count as usable here: bit 6 only excludes cloud and dilated cloud.
+    0 where QA_PIXEL is not fill and says clear (bit 6) or water (bit 7). What bit 6 excludes
+    depends on the sensor: on Landsat 8 and 9 cloud and dilated cloud, so that shadow and snow count
+    as usable; on Landsat 4 to 7 cloud, shadow and snow, so that dilated cloud does. Over water bit
+    7 makes anything usable. `is_clear` and `qa_grade` are the same for all sensors.
     """
     clear = (1 << QABit.CLEAR) | (1 << QABit.WATER)
     return _of_bits(
@@ -45,8 +47,9 @@ def contract_qa(qa: Array) -> Array:
 def is_clear(qa: Array) -> Array:
     """Where QA_PIXEL is free of fill, cloud, dilated cloud, cirrus, cloud shadow and snow: bool.
 
-    A confidence of medium or high for cloud, shadow, snow or cirrus counts as not clear. Stricter
-    than `contract_qa`. Any shape, lazy in, lazy out.
+    A confidence of medium (which USGS gives to cloud alone) or high counts as not clear. Stricter
+    than `contract_qa`. Of Landsat 4 to 7, which have no band for it, cirrus is not known. Any
+    shape, lazy in, lazy out.
     """
     return _of_bits(
         lambda v: (v & _NOT_CLEAR.astype(v.dtype)) == 0,
@@ -68,9 +71,11 @@ def qa_flags(qa: xr.DataArray) -> xr.Dataset:
     """All that QA_PIXEL says, by name: any shape, lazy in, lazy out.
 
     Flags (bool) fill, dilated_cloud, cirrus, cloud, cloud_shadow, snow, clear, water; confidences
-    (uint8: 0 none, 1 low, 2 medium, 3 high) cloud_confidence, cloud_shadow_confidence,
-    snow_confidence, cirrus_confidence. ``clear`` is bit 6, which only excludes cloud and dilated
-    cloud: see `is_clear`. Source: as `timesync_xr.landsat.QABit`.
+    (uint8: 0 none, 1 low, 3 high; cloud alone has 2 medium, for the others it is reserved)
+    cloud_confidence, cloud_shadow_confidence, snow_confidence, cirrus_confidence. A cirrus
+    confidence of 0 says that there is no band for it (Landsat 4 to 7): then cirrus is not known,
+    whatever its flag. ``clear`` is bit 6, whose meaning depends on the sensor: see `contract_qa`
+    and `is_clear`. Source: as `timesync_xr.landsat.QABit`.
     """
     expect_array(qa)
     flags = {name: _bit(qa, bit, name, f"{name}, by QA_PIXEL") for name, bit in QA_FLAGS.items()}
@@ -80,19 +85,25 @@ def qa_flags(qa: xr.DataArray) -> xr.Dataset:
             qa,
             np.uint8,
             f"{name}_confidence",
-            f"confidence of {name}, by QA_PIXEL: 0 none, 1 low, 2 medium, 3 high",
+            f"confidence of {name}, by QA_PIXEL: {_codes(name)}",
         )
         for name, shift in QA_CONFIDENCE.items()
     }
     return xr.Dataset(flags | confidences)
 
 
+def _codes(name: str) -> str:
+    """What the numbers of a confidence mean."""
+    return "0 none, 1 low, 2 medium, 3 high" if name == "cloud" else "0 none, 1 low, 3 high"
+
+
 def qa_grade(qa: Array) -> Array:
     """TimeSync v4's graded class of QA_PIXEL: uint8, any shape, lazy in, lazy out.
 
-    0 clear, 1 water, 2 snow, 3 shadow, 4 cloud (also dilated cloud and cirrus), 9 no data. Where
-    several hold, the highest is taken. A confidence of medium or high counts like the flag, so
-    that a grade of 0 or 1 is the same as `is_clear`.
+    0 clear, 1 water, 2 snow, 3 shadow, 4 cloud, 9 no data: these six classes and their order are
+    TimeSync v4's. How QA_PIXEL becomes one of them is ours: dilated cloud and cirrus are cloud, a
+    confidence of medium or high counts like the flag, and where several hold the highest is taken.
+    So a grade of 0 or 1 is the same as `is_clear`. `fmask` gives the same classes other numbers.
     """
     classes = ", ".join(f"{grade} {name}" for name, grade in GRADES.items())
     return _of_bits(
@@ -103,6 +114,52 @@ def qa_grade(qa: Array) -> Array:
         f"TimeSync v4's class: {classes}",
         nodata=GRADES["no data"],
     )
+
+
+def fmask(qa: Array) -> Array:
+    """The classes of `qa_grade` by the numbers of Fmask: uint8, any shape, lazy in, lazy out.
+
+    0 clear, 1 water, 2 shadow, 3 snow, 4 cloud, 255 no data, as CCDC, COLD and pyccd take them.
+    Mind that 2 and 3 are the reverse of `qa_grade`. The order where several hold (no data, cloud,
+    shadow, snow, water, clear) is that of pyccd and pycold. Source: Zhu, Z., Woodcock, C. E.
+    (2012): Object-based cloud and cloud shadow detection in Landsat imagery. Remote Sensing of
+    Environment 118, 83-94.
+    """
+    classes = ", ".join(f"{number} {name}" for name, number in FMASK.items())
+    return _of_bits(
+        lambda v: _fmask_table().take(v),
+        qa,
+        np.uint8,
+        "fmask",
+        f"class of Fmask: {classes}",
+        nodata=FMASK["no data"],
+    )
+
+
+@cache
+def _fmask_table() -> npt.NDArray[np.uint8]:
+    """The class of Fmask of each of the 65,536 values of QA_PIXEL."""
+    number = np.zeros(max(GRADES.values()) + 1, np.uint8)
+    for name, grade in GRADES.items():
+        number[grade] = FMASK[name]
+    return number[_grade_table()]
+
+
+def is_valid(dn: Array) -> Array:
+    """Where digital numbers are in the valid range of surface reflectance, 7273 to 43636: bool.
+
+    Below and above stands what is filled, saturated, or what the atmosphere's correction made
+    impossible: a reflectance below 0 or above 1. NaN is not valid. Any shape, lazy in, lazy out.
+    Source: as `timesync_xr.landsat.VALID_RANGE`. `InputError` for what holds no digital numbers.
+    """
+    numbers = digital_numbers(dn)
+    low, high = VALID_RANGE
+
+    def within(block: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        values = numbers(block)
+        return (values >= low) & (values <= high)
+
+    return elementwise(within, dn, np.bool_, "is_valid", "in the valid range of reflectance")
 
 
 @cache

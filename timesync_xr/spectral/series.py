@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..landsat import BANDS, CSV_BANDS, FILL, QA_BAND, SR_BANDS
-from .arrays import as_digital_numbers
-from .quality import contract_qa, is_fill
+from . import indices
+from .arrays import COLLECTION1_NAME, as_digital_numbers
+from .quality import contract_qa, is_clear, is_fill, is_valid
 from .reflectance import to_collection1
 
 CSV_COLUMNS = (
@@ -54,7 +57,7 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
     """
     _check_ids(project_id, plot_id)
     pixel = select_bands(plot_pixel(cube), BANDS)
-    dn = _observations(pixel, ("time", "band"), _TABLE_COORDS).compute()
+    dn = observations_of(pixel, ("time", "band"), _TABLE_COORDS).compute()
     along_time = {name: np.atleast_1d(dn[name]) for name in _TABLE_COORDS}
     qa = dn.sel(band=QA_BAND).variable
     values = to_collection1(dn.sel(band=list(SR_BANDS))).to_numpy()
@@ -76,7 +79,7 @@ def _check_ids(*ids: object) -> None:
             raise InputError(f"{name!r} is no id: give project_id and plot_id as text")
 
 
-def _observations(
+def observations_of(
     part: xr.DataArray, dims: tuple[str, ...], coords: tuple[str, ...]
 ) -> xr.DataArray:
     """A part of a cube with these dims, of a single time too, and these coordinates along time."""
@@ -91,37 +94,66 @@ def _observations(
     return whole.transpose(*dims)
 
 
-WINDOW_COLUMNS = ("time", "sensor", "band", "mean", "std", "valid")
+def index_table(table: pd.DataFrame, names: Sequence[str] = indices.NAMES) -> pd.DataFrame:
+    """Indices of rows of the contract, a column each: float64, NaN where a band is fill.
+
+    ``table`` has the six bands of the contract (`CSV_BANDS`) in the Collection 1 range; ``names``
+    are some of `timesync_xr.spectral.indices.NAMES`. The index is that of the table.
+    """
+    values = xr.DataArray(
+        table[list(CSV_BANDS)].to_numpy(np.float64),
+        dims=("row", "band"),
+        coords={"band": list(SR_BANDS)},
+        name=COLLECTION1_NAME,
+    )
+    made = {name: getattr(indices, name)(values).to_numpy() for name in names}
+    return pd.DataFrame(made, index=table.index)
+
+
+WINDOW_COLUMNS = ("time", "sensor", "band", "mean", "std", "valid", "clear", "spread")
 """Columns of `window_statistics`."""
 
 
-def window_statistics(cube: xr.DataArray, size: int = 3) -> pd.DataFrame:
-    """Mean, standard deviation and number of valid pixels of a window around the plot.
+def window_statistics(cube: xr.DataArray, size: int = 3, index: str = "ndvi") -> pd.DataFrame:
+    """What the pixels of a window around the plot hold, and how alike the clear ones are.
 
     ``cube`` is a cube of `chips_for_plot`, or a part of it that holds the window; a lazy one is
-    computed, of its chips the window alone. ``size`` is the window's edge in pixels, odd.
+    computed, of its chips the window alone. ``size`` is the window's edge in pixels, odd; ``index``
+    one of `timesync_xr.spectral.indices.NAMES`.
 
     The table has a row per observation and surface reflectance band (`SR_BANDS`), in the order of
     the cube, and the columns `WINDOW_COLUMNS`: mean and std (of the pixels themselves, divided by
     their number) in the Collection 1 range as float64, valid as an integer of 0 to ``size * size``.
     A pixel is valid in a band where neither the band nor QA_PIXEL is fill or masked (NaN); cloud is
-    not looked at.
-    Without a valid pixel mean and std are NaN. `InputError` for a size that is even, for a part of
-    a cube that does not hold the whole window, for a missing band, and for what holds no digital
-    numbers.
+    not looked at. ``clear`` is the number of pixels that are clear by `is_clear` and have all bands
+    in their valid range (`is_valid`), ``spread`` the standard deviation of the index among these,
+    in the unit of the index: the smaller, the more the plot is like what lies around it. Both are
+    of the observation, the same in the rows of all its bands.
+    Without a valid pixel mean and std are NaN, without a clear one spread is. `InputError` for a
+    size that is even, an unknown index, a part of a cube that does not hold the whole window, a
+    missing band, and for what holds no digital numbers.
     """
+    if index not in indices.NAMES:
+        near = did_you_mean(index, indices.NAMES)
+        choices = ", ".join(indices.NAMES)
+        raise InputError(f"there is no index {index!r}{near}: choose from {choices}")
     if not is_whole(size) or size < 1 or size % 2 == 0:
         raise InputError(f"a window of {size} x {size} pixels has no middle: give an odd size")
     expect_dims(cube, ("y", "x"))
     window = select_bands(cube.isel(plot_window(cube, size)), BANDS)
-    dn = _observations(window, ("time", "band", "y", "x"), ("sensor",)).compute()
+    dn = observations_of(window, ("time", "band", "y", "x"), ("sensor",)).compute()
     reflectance = as_digital_numbers(dn.sel(band=list(SR_BANDS)))
     valid = (reflectance != FILL) & ~is_fill(dn.sel(band=QA_BAND, drop=True))
     values = to_collection1(reflectance).where(valid).astype(np.float64)
     count = valid.sum(("y", "x"))
     mean = values.sum(("y", "x")) / count.where(count > 0)
     std = np.sqrt(((values - mean) ** 2).sum(("y", "x")) / count.where(count > 0))
-    statistics = [part.to_numpy().ravel() for part in (mean, xr.DataArray(std), count)]
+    clear = is_clear(dn.sel(band=QA_BAND, drop=True)) & is_valid(reflectance).all("band")
+    shown = getattr(indices, index)(to_collection1(reflectance)).where(clear)
+    spread = shown.std(("y", "x"), skipna=True).broadcast_like(count)
+    seen = clear.sum(("y", "x")).broadcast_like(count)
+    parts = (mean, xr.DataArray(std), count, seen, spread)
+    statistics = [part.transpose("time", "band").to_numpy().ravel() for part in parts]
     return pd.DataFrame(
         {
             "time": np.repeat(dn["time"].to_numpy(), len(SR_BANDS)),

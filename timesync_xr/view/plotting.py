@@ -8,6 +8,7 @@ matplotlib is not installed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +17,9 @@ import xarray as xr
 
 from ..cube.schema import expect_array, expect_dims, is_whole, plot_window
 from ..errors import InputError
+from ..landsat import PLATFORM_AGE
+from ..spectral.density import DENSITY_COLUMNS
+from ..spectral.offsets import OFFSET_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +30,12 @@ CLEAR, CLOUDY, CHOSEN = "#0072b2", "#8b9097", "#b36b00"
 
 The first and the last are told apart by colour-blind eyes (Okabe and Ito 2008).
 """
+
+ALONE: Final = "#c1121f"
+"""Colour of outliers, and of years without any clear observation."""
+
+SENSOR_COLOURS: Final = ("#e69f00", "#f0c75e", "#56b4e9", "#0072b2", "#004c78")
+"""Colours of the sensors of `PLATFORM_AGE`."""
 
 _BOX: Final = 3
 """Pixels that the box around the plot is wide and high."""
@@ -78,20 +88,22 @@ def plot_trajectory(
     *,
     clear: xr.DataArray | None = None,
     chosen: xr.DataArray | None = None,
+    outlier: xr.DataArray | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """A band or index of the plot pixel through time.
 
     ``values`` has the dimension time alone, such as an index of `plot_pixel`. ``clear`` (bool along
     time, such as `is_clear`) tells dots from crosses, ``chosen`` (bool along time) is ringed and
-    joined by a line. Without ``clear`` all are dots. What is masked (NaN) or fill is not drawn.
-    `InputError` for any other dimensions or types.
+    joined by a line, ``outlier`` (bool along time, such as `is_outlier`) has a square around it.
+    Without ``clear`` all are dots. What is masked (NaN) or fill is not drawn. `InputError` for any
+    other dimensions or types.
     """
     plt = _pyplot()
     _check_series(values, "uif")
     if "time" not in values.coords or values["time"].dtype.kind != "M":
         raise InputError("the series has no times: keep its coordinate time (datetime64)")
-    for flags in (clear, chosen):
+    for flags in (clear, chosen, outlier):
         if flags is None:
             continue
         _check_series(flags, "b")
@@ -111,11 +123,88 @@ def plot_trajectory(
         ax.plot(
             series[chosen.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
         )
+    if outlier is not None:
+        squares: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none"}
+        alone = series[outlier.to_numpy()]
+        ax.plot(alone, "s", color=ALONE, label="outlier", linestyle="", **squares)
     ax.set_ylabel(_label(values), fontsize="small")
+    _finish(ax, columns=4)
+    return ax
+
+
+def _finish(ax: Axes, columns: int) -> None:
+    """A grid of thin lines, and the legend above the axes."""
     ax.grid(axis="y", alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-    ax.legend(frameon=False, fontsize="small", ncols=3, **place)
+    ax.legend(frameon=False, fontsize="small", ncols=columns, **place)
+
+
+def plot_density(density: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Clear observations per year and plot as bars, by sensor, and how many plots have none.
+
+    ``density`` is a table of `Project.density` by year, of one plot or many. The bars are means
+    over the plots that have the year; a cross below each tells the share of plots without any clear
+    observation, where there are such. `InputError` for any other table.
+    """
+    plt = _pyplot()
+    if missing := [name for name in DENSITY_COLUMNS if name not in density]:
+        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.density")
+    if density.empty or (density["season"] != "").any():
+        raise InputError("bars are drawn of years: give Project.density(by='year') of some plots")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
+    by_year = density.groupby("year")
+    means = by_year[list(PLATFORM_AGE)].mean()
+    bottom = np.zeros(len(means))
+    for sensor, colour in zip(PLATFORM_AGE, SENSOR_COLOURS, strict=True):
+        if means[sensor].any():
+            ax.bar(means.index, means[sensor], bottom=bottom, color=colour, label=sensor)
+            bottom += means[sensor].to_numpy()
+    none = by_year["clear"].agg(lambda counts: (counts == 0).mean())
+    none = none[none > 0]
+    top = max(float(bottom.max()), 1.0)
+    if len(none):
+        below = np.full(len(none), -0.06 * top)
+        ax.scatter(none.index, below, s=40 * none, marker="x", color=ALONE, label="plots with none")
+    ax.set_ylim(-0.12 * top, 1.05 * top)
+    ax.set_ylabel("clear observations per plot", fontsize="small")
+    _finish(ax, columns=6)
+    return ax
+
+
+def plot_offsets(
+    offsets: pd.DataFrame, values: Sequence[str] = ("ndvi", "nbr"), *, ax: Axes | None = None
+) -> Axes:
+    """Mean offsets between sensors with their intervals, for some indices or bands.
+
+    ``offsets`` is a table of `sensor_offsets`; ``values`` are some of its values, of one unit. A
+    point per two sensors and value, labelled by the number of pairs. `InputError` for any other
+    table, and for values that it does not have.
+    """
+    plt = _pyplot()
+    if missing := [name for name in OFFSET_COLUMNS if name not in offsets]:
+        raise InputError(f"the table lacks {', '.join(missing)}: give one of sensor_offsets")
+    if unknown := [name for name in values if name not in set(offsets["value"])]:
+        raise InputError(f"there are no offsets of {', '.join(unknown) or 'nothing'}")
+    shown = offsets[offsets["value"].isin(values)]
+    names = [f"{row.sensor} - {row.reference}, {row.value}" for row in shown.itertuples()]
+    if ax is None:
+        height = 0.8 + 0.32 * len(names)
+        _, ax = plt.subplots(figsize=(7, height), layout="constrained")
+    place = np.arange(len(names))
+    ax.hlines(place, shown["low"], shown["high"], color=CLEAR, linewidth=1.4)
+    ax.plot(
+        shown["mean"], place, "o", color=CLEAR, markersize=4, label="mean and its 95 % interval"
+    )
+    ax.axvline(0, color=CLOUDY, linewidth=0.8)
+    ax.set_yticks(place, names, fontsize="small")
+    ax.invert_yaxis()
+    for at, row in zip(place, shown.itertuples(), strict=True):
+        text = f" {row.pairs} pairs, {row.plots} plots"
+        ax.annotate(text, (row.mean, at), (0, 5), textcoords="offset points", fontsize="x-small")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1))
     return ax
 
 

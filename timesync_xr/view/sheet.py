@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import pandas as pd
 
@@ -18,7 +18,7 @@ from ..project.files import SHEETS, chip_path
 from ..project.project import Plots, Project, as_project
 from ..project.rows import NO_FILE, has_product, tell_left_out
 from ..run.progress import show_progress
-from ..spectral.annual import TARGET_DAY
+from ..spectral.annual import CONTRACT, TARGET_DAY
 from ..storage.folder import Folder
 from ..storage.places import beside, workplace
 
@@ -38,6 +38,19 @@ _LABEL = 18
 _MARGIN = 44
 _INK, _FAINT, _PAPER, _EMPTY = "#1b1d20", "#5c6168", "#ffffff", "#e4e5e7"
 _FRAME_MILLISECONDS = 500
+
+
+class Shown(TypedDict, total=False):
+    """What is shown of a plot, and how; as in `contact_sheet`."""
+
+    composites: Sequence[str] | None
+    """Names of composites; all of the project by default."""
+    size: int
+    """Edge of a chip in the picture, in pixels."""
+    target_day: int
+    """Day of the year that the annual choice prefers."""
+    rule: str
+    """What comes first in the annual choice."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,18 +80,21 @@ def contact_sheet(
     size: int = 96,
     columns: int = _COLUMNS,
     target_day: int = TARGET_DAY,
+    rule: str = CONTRACT,
 ) -> Image:
     """One picture of a plot: its annual choices by year, labelled, a composite below the other.
 
     ``composites`` are names of those that the project has; all of them by default. ``size`` is the
-    edge of a chip in the picture in pixels, ``columns`` the number of years in a
-    row, ``target_day`` that of `annual`. Years without a choice or a chip are grey. Returns an RGB
-    image of Pillow, which notebooks show. `InputError` for a plot that the project lacks, or an
-    unknown composite.
+    edge of a chip in the picture in pixels, ``columns`` the number of years in a row,
+    ``target_day`` and ``rule`` those of `annual`. Years without a choice or a chip are grey.
+    Returns an RGB image of Pillow, which notebooks show. `InputError` for a plot that the project
+    lacks, or an unknown composite.
     """
     table = pd.DataFrame({"project_id": [project_id], "plot_id": [plot_id]})
     project = as_project(project)
-    for plot in _plots(project, table, composites, size, target_day):
+    for plot in _plots(
+        project, table, composites=composites, size=size, target_day=target_day, rule=rule
+    ):
         return plot.sheet(columns)
     raise InputError(
         f"{project.place} has no observation of plot {plot_id} of project {project_id}: see its "
@@ -92,26 +108,24 @@ def write_sheets(
     *,
     plots: Plots = None,
     form: str = "sheet",
-    composites: Sequence[str] | None = None,
-    size: int = 96,
-    target_day: int = TARGET_DAY,
     progress: bool = False,
+    **shown: Unpack[Shown],
 ) -> Sheets:
     """Write a picture of every plot (or of those of a list) into a folder, PROJECT/sheets if empty.
 
-    ``form`` is one of `FORMS`, ``composites`` names of those that the project has (all of them by
-    default), ``target_day`` that of `annual`; ``progress`` is shown on standard
-    error. The files are ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an
-    unknown form or composite.
+    ``form`` is one of `FORMS`; ``composites``, ``size``, ``target_day`` and ``rule`` are those of
+    `contact_sheet`; ``progress`` is shown on standard error. The files are
+    ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an unknown form or
+    composite.
     """
     if form not in FORMS:
         raise InputError(f"there is no form {form!r}: choose one of {', '.join(FORMS)}")
     project = as_project(project)
     place = str(out) or beside(project.place, SHEETS)
     files = []
-    shown = list(_plots(project, plots, composites, size, target_day))
-    with workplace(place, project.s3) as work, show_progress(len(shown), 0, progress) as bar:
-        for plot in shown:
+    found = list(_plots(project, plots, **shown))
+    with workplace(place, project.s3) as work, show_progress(len(found), 0, progress) as bar:
+        for plot in found:
             name = f"prj_{plot.project_id}_plot_{plot.plot_id}.{FORMS[form]}"
             plot.save(work / name, form)
             files.append(name)
@@ -123,14 +137,16 @@ def write_sheets(
 def _plots(
     project: Project,
     plots: Plots,
-    composites: Sequence[str] | None,
-    size: int,
-    target_day: int,
+    *,
+    composites: Sequence[str] | None = None,
+    size: int = 96,
+    target_day: int = TARGET_DAY,
+    rule: str = CONTRACT,
 ) -> Iterator[_Plot]:
     names = _composites(project, composites)
     if not 16 <= size <= 1024:
         raise InputError(f"chips of {size} pixels can't be shown: choose 16 to 1024")
-    years = project.annual(plots, target_day=target_day)
+    years = project.annual(plots, target_day=target_day, rule=rule)
     width, height = project.settings.chip_size
     shape = size, max(1, round(size * height / width))
     key = ["project_id", "plot_id"]

@@ -11,9 +11,9 @@ import click
 from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import (
-    Choice,
     out_s3_options,
     plots_option,
+    rule_option,
     table_option,
     target_day_option,
     tell_what_is_missing,
@@ -34,13 +34,7 @@ _SHOWN = 10
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
     help="What interpreters chose instead: project_id, plot_id, year, doy.",
 )
-@click.option(
-    "--rule",
-    type=Choice(["contract", "graded"]),
-    default="contract",
-    show_default=True,
-    help="What comes first: qa of the contract, or the class that TimeSync v4 grades by.",
-)
+@rule_option
 @table_option
 @plots_option
 @out_s3_options

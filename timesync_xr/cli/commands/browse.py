@@ -9,7 +9,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import out_s3_options, rule_option, target_day_option
 
 
 @click.command(short_help="Make pages of a project to look at in a browser.")
@@ -36,6 +36,7 @@ from ..options import out_s3_options, target_day_option
     help="What may be said of a plot, where the pages are opened from disk.",
 )
 @target_day_option
+@rule_option
 @out_s3_options
 def browse(
     project: str,
@@ -44,6 +45,7 @@ def browse(
     title: str,
     legend: str,
     target_day: int,
+    rule: str,
     out_s3: S3,
 ) -> None:
     """Make pages to look at PROJECT: a list and a map of its plots, chips and trajectories.
@@ -51,13 +53,13 @@ def browse(
     The pages open by double-click and from any web server or bucket, and load nothing from
     elsewhere. Inside the project's folder they show its chips; elsewhere they get chips of their
     own. PROJECT may be unfinished; run the same command again to renew them. The annual choice is
-    that of timesync-xr annual with the same --target-day.
+    that of timesync-xr annual with the same --target-day and --rule.
 
     \b
     Examples:
       timesync-xr browse project
       timesync-xr browse project --out /var/www/project
-      timesync-xr browse project --target-day 200
+      timesync-xr browse project --target-day 200 --rule graded
       timesync-xr browse project --plots plots.csv --title "Forests of the valley"
     """
     from ...interpret.legend import read_legend
@@ -66,7 +68,8 @@ def browse(
 
     made = Project(project, out_s3)
     options: dict[str, Any] = {"plots": plots, "title": title, "legend": read_legend(legend)}
-    site = make_site(made, out, target_day=target_day, progress=not is_quiet(), **options)
+    options |= {"target_day": target_day, "rule": rule}
+    site = make_site(made, out, progress=not is_quiet(), **options)
     for line in site.unfinished:
         click.echo(line, err=True)
     if not is_quiet():

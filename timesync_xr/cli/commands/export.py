@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
 from ..main import is_quiet
 from ..options import Choice, out_s3_options, target_day_option
@@ -17,16 +18,34 @@ from ..options import Choice, out_s3_options, target_day_option
     "--format",
     "form",
     required=True,
-    type=Choice(["v3-json", "sqlite", "gpkg", "kml"]),
+    type=Choice(["v3-json", "sqlite", "gpkg", "kml", "series"]),
     help="v3-json: a file per plot, as TimeSync V3's REST service, TimeSync+ and TSPO read it. "
-    "sqlite: the same records in one table. gpkg, kml: plots and outlines of their chips for maps.",
+    "sqlite: the same records in one table. gpkg, kml: plots and outlines of their chips for maps. "
+    "series: tables for CCDC, COLD, LandTrendr and the like.",
 )
 @click.option(
     "--out", type=click.Path(), metavar="DIR", help="Folder to write to. Default: PROJECT/exports."
 )
 @target_day_option
+@click.option(
+    "--rule",
+    type=Choice([CONTRACT, GRADED]),
+    help="What the annual choice goes by. Default: contract for records, graded for series.",
+)
+@click.option(
+    "--index",
+    default="nbr",
+    show_default=True,
+    help="Of series: index or band of the annual table, such as ndvi, tcw, swir1.",
+)
+@click.option(
+    "--offsets",
+    metavar="own|NAME|FILE.csv",
+    help="Of series: write corrected values beside the originals, by the project's own offsets, by "
+    "published ones (roy2016-rma, roy2016-ols), or by a table of timesync-xr offsets.",
+)
 @out_s3_options
-def export(project: str, form: str, out_s3: S3, **options: Any) -> None:
+def export(project: str, form: str, out_s3: S3, offsets: str | None, **options: Any) -> None:
     """Write PROJECT in the format of another program.
 
     PROJECT may be unfinished; what is not there yet is told.
@@ -36,11 +55,15 @@ def export(project: str, form: str, out_s3: S3, **options: Any) -> None:
       timesync-xr export project --format gpkg
       timesync-xr export project --format v3-json --out /srv/timesync3
       timesync-xr export s3://bucket/project --format sqlite --out .
+      timesync-xr export project --format series --index tcw --offsets own
     """
     from ...export.formats import export_project
+    from ...lists import is_list
     from ...project.project import Project
+    from ...spectral.offsets import read_offsets
 
-    exported = export_project(Project(project, out_s3), form, **options)
+    given = read_offsets(offsets) if offsets is not None and is_list(offsets) else offsets
+    exported = export_project(Project(project, out_s3), form, offsets=given, **options)
     for line in exported.unfinished:
         click.echo(line, err=True)
     if not is_quiet():

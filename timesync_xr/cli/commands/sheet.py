@@ -8,7 +8,7 @@ import click
 
 from ...storage.access import S3
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, plots_option, target_day_option
+from ..options import Choice, out_s3_options, plots_option, rule_option, target_day_option
 
 
 @click.command(short_help="Make a picture or animation of every plot.")
@@ -33,11 +33,13 @@ from ..options import Choice, out_s3_options, plots_option, target_day_option
     "--size", type=int, default=96, show_default=True, help="Edge of a chip in the picture, pixels."
 )
 @target_day_option
+@rule_option
 @out_s3_options
 def sheet(project: str, composites: str, out_s3: S3, **options: Any) -> None:
     """Make a picture of every plot in PROJECT: its chips by year and composite, labelled.
 
-    Of every year it shows the observation that the TimeSync server chooses.
+    Of every year it shows the observation that the TimeSync server chooses, or with --rule graded
+    the one that TimeSync v4's grades choose.
 
     \b
     Examples:

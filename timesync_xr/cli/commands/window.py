@@ -17,15 +17,25 @@ from ..options import out_s3_options, plots_option, table_option, tell_what_is_m
 @click.option(
     "--size", type=int, default=3, show_default=True, help="Edge of the window in pixels, odd."
 )
+@click.option(
+    "--index",
+    default="ndvi",
+    show_default=True,
+    help="Index whose spread among the clear pixels tells how alike they are.",
+)
 @table_option
 @plots_option
 @out_s3_options
-def window(project: str, size: int, out: str | None, plots: Path | None, out_s3: S3) -> None:
-    """List mean, standard deviation and number of valid pixels around the plots of PROJECT.
+def window(
+    project: str, size: int, index: str, out: str | None, plots: Path | None, out_s3: S3
+) -> None:
+    """List what the pixels around the plots of PROJECT hold, and how alike they are.
 
-    A row for each observation and band, of the pixels around the plot (3 x 3 of them unless told
-    otherwise) in which neither the band nor QA is fill. It is read from the cubes that timesync-xr
-    extract makes with --products png,csv,zarr.
+    A row for each observation and band: mean, standard deviation and number of the pixels around
+    the plot (3 x 3 of them unless told otherwise) in which neither the band nor QA is fill. With
+    it the number of clear pixels, the spread of an index among these, the metres from the listed
+    point to the edge of its pixel, and the plots that share the pixel. It is read from the cubes
+    that timesync-xr extract makes with --products png,csv,zarr.
 
     \b
     Exit codes: 0 done, 1 no plot has a cube, 2 wrong usage or input.
@@ -54,6 +64,6 @@ def window(project: str, size: int, out: str | None, plots: Path | None, out_s3:
         click.echo(f"{without} plots have no cube: {remedy}", err=True)
     if not has_cube.any():
         sys.exit(INCOMPLETE)
-    rows = write_tables(out, empty_windows(), made.window_tables(size, plots), out_s3)
+    rows = write_tables(out, empty_windows(), made.window_tables(size, plots, index), out_s3)
     if out is not None and not is_quiet():
         click.echo(f"{rows} rows in {out}")

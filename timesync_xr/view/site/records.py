@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from ...grid import UTM, Region, degrees_of
-from ...landsat import CSV_BANDS, GRADES, PIXEL, SR_BANDS, TILE_SIZE
+from ...landsat import CSV_BANDS, GRADES, PIXEL, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
-from ...spectral import indices
-from ...spectral.annual import NONE_AT_ALL, NONE_USABLE, TARGET_DAY, selected_of_year
-from ...spectral.quality import qa_grade
+from ...project.tables import decode
+from ...spectral.annual import NONE_AT_ALL, NONE_USABLE, RULES, TARGET_DAY, selected_of_year
+from ...spectral.outliers import is_outlier
+from ...spectral.series import index_table
 
 MEASURES: Final = {
     "nbr": ("NBR", "Normalized burn ratio", 3),
@@ -55,11 +55,13 @@ INDEX_COLUMNS: Final = (
 
 ``clear`` is the share of the written observations that are clear at the plot, ``gaps`` the number
 of years between the first and the last without an annual choice, ``fall`` the largest fall of NBR
-from one annual choice to the next, which is in ``fall_year``; null where there is none.
+from one annual choice by grade to the next, of those that are clear or water, which is in
+``fall_year``; null where there is none.
 """
 
 _FACTS = ("day", "sensor", "hv", "date", "processed", "item_ids")
 _NUMBERS = ("scene_count", "cloud_cover", "qa_pixel", "fill_share", "clear_share")
+_CLASSES = ("grade", "fmask", "strict_clear")
 
 
 def observations(
@@ -68,42 +70,36 @@ def observations(
     """The written observations of a plot: facts of its log, values of its spectra, indices.
 
     ``log`` is all text, ``table`` a table of the contract; an observation without spectra has
-    missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``
-    and ``annual``, which tells the annual choices for ``target_day``.
+    missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``,
+    ``fmask``, ``strict_clear``, ``outlier``, and a column for each of `RULES`, which tells the
+    annual choices by it for ``target_day``.
     """
+    told = decode(log, "", "")
+    told = told[told["outcome"] == WRITTEN].sort_values("day")
+    graded = table.merge(told[["sensor", "date", "grade"]], "left", on=["sensor", "date"])
+    graded["grade"] = graded["grade"].fillna(GRADES["no data"])
     values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
-        annual=selected_of_year(table, target_day), **_indices(table)
+        **{rule: selected_of_year(graded, target_day, rule=rule).to_numpy() for rule in RULES},
+        **index_table(table, [name for name in MEASURES if name not in CSV_BANDS]),
     )
-    rows = log[log["outcome"] == WRITTEN].sort_values("day")
-    rows = rows[[*_FACTS, *_NUMBERS]].merge(values, on=["sensor", "date"], how="left")
-    rows[list(_NUMBERS)] = rows[list(_NUMBERS)].apply(pd.to_numeric)
-    known = rows["qa_pixel"].notna()
-    rows["grade"] = qa_grade(rows["qa_pixel"].fillna(1).to_numpy(np.uint16))
-    return rows.assign(grade=rows["grade"].where(known), annual=rows["annual"].eq(True))
-
-
-def _indices(table: pd.DataFrame) -> dict[str, Any]:
-    values = xr.DataArray(
-        table[list(CSV_BANDS)].to_numpy(),
-        dims=("row", "band"),
-        coords={"band": list(SR_BANDS)},
-    )
-    names = (name for name in MEASURES if name not in CSV_BANDS)
-    return {name: getattr(indices, name)(values).to_numpy() for name in names}
+    rows = told[[*_FACTS, *_NUMBERS, *_CLASSES]].merge(values, on=["sensor", "date"], how="left")
+    rows = rows.assign(**{rule: rows[rule].eq(True) for rule in RULES})
+    return rows.assign(outlier=is_outlier(rows.assign(project_id="", plot_id="")))
 
 
 def plot_record(
-    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame
+    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame, rule: str
 ) -> dict[str, Any]:
     """All that the page of a plot knows of it.
 
-    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``gaps`` of the result has the
-    years without an annual choice, and why. ``annual`` of the result has the
-    positions of the annual choices among them.
+    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
+    positions of the annual choices by ``rule`` among them, ``annual_by_rule`` those by each rule,
+    ``gaps`` the years without an annual choice, and why.
     """
     left = log[log["outcome"] != WRITTEN]
     digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
-    shown = rows.drop(columns="annual").round(digits)
+    shown = rows.drop(columns=[*RULES]).round(digits)
+    annual = {name: np.flatnonzero(rows[name]).tolist() for name in RULES}
     made = plot["products"].split(",")
     return {
         "project": plot["project_id"],
@@ -111,18 +107,19 @@ def plot_record(
         "status": plot["status"],
         "composites": [c.name for c in settings.composites] if "png" in made else [],
         "observations": {name: _plain(shown[name]) for name in shown},
-        "annual": np.flatnonzero(rows["annual"]).tolist(),
-        "gaps": _gaps(log, rows),
+        "annual": annual[rule],
+        "annual_by_rule": annual,
+        "gaps": _gaps(log, rows, rule),
         "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
     }
 
 
-def _gaps(log: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
-    """Why years between the first and the last have no annual choice."""
+def _gaps(log: pd.DataFrame, rows: pd.DataFrame, rule: str) -> dict[str, str]:
+    """Why years between the first and the last have no annual choice by a rule."""
     years = rows["day"].str[:4].astype(int)
     if years.empty or rows["blue"].isna().all():
         return {}
-    chosen = set(years[rows["annual"]])
+    chosen = set(years[rows[rule]])
     every = range(int(years.min()), int(years.max()) + 1)
     return {str(year): _gap(log, year) for year in every if year not in chosen}
 
@@ -134,9 +131,9 @@ def _gap(log: pd.DataFrame, year: int) -> str:
     return ", ".join(f"{count} {name}" for name, count in outcomes.items()) or NONE_AT_ALL
 
 
-def limits_of(limits: dict[str, list[float]], rows: pd.DataFrame) -> None:
+def limits_of(limits: dict[str, list[float]], rows: pd.DataFrame, rule: str) -> None:
     """Widen the limits of a project by the annual choices of a plot."""
-    chosen = rows[rows["annual"]]
+    chosen = rows[rows[rule]]
     for name in MEASURES:
         values = chosen[name].dropna()
         if len(values):
@@ -161,10 +158,12 @@ def colors(settings: Settings) -> dict[str, list[list[Any]]]:
     }
 
 
-def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
-    """A plot's values of `INDEX_COLUMNS`."""
+def index_row(plot: pd.Series, rows: pd.DataFrame, rule: str) -> list[Any]:
+    """A plot's values of `INDEX_COLUMNS`, by the annual choices of a rule."""
     years = rows["day"].str[:4].astype(int)
-    falls = rows["nbr"].set_axis(years)[rows["annual"].to_numpy()].diff().dropna()
+    seen = rows["grade"].le(GRADES["water"]).fillna(False).to_numpy(bool)
+    best = rows["graded"].to_numpy() & seen
+    falls = rows["nbr"].set_axis(years)[best].diff().dropna()
     fell = not falls.empty and falls.min() < 0
     return [
         plot["project_id"],
@@ -174,17 +173,24 @@ def index_row(plot: pd.Series, rows: pd.DataFrame) -> list[Any]:
         plot["status"],
         int(plot["observations"]),
         int(plot["written"]),
-        None if rows.empty else round(float((rows["grade"] <= GRADES["water"]).mean()), 3),
-        0 if rows.empty else int(years.max() - years.min()) + 1 - int(rows["annual"].sum()),
+        None if rows.empty else round(float(seen.mean()), 3),
+        0 if rows.empty else int(years.max() - years.min()) + 1 - int(rows[rule].sum()),
         round(float(falls.min()), 3) if fell else None,
         int(falls.index.to_numpy()[falls.argmin()]) if fell else None,
     ]
 
 
 def site_record(
-    name: str, settings: Settings, plots: list[list[Any]], chips: str, target_day: int
+    name: str,
+    settings: Settings,
+    plots: list[list[Any]],
+    chips: str,
+    chosen: tuple[int, str],
 ) -> dict[str, Any]:
-    """What both pages know of the project; ``chips`` leads from the site to the chips."""
+    """What both pages know of the project; ``chips`` leads from the site to the chips.
+
+    ``chosen`` is the target day and the rule of the annual choices.
+    """
     grid = settings.grid
     plots = _on_one_plane(plots) if grid == UTM else plots
     across, down = (grid.tiles_across, grid.tiles_down) if isinstance(grid, Region) else (0, 0)
@@ -200,7 +206,9 @@ def site_record(
         ],
         "first_measures": FIRST_MEASURES,
         "colors": colors(settings),
-        "target_day": target_day,
+        "target_day": chosen[0],
+        "rule": chosen[1],
+        "rules": [*RULES],
         "tile": TILE_SIZE * PIXEL,
         "grid": [grid.left, grid.top, across, down],
         "columns": INDEX_COLUMNS,
@@ -222,5 +230,7 @@ def _plain(column: pd.Series) -> list[Any]:
     """The values of a column for JSON: whole numbers without a point, null where missing."""
     if not pd.api.types.is_numeric_dtype(column):
         return column.tolist()
+    if pd.api.types.is_bool_dtype(column):
+        return [None if pd.isna(value) else bool(value) for value in column]
     numbers = (None if pd.isna(value) else float(value) for value in column)
     return [int(n) if n is not None and n.is_integer() else n for n in numbers]

@@ -20,7 +20,7 @@ from ...project.files import PLOTS, RECENT, SITE, chip_path, chips_path
 from ...project.project import Project, as_project, unfinished
 from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_left_out
 from ...run.progress import show_progress
-from ...spectral.annual import TARGET_DAY
+from ...spectral.annual import CONTRACT, TARGET_DAY, check_rule
 from ...storage.folder import Folder, inner_parts
 from ...storage.places import beside, workplace
 from .previous import LIST, PreviousSite, data_path
@@ -73,6 +73,7 @@ def browse(
     legend: Legend | None = None,
     plots: str | Path | None = None,
     title: str = "",
+    rule: str = CONTRACT,
     progress: bool = False,
 ) -> Site:
     """Make a static site of a project: a list and a map of its plots, and a page for each.
@@ -87,6 +88,9 @@ def browse(
         both are on one disk, copies otherwise.
     target_day
         The day of the year that the annual choice prefers, as in `annual`.
+    rule
+        By what the annual choice is made that the pages show first, as in `annual`. The choices by
+        each rule are in the data of the pages.
     legend
         What may be said of a plot where the pages are opened from disk; that of TimeSync V3 by
         default.
@@ -106,12 +110,14 @@ def browse(
     Raises
     ------
     InputError
-        ``out`` is another project, the target day does not exist, or ``plots`` is no list.
+        ``out`` is another project, the target day does not exist, there is no such rule, or
+        ``plots`` is no list.
     ProjectError
         ``project`` has no ledger.
     AccessError
         Something can't be read or written.
     """
+    check_rule(rule)
     project = as_project(project)
     known, settings, s3 = project.plots, project.settings, project.s3
     names, own = _own_columns(plots)
@@ -133,15 +139,15 @@ def browse(
             where = dict(zip(("lon", "lat"), next(degrees), strict=True))
             where |= {"x": float(row["x"]), "y": float(row["y"])}
             extra = {"where": where, "own": dict(zip(names, cells, strict=True))}
-            _write_plot(work, plot_record(settings, row, log, rows) | extra)
-            limits_of(limits, rows)
+            _write_plot(work, plot_record(settings, row, log, rows, rule) | extra)
+            limits_of(limits, rows, rule)
             if way_up is None:
                 _write_chips(work, project, row, rows["day"], previous)
-            index.append([*index_row(row, rows), *cells])
+            index.append([*index_row(row, rows, rule), *cells])
             bar.advance(len(rows))
             bar.plot_done(complete=True)
         name = title or project.place.rstrip("/").rpartition("/")[2]
-        site = site_record(name, settings, index, way_up or "", target_day)
+        site = site_record(name, settings, index, way_up or "", (target_day, rule))
         chosen = legend or read_legend()
         site |= {"own": names, "limits": limits}
         site["legend"] = chosen.to_json() | {"digest": chosen.digest}
