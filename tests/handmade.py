@@ -56,6 +56,7 @@ def write_project(
     folder: Path, observations: Sequence[Observation], *, incomplete: Sequence[str] = ()
 ) -> Path:
     """Write a project that holds these observations and whose product is csv alone."""
+    keep_settings(Folder(folder), Settings(ARD.collection, REGIONS["CU"], (255, 255)))
     plots = list(dict.fromkeys((o.project_id, o.plot_id) for o in observations))
     rows = []
     for project_id, plot_id in plots:
@@ -77,5 +78,4 @@ def write_project(
     columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
     ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value="")
     ledger.to_csv(folder / "ledger/plots.csv", index=False)
-    keep_settings(Folder(folder), Settings(ARD.collection, REGIONS["CU"], (255, 255)))
     return folder

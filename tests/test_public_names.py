@@ -96,7 +96,7 @@ PARAMETERS: dict[Callable[..., Any], str] = {
     tx.extract: "plots project archive select products workers refresh progress",
     tx.plan: "plots archive select products project",
     tx.repair: "project problems archive plots workers progress",
-    tx.render: "project out formats composites stretch styles progress",
+    tx.render: "project out formats composites stretch styles prune progress",
     tx.verify: "project plots quick",
     tx.combine: "project server_project out",
     tx.chips_for_plot: "plot archive grid datetime chip_size chunks errors engine",

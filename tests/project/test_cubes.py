@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +144,8 @@ def test_what_a_damaged_cube_held_is_never_taken_over(
         shard.write_bytes(shard.read_bytes()[:700])
     else:
         (tmp_path / "out" / CUBE / "zarr.json").write_text("{}")
-    with pytest.raises(ProjectError, match=r"plot_7\.zarr is damaged .*: remove it, and run"):
-        run(archive, tmp_path / "out")
     with pytest.raises(ProjectError, match=r"plot_7\.zarr is damaged .* verify --repair"):
         render(tmp_path / "out", tmp_path / "drawn", progress=False)
-    shutil.rmtree(tmp_path / "out" / CUBE)
     run(archive, tmp_path / "out")
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 

@@ -121,7 +121,7 @@ def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
     products = Products("zarr", chip_size=5)
     for select in (Selection("../2012"), Selection(season="06-01/08-31", prune=True)):
         extract(plots, tmp_path / "p", archive, select, products, progress=False)
-        render(tmp_path / "p", tmp_path / "again", formats="csv", progress=False)
+        render(tmp_path / "p", tmp_path / "again", formats="csv", prune=True, progress=False)
     render(tmp_path / "p", tmp_path / "again", formats="png", progress=False)
     render(tmp_path / "p", tmp_path / "once", progress=False)
     assert contract(tmp_path / "again") == contract(tmp_path / "once")
