@@ -109,7 +109,7 @@ def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
     press(chrome, "/", "valley")
     assert texts(chrome, "#plots tbody a") == ["river-bank"]
     chrome.find_element(By.CSS_SELECTOR, "[type=reset]").click()
-    WebDriverWait(chrome, 5).until(lambda c: len(texts(c, "#plots tbody tr")) == 6)
+    WebDriverWait(chrome, 60).until(lambda c: len(texts(c, "#plots tbody tr")) == 6)
     Select(chrome.find_element(By.ID, "status")).select_by_value("complete")
     assert len(texts(chrome, "#plots tbody tr")) == 6
     falls = chrome.find_elements(By.CSS_SELECTOR, "#plots th button")[-1]
@@ -123,7 +123,7 @@ def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
     least.clear()
     least.send_keys("1")
     chrome.find_element(By.LINK_TEXT, "2").click()
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 2, project 1001")
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot 2, project 1001")
 
 
 def test_list_is_as_it_was_left(open_page: Open) -> None:
@@ -134,26 +134,26 @@ def test_list_is_as_it_was_left(open_page: Open) -> None:
     order = texts(chrome, "#plots tbody a")
     assert order == ["2", "4", "3", "5", "1"]
     chrome.find_element(By.LINK_TEXT, "2").click()
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 2, project 1001")
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot 2, project 1001")
     press(chrome, "n")
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 4, project 1001")
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot 4, project 1001")
     assert not chrome.find_elements(By.CSS_SELECTOR, "#problem:not([hidden])")
     chrome.find_element(By.CLASS_NAME, "back").click()
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#plots tbody a") == order)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#plots tbody a") == order)
     chrome.find_element(By.LINK_TEXT, "3").click()
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 3, project 1001")
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot 3, project 1001")
     chrome.back()
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#plots tbody a") == order)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#plots tbody a") == order)
     chrome.find_element(By.CSS_SELECTOR, "[type=reset]").click()
-    WebDriverWait(chrome, 5).until(lambda c: len(texts(c, "#plots tbody tr")) == 6)
+    WebDriverWait(chrome, 60).until(lambda c: len(texts(c, "#plots tbody tr")) == 6)
 
 
 def test_next_plot_is_shown_as_this_one(open_page: Open) -> None:
     open_page("index.html")  # the list is in its own order
     chrome = open_page("plot.html#project=1001&plot=2&measures=ndvi")
     press(chrome, "3", "+", "+", "b", "c", "n")
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 3, project 1001")
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot 3, project 1001")
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
     assert texts(chrome, "#charts .name") == ["Normalized difference vegetation index"]
     source = chrome.find_element(By.CSS_SELECTOR, "#chips img").get_attribute("src") or ""
     assert "/b432/" in source
@@ -161,19 +161,19 @@ def test_next_plot_is_shown_as_this_one(open_page: Open) -> None:
     assert chrome.find_element(By.ID, "box").get_attribute("value") == "5"
     assert chrome.find_element(By.ID, "cloudy").is_selected()
     chrome.refresh()
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
     assert chrome.find_element(By.ID, "zoom").get_attribute("value") == "4"
 
 
 def test_view_of_a_year_opens_in_that_year(open_page: Open) -> None:
     chrome = open_page("plot.html#project=1001&plot=2&view=1995")
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
     assert {text[:4] for text in texts(chrome, "#chips .chip b")} == {"1995"}
 
 
 def test_selected_chip_is_not_below_the_tools(open_page: Open) -> None:
     chrome = open_page("plot.html#project=1001&plot=2")
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
     press(chrome, Keys.END)
     for _ in range(30):
         press(chrome, Keys.ARROW_LEFT)
@@ -196,7 +196,7 @@ def test_map_leads_to_a_plot(open_page: Open) -> None:
     assert texts(chrome, "#map .tip")[0].startswith("plot 1, project 1001")
     mouse(chrome, "mousePressed", *place)
     mouse(chrome, "mouseReleased", *place)
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot 1, project 1001")
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot 1, project 1001")
 
 
 def mouse(chrome: Chrome, kind: str, x: float, y: float) -> None:
@@ -208,7 +208,7 @@ def mouse(chrome: Chrome, kind: str, x: float, y: float) -> None:
 
 def test_keys_lead_through_the_chips(open_page: Open) -> None:
     chrome = open_page("plot.html#project=1001&plot=2")
-    WebDriverWait(chrome, 5).until(all_images_shown)
+    WebDriverWait(chrome, 60).until(all_images_shown)
     assert chosen(chrome) == "1984-08-08"
     press(chrome, Keys.ARROW_RIGHT)
     assert chosen(chrome) == "1985-08-03"
@@ -406,7 +406,7 @@ def test_two_dates_are_compared(open_page: Open) -> None:
     press(chrome, "f")
     assert chosen(chrome) == second
     press(chrome, "y")
-    WebDriverWait(chrome, 5).until(lambda c: chosen(c) > "1989")
+    WebDriverWait(chrome, 60).until(lambda c: chosen(c) > "1989")
     press(chrome, "y")
     stopped = chosen(chrome)
     press(chrome, Keys.ARROW_RIGHT)
@@ -436,7 +436,7 @@ def test_own_columns_of_the_list_are_shown(
     assert "2" in rows
     assert len(rows) < 6
     chrome.get(f"{tmp_path.as_uri()}/plot.html#project=1001&plot=2")
-    WebDriverWait(chrome, 5).until(lambda c: "burnt in July 1996" in texts(c, "#where")[0])
+    WebDriverWait(chrome, 60).until(lambda c: "burnt in July 1996" in texts(c, "#where")[0])
 
 
 def drag(chrome: Chrome, x: float, y: float) -> None:
@@ -477,8 +477,8 @@ def test_next_plot_and_unknown_plot(open_page: Open) -> None:
     open_page("index.html")
     chrome = open_page("plot.html#project=1001&plot=5")
     press(chrome, "n")
-    WebDriverWait(chrome, 5).until(lambda c: c.title == "Plot river-bank, project valley")
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(lambda c: c.title == "Plot river-bank, project valley")
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
     chrome = open_page("plot.html#project=1001&plot=none")
     assert "no plot none of project 1001" in texts(chrome, "#problem")[0]
 
@@ -493,7 +493,7 @@ def test_ids_are_text_never_html(chrome: Chrome, site: Path, tmp_path: Path) -> 
     assert NASTY in texts(chrome, "#plots tbody a")
     assert chrome.find_elements(By.CSS_SELECTOR, "#plots img, #map img") == []
     chrome.find_element(By.LINK_TEXT, NASTY).click()
-    WebDriverWait(chrome, 5).until(lambda c: c.find_element(By.ID, "problem").is_displayed())
+    WebDriverWait(chrome, 60).until(lambda c: c.find_element(By.ID, "problem").is_displayed())
     assert NASTY in texts(chrome, "#problem")[0]
     console(chrome)  # it holds that the plot's data are not there
 
@@ -514,8 +514,8 @@ def test_allowed_but_odd_ids_lead_to_their_chips(
     chrome.get("about:blank")
     chrome.get((copy / "index.html").as_uri())
     chrome.find_element(By.LINK_TEXT, odd).click()
-    WebDriverWait(chrome, 5).until(lambda c: texts(c, "#detail-title") != [])
-    WebDriverWait(chrome, 5).until(all_images_shown)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(all_images_shown)
     assert console(chrome) == []
 
 

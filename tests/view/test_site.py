@@ -18,6 +18,7 @@ from timesync_xr.errors import InputError, LeftOutWarning, ProjectError
 from timesync_xr.sample import SamplePaths
 from timesync_xr.view.site import browse
 from timesync_xr.view.site.records import INDEX_COLUMNS
+from timesync_xr.view.site.site import renew
 
 
 def data_of(path: Path) -> dict[str, Any]:
@@ -222,3 +223,26 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         assert "https:" not in text
         if path.suffix == ".html":
             assert "http" not in text
+
+
+def test_own_columns_and_title_stay_where_a_site_is_renewed(
+    sample: SamplePaths, sample_project: Path, tmp_path: Path
+) -> None:
+    """`interpret` makes the site anew as the project grows; plots of a list that is gone stay."""
+    folder = tmp_path / "project"
+    shutil.copytree(sample_project, folder, copy_function=os.link)
+    project = Project(folder)
+    usual: dict[str, Any] = {"target_day": 215, "progress": False}
+    plots = tmp_path / "mine.csv"
+    plots.write_text('project_id,plot_id,note,strata\n1001,2,"a, ""b""",=1\n')
+    place = Path(renew(project, plots=plots, title="Mine", **usual))
+    first = data_of(place / "data/plots.js")
+    assert (first["name"], first["own"]) == ("Mine", ["note", "strata"])
+    assert data_of(place / "data/prj_1001/plot_2.js")["own"] == {"note": 'a, "b"', "strata": "=1"}
+    made = (place / "data/plots.js").stat().st_mtime_ns
+    renew(project, plots=None, title="", **usual)
+    assert (place / "data/plots.js").stat().st_mtime_ns == made  # nothing to do
+    (place / "assets/plot.js").write_text("of another version")
+    renew(project, plots=None, title="", **usual)
+    assert data_of(place / "data/plots.js") == first
+    assert (place / "assets/plot.js").read_text() != "of another version"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -162,28 +163,52 @@ def renew(
 ) -> str:
     """The site inside a project on disk, made anew where it is older than the project's tables.
 
-    With ``plots`` or a ``title`` it is always made anew.
+    With ``plots`` or a ``title`` it is always made anew; without them it keeps those that it has.
     """
     place = beside(project.place, SITE)
     made = Path(place, LIST)
-    static = files(__package__) / "static"
-    pages = [*PAGES, *(f"assets/{name}" for name in ASSETS)]
-    is_whole = made.is_file() and all(
-        Path(place, page).is_file()
-        and Path(place, page).read_bytes() == (static / Path(page).name).read_bytes()
-        for page in pages
-    )
     tables = [Path(project.place, PLOTS), *Path(project.place, RECENT).glob("*")]
     newest = max((table.stat().st_mtime for table in tables if table.exists()), default=0.0)
-    if (
-        plots
-        or title
-        or not is_whole
-        or made.stat().st_mtime <= newest
-        or f'"target_day":{target_day},' not in (made.read_text(encoding="ascii"))
-    ):
-        browse(project, target_day=target_day, plots=plots, title=title, progress=progress)
+    former = _record_of(made)
+    is_good = former.get("target_day") == target_day and _has_these_pages(Path(place))
+    if is_good and not plots and not title and made.stat().st_mtime > newest:
+        return place
+    with tempfile.TemporaryDirectory() as folder:
+        listed = plots or _own_list(former, Path(folder, "own.csv"))
+        name = title or str(former.get("name", ""))
+        browse(project, target_day=target_day, plots=listed, title=name, progress=progress)
     return place
+
+
+def _record_of(made: Path) -> dict[str, Any]:
+    """What the list of a site holds; nothing where there is none, or none of this version."""
+    try:
+        text = made.read_text(encoding="ascii")
+        record: dict[str, Any] = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    except (OSError, ValueError):
+        return {}
+    return record
+
+
+def _has_these_pages(place: Path) -> bool:
+    static = files(__package__) / "static"
+    paths = [*PAGES, *(f"assets/{name}" for name in ASSETS)]
+    return all(
+        Path(place, path).is_file()
+        and Path(place, path).read_bytes() == (static / Path(path).name).read_bytes()
+        for path in paths
+    )
+
+
+def _own_list(former: dict[str, Any], path: Path) -> Path | None:
+    """The further columns that a site has, as a list again; None where it has none."""
+    names = former.get("own", [])
+    if not names:
+        return None
+    rows = [[row[0], row[1], *row[-len(names) :]] for row in former["plots"]]
+    table = pd.DataFrame(rows, columns=["project_id", "plot_id", *names])
+    table.to_csv(path, index=False, lineterminator="\n")
+    return path
 
 
 def _own_columns(

@@ -258,7 +258,7 @@ timesync.receiveIndex = (site) => {
   drawHead();
   restore();
   drawAnswers();
-  byId("filters").addEventListener("input", filter);
+  for (const kind of ["input", "change"]) byId("filters").addEventListener(kind, filter);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", () => setTimeout(filter));
   byId("fit").addEventListener("change", drawMap);

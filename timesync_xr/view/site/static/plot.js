@@ -456,9 +456,11 @@ timesync.receiveIndex = (site) => {
   byId("view").addEventListener("change", (event) => askView(event.target.value));
   byId("cloudy").addEventListener("change", (event) => setCloudy(event.target.checked));
   byId("size").addEventListener("input", () => { byId("fit").checked = false; });
-  for (const id of ["size", "zoom", "contrast", "box", "fit"]) byId(id).addEventListener("input", setLook);
+  for (const id of ["size", "zoom", "contrast", "box", "fit"]) {
+    for (const kind of ["input", "change"]) byId(id).addEventListener(kind, setLook);
+  }
   for (const id of ["limits", "line", "own"]) {
-    byId(id).addEventListener("input", () => {
+    byId(id).addEventListener("change", () => {
       resizeCharts();
       keepAddress();
     });
