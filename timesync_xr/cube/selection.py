@@ -156,8 +156,8 @@ def in_season(time: pd.Series, season: str) -> pd.Series:
 
 def _season_days(season: str) -> tuple[int, int]:
     """First and last day of a season as month x 100 + day."""
-    is_one = isinstance(season, str) and re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season)
-    days = season.split("/") if is_one else []
+    text = str(season)
+    days = text.split("/") if re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", text) else []
     try:
         first, last = (pd.Timestamp(f"2000-{day}") for day in days)
     except ValueError:
