@@ -177,11 +177,10 @@ def in_season(time: pd.Series, season: str) -> pd.Series:
     return day.between(first, last) if first <= last else ~day.between(last + 1, first - 1)
 
 
-def _season_days(season: object) -> tuple[int, int]:
+def _season_days(season: str) -> tuple[int, int]:
     """First and last day of a season as month x 100 + day."""
-    days: list[str] = []
-    if isinstance(season, str) and re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season):
-        days = season.split("/")
+    text = str(season)
+    days = text.split("/") if re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", text) else []
     try:
         first, last = (pd.Timestamp(f"2000-{day}") for day in days)
     except ValueError:
