@@ -357,7 +357,7 @@ def test_a_table_of_a_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:
             Archive(table.assign(**{name: table[name].astype(str)}))
 
 
-@pytest.mark.parametrize("source", [{}, [], pystac.ItemCollection([]), None])
+@pytest.mark.parametrize("source", [{}, [], pystac.ItemCollection([]), 5])
 def test_items_in_the_place_of_the_source_are_told(source: Any) -> None:
     with pytest.raises(InputError, match="give the items themselves as items"):
         Archive(source=source)

@@ -163,7 +163,9 @@ def test_a_scene_of_the_south_lies_where_its_box_says(
         ({"proj:transform": [30, 1, 300_015, 0, -30, -3_750_000]}, "pixels of 30 m, north up"),
         ({"proj:transform": "x"}, "pixels of 30 m, north up"),
         ({"proj:transform": [30, 0, math.inf, 0, -30, math.nan]}, "pixels of 30 m, north up"),
+        ({"proj:transform": [30, 0, 10**400, 0, -30, 10**400]}, "pixels of 30 m, north up"),
         ({"proj:shape": [0, 9]}, "no size of a raster"),
+        ({"proj:shape": [10**400, 9]}, "no size of a raster"),
         ({"landsat:wrs_path": "001"}, "another path and row"),
         ({"datetime": "never"}, "no date and time"),
     ],
@@ -174,6 +176,11 @@ def test_what_a_scene_can_not_be_is_refused_by_name(
     item = copy.deepcopy(south)
     item["properties"].update(change)
     assert words in table_of([item], PC_SCENES)["refused"][0]
+
+
+@pytest.mark.parametrize("box", [[10**400] * 4, [math.nan] * 4, [1, 2], "x", [181, -9, 5, 9], {}])
+def test_a_box_that_is_none_stops_nothing(south: dict[str, Any], box: Any) -> None:
+    assert len(table_of([{**south, "bbox": box}], PC_SCENES)) == 1
 
 
 @pytest.mark.parametrize("name", ["LC08_L1TP_175083_20200701_02_T1", "LC08_thing", "x"])

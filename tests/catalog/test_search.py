@@ -88,7 +88,7 @@ def test_geoparquet_of_others(tmp_path: Path) -> None:
         (b'{"features": 5}', "no STAC items"),
         (b"5", "no STAC items"),
         (b"PAR1 and no more", "not stac-geoparquet"),
-        (b'[{"collection": "landsat-c2l2-sr"}]', "none of its 1 items is of the collection"),
+        (b'[{"collection": "landsat-c2l2-st"}]', "none of its 1 items is of the collection"),
         (b"[5]", "none of its 1 items is of the collection"),
     ],
 )

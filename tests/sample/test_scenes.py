@@ -87,7 +87,8 @@ def test_rows_of_a_pass_overlap(sample: SamplePaths, items: list[dict[str, Any]]
 def path_of(sample: SamplePaths, item: dict[str, Any], band: str) -> Path:
     href = item["assets"][band]["href"]
     assert href.startswith(f"{sample.address}/")
-    return sample.folder / str(href).removeprefix(f"{sample.address}/")
+    name: str = href.removeprefix(f"{sample.address}/")
+    return sample.folder / name
 
 
 def test_a_project_is_made_of_it(sample: SamplePaths, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def _normal(item: Item) -> Item:
     """
     properties = mapping(item.get("properties"))
     code, transform = _code(properties), properties.get("proj:transform")
-    if not (code and numbers(transform) and len(transform) >= 6):
+    if not (code and numbers(transform) and len(transform) >= 6 and _are_small(transform)):
         return item
     plane, added = frame(f"EPSG:{code}")
     told: dict[str, Any] = {"proj:epsg": int(plane.removeprefix("EPSG:"))}
@@ -151,13 +151,21 @@ def _code_of(wkt: str) -> int:
         return 0
 
 
+def _are_small(values: Iterable[float]) -> bool:
+    """Whether numbers are such that one can count with; JSON can hold any."""
+    return all(abs(value) < _MOST for value in values)
+
+
+_MOST: Final = 1e9
+
+
 def box_of(item: Item) -> Box | None:
     """Where an item says that it lies, in degrees; None where it does not say."""
     box = item.get("bbox")
     if not numbers(box) or len(box) not in (4, 6):
         return None
     west, south, east, north = (*box[:2], *box[-3:-1]) if len(box) == 6 else box
-    good = all(map(math.isfinite, (west, south, east, north))) and -90 <= south <= north <= 90
+    good = _are_small((west, east)) and -90 <= south <= north <= 90
     return (float(west), float(south), float(east), float(north)) if good else None
 
 
@@ -166,7 +174,7 @@ def _off(properties: Mapping[str, Any], item: Item, plane: str, top: float) -> s
     box, shape, transform = box_of(item), properties.get("proj:shape"), properties["proj:transform"]
     if box is None:
         return "" if abs(top) < 1e7 else "beyond the poles"
-    if not (numbers(shape) and len(shape) == 2):
+    if not (numbers(shape) and len(shape) == 2 and _are_small(shape)):
         return ""
     x, y = transform[2] + PIXEL / 2 * shape[1], top - PIXEL / 2 * shape[0]
     lon, lat = transformer(plane, DEGREES).transform(x, y)

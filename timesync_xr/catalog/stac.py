@@ -370,8 +370,12 @@ def _search_slice(api: _Api, query: Query, place: Place, part: _Slice) -> list[A
 
 
 def _title(query: Query, place: Place) -> str:
-    kind = "cell" if query.source.has_scenes else "tile"
-    return f"{kind} {query.source.title_of_place(place)}"
+    return f"{_kind(query)} {query.source.title_of_place(place)}"
+
+
+def _kind(query: Query) -> str:
+    """What a place of the search is."""
+    return "cell" if query.source.has_scenes else "tile"
 
 
 def _compared(
@@ -483,8 +487,8 @@ def _search_once(api: _Api, query: Query, place: Place, part: _Slice) -> _Found:
             break  # some servers lead on after the last page
         if len(items) > MOST_ITEMS:
             raise CatalogError(
-                f"{_title(query, place)}: over {MOST_ITEMS} items came, so the "
-                "STAC API does not search by it. Choose another API or a file of items"
+                f"{_title(query, place)}: over {MOST_ITEMS} items came, so the STAC API does not "
+                f"search by {_kind(query)}. Choose another API or a file of items"
             )
     return _Found(items, matched)
 

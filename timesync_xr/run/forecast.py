@@ -11,7 +11,6 @@ from typing import Final
 import pandas as pd
 
 from ..catalog.archive import Archive
-from ..catalog.ard import ARD
 from ..catalog.kept import Search, TileItems, read_items_of
 from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
@@ -75,6 +74,9 @@ class Forecast:
 
     ``place`` is the plot's own, such as the tile 0304, and ``places`` the number of those searched.
 
+    Its ``attrs`` tell what a place is (``place``), and of an archive that costs nothing why
+    (``free``).
+
     ``items`` are those of the observations to look at, and ``filtered`` counts the observations
     that metadata rule out, which are among ``observations``.
     """
@@ -95,8 +97,6 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
-    source: Source = ARD
-    """The archive."""
 
     @property
     def observations(self) -> int:
@@ -138,9 +138,9 @@ class Forecast:
 
     def _counts(self) -> Iterator[str]:
         spanning = (self.plots["places"] > 1).sum()
-        one, some_ = ("cell", "cells") if self.source.has_scenes else ("tile", "tiles")
-        yield f"{len(self.plots)} plots, {spanning} of them on more than one {one}"
-        yield f"{self.tiles} {some_}, {self.items} items, {self.refused} more that would be refused"
+        of = self.plots.attrs.get("place", "tile")
+        yield f"{len(self.plots)} plots, {spanning} of them on more than one {of}"
+        yield f"{self.tiles} {of}s, {self.items} items, {self.refused} more that would be refused"
         fill = round(self.observations * FILL_SHARE)
         yield f"{self.observations} observations, some {fill} of them fill at the plot"
         if filtered := self.plots["filtered"].sum():
@@ -151,8 +151,8 @@ class Forecast:
     def _cost(self, workers: int, prices: Prices) -> Iterator[str]:
         hours = self.hours(workers)
         yield f"{self.requests} requests, {self.gigabytes:.1f} GB"
-        if not self.source.requester_pays:
-            yield f"0.00 USD: {self.source.cost}"
+        if free := self.plots.attrs.get("free"):
+            yield f"0.00 USD: {free}"
         else:
             moved = self.gigabytes * prices.transfer
             yield (
@@ -243,8 +243,10 @@ def _forecast(
         good, refused = good + len(usable), refused + len(found) - len(usable)
         wanted += int((select.causes(usable) == "").sum())
     touched = _touched(chips, rows)
+    rows.attrs["place"] = "cell" if source.has_scenes else "tile"
+    rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = wanted * len(BANDS)
-    return Forecast(rows, len(searched), good, refused, headers, *touched, select, source)
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select)
 
 
 def _count(planned: Plan, select: Selection) -> tuple[int, int, int]:

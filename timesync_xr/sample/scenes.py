@@ -68,6 +68,7 @@ PLOTS: Final = (
 
 def make_scenes(root: Path) -> SamplePaths:
     """Write the archive of scenes and tell where it is; see `make_sample`."""
+    root.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     valley = make_valley(rng)
     flights = list(passes(rng))
