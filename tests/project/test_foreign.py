@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -12,10 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import xarray as xr
+from click.testing import CliRunner, Result
 
 from tests.archive import SmallArchive
 from tests.making import make
-from timesync_xr import Archive, Project, verify
+from timesync_xr import Archive, Project, browse, verify
+from timesync_xr.cli.main import main
 from timesync_xr.errors import ProjectError, TimesyncError
 from timesync_xr.grid import REGIONS
 from timesync_xr.project import files
@@ -135,3 +138,103 @@ def test_other_metadata_in_the_cube_are_not_read(project: Path, tmp_path: Path) 
     for name in (".zgroup", ".zmetadata", "hv/.zarray"):
         (project / CUBE / name).write_text(json.dumps({"zarr_format": 2}))
     xr.testing.assert_identical(open_cube(project / CUBE).load(), wanted)
+
+
+# Names that lead elsewhere
+
+
+ELSEWHERE = "../../../x"
+
+
+def test_no_name_of_a_project_leads_out_of_it(project: Path) -> None:
+    for name in (ELSEWHERE, "/x", "a/b", "..", "", "a\\b", "a\0", "x" * 200):
+        for path in (
+            lambda n: files.project_path(n),
+            lambda n: files.chip_path(n, "tc", "7", 2020, 1),
+            lambda n: files.chip_path("p", n, "7", 2020, 1),
+            lambda n: files.chip_path("p", "tc", n, 2020, 1),
+            lambda n: files.spectra_path("p", n, 2020, 1),
+            lambda n: files.spectra_path(n, "7", 2020, 1),
+            lambda n: files.cube_path("p", n),
+            lambda n: files.cube_path(n, "7"),
+            lambda n: files.waiting_cube_path("p", n),
+            lambda n: files.waiting_cube_path(n, "7"),
+            lambda n: files.log_path("p", n),
+            lambda n: files.log_path(n, "7"),
+        ):
+            with pytest.raises(ProjectError, match="the project is damaged: its name"):
+                path(name)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+COMMANDS: dict[str, list[str]] = {
+    "browse": ["--out", "{out}"],
+    "sheet": ["--out", "{out}"],
+    "combine": ["--out", "{out}"],
+    "packets": ["--out", "{out}", "--size", "1", "--files", "copy"],
+    "export": ["--format", "v3-json", "--out", "{out}"],
+    "observations": [],
+    "annual": [],
+    "window": [],
+    "verify": [],
+    "render": ["--out", "{out}"],
+}
+
+
+@pytest.mark.parametrize("where", ["composite", "project", "plot"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_follows_a_name_out_of_its_folder(
+    project: Path, tmp_path: Path, command: str, where: str
+) -> None:
+    if where == "composite":
+        settings = json.loads((project / files.SETTINGS).read_text())
+        settings["composites"][ELSEWHERE] = settings["composites"].pop("tc")
+        (project / files.SETTINGS).write_text(json.dumps(settings))
+    else:
+        plots = pd.read_csv(project / files.PLOTS, dtype=str, keep_default_na=False)
+        plots[f"{where}_id"] = ELSEWHERE
+        plots.to_csv(project / files.PLOTS, index=False)
+    before = snapshot(tmp_path)
+    out = str(tmp_path / "a/b/c/out")
+    told = run(command, str(project), *(text.format(out=out) for text in COMMANDS[command]))
+    assert told.exit_code == 1, told.output
+    assert "damaged" in told.stderr
+    after = snapshot(tmp_path)
+    assert {name for name in after if name not in before and not name.startswith("a/b/c/out/")} == (
+        set()
+    )
+    assert before.items() <= after.items()
+
+
+def run(command: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [command, *arguments])
+
+
+def test_a_link_is_no_way_to_a_file_elsewhere(project: Path, tmp_path: Path) -> None:
+    """A site does not take along what the project of someone else links to."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    for chip in project.glob("prj_p/*/plot_7/*.png"):
+        chip.unlink()
+        chip.symlink_to(secret)
+    browse(project, tmp_path / "site")
+    assert not [
+        p for p in (tmp_path / "site").rglob("*") if p.is_file() and b"hunter2" in p.read_bytes()
+    ]
+
+
+@pytest.mark.parametrize("what", ["device", "pipe", "folder"])
+def test_what_is_no_file_is_not_read(project: Path, what: str) -> None:
+    spectra = next(project.glob("prj_p/*.csv"))
+    spectra.unlink()
+    if what == "device":
+        spectra.symlink_to("/dev/zero")
+    elif what == "pipe":
+        os.mkfifo(spectra)
+    else:
+        spectra.mkdir()
+    with pytest.raises(TimesyncError, match="can't be read"):
+        Project(project).spectra()

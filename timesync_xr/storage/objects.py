@@ -30,6 +30,7 @@ from ..errors import (
     MissingAssetError,
     ReadError,
     ServiceError,
+    TimesyncError,
     TransientReadError,
 )
 from .access import S3, Access, clean, is_file, scheme_of
@@ -57,8 +58,16 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def request(call: Callable[[ObjectStore, str], T], address: str, access: Access) -> T:
+def request(
+    call: Callable[[ObjectStore, str], T],
+    address: str,
+    access: Access,
+    before: Callable[[], object] | None = None,
+) -> T:
     """What ``call(store, path)`` returns for an address, asked until its bytes are here.
+
+    With ``before``, which is called before each try and may raise, no try is made without it:
+    obstore repeats none by itself then.
 
     Raises `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after all tries) or
     another `ReadError`, or `AccessError` where the service gives nothing else either.
@@ -68,15 +77,23 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
         raise health.denial(address)
     end = time.monotonic() + access.s3.patience
 
+    one_try = replace(access, s3=replace(access.s3, max_retries=0)) if before else access
+
     def ask() -> T:
+        if before is not None:
+            before()
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("asking for %s", clean(address))
-        return call(*open_store(address, access))
+        return call(*open_store(address, one_try))
 
     def pause(failed: int, error: Exception) -> float | None:
         if failed > access.s3.max_retries or time.monotonic() > end:
             return None
-        return growing(0.1, failed, 5) if is_repeatable(error, address) else None
+        again = is_repeatable(error, address)
+        if before is not None and not isinstance(error, TimesyncError):  # as obstore would do
+            kind = getattr(translated(error, address), "kind", None)
+            again = again or kind in (Kind.TRANSIENT, Kind.UNREACHABLE)
+        return growing(0.1, failed, 5) if again else None
 
     try:
         found = retried(ask, pause)

@@ -65,9 +65,7 @@ def _follow(session: requests.Session, url: str, timeout: float) -> requests.Res
     """The answer where redirects end, without its body; that of a redirect is left unread."""
     as_is = {"Accept-Encoding": "identity"}
     for _ in range(_REDIRECTS):
-        found = session.get(
-            url, headers=as_is, stream=True, timeout=timeout, allow_redirects=False
-        )
+        found = session.get(url, headers=as_is, stream=True, timeout=timeout, allow_redirects=False)
         target = session.get_redirect_target(found)
         if target is None:
             return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..errors import InputError
-from ..project.files import SHEETS, chip_path
+from ..project.files import SHEETS, chip_path, plot_path, project_path
 from ..project.project import Plots, Project, as_project
 from ..run.progress import show_progress
 from ..spectral.annual import TARGET_DAY
@@ -112,7 +112,7 @@ def write_sheets(
     shown = list(_plots(project, plots, composites, size, target_day))
     with workplace(place, project.s3) as work, show_progress(len(shown), 0, progress) as bar:
         for plot in shown:
-            name = f"prj_{plot.project_id}_plot_{plot.plot_id}.{FORMS[form]}"
+            name = f"{project_path(plot.project_id)}_{plot_path(plot.plot_id)}.{FORMS[form]}"
             plot.save(work / name, form)
             files.append(name)
             bar.advance(len(plot.years))
