@@ -110,7 +110,7 @@ def test_a_cube_is_opened_only_as_this_package_writes_it(
     for chunk in [*cube.glob("hv/*"), cube / "hv/0", cube / "digital_number/0.0.0.0"]:
         if chunk.is_file() or not chunk.exists():
             chunk.write_bytes(pickle.dumps(Planted(trap)))
-    with pytest.raises(DamagedCubeError, match="not stored as|no Zarr v3 group"):
+    with pytest.raises(DamagedCubeError, match=r"not stored as|no Zarr v3 group"):
         open_cube(cube)
     assert verify(project)["file"].tolist() == [CUBE]
     assert not trap.exists()
@@ -148,8 +148,8 @@ ELSEWHERE = "../../../x"
 
 def test_no_name_of_a_project_leads_out_of_it(project: Path) -> None:
     for name in (ELSEWHERE, "/x", "a/b", "..", "", "a\\b", "a\0", "x" * 200):
-        for path in (
-            lambda n: files.project_path(n),
+        paths: list[Callable[[str], str]] = [
+            files.project_path,
             lambda n: files.chip_path(n, "tc", "7", 2020, 1),
             lambda n: files.chip_path("p", n, "7", 2020, 1),
             lambda n: files.chip_path("p", "tc", n, 2020, 1),
@@ -161,7 +161,8 @@ def test_no_name_of_a_project_leads_out_of_it(project: Path) -> None:
             lambda n: files.waiting_cube_path(n, "7"),
             lambda n: files.log_path("p", n),
             lambda n: files.log_path(n, "7"),
-        ):
+        ]
+        for path in paths:
             with pytest.raises(ProjectError, match="the project is damaged: its name"):
                 path(name)
 

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ def server(bodies: list[bytes]) -> Iterator[Versions]:
     served = Versions(bodies)
 
     class Handler(PlainHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - as http.server wants it
             start, stop = map(int, re.findall(r"\d+", self.headers["range"]))
             served.asked.append(start)
             number = served.now(len(served.asked), start)
@@ -140,7 +140,7 @@ def test_a_version_that_comes_with_a_hole_is_no_version(
 @shows("a file that does not rest", "one asset")
 def test_a_file_that_changes_all_the_time_is_given_up(server: Versions) -> None:
     server.now = lambda number, start: number % 2
-    with pytest.raises(TransientReadError, match="changes while it is read.*nothing writes to it"):
+    with pytest.raises(TransientReadError, match=r"changes while it is read.*nothing writes to it"):
         read_pixels(asset(), 130, 140, 255, 255, access_to(server))
     assert len(server.asked) <= 9
 
@@ -150,7 +150,7 @@ def test_a_file_that_became_shorter_is_read_anew(server: Versions, bodies: list[
     server.bodies = [bodies[0], bodies[1][:20_000]]
     read_pixels(asset(), 0, 0, 5, 5, access)
     server.now = lambda number, start: 1
-    with pytest.raises(CorruptAssetError, match="ends too early|ends before byte"):
+    with pytest.raises(CorruptAssetError, match=r"ends too early|ends before byte"):
         read_pixels(asset(), 4700, 4700, 5, 5, access)  # what is there now is cut off
     server.now = lambda number, start: 0
     assert read_pixels(asset(), 4700, 4700, 5, 5, access).all()
@@ -220,7 +220,7 @@ def test_a_body_without_end_is_left_and_costs_one_asset(
     sent = 0
 
     class Handler(PlainHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - as http.server wants it
             nonlocal sent
             asked = self.headers.get("range", "bytes=0-0")
             start, stop = map(int, re.findall(r"\d+", asked))
@@ -243,8 +243,6 @@ def test_a_body_without_end_is_left_and_costs_one_asset(
             mirrors=((BUCKET, f"http://127.0.0.1:{port}"), ("s3://other", server.url)),
             s3=S3(max_retries=1, retry_seconds=5.0, timeout_seconds=5.0),
         )
-        from dataclasses import replace
-
         read_pixels(replace(asset(), href="s3://other/red.tif"), 130, 140, 9, 9, access)
         started = time.monotonic()
         with pytest.raises(Exception, match="LC09_CU_003004_SR red") as caught:

@@ -46,9 +46,9 @@ def other_machine(folder: Folder) -> None:
 
 
 def row(plot_id: str, status: str = COMPLETE) -> tuple[Plot, dict[str, object]]:
-    values = dict.fromkeys(COLUMNS, 0) | {"project_id": "p", "plot_id": plot_id, "status": status}
+    ids = {"project_id": "p", "plot_id": plot_id, "status": status}
     text = {"failures": "[]", "datetime": "", "products": "png,csv", "filters": ""}
-    return Plot("p", plot_id, 0, 0), values | text
+    return Plot("p", plot_id, 0, 0), {**dict.fromkeys(COLUMNS, 0), **ids, **text}
 
 
 def lock_requests_fail(request: Request) -> Fault | None:
@@ -157,7 +157,7 @@ def test_only_a_dead_run_with_workers_elsewhere_is_waited_for(
     dead.wait()
     folder = open_folder(f"s3://{bucket}/p", s3.options())
     holder = {"run": "x", "machine": lock._machine(), "pid": dead.pid, "lease": 1.5}
-    folder.write(LOCK, json.dumps(holder | {"workers": workers}).encode())
+    folder.write(LOCK, json.dumps({**holder, "workers": workers}).encode())
     started = time.monotonic()
     with folder.lock():
         assert (time.monotonic() - started > 1.5) == workers

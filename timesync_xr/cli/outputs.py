@@ -10,7 +10,7 @@ import threading
 from typing import TextIO
 
 
-class DeadPipe(BaseException):  # noqa: N818 - it ends a program, as Ctrl-C does
+class DeadPipe(BaseException):
     """Nobody reads what is written to a pipe any more: the program ends, as others do."""
 
 
@@ -74,4 +74,3 @@ def _wrapped(stream: TextIO | None, number: int, closed: bool) -> tuple[TextIO, 
         line_buffering=number == 2 or output.isatty(),
     )
     return text, output
-

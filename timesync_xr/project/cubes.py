@@ -128,10 +128,10 @@ _PLAIN: Final = (("string", ["vlen-utf8", "zstd"]), ("int64", _NUMBERS), ("float
 _PIXELS: Final = (("uint16", ["sharding_indexed", ["bytes", "blosc"], ["bytes", "crc32c"]]),)
 """Type and codecs of the pixels: those in a shard, and those of its index."""
 
-_KEYS: Final = frozenset(
-    "shape data_type chunk_grid chunk_key_encoding fill_value codecs attributes dimension_names "
-    "zarr_format node_type storage_transformers".split()
-)
+_KEYS: Final = {
+    "shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs", "attributes",
+    "dimension_names", "zarr_format", "node_type", "storage_transformers",
+}  # fmt: skip
 """What is said of an array."""
 
 _MOST_TEXT: Final = 2**24

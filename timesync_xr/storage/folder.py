@@ -224,7 +224,7 @@ def sync(folder: Path, how: Callable[[int], object] | None = None) -> None:
 
 
 def _sync_file_system(opened: int) -> None:
-    """By Linux's syncfs, a single call whatever was written; by POSIX's sync where there is none."""
+    """By Linux's syncfs, one call whatever was written; by POSIX's sync where there is none."""
     syncfs = _syncfs()
     if syncfs is None:
         os.sync()
