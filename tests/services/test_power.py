@@ -73,7 +73,7 @@ def test_no_plot_is_complete_whose_files_are_not_on_the_disk(image: Path, tmp_pa
     for day in range(1, 9):
         archive.add("LC08", f"2020-07-0{day}T18:30:00Z")
     items = archive.write_items()
-    places = [REGIONS["CU"].center(3 * 5000 + 2000 + 9 * n, 9 * 5000 + 2500) for n in range(PLOTS)]
+    places = [REGIONS["CU"].center(3 * 5000 + 2320 + 10 * n, 9 * 5000 + 2500) for n in range(PLOTS)]
     lines = [f"p,{n},{x},{y}" for n, (x, y) in enumerate(places)]
     plots = tmp_path / "plots.csv"
     plots.write_text("\n".join(["project_id,plot_id,x,y", *lines]))
