@@ -62,7 +62,7 @@ def complete(tmp_path: Path) -> bool:
     return ",complete," in table and bool([*(tmp_path / "out").rglob("*.png")])
 
 
-@shows("standard output closed or full, standard error closed or full", "run")
+@shows(["standard output closed or full", "standard error closed or full"], "run")
 @pytest.mark.parametrize(
     "shell", [">&-", "2>&-", ">&- 2>&- <&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"]
 )
