@@ -486,3 +486,28 @@ def test_workers_of_this_machine_obey_no_one_else() -> None:
         for stranger in (address, address.replace("tls", "tcp")):
             with pytest.raises((OSError, TypeError)):
                 Client(stranger, timeout=1, set_as_default=False)
+
+
+def test_workers_import_nothing_of_the_folder_they_are_started_in(tmp_path: Path) -> None:
+    """Not even in place of a module of Python, as they begin."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    for name in ("socket", "types", "signal", "threading", "random", "multiprocessing"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'trap')!r}, 'a').write({name!r})")
+    script = elsewhere / "script.py"
+    script.write_text(
+        "import os\n"
+        "from timesync_xr.run.cluster import local_cluster\n"
+        "if __name__ == '__main__':\n"
+        "    with local_cluster(1) as client:\n"
+        "        print(client.submit(os.getpid).result() != os.getpid())\n"
+        "    print(os.environ.get('PYTHONSAFEPATH'))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, script],
+        cwd=here, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert told.stdout.split() == ["True", "None"], told.stderr
+    assert not (tmp_path / "trap").exists()

@@ -79,6 +79,9 @@ def test_what_can_not_be_written_says_why(tmp_path: Path) -> None:
         (errno.ENAMETOOLONG, "Use shorter ids", "input"),
         (errno.EMFILE, "ulimit -n", "access"),
         (errno.EIO, "Check the disk, then", "access"),
+        (errno.ESTALE, "Check the file server and the network, then", "unreachable"),
+        (errno.ELOOP, "Remove the links that lead in a circle", "input"),
+        (errno.EXDEV, "Find out what keeps it", "access"),
     ],
 )
 @pytest.mark.parametrize("place", ["a/b", "table.csv"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import socket
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +23,7 @@ import click
 from .. import __version__
 from ..errors import InputError, LeftOutWarning, TimesyncError, did_you_mean
 from .config import read_config
+from .outputs import DeadPipe, open_outputs
 
 COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
 """Exit codes: all is well, something is missing or failed, wrong usage or input, Ctrl-C."""
@@ -143,7 +147,7 @@ class _Program(click.Group):
         try:
             with _telling_left_out():
                 return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+        except (click.exceptions.Exit, click.Abort, click.ClickException, DeadPipe):
             raise
         except TimesyncError as error:
             _complain(ctx, str(error))
@@ -156,10 +160,7 @@ class _Program(click.Group):
             _complain(ctx, f"unexpected {kind}: {error}. Report what --debug shows of it")
             ctx.exit(INCOMPLETE)
         except KeyboardInterrupt:
-            click.echo(
-                "\ntimesync-xr: stopped. What is done is kept: run the same command to go on.",
-                err=True,
-            )
+            click.echo(f"\ntimesync-xr: {_STOPPED}", err=True)
             ctx.exit(STOPPED)
 
 
@@ -236,11 +237,58 @@ def run() -> NoReturn:
     The interpreter's own end would wait for the requests that are still under way, for minutes
     where a server is silent, and can crash in the threads of obstore.
     """
+    outputs = open_outputs()
+    _watch_interrupts()
     code = COMPLETE
     try:
         main(prog_name="timesync-xr")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else INCOMPLETE
-    sys.stdout.flush()
-    sys.stderr.flush()
+    except DeadPipe:
+        pass
+    with suppress(DeadPipe):
+        sys.stdout.flush()
+        failure = outputs[0].failure
+        if failure and code == COMPLETE:
+            _say(f"standard output can't be written to: {failure.strerror}")
+        sys.stderr.flush()
+    if any(isinstance(output.failure, BrokenPipeError) for output in outputs):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
     os._exit(code)
+
+
+_TIDYING: Final = 10.0
+"""Seconds that a command may take to end after Ctrl-C."""
+
+_STOPPED: Final = "stopped. What is done is kept: run the same command to go on."
+
+
+def _watch_interrupts() -> None:
+    """End after a second Ctrl-C at once, and after the first one soon, whatever is waited for.
+
+    Python raises `KeyboardInterrupt` only between its own steps, so that a request to a server that
+    is silent would have to end first. A thread hears of signals at any moment.
+    """
+    here, there = socket.socketpair()
+    there.setblocking(False)
+    signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        count, _keep = 0, there
+        while count < 2:
+            here.settimeout(_TIDYING if count else None)
+            try:
+                count += here.recv(64).count(signal.SIGINT)
+            except TimeoutError:
+                break
+        _say(_STOPPED, before="\n")
+        os._exit(STOPPED)
+
+    threading.Thread(target=watch, name="timesync_xr interrupts", daemon=True).start()
+
+
+def _say(text: str, before: str = "") -> None:
+    """Write to standard error as it is, whatever state the program is in."""
+    with suppress(OSError):
+        os.write(2, f"{before}timesync-xr: {text}\n".encode())

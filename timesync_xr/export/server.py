@@ -20,7 +20,7 @@ import pandas as pd
 from ..errors import InputError
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
-from ..project.files import COMBINED, log_path, spectra_path
+from ..project.files import COMBINED, log_path, project_path, spectra_path
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, csv_line, read_rows
 from ..spectral.series import CSV_COLUMNS
@@ -209,7 +209,7 @@ def _all_rows(folder: Path) -> Iterator[Callable[[list[bytes]], None]]:
 
 
 def _year_name(server_project: str, year: int) -> str:
-    return f"{year}_prj_{server_project}_region_spectrals.csv"
+    return f"{year}_{project_path(server_project)}_region_spectrals.csv"
 
 
 def _remove_others(place: str, files: pd.DataFrame, s3: S3) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..landsat import COLLECTION1_SCALE, CSV_BANDS
-from ..project.files import chip_path
+from ..project.files import chip_path, plot_path, project_path
 from ..project.rows import PlotRows
 from ..spectral.annual import CONTRACT, TARGET_DAY, selected_of_year
 from ..spectral.tasseled_cap import tasseled_cap_kernel
@@ -105,7 +105,7 @@ def write_v3_json(plots: Iterator[PlotRows], folder: Path, records_of: Records) 
     for plot in plots:
         records = records_of(plot).to_dict("records")
         lines = [json.dumps(record, ensure_ascii=False) for record in records]
-        path = folder / f"prj_{plot.project_id}" / f"plot_{plot.plot_id}.json"
+        path = folder / project_path(plot.project_id) / f"{plot_path(plot.plot_id)}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(
             "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n",

@@ -8,6 +8,7 @@ make one observation and one pixel's series cheap to read.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,10 +105,12 @@ def open_cube(path: str | Path) -> xr.DataArray:
 
     Its dims, coordinates and attributes are the same; it lacks the observations whose plot pixel is
     fill. How it is stored is not among them, so that a copy may be stored in any way.
-    `DamagedCubeError` where it can't be opened, or lacks shards: Zarr takes these for fill.
+    `DamagedCubeError` where it can't be opened, is stored in a way that this package does not
+    write, or lacks shards: Zarr takes these for fill.
     """
     with _readable():
-        cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None)[NAME]
+        _check_metadata(Path(path))
+        cube: xr.DataArray = xr.open_zarr(path, consolidated=True, chunks=None, zarr_format=3)[NAME]
         found = {name: cube[name].variable for name in (*DIMS, *ALONG_TIME, "spatial_ref")}
         texts = {name: found[name].astype(object) for name in ("band", *ALONG_TIME)}
         bare = cube.drop_vars(list(cube.coords))
@@ -116,6 +119,77 @@ def open_cube(path: str | Path) -> xr.DataArray:
     if lacking := [shard for shard in shards if not Path(path, shard).is_file()]:
         raise DamagedCubeError(f"it lacks {lacking[0]}")
     return cube
+
+
+_NUMBERS: Final = ["bytes", "zstd"]
+_PLAIN: Final = (("string", ["vlen-utf8", "zstd"]), ("int64", _NUMBERS), ("float64", _NUMBERS))
+"""Types and codecs of coordinates. Texts of no observation are stored as numbers."""
+
+_PIXELS: Final = (("uint16", ["sharding_indexed", ["bytes", "blosc"], ["bytes", "crc32c"]]),)
+"""Type and codecs of the pixels: those in a shard, and those of its index."""
+
+_KEYS: Final = {
+    "shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs", "attributes",
+    "dimension_names", "zarr_format", "node_type", "storage_transformers",
+}  # fmt: skip
+"""What is said of an array."""
+
+_MOST_TEXT: Final = 2**24
+"""Bytes of the metadata of a cube, at most; those of 4,000 observations have some 10,000."""
+
+
+def _check_metadata(cube: Path) -> None:
+    """`DamagedCubeError` for metadata that this package does not write.
+
+    A project may come from anyone, and Zarr decodes by whatever codec the metadata name, some of
+    which run code that stands in the data. So nothing is opened before it was looked at; Zarr
+    reads no other metadata than these, since they hold those of all arrays.
+    """
+    with (cube / CUBE_MARK).open("rb") as file:
+        text = file.read(_MOST_TEXT + 1)
+    if len(text) > _MOST_TEXT:
+        raise DamagedCubeError(f"its {CUBE_MARK} has more than {_MOST_TEXT} bytes")
+    group = json.loads(text)
+    arrays = group["consolidated_metadata"]["metadata"]
+    names = {NAME, *DIMS, *ALONG_TIME, "spatial_ref"}
+    if (group["zarr_format"], group["node_type"], {*arrays}) != (3, "group", names):
+        raise DamagedCubeError("it is no Zarr v3 group of the arrays of a cube")
+    sizes = dict(zip(DIMS, arrays[NAME]["shape"], strict=False))
+    for name, array in arrays.items():
+        dims = {NAME: DIMS, "spatial_ref": (), **dict.fromkeys(ALONG_TIME, ("time",))}
+        shape = [sizes.get(dim, -1) for dim in dims.get(name, (name,))]
+        if not _is_as_written(array, shape, _PIXELS if name == NAME else _PLAIN):
+            raise DamagedCubeError(f"its {name} is not stored as timesync_xr stores it")
+
+
+def _is_as_written(array: Mapping[str, Any], shape: list[int], ways: Any) -> bool:
+    """Whether the metadata of an array are such as this package writes, in one of some ways."""
+    return (
+        array.keys() <= _KEYS
+        and (array["zarr_format"], array["node_type"]) == (3, "array")
+        and array["chunk_grid"]["name"] == "regular"
+        and array["chunk_key_encoding"] == _CHUNK_NAMES
+        and not array.get("storage_transformers")
+        and array["shape"] == shape
+        and all(0 <= size <= _MOST_VALUES for size in shape)
+        and (array["data_type"], _codecs(array["codecs"])) in ways
+    )
+
+
+_CHUNK_NAMES: Final = {"name": "default", "configuration": {"separator": "/"}}
+
+_MOST_VALUES: Final = 2**20
+"""Values along a dimension, at most."""
+
+
+def _codecs(codecs: list[dict[str, Any]]) -> list[Any]:
+    """Names of codecs, those that work inside of one after it."""
+    names: list[Any] = []
+    for codec in codecs:
+        inside = codec.get("configuration", {})
+        names.append(codec["name"])
+        names += [_codecs(inside[key]) for key in ("codecs", "index_codecs") if key in inside]
+    return names
 
 
 def read_part(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:

@@ -4,16 +4,18 @@
 
     prj_P/tc/plot_N/plot_N_2020_183.png            a chip, for each composite
     prj_P/N_spectral_files_set_2020_183.csv        the spectra of an observation
-    prj_P/cubes/plot_N.zarr                        the cube of a plot ledger/project.json
-    what the project is made with ledger/plots.csv, ledger/recent/*.csv          a row per plot
-    ledger/listed.csv                              where the list put each plot, its further columns
+    prj_P/cubes/plot_N.zarr                        the cube of a plot
+    ledger/project.json                            what the project is made with
+    ledger/plots.csv, ledger/recent/*.csv          a row per plot
+    ledger/listed.csv                              where the list put each plot, further columns
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
-    ledger/items/CU_h03v09*                        what searches brought, by place ledger/lock,
-    ledger/tmp/                       of a run that is at work combined/, exports/, browse/,
-    sheets/, annual_composites/    what other commands make, unless told otherwise
+    ledger/items/CU_h03v09*                        what searches brought, by place
+    ledger/lock, ledger/tmp/                       of a run that is at work
+    combined/, exports/, browse/, sheets/, ...     what other commands make, unless told otherwise
 
-Every path of a project comes from here, relative to its folder, with ``/`` between its parts.
+Every path of a project comes from here, relative to its folder, with ``/`` between its parts. All
+names that become parts of paths are checked by `name_in_path`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,7 +32,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import AccessError, DamagedError, InputError
+from ..errors import AccessError, DamagedError, InputError, ProjectError
+from ..plots import id_problem
 from ..storage.folder import Folder
 
 PLOTS: Final = "ledger/plots.csv"
@@ -56,24 +60,42 @@ CUBE_MARK: Final = "zarr.json"
 _CSV = re.compile(r"(?P<plot>.+)_spectral_files_set_(?P<year>\d{4})_(?P<doy>\d{3})\.csv")
 
 
+@lru_cache(maxsize=4096)
+def name_in_path(name: str) -> str:
+    """The id of a project or plot, or the name of a composite, as it is part of a path.
+
+    `ProjectError` for one that could lead elsewhere: a project may come from anyone.
+    """
+    if problem := id_problem(name):
+        raise ProjectError(f"the project is damaged: its name {name!r} {problem}")
+    return name
+
+
 def project_path(project_id: str) -> str:
     """Folder of one project's files."""
-    return f"prj_{project_id}"
+    return f"prj_{name_in_path(project_id)}"
+
+
+def plot_path(plot_id: str) -> str:
+    """Name of what holds the files of a plot."""
+    return f"plot_{name_in_path(plot_id)}"
 
 
 def chips_path(project_id: str, composite: str, plot_id: str) -> str:
     """Folder of a plot's chips of one composite."""
-    return f"prj_{project_id}/{composite}/plot_{plot_id}"
+    return f"{project_path(project_id)}/{name_in_path(composite)}/{plot_path(plot_id)}"
 
 
 def chip_path(project_id: str, composite: str, plot_id: str, year: int, doy: int) -> str:
     """Path of a chip."""
-    return f"{chips_path(project_id, composite, plot_id)}/plot_{plot_id}_{year}_{doy:03d}.png"
+    folder = chips_path(project_id, composite, plot_id)
+    return f"{folder}/{plot_path(plot_id)}_{year}_{doy:03d}.png"
 
 
 def spectra_path(project_id: str, plot_id: str, year: int, doy: int) -> str:
     """Path of an observation's CSV."""
-    return f"prj_{project_id}/{plot_id}_spectral_files_set_{year}_{doy:03d}.csv"
+    name = f"{name_in_path(plot_id)}_spectral_files_set_{year}_{doy:03d}.csv"
+    return f"{project_path(project_id)}/{name}"
 
 
 def spectra_name(name: str) -> tuple[str, int] | None:
@@ -95,22 +117,22 @@ def observation_files(
 
 def cubes_path(project_id: str) -> str:
     """Folder of the cubes of one project."""
-    return f"prj_{project_id}/cubes"
+    return f"{project_path(project_id)}/cubes"
 
 
 def cube_path(project_id: str, plot_id: str) -> str:
     """Path of a plot's cube."""
-    return f"{cubes_path(project_id)}/plot_{plot_id}.zarr"
+    return f"{cubes_path(project_id)}/{plot_path(plot_id)}.zarr"
 
 
 def waiting_cube_path(project_id: str, plot_id: str) -> str:
     """Where a cube waits that lacks observations which could not be read yet."""
-    return f"ledger/cubes/prj_{project_id}/plot_{plot_id}.zarr"
+    return f"ledger/cubes/{project_path(project_id)}/{plot_path(plot_id)}.zarr"
 
 
 def log_path(project_id: str, plot_id: str) -> str:
     """Path of the log of a plot."""
-    return f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
+    return f"ledger/observations/{project_path(project_id)}/{plot_path(plot_id)}.csv"
 
 
 def read_file(folder: Folder, path: str) -> bytes:

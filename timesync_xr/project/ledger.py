@@ -99,8 +99,10 @@ class Ledger:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+        self._known = folder.names(RECENT)
         self.rows = {(r["project_id"], r["plot_id"]): r for r in _rows(folder)}
-        self._recent = max(map(_number, folder.names(RECENT)), default=0)
+        self._made: dict[tuple[str, str], dict[str, Any]] = {}
+        self._recent = max(map(_number, self._known), default=0)
         self._written = self._recent
         self._compact()
 
@@ -110,9 +112,12 @@ class Ledger:
 
     def record(self, plot: Plot, row: dict[str, Any]) -> None:
         """Keep the row of a plot, whose log is there; it is on disk when this returns."""
+        self._made[plot.project_id, plot.plot_id] = row
         self.rows[plot.project_id, plot.plot_id] = row
         self._recent += 1
-        self.folder.write(f"{RECENT}/{self._recent:08d}.csv", _csv(_table([row])))
+        name = f"{self._recent:08d}.csv"
+        self.folder.write(f"{RECENT}/{name}", _csv(_table([row])))
+        self._known.add(name)
         if (self._recent - self._written) * 4 >= len(self.rows):
             self._compact()
 
@@ -137,8 +142,9 @@ class Ledger:
         keys = [(plot.project_id, plot.plot_id) for plot in plots]
         for key in keys:
             self.rows[key] = self.rows[key] | {"status": INCOMPLETE}
+            self._made[key] = self.rows[key]
         if keys:
-            self.folder.write(PLOTS, _csv(self.table()))
+            self._write_table()
 
     def table(self) -> pd.DataFrame:
         """The table of plots, with `COLUMNS`; its order is that of the ids, however it was made."""
@@ -156,12 +162,21 @@ class Ledger:
         A run that is killed in between leaves rows that the table holds already; reading them
         again, in order, changes nothing.
         """
-        recent = sorted(self.folder.names(RECENT))
-        if recent or self._recent > self._written:
-            self.folder.write(PLOTS, _csv(self.table()))
+        if self._known:
+            self._write_table()
             self._written = self._recent
-        for name in recent:
+        for name in sorted(self._known):  # and none that another run wrote meanwhile
             self.folder.remove(f"{RECENT}/{name}")
+        self._known.clear()
+
+    def _write_table(self) -> None:
+        """Write the table, only in place of the one that was read.
+
+        Another run may have written it that has lost its lock since: its plots are kept, too.
+        """
+        while not self.folder.replace(PLOTS, _csv(self.table())):
+            found = {(r["project_id"], r["plot_id"]): r for r in _rows(self.folder)}
+            self.rows = self.rows | found | self._made
 
 
 def read_ledger(folder: Folder) -> pd.DataFrame:

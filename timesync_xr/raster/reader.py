@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from ..errors import AccessError, CorruptAssetError, InputError, MissingAssetErr
 from ..grid import frame
 from ..landsat import FILL, PIXEL, QA_BAND, QA_FILL
 from ..storage.access import Access, clean, is_file
-from ..storage.objects import read_ranges
+from ..storage.objects import ChangedError, Version, check_version, read_ranges, read_start
 from . import tiff
 from .blocks import find_blocks, read_blocks
 from .caches import Cache, Spool
@@ -50,6 +50,9 @@ At most a quarter of what is free there is taken, in the folder for temporary fi
 _REPLACE: Final = "Replace the file by a whole copy of the original"
 _ROUNDS: Final = 3
 """Further reads that a header may take: its directory, its long values, and one to spare."""
+
+_CHANGES: Final = 2
+"""Changes of a file after which it is read anew; it is given up where it changes once more."""
 
 _NEAR: Final = 1e-6
 """Metres that a file's grid may be off: other software writes edges that are rounded."""
@@ -99,6 +102,9 @@ class Reading:
 
 _Loaded = tuple[TiffHeader, dict[int, bytes]]
 """The header of an asset and the compressed blocks that a window touches."""
+
+_Known = tuple[TiffHeader, Version]
+"""The header of a file, and the version of the file that it is of."""
 
 
 def begin_read(
@@ -217,19 +223,35 @@ def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
 def _fetch(
     address: str, asset: Asset, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
-    """Header and compressed blocks of a part. One thread at a time asks for one address."""
+    """Header and compressed blocks of a part. One thread at a time asks for one address.
+
+    All are of one version of the file: where it is another by now, all is read anew.
+    """
     state = _state()
-    key = (reading.access.s3.endpoint, address)
     with state.lock(address):
-        header = state.headers.get(key)
-        if header is None:
-            header = _fetch_header(address, reading.access)
-            state.headers.put(key, header)
-        _check_grid(header, asset)
-        blocks = part.blocks(header)
-        if later is not None:
-            blocks = _joined(blocks, later.blocks(header))
-        return header, _fetch_blocks(asset, address, blocks, reading)
+        for _ in range(_CHANGES):
+            try:
+                return _fetch_version(address, asset, part, reading, later)
+            except ChangedError:
+                _forget(address, reading.access)
+        return _fetch_version(address, asset, part, reading, later)
+
+
+def _fetch_version(
+    address: str, asset: Asset, part: _Part, reading: Reading, later: _Part | None
+) -> _Loaded:
+    """As `_fetch`; `ChangedError` where the file is not, or no longer, what its header is of."""
+    headers, key = _state().headers, (reading.access.s3.endpoint, address)
+    known = headers.get(key)
+    if known is None:
+        known = _fetch_header(address, reading.access)
+        headers.put(key, known)
+    header, version = known
+    _check_grid(header, asset)
+    blocks = part.blocks(header)
+    if later is not None:
+        blocks = _joined(blocks, later.blocks(header))
+    return header, _fetch_blocks(asset, address, version, blocks, reading)
 
 
 def _joined(blocks: list[tiff.Block], later: list[tiff.Block]) -> list[tiff.Block]:
@@ -243,17 +265,20 @@ def _gap(one: tiff.Block, other: tiff.Block) -> int:
     return max(one.start, other.start) - min(one.stop, other.stop)
 
 
-def _fetch_header(address: str, access: Access) -> TiffHeader:
-    ranges: Iterable[tuple[int, int]] = [(0, tiff.FIRST_READ)]
-    pieces: list[tuple[int, bytes]] = []
-    for _ in range(1 + _ROUNDS):
-        found = read_ranges(address, list(ranges), access, allow_short=True)
-        pieces += [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
+def _fetch_header(address: str, access: Access) -> _Known:
+    first, version = read_start(address, tiff.FIRST_READ, access)
+    pieces = [(0, first)]
+    for _ in range(_ROUNDS):
         try:
-            return tiff.parse_header(pieces)
+            return tiff.parse_header(pieces), version
         except tiff.NeedMore as more:
             ranges = more.ranges
-    raise TiffError("it is cut off: its header ends early")
+        found = read_ranges(address, ranges, access, allow_short=True, version=version)
+        pieces += [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
+    try:
+        return tiff.parse_header(pieces), version
+    except tiff.NeedMore:
+        raise TiffError("it is cut off: its header ends early") from None
 
 
 def _check_grid(header: TiffHeader, asset: Asset) -> None:
@@ -275,25 +300,28 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
 
 
 def _fetch_blocks(
-    asset: Asset, address: str, blocks: list[tiff.Block], reading: Reading
+    asset: Asset, address: str, version: Version, blocks: list[tiff.Block], reading: Reading
 ) -> dict[int, bytes]:
     access, kept = reading.access, _state().kept_blocks(asset, reading)
+    key = (access.s3.endpoint, address, version)
     keep = not is_file(address)  # the system itself keeps the files that were read last
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
     for block in blocks:
-        data = kept.get((access.s3.endpoint, address, block.number)) if keep else None
+        data = kept.get((*key, block.number)) if keep else None
         if data is not None:
             found[block.number] = data
         elif block.stop > block.start:
             missing.append(block)
     if missing:
         ranges = [(block.start, block.stop) for block in missing]
-        fetched = read_ranges(address, ranges, access)
+        fetched = read_ranges(address, ranges, access, version=version)
         for block, data in zip(missing, fetched, strict=True):
             found[block.number] = data
             if keep:
-                kept.put((access.s3.endpoint, address, block.number), data)
+                kept.put((*key, block.number), data)
+    elif not keep:
+        check_version(address, version)
     return found
 
 
@@ -305,8 +333,8 @@ def _forget(address: str, access: Access) -> None:
         kept.drop((access.s3.endpoint, address))
 
 
-def _header_size(header: TiffHeader) -> int:
-    return header.nbytes
+def _header_size(known: _Known) -> int:
+    return known[0].nbytes
 
 
 def _block_size(block: bytes) -> int:
@@ -317,7 +345,7 @@ class _State:
     """Caches, locks and threads of one process."""
 
     def __init__(self) -> None:
-        self.headers = Cache[TiffHeader](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        self.headers = Cache[_Known](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
         blocks = _setting(BLOCK_CACHE, 128) * 2**20
         self.blocks = Cache[bytes](blocks // 2, _block_size)
         self.qa_blocks = Cache[bytes](blocks // 2, _block_size)

@@ -35,6 +35,8 @@ SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "PC_SDK_", "TIMESYNC_XR_")
 DEATHS: Final = 2
 """Workers that a plot may lose before it is set aside."""
 
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
+
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 _TICK: Final = 1.0
 """Seconds after which to look for workers that came or went."""
@@ -108,25 +110,44 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(f"this process is a worker that was just started: {_GUARD}")
+    with _nothing_of_this_folder():
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                protocol="tls",  # else any user of this machine could have the workers run code
+                security=True,
+                dashboard_address="127.0.0.1:0",
+            )
+        except RuntimeError as error:
+            raise InputError(f"the {workers} workers did not start ({error}): {_GUARD}") from None
+        level = logging.getLogger("distributed").level
+        try:
+            with cluster, Client(cluster) as client:
+                yield client
+                client.run(_hush, on_error="ignore")
+                _hush()
+        finally:
+            logging.getLogger("distributed").setLevel(level)
+
+
+@contextmanager
+def _nothing_of_this_folder() -> Iterator[None]:
+    """Have processes that start, also in place of one that died, import no module of this folder.
+
+    Python puts the current folder before its own library in them: a ``socket.py`` there would run.
+    What they shall find beyond that they are told by the process that starts them.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
     try:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            protocol="tls",  # else any user of this machine could have the workers run code
-            security=True,
-            dashboard_address="127.0.0.1:0",
-        )
-    except RuntimeError as error:
-        raise InputError(f"the {workers} workers did not start ({error}): {_GUARD}") from None
-    level = logging.getLogger("distributed").level
-    try:
-        with cluster, Client(cluster) as client:
-            yield client
-            client.run(_hush, on_error="ignore")
-            _hush()
+        yield
     finally:
-        logging.getLogger("distributed").setLevel(level)
+        if before is None:
+            os.environ.pop(_SAFE_PATH, None)
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def _hush() -> None:

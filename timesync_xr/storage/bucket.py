@@ -6,6 +6,7 @@ A run holds its lock, an object that it renews while it writes.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import threading
@@ -13,7 +14,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -24,6 +26,7 @@ from .folder import LOCK, Folder, inner_parts
 from .objects import request
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import ObjectStore
 
 BEAT: Final = 10.0
@@ -32,6 +35,30 @@ BEAT: Final = 10.0
 DEAD: Final = 4
 """Beats without a sign of life after which a lock is taken over."""
 
+FRESH: Final = 2
+"""Beats for which a process writes that has seen the lock of its run; then it looks again."""
+
+_LAST_WORD: Final = 5.0
+"""Seconds for which a request may last that tidies up at the end of a run."""
+
+
+class Lease:
+    """What a process knows of the lock of its run: whether it may write."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        """The run."""
+        self.seen = -math.inf
+        """When a look at the lock began that found it to be the run's, by the monotonic clock."""
+        self.lost = False
+        """Whether another run has the lock by now, after which nothing more is written."""
+        self.guard = threading.Lock()
+        """Held by who looks."""
+
+
+_leases: Final[dict[tuple[str, str], Lease]] = {}
+"""Leases of this process, by the folder and the run: a worker gets the folder with each plot."""
+
 
 class Lock:
     """The lock of one run.
@@ -39,12 +66,17 @@ class Lock:
     It is made only where there is none (If-None-Match), and replaced only as it was last seen
     (If-Match). A lock whose process on this machine has ended, or that is not renewed for `DEAD`
     beats while it is watched, is taken over; clocks of machines are never compared.
+
+    Every process of a run looks at the lock before it writes, unless it saw it within the last
+    `FRESH` beats; each try of a request counts. Who takes a silent lock over waits for as long, and
+    for as long as a request lasts: what the other run had begun has come through or failed by then.
     """
 
     def __init__(self, folder: RemoteFolder) -> None:
-        self._folder, self._tag = folder, ""
+        self._folder, self._tag, self._wait = folder, "", 0.0
+        self._lease = Lease(str(uuid.uuid4()))
         self._holder = {
-            "run": str(uuid.uuid4()),
+            "run": self._lease.run,
             "host": socket.gethostname(),
             "machine": _machine(),
             "pid": os.getpid(),
@@ -62,25 +94,32 @@ class Lock:
         thread = threading.Thread(target=self._renew, name="timesync_xr lock", daemon=True)
         thread.start()
         try:
+            time.sleep(self._wait)
+            self._folder.lease = self._lease
             yield
         finally:
+            self._folder.lease = None
             self._stop.set()
             thread.join(1.0)  # it may be waiting for a server that does not answer
             self._release()
 
     def _take(self) -> None:
         """Get the lock, from a dead run if need be."""
+        self._lease.seen = time.monotonic()
         tag = self._put("create")
         while tag is None:
             found = self._read()
+            self._lease.seen = time.monotonic()
             if found is None:
                 tag = self._put("create")
                 continue
             holder, held = found
             if holder.get("run") == self._holder["run"]:  # it came through, its answer did not
                 tag = held
-            elif _has_ended(holder) or self._is_silent(held):
+            elif (ended := _has_ended(holder)) or self._is_silent(held):
                 tag = self._put({"e_tag": held})
+                alone = ended and not holder.get("workers")
+                self._wait = 0.0 if alone else _seconds(holder.get("lease"))
             else:
                 raise ProjectError(
                     f"another run is at work on {self._folder.root}, process "
@@ -99,42 +138,62 @@ class Lock:
         return True
 
     def _renew(self) -> None:
+        way = replace(self._folder.s3, max_retries=1, retry_seconds=BEAT)
         while not self._stop.wait(BEAT):
+            began = time.monotonic()
             try:
-                self._tag = self._put({"e_tag": self._tag}) or self._tag_if_mine()
+                self._tag = self._put({"e_tag": self._tag}, way) or self._tag_if_mine(way)
             except AccessError:
                 continue  # the next beat may come through
             if not self._tag:
-                self._folder.lost = True
+                self._lease.lost = True
                 return
+            self._lease.seen = began
 
     def _release(self) -> None:
-        try:
-            if self._tag_if_mine():
-                self._folder.remove(LOCK)
-        except AccessError:
-            return  # others take it over when it has been silent
+        """Remove the lock. Where that does not work, others take it when it has been silent."""
+        way = replace(self._folder.s3, max_retries=0, timeout_seconds=_LAST_WORD)
+        with suppress(AccessError):
+            if self._tag_if_mine(way):
+                self._folder.remove_lock(way)
 
-    def _tag_if_mine(self) -> str:
+    def _tag_if_mine(self, way: S3) -> str:
         """The tag of the lock, "" where it is another's or gone."""
-        found = self._read()
+        found = self._read(way)
         return found[1] if found and found[0].get("run") == self._holder["run"] else ""
 
-    def _put(self, mode: Any) -> str | None:
-        data = json.dumps({**self._holder, "renewed": _now()}).encode()
-        return self._folder.put(LOCK, data, mode)
+    def _put(self, mode: Any, way: S3 | None = None) -> str | None:
+        told = {
+            "renewed": _now(),
+            "workers": self._folder.was_sent,
+            "lease": FRESH * BEAT + self._folder.s3.timeout_seconds,
+        }
+        return self._folder.put(LOCK, json.dumps({**self._holder, **told}).encode(), mode, way)
 
-    def _read(self) -> tuple[dict[str, Any], str] | None:
+    def _read(self, way: S3 | None = None) -> tuple[dict[str, Any], str] | None:
         """Who holds the lock, and its tag; None where there is none."""
         try:
-            data, tag = self._folder.read_tagged(LOCK)
+            data, tag = self._folder.read_tagged(LOCK, way)
         except FileNotFoundError:
             return None
-        try:
-            holder = json.loads(data)
-        except ValueError:
-            holder = None
-        return holder if isinstance(holder, dict) else {}, tag
+        return _holder(data), tag
+
+
+def _holder(data: bytes) -> dict[str, Any]:
+    """What a lock says of who holds it; nothing where it is damaged."""
+    try:
+        holder = json.loads(data)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _seconds(told: object) -> float:
+    """For how long another run may still write, as its lock says."""
+    return min(max(0.0, float(told)), _LONGEST) if isinstance(told, int | float) else 0.0
+
+
+_LONGEST: Final = 600.0
 
 
 def _now() -> str:
@@ -142,11 +201,12 @@ def _now() -> str:
 
 
 def _machine() -> str:
-    """Name of this machine, and of the space in which its process ids hold."""
+    """Name of this machine since it was started, and of the space in which process ids hold."""
     try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # not Linux: one space per machine
-        return socket.gethostname()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # not Linux: one space per machine, told by its network card
+        return f"{socket.gethostname()} {uuid.getnode():x}"
 
 
 def _has_ended(holder: dict[str, Any]) -> bool:
@@ -167,6 +227,12 @@ T = TypeVar("T")
 _WRITES: Final = 32
 """Objects that are written at the same time."""
 
+_LARGEST: Final = 2**30
+"""Bytes that an object of a project has at most."""
+
+_REPLACED: Final = "ledger"
+"""The folder whose objects may be replaced only as they were read."""
+
 _PAGE: Final = 1000
 """Names that a bucket lists at once."""
 
@@ -179,16 +245,22 @@ class RemoteFolder(Folder):
     plots, so that the error is an `AccessError`. Every method is safe for threads.
     """
 
-    def __init__(self, root: str, s3: S3) -> None:
+    def __init__(self, root: str, s3: S3, run: str = "") -> None:
         super().__init__(root.rstrip("/"))
         self.s3 = s3
-        self.lost = False
-        """Whether the lock was lost to another run, after which nothing more is written."""
+        self.lease: Lease | None = None
+        """That of the run which writes here; None where no lock is needed."""
+        self.was_sent = False
+        """Whether other processes write here, too."""
+        self._tags: dict[str, str | None] = {}
         if not self.root.partition("://")[2]:
             raise InputError(f"{root} names no bucket: give s3://bucket/prefix")
+        if run:
+            self.lease = _leases.setdefault((self.root, run), Lease(run))
 
     def __reduce__(self) -> tuple[type[Folder], tuple[object, ...]]:
-        return RemoteFolder, (self.root, self.s3)
+        self.was_sent = self.was_sent or self.lease is not None
+        return RemoteFolder, (self.root, self.s3, self.lease.run if self.lease else "")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -198,12 +270,56 @@ class RemoteFolder(Folder):
 
     def write(self, path: str, data: bytes) -> None:
         """Put an object in place: it appears under its name with all its bytes, or not at all."""
-        if self.lost:
+        self._change(_putting(data, "overwrite"), path)
+
+    def replace(self, path: str, data: bytes) -> bool:
+        """Put an object in place where it is as it was last read or replaced here."""
+        seen = self._tags.get(path)
+        put = _putting(data, {"e_tag": seen} if seen else "create")
+        tag = self._change(put, path)
+        if tag is None:  # another's, or its own of which the answer was lost
+            found, tag = self.read_tagged(path)
+            if found != data:
+                return False
+        self._tags[path] = tag
+        return True
+
+    def _change(self, call: Callable[[ObjectStore, str], T], path: str) -> T:
+        """What a request gives that changes something, while the lock is this run's."""
+        return self._request(call, path, self.s3, self._hold if self.lease else lambda: None)
+
+    def _hold(self) -> None:
+        """`ProjectError` unless this run has the lock, as was seen not long ago."""
+        lease = self.lease
+        if lease is None:
+            return
+        with lease.guard:
+            while not lease.lost and time.monotonic() - lease.seen > FRESH * BEAT:
+                lease.seen = self._look(lease)
+        if lease.lost:
             raise ProjectError(
                 f"another run has taken over {self.root} while this one could not reach it: "
                 "wait for it, then run again"
             )
-        self.put(path, data)
+
+    def _look(self, lease: Lease) -> float:
+        """See whose the lock is; return when the try that saw it began."""
+        from obstore import get
+
+        began = [0.0]
+
+        def begin() -> None:
+            began[0] = time.monotonic()
+
+        def call(store: ObjectStore, key: str) -> bytes:
+            return _all_of(get(store, key), key)[0]
+
+        try:
+            holder = _holder(self._request(call, LOCK, self.s3, begin))
+        except FileNotFoundError:
+            holder = {}
+        lease.lost = holder.get("run") != lease.run
+        return began[0]
 
     def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
         """Put objects in place, many at the same time, each as `write` does."""
@@ -214,35 +330,29 @@ class RemoteFolder(Folder):
         finally:
             threads.shutdown(cancel_futures=True)
 
-    def put(self, path: str, data: bytes, mode: Any = "overwrite") -> str | None:
+    def put(self, path: str, data: bytes, mode: Any, way: S3 | None = None) -> str | None:
         """Put an object in place, whoever has the lock; return its tag.
 
         ``mode`` as for obstore: ``"create"`` or a tag to replace; None where that was refused.
+        ``way`` is how patiently the bucket is reached.
         """
-        from obstore import put
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-        def call(store: ObjectStore, key: str) -> str | None:
-            try:
-                return put(store, key, data, mode=mode, use_multipart=False)["e_tag"] or ""
-            except (AlreadyExistsError, PreconditionError):
-                return None
-
-        return self._request(call, path)
+        return self._request(_putting(data, mode), path, way)
 
     def read(self, path: str) -> bytes:
         """The bytes of an object; ``FileNotFoundError`` where there is none."""
-        return self.read_tagged(path)[0]
+        data, tag = self.read_tagged(path)
+        if path.rpartition("/")[0] == _REPLACED:
+            self._tags[path] = tag
+        return data
 
-    def read_tagged(self, path: str) -> tuple[bytes, str]:
+    def read_tagged(self, path: str, way: S3 | None = None) -> tuple[bytes, str]:
         """The bytes of an object and its tag; ``FileNotFoundError`` where there is none."""
         from obstore import get
 
         def call(store: ObjectStore, key: str) -> tuple[bytes, str]:
-            found = get(store, key)
-            return bytes(found.bytes()), found.meta["e_tag"] or ""
+            return _all_of(get(store, key), key)
 
-        return self._request(call, path)
+        return self._request(call, path, way)
 
     def names(self, path: str) -> set[str]:
         """Names of what lies directly below a prefix; empty where nothing does."""
@@ -285,10 +395,15 @@ class RemoteFolder(Folder):
         """Remove an object if it is there."""
         from obstore import delete
 
-        try:
-            self._request(delete, path)
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError):
+            self._change(delete, path)
+
+    def remove_lock(self, way: S3) -> None:
+        """Remove the lock of this run."""
+        from obstore import delete
+
+        with suppress(FileNotFoundError):
+            self._request(delete, LOCK, way)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -304,8 +419,9 @@ class RemoteFolder(Folder):
             return
         with self.scratch() as copy:
             for name in self._below(path):
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                (copy / name).write_bytes(self.read(f"{path}/{name}"))
+                target = copy.joinpath(*inner_parts(name))  # names of others, as all in a bucket
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(self.read(f"{path}/{name}"))
             yield copy
 
     def place(self, tree: Path, path: str, mark: str) -> None:
@@ -336,11 +452,39 @@ class RemoteFolder(Folder):
     def clear_temporary(self) -> None:
         """Nothing is ever half-written here."""
 
-    def _request(self, call: Callable[[ObjectStore, str], T], path: str) -> T:
+    def _request(
+        self,
+        call: Callable[[ObjectStore, str], T],
+        path: str,
+        way: S3 | None = None,
+        before: Callable[[], object] | None = None,
+    ) -> T:
         address = f"{self.root}/{'/'.join(inner_parts(path))}"
         try:
-            return request(call, address, Access(s3=self.s3))
+            return request(call, address, Access(s3=way or self.s3), before)
         except MissingAssetError:
             raise FileNotFoundError(clean(address)) from None
         except ReadError as error:
             raise AccessError(f"the output fails: {error}", kind=error.kind) from None
+
+
+def _putting(data: bytes, mode: Any) -> Callable[[ObjectStore, str], str | None]:
+    """Puts an object in place; gives its tag, None where the ``mode`` is not met."""
+    from obstore import put
+    from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+    def call(store: ObjectStore, key: str) -> str | None:
+        try:
+            return put(store, key, data, mode=mode, use_multipart=False)["e_tag"] or ""
+        except (AlreadyExistsError, PreconditionError):
+            return None
+
+    return call
+
+
+def _all_of(found: GetResult, key: str) -> tuple[bytes, str]:
+    """The bytes of an object, as many as it says to have, and its tag."""
+    size = found.meta["size"]
+    if size > _LARGEST:
+        raise AccessError(f"{key} has {size} bytes: no file of a project is so large. Remove it")
+    return bytes(next(found.stream(size + 1), b""))[: size + 1], found.meta["e_tag"] or ""

@@ -6,11 +6,14 @@ one on disk or, as `timesync_xr.storage.bucket.RemoteFolder`, in a bucket.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 from uuid import uuid4
@@ -20,6 +23,9 @@ from ..errors import AccessError, InputError, Kind, ProjectError
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
 step. What a killed run leaves there is removed by the next."""
+
+_LEDGER = "ledger/"
+"""How the paths of files begin that vouch for others."""
 
 _OWNED = "owned"
 """The file in a scratch folder that says that no later run has cleared it."""
@@ -35,6 +41,7 @@ class Folder:
         self.root = str(root)
         self._temporary = self._path(_TEMPORARY)
         self._made: set[Path] = set()
+        self._unsettled = False
 
     def __reduce__(self) -> tuple[type[Folder], tuple[object, ...]]:
         return Folder, (os.path.abspath(self.root),)  # workers may be at work in other folders
@@ -64,17 +71,44 @@ class Folder:
             held.release()
 
     def write(self, path: str, data: bytes) -> None:
-        """Put a file in place: it appears under its name with all its bytes, or not at all."""
+        """Put a file in place: it appears under its name with all its bytes, or not at all.
+
+        What lies in the ledger vouches for other files. So it is written when these are on the
+        disk, and is there itself when this returns: also where the power fails at any moment.
+        """
         target, temporary = self._path(path), self._temporary
         part = f"{temporary}/{uuid4().hex}"  # many machines may share the folder
+        vouches = path.startswith(_LEDGER)
         try:
+            if vouches:
+                self._settle()
             self._make(temporary)
             self._make(target.parent)
             with open(part, "wb") as file:  # pathlib's own takes twice as long
                 file.write(data)
+                if vouches:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(part, target)
+            if vouches:
+                sync(target.parent, os.fsync)
         except OSError as error:
             raise disk_error(target, "written", error) from error
+        self._unsettled |= not vouches
+
+    def _settle(self) -> None:
+        """Have all that was written here reach the disk."""
+        if self._unsettled:
+            self._unsettled = False
+            sync(Path(self.root))
+
+    def replace(self, path: str, data: bytes) -> bool:
+        """Put a file in place as it was read; False where another run has replaced it meanwhile.
+
+        On disk that can't be: the system itself frees and keeps the lock.
+        """
+        self.write(path, data)
+        return True
 
     def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
         """Put files in place, each as `write` does."""
@@ -84,7 +118,7 @@ class Folder:
     def read(self, path: str) -> bytes:
         """The bytes of a file; ``FileNotFoundError`` where there is none."""
         try:
-            return self._path(path).read_bytes()
+            return _read_file(self._path(path))
         except FileNotFoundError:
             raise
         except NotADirectoryError as error:
@@ -142,6 +176,7 @@ class Folder:
         try:
             self._make(target.parent)
             tree.replace(target)
+            self._unsettled = True
         except OSError as error:
             raise disk_error(target, "written", error) from error
 
@@ -169,6 +204,40 @@ class Folder:
         return Path(self.root, *inner_parts(path))
 
 
+def _read_file(path: Path) -> bytes:
+    """The bytes of a file; a pipe or device, to which a link may lead, has no end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read()
+
+
+def sync(folder: Path, how: Callable[[int], object] | None = None) -> None:
+    """Have all of the file system that a folder lies on reach the disk, or what ``how`` does."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows writes folders by itself
+        return
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        (how or _sync_file_system)(opened)
+    finally:
+        os.close(opened)
+
+
+def _sync_file_system(opened: int) -> None:
+    """By Linux's syncfs, one call whatever was written; by POSIX's sync where there is none."""
+    syncfs = _syncfs()
+    if syncfs is None:
+        os.sync()
+    elif syncfs(opened):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+
+
 def inner_parts(path: str) -> tuple[str, ...]:
     """Parts of a path below the project folder; `InputError` for one that leads out of it."""
     parts = PurePosixPath(path).parts
@@ -180,6 +249,7 @@ def inner_parts(path: str) -> tuple[str, ...]:
 _ROOM = "Make room on the disk (df shows its space, df -i its inodes)"
 _RIGHTS = "Change the rights to it, or choose another folder"
 _PATH = "Check the path, or choose another folder"
+_SERVER = "Check the file server and the network"
 
 _REMEDIES: Final = {
     errno.ENOSPC: (_ROOM, Kind.NO_ROOM),
@@ -194,6 +264,16 @@ _REMEDIES: Final = {
     errno.EISDIR: (_PATH, Kind.INPUT),
     errno.EEXIST: (_PATH, Kind.INPUT),
     errno.EMFILE: ("Allow this process more open files (ulimit -n)", Kind.ACCESS),
+    errno.EIO: ("Check the disk", Kind.ACCESS),
+    errno.ESTALE: (_SERVER, Kind.UNREACHABLE),
+    errno.ETIMEDOUT: (_SERVER, Kind.UNREACHABLE),
+    errno.EHOSTDOWN: (_SERVER, Kind.UNREACHABLE),
+    errno.ENOTCONN: (_SERVER, Kind.UNREACHABLE),
+    errno.ELOOP: ("Remove the links that lead in a circle", Kind.INPUT),
+    errno.EINVAL: ("Put a file in its place, or remove it", Kind.INPUT),
+    errno.EBADF: ("Let it lead to a file or a pipe", Kind.INPUT),
+    errno.EBUSY: ("End the program that uses it", Kind.ACCESS),
+    errno.ENOMEM: ("Make memory free", Kind.ACCESS),
     errno.ENFILE: ("End other programs: the machine has too many open files", Kind.ACCESS),
 }
 """What to do about a number of the system, and its kind."""
@@ -201,7 +281,7 @@ _REMEDIES: Final = {
 
 def disk_error(path: str | Path, what: str, error: OSError) -> AccessError:
     """The error of a path that can't be ``what``: "read", "written" or "removed"."""
-    fallback = "Check the disk", Kind.ACCESS
+    fallback = "Find out what keeps it", Kind.ACCESS
     remedy, kind = _REMEDIES.get(error.errno or 0, fallback)
     return AccessError(
         f"{path} can't be {what}: {error.strerror or type(error).__name__}. {remedy}, then run the "

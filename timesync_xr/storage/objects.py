@@ -14,11 +14,13 @@ import math
 import os
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ..errors import (
     AccessError,
@@ -29,6 +31,7 @@ from ..errors import (
     MissingAssetError,
     ReadError,
     ServiceError,
+    TimesyncError,
     TransientReadError,
 )
 from .access import S3, Access, clean, is_file, scheme_of, signed_container
@@ -57,8 +60,16 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def request(call: Callable[[ObjectStore, str], T], address: str, access: Access) -> T:
+def request(
+    call: Callable[[ObjectStore, str], T],
+    address: str,
+    access: Access,
+    before: Callable[[], object] | None = None,
+) -> T:
     """What ``call(store, path)`` returns for an address, asked until its bytes are here.
+
+    With ``before``, which is called before each try and may raise, no try is made without it:
+    obstore repeats none by itself then.
 
     Raises `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after all tries) or
     another `ReadError`, or `AccessError` where the service gives nothing else either.
@@ -68,15 +79,23 @@ def request(call: Callable[[ObjectStore, str], T], address: str, access: Access)
         raise health.denial(address)
     end = time.monotonic() + access.s3.patience
 
+    one_try = replace(access, s3=replace(access.s3, max_retries=0)) if before else access
+
     def ask() -> T:
+        if before is not None:
+            before()
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("asking for %s", clean(address))
-        return _ask(call, address, access)
+        return _ask(call, address, one_try)
 
     def pause(failed: int, error: Exception) -> float | None:
         if failed > access.s3.max_retries or time.monotonic() > end:
             return None
-        return growing(0.1, failed, 5) if is_repeatable(error, address) else None
+        again = is_repeatable(error, address)
+        if before is not None and not isinstance(error, TimesyncError):  # as obstore would do
+            kind = getattr(translated(error, address), "kind", None)
+            again = again or kind in (Kind.TRANSIENT, Kind.UNREACHABLE)
+        return growing(0.1, failed, 5) if again else None
 
     try:
         found = retried(ask, pause)
@@ -240,15 +259,13 @@ def _is_aside(address: str, access: Access) -> bool:
 
 def _works(health: _Health, access: Access) -> bool:
     """Whether what could be read before still can; that it is gone meanwhile is an answer too."""
-    from obstore import get_range
-
     if not health.good:
         return False
     timeout = min(5.0, access.s3.timeout_seconds)
     hasty = replace(access, s3=replace(access.s3, max_retries=1, timeout_seconds=timeout))
     store, path = open_store(health.good, hasty)
     try:
-        get_range(store, path, start=0, end=1)
+        _get_span(store, path, health.good, (0, 1))
     except FileNotFoundError:
         pass
     except Exception:  # noqa: BLE001 - credential providers raise what they like
@@ -359,28 +376,104 @@ Range = tuple[int, int]
 """Bytes of an object: the first, and the one after the last."""
 
 
+class Version(NamedTuple):
+    """What tells one state of an object from another that lies under the same name later."""
+
+    mark: str
+    """Its ETag, or the time of its last change where the server gives none; of a file its number
+    and the times of its last changes."""
+    size: int
+    """Its bytes."""
+
+
+class ChangedError(TransientReadError):
+    """An object is no longer what it was when its first bytes were read."""
+
+
+def read_start(address: str, stop: int, access: Access) -> tuple[bytes, Version]:
+    """The first bytes of an object, fewer than ``stop`` where it is shorter, and its version.
+
+    Raises as `read_ranges`.
+    """
+    (data,), versions = _read(address, [(0, stop)], access, None, allow_short=True)
+    return data, next(iter(versions))
+
+
 def read_ranges(
-    address: str, ranges: Sequence[Range], access: Access, *, allow_short: bool = False
+    address: str,
+    ranges: Sequence[Range],
+    access: Access,
+    *,
+    allow_short: bool = False,
+    version: Version | None = None,
 ) -> list[bytes]:
-    """Bytes of one object, one ``bytes`` per (start, stop) of ``ranges``.
+    """Bytes of one object, one ``bytes`` per (start, stop) of ``ranges``, all of one version.
 
     ``address`` is what `Access.resolve` gave. Ranges that touch or nearly touch are fetched in one
     request; what is fetched is at most 1.1 times what was asked for. No request but GET is made.
     With ``allow_short`` an object that ends early gives fewer bytes, else that is an error.
 
-    Raises `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after the retries), each
+    Raises `ChangedError` where the object is not, or no longer, the ``version``;
+    `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after the retries), each
     naming the address, or `AccessError` where nothing else can be read either.
     """
-    if is_file(address):
-        found = _read_file(address, ranges)
+    try:
+        return _read(address, ranges, access, version, allow_short=allow_short)[0]
+    except CorruptAssetError:  # a server that lacks the bytes asked for does not tell the version
+        if version is not None and read_start(address, 1, access)[1] != version:
+            raise _changed(address) from None
+        raise
+
+
+def check_version(path: str, version: Version) -> None:
+    """`ChangedError` where a file of this machine is another version by now."""
+    _check(_read_file(path, []), version, path)
+
+
+_Found = tuple[list[bytes], set[Version]]
+"""Bytes of each range, and the versions that they are of."""
+
+
+def _check(found: _Found, version: Version | None, address: str) -> _Found:
+    """What was found; `ChangedError` where it is of several versions, or not of the one wanted.
+
+    Every answer tells its version, so that it is compared here. If-Match would leave that to the
+    server, and some refuse tags that they gave: weak ones, or those of a copy behind a cache.
+    """
+    if len(found[1] | ({version} if version else set())) > 1:
+        raise _changed(address)
+    return found
+
+
+def _changed(address: str) -> ChangedError:
+    remedy = f"Wait until nothing writes to it. {LATER}"
+    return ChangedError(clean(address), "it changes while it is read", remedy)
+
+
+def _read(
+    address: str,
+    ranges: Sequence[Range],
+    access: Access,
+    version: Version | None,
+    *,
+    allow_short: bool,
+) -> _Found:
+    """Bytes of one version, see `read_ranges`."""
+
+    def read() -> _Found:
+        if is_file(address):
+            found = _read_file(address, ranges)
+        else:
+            get = partial(_get_parts, ranges, allow_short, address, access.s3)
+            found = request(get, address, access)
+        found = _check(found, version, address)
         return found if allow_short else _whole(found, ranges, address)
-    get = partial(_get_parts, _get_short if allow_short else _get, ranges, address, access.s3)
-    if allow_short:
-        return request(get, address, access)
-    return retried(
-        lambda: _whole(request(get, address, access), ranges, address),
-        lambda failed, error: 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None,
-    )
+
+    def pause(failed: int, error: Exception) -> float | None:
+        again = isinstance(error, _ShortError) and failed < _TRIES and not is_file(address)
+        return 0.1 if again else None
+
+    return retried(read, pause)
 
 
 _TRIES: Final = 3
@@ -391,19 +484,21 @@ class _ShortError(CorruptAssetError):
     """Fewer bytes came than were asked for, and nothing broke on the way."""
 
 
-def _whole(found: list[bytes], ranges: Sequence[Range], address: str) -> list[bytes]:
+def _whole(found: _Found, ranges: Sequence[Range], address: str) -> _Found:
     """What was found, all bytes of each range; `CorruptAssetError` where some lack."""
-    for (start, stop), data in zip(ranges, found, strict=True):
+    for (start, stop), data in zip(ranges, found[0], strict=True):
         if len(data) != stop - start:
             raise _ShortError(clean(address), f"it ends before byte {stop}", REPLACE)
     return found
 
 
-def _read_file(path: str, ranges: Sequence[Range]) -> list[bytes]:
+def _read_file(path: str, ranges: Sequence[Range]) -> _Found:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return [os.pread(file, stop - start, start) for start, stop in ranges]
+            before = _version_of_file(file)
+            data = [os.pread(file, stop - start, start) for start, stop in ranges]
+            return data, {before, _version_of_file(file)}
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -417,38 +512,91 @@ def _read_file(path: str, ranges: Sequence[Range]) -> list[bytes]:
         raise TransientReadError(path, f"reading failed: {error.strerror}", LATER) from None
 
 
-_Get = Callable[["ObjectStore", str, Sequence[Range]], list[bytes]]
+def _version_of_file(file: int) -> Version:
+    """Its number tells a file that took another's place, its times one that was written anew."""
+    state = os.fstat(file)
+    return Version(f"{state.st_ino} {state.st_mtime_ns} {state.st_ctime_ns}", state.st_size)
 
 
 def _get_parts(
-    get: _Get, ranges: Sequence[Range], address: str, s3: S3, store: ObjectStore, path: str
-) -> list[bytes]:
-    """What ``get`` finds, or parts of the whole file if it is small and comes in their place.
+    ranges: Sequence[Range],
+    allow_short: bool,
+    address: str,
+    s3: S3,
+    store: ObjectStore,
+    path: str,
+) -> _Found:
+    """Bytes of each range, or parts of the whole file if it is small and comes in their place.
 
     HTTP allows a server to send all of a file of which a range asks for all.
     """
     try:
-        return get(store, path, ranges)
+        return _get(store, path, ranges, address, allow_short=allow_short)
     except Exception as error:
         plain = scheme_of(address) in ("http", "https") and not signed_container(address)
         if not (is_whole(error) and plain):
             raise
-    found = small_file(address, max(stop for _, stop in ranges), s3)
-    return [found[start:stop] for start, stop in ranges]
+    data, tag, modified = small_file(address, max(stop for _, stop in ranges), s3)
+    version = Version(tag or _time(modified), len(data))
+    return [data[start:stop] for start, stop in ranges], {version}
 
 
-def _get_short(store: ObjectStore, path: str, ranges: Sequence[Range]) -> list[bytes]:
-    """Bytes of each range as far as the object goes, a request for each."""
-    from obstore import get_range
+def _get(
+    store: ObjectStore, path: str, ranges: Sequence[Range], address: str, *, allow_short: bool
+) -> _Found:
+    """Bytes of each range as far as the object goes; those that nearly touch in one request.
 
-    return [bytes(get_range(store, path, start=a, end=b)) for a, b in ranges]
+    Where the object may be short, each range is a request of its own.
+    """
+    wanted = sum(stop - start for start, stop in ranges)
+    gap = -1 if allow_short else wanted // (10 * max(1, len(ranges) - 1))
+    spans = _joined(ranges, gap)
+    get = partial(_get_span, store, path, address)
+    others = [_side_by_side(os.getpid()).submit(get, span) for span in spans[1:]]
+    bodies = [get(spans[0]), *(other.result() for other in others)]
+    data = []
+    for start, stop in ranges:
+        number = bisect_right(spans, (start, math.inf)) - 1
+        body, first = bodies[number][0], spans[number][0]
+        whole = (first, first + len(body)) == (start, stop)
+        data.append(body if whole else body[start - first : stop - first])
+    return data, {version for _, version in bodies}
 
 
-def _get(store: ObjectStore, path: str, ranges: Sequence[Range]) -> list[bytes]:
-    """Bytes of each range; those that nearly touch come in one request."""
-    from obstore import get_ranges
+def _joined(ranges: Sequence[Range], gap: int) -> list[Range]:
+    """Ranges in order, those as one that are at most so far apart; negative for none."""
+    spans: list[Range] = []
+    for start, stop in sorted(ranges):
+        if spans and start - spans[-1][1] <= gap:
+            spans[-1] = spans[-1][0], max(spans[-1][1], stop)
+        else:
+            spans.append((start, stop))
+    return spans
 
-    starts, ends = [a for a, _ in ranges], [b for _, b in ranges]
-    wanted = sum(ends) - sum(starts)
-    gap = wanted // (10 * max(1, len(ranges) - 1))
-    return [bytes(r) for r in get_ranges(store, path, starts=starts, ends=ends, coalesce=gap)]
+
+@lru_cache(maxsize=1)
+def _side_by_side(_process: int) -> ThreadPoolExecutor:
+    """Threads of a process that fetch what is one read but several requests."""
+    return ThreadPoolExecutor(64, "timesync_xr parts")
+
+
+def _get_span(store: ObjectStore, path: str, address: str, span: Range) -> tuple[bytes, Version]:
+    """Bytes of a range as far as the object goes, and its version.
+
+    No more is taken from a server than what was asked for, however much it sends.
+    """
+    from obstore import get
+
+    length = span[1] - span[0]
+    found = get(store, path, options={"range": span})
+    meta = found.meta
+    body = bytes(next(found.stream(length + 1), b""))
+    if len(body) > length:
+        cause = "the server sends more than was asked for"
+        raise CorruptAssetError(clean(address), cause, "Check the server, or take another mirror")
+    return body, Version(meta["e_tag"] or _time(meta["last_modified"]), meta["size"])
+
+
+def _time(moment: datetime | None) -> str:
+    """A time of a server; the epoch stands for none, as for obstore."""
+    return "" if moment is None or not moment.timestamp() else str(moment.timestamp())

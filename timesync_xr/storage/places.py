@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from obstore import Attributes
 
 from .bucket import RemoteFolder
-from .folder import Folder, disk_error
+from .folder import Folder, disk_error, sync
 
 
 def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
@@ -57,6 +57,7 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
         target.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=target))
         yield work
+        sync(work)  # so that no file gets its name before it has its bytes
         for path in _files(work):
             place = target / path.relative_to(work)
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..errors import InputError
 from .access import S3
+from .folder import disk_error
 from .places import workplace
 
 if TYPE_CHECKING:
@@ -60,8 +61,15 @@ def write_tables(
 
 @contextmanager
 def _printed(empty: pd.DataFrame) -> Iterator[Append]:
-    empty.to_csv(sys.stdout, index=False, lineterminator="\n")
-    yield lambda table: table.to_csv(sys.stdout, index=False, header=False, lineterminator="\n")
+    def append(table: pd.DataFrame, header: bool = False) -> None:
+        table.to_csv(sys.stdout, index=False, header=header, lineterminator="\n")
+        sys.stdout.flush()
+        output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+        if failure := getattr(output, "failure", None):  # the command drops what is only told
+            raise disk_error("standard output", "written", failure)
+
+    append(empty, header=True)
+    yield append
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import pandas as pd
 
 from ..errors import InputError, did_you_mean
-from ..project.files import SHEETS, chip_path
+from ..project.files import SHEETS, chip_path, plot_path, project_path
 from ..project.project import Plots, Project, as_project
 from ..project.rows import NO_FILE, has_product, tell_left_out
 from ..run.progress import show_progress
@@ -126,7 +126,7 @@ def write_sheets(
     found = list(_plots(project, plots, **shown))
     with workplace(place, project.s3) as work, show_progress(len(found), 0, progress) as bar:
         for plot in found:
-            name = f"prj_{plot.project_id}_plot_{plot.plot_id}.{FORMS[form]}"
+            name = f"{project_path(plot.project_id)}_{plot_path(plot.plot_id)}.{FORMS[form]}"
             plot.save(work / name, form)
             files.append(name)
             bar.advance(len(plot.years))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from ...errors import InputError
-from ...project.files import SETTINGS, chips_path
+from ...errors import InputError, ProjectError
+from ...project.files import SETTINGS, chips_path, name_in_path, plot_path, project_path
 from ...storage.access import S3
 from ...storage.places import open_folder
 
@@ -16,7 +16,7 @@ LIST = "data/plots.js"
 
 def data_path(project_id: str, plot_id: str) -> str:
     """Path of a plot's data below the site."""
-    return f"data/prj_{project_id}/plot_{plot_id}.js"
+    return f"data/{project_path(project_id)}/{plot_path(plot_id)}.js"
 
 
 class PreviousSite:
@@ -54,6 +54,10 @@ class PreviousSite:
         try:
             text = self._folder.read(LIST)
             site = json.loads(text[text.index(b"(") + 1 : text.rindex(b")")])
-            return {(row[0], row[1]) for row in site["plots"]}, list(site["composites"])
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            plots = {(row[0], row[1]) for row in site["plots"]}
+            composites = [name_in_path(name) for name in site["composites"]]
+            for plot in plots:
+                data_path(*plot)
+            return plots, composites
+        except (ProjectError, OSError, ValueError, KeyError, TypeError, IndexError):
             return set(), []

@@ -17,12 +17,12 @@ import pandas as pd
 from ...export.maps import chip_outlines
 from ...interpret.legend import Legend, read_legend
 from ...lists import read_list
-from ...project.files import PLOTS, RECENT, SITE, chip_path, chips_path
+from ...project.files import PLOTS, PNG_SIGNATURE, RECENT, SITE, chip_path, chips_path
 from ...project.project import Project, as_project, unfinished
 from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_left_out
 from ...run.progress import show_progress
 from ...spectral.annual import CONTRACT, TARGET_DAY, check_rule
-from ...storage.folder import Folder, inner_parts
+from ...storage.folder import Folder
 from ...storage.places import beside, workplace
 from .previous import LIST, PreviousSite, data_path
 from .records import index_row, limits_of, observations, plot_record, site_record
@@ -258,8 +258,7 @@ def _write_pages(work: Path) -> None:
 
 
 def _write_plot(work: Path, record: dict[str, Any]) -> None:
-    path = "/".join(inner_parts(data_path(record["project"], record["plot"])))
-    _write_data(work / path, "receivePlot", record)
+    _write_data(work / data_path(record["project"], record["plot"]), "receivePlot", record)
 
 
 def _write_chips(
@@ -288,7 +287,10 @@ def _write_data(path: Path, function: str, record: dict[str, Any]) -> None:
 
 
 def _copy_chip(folder: Folder, chip: str, target: Path) -> None:
-    """Put a chip into the site; one that the project lacks is left out, and the page says so."""
+    """Put a chip into the site; one that the project lacks is left out, and the page says so.
+
+    So is what is no PNG: a link of a project that came from elsewhere may lead to any file.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if "://" in folder.root:
         try:
@@ -297,9 +299,16 @@ def _copy_chip(folder: Folder, chip: str, target: Path) -> None:
             return
         return
     source = Path(folder.root, chip)
-    if not source.is_file():
+    if not _is_png(source):
         return
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _is_png(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
