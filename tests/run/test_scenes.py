@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from tests.catalog.test_uncounted import Server, serving_search
 from tests.making import make
 from tests.scenes import BLOB, BUCKET, SIGNATURE, Blobs, SceneArchive, serving_blobs
 from tests.servers import file_server
@@ -31,6 +34,8 @@ from timesync_xr import (
     to_collection1,
     verify,
 )
+from timesync_xr.catalog.archive import CATALOGS, Catalog
+from timesync_xr.cli.main import main
 from timesync_xr.errors import AccessError, ReadError
 from timesync_xr.grid import DEGREES, transformer
 from timesync_xr.landsat import SR_BANDS
@@ -343,3 +348,32 @@ def test_a_blob_that_no_one_signs_for_is_told(tmp_path: Path) -> None:
         with pytest.raises((AccessError, ReadError), match="gives files to signed requests alone"):
             cube.compute()
     assert blobs.tokens == 0
+
+
+@pytest.mark.parametrize("name", ["landsatlook-scenes", "planetary-computer"])
+def test_a_newcomer_in_europe_needs_a_list_and_a_name(
+    tmp_path: Path, signed: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """From a list in degrees to chips, by a catalog's name: found there, read signed, no bill."""
+    usgs = name == "landsatlook-scenes"
+    scenes = SceneArchive(tmp_path / "scenes", "usgs" if usgs else "pc")
+    for day in DAYS:
+        scenes.add("LC08", f"{day}T10:10:00Z", (195, 27, 32), middle(JURA, 32))
+    plots = scenes.write_plots(JURA)
+    command = ["extract", str(plots), "--out", str(tmp_path / "world"), "--source", name]
+    with (
+        serving_search(Server(scenes.items, counts=usgs, page=2)) as search,
+        serving_blobs(Blobs(scenes.folder)) as blobs,
+    ):
+        signed(blobs)
+        known = Catalog(search.url, CATALOGS[name].source)
+        monkeypatch.setitem(CATALOGS, name, known)
+        result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "1 plots: 1 completed now" in result.output
+    assert "3 observations: 3 written" in result.output
+    assert blobs.tokens == 1
+    assert len(list((tmp_path / "world/prj_p/tc/plot_1").iterdir())) == 3
+    kept = json.loads((tmp_path / "world/ledger/items/scenes_N46.5E007.5.json").read_text())
+    assert kept["source"] == name
+    assert Project(tmp_path / "world").settings.collection == known.source.collection
