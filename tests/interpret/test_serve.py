@@ -195,7 +195,7 @@ from timesync_xr.interpret.serve import Desk
 
 project, rounds = Path(sys.argv[1]), int(sys.argv[2])
 rng = random.Random(7)
-told = 0
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 for number in range(rounds):
     desk = Desk(Project(project), project / "browse", "ann", V3)
     port, token = desk.server_address[1], desk.token
@@ -203,12 +203,16 @@ for number in range(rounds):
     if not server:
         desk.serve_forever()
     desk.socket.close()
+    first, tell = os.pipe()
     killer = os.fork()
     if not killer:
-        time.sleep(rng.random() * 0.5)
+        os.close(tell)
+        os.read(first, 1)  # until the first answer was acknowledged, however slow the machine is
+        time.sleep(rng.random() * 0.1)
         os.kill(server, signal.SIGKILL)
         os._exit(0)
     rng.random()
+    os.close(first)
     head = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"}
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -218,9 +222,10 @@ for number in range(rounds):
             answer = connection.getresponse()
             if answer.status == 200 and json.loads(answer.read())["kept"] == [one["id"]]:
                 print(one["id"])
-                told += 1
+                os.write(tell, b".") if seq == 1 else None
     except (OSError, http.client.HTTPException, ValueError):
         pass
+    os.close(tell)
     os.waitpid(killer, 0)
     os.waitpid(server, 0)
 """
@@ -236,7 +241,7 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(
     command = [sys.executable, "-c", KILLER, str(project), str(kills)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = done.stdout.split()
-    assert len(told) > kills // 4
+    assert len(told) >= kills
     there = {one["id"] for one in Store(Project(project)).acts("1001", "2", "ann")}
     assert set(told) <= there
     assert len(there) - len(told) <= kills  # one that was kept and not told, at most, of each
