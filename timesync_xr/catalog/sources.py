@@ -12,13 +12,13 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Final, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, did_you_mean
-from ..grid import ChipGrid, Lattice, get_grid
+from ..grid import NEAR, ChipGrid, Lattice, get_grid
 from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
 from ..storage.access import without_secrets
 
@@ -28,10 +28,6 @@ and row of a scene "047027". Also what is searched at once: that tile, or a cell
 
 Box = tuple[float, float, float, float]
 """West, south, east and north in degrees."""
-
-
-_SAME: Final = 1e-6
-"""How near to a whole number a digital number has to be to count as that number."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ class Source:
         own = np.trunc(np.round(reflectance * COLLECTION1_SCALE, 6))
         known = np.trunc((every * SCALE + OFFSET) * COLLECTION1_SCALE)
         exact = ((reflectance - OFFSET) / SCALE).clip(0, every[-1])
-        is_one = np.abs(exact - np.rint(exact)) < _SAME
+        is_one = np.abs(exact - np.rint(exact)) <= NEAR
         alike = np.searchsorted(known, own.clip(max=known[-1]))
         table: npt.NDArray[np.uint16] = np.where(is_one, np.rint(exact), alike).astype(np.uint16)
         table[own <= COLLECTION1_FILL] = FILL

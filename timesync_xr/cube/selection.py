@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from numbers import Real
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
 from ..catalog.scenes import tier_of
 from ..errors import InputError, did_you_mean
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
+from ..lists import texts
 
 TIERS: Final = ("T1", "T2")
 """Tiers of Landsat's scenes, by how well they are located."""
@@ -64,8 +66,10 @@ class Selection:
             raise InputError(
                 f"there are no tiers {','.join(self.tiers) or 'of no name'}: give T1, T2, or T1,T2"
             )
-        if self.season:
-            _season_days(self.season)
+        season: Any = self.season
+        cloud: Any = self.max_cloud
+        if not isinstance(season, str) or season:
+            _season_days(season)
         unknown = [sensor for sensor in self.sensors if sensor not in PLATFORM_AGE]
         if unknown:
             raise InputError(
@@ -73,8 +77,9 @@ class Selection:
                 f"{did_you_mean(unknown[0], PLATFORM_AGE)}: "
                 f"choose from {', '.join(PLATFORM_AGE)}"
             )
-        if self.max_cloud is not None and not 0 <= self.max_cloud <= 100:
-            raise InputError(f"a cloud cover of {self.max_cloud:g} % can't be: give 0 to 100")
+        is_number = isinstance(cloud, Real) and not isinstance(cloud, bool)
+        if cloud is not None and not (is_number and 0 <= cloud <= 100):
+            raise InputError(f"a cloud cover of {cloud!r} % can't be: give 0 to 100")
 
     @property
     def period(self) -> DatetimeRange:
@@ -164,7 +169,7 @@ _IDS: Final = ("item_ids", "item_id")
 
 def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
     """Names of sensors or tiers, also of a text of them with commas between."""
-    parts = sensors.split(",") if isinstance(sensors, str) else sensors
+    parts = texts(sensors)
     return tuple(part.strip() for part in parts if part.strip())
 
 
@@ -177,10 +182,10 @@ def in_season(time: pd.Series, season: str) -> pd.Series:
     return day.between(first, last) if first <= last else ~day.between(last + 1, first - 1)
 
 
-def _season_days(season: str) -> tuple[int, int]:
+def _season_days(season: Any) -> tuple[int, int]:
     """First and last day of a season as month x 100 + day."""
-    text = str(season)
-    days = text.split("/") if re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", text) else []
+    is_season = isinstance(season, str) and re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season)
+    days = season.split("/") if is_season else []
     try:
         first, last = (pd.Timestamp(f"2000-{day}") for day in days)
     except ValueError:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid, transformer
+from ..lists import expect_table
 
 STEP = 16
 """Pixels between two vertices of an outline, at most. Edges are straight in Albers and bent in
@@ -33,6 +34,8 @@ def chip_outlines(
     vertex at every `STEP` pixels or less. Across 180 degrees it goes on beyond it.
     """
     grid = get_grid(grid)
+    remedy = "give one of read_plots or Project.plots"
+    expect_table(plots, ("x", "y"), remedy, numbers=("x", "y"))
     places = [grid.local(x, y) for x, y in zip(plots["x"], plots["y"], strict=True)]
     lattices = [lattice for lattice, _, _ in places]
     points = [lattice.center(*lattice.pixel(x, y)) for lattice, x, y in places]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
-from ..grid import frame
+from ..grid import NEAR, frame, is_near
 from ..landsat import FILL, PIXEL, QA_BAND, QA_FILL
 from ..storage.access import Access, clean, is_file
 from ..storage.objects import ChangedError, Version, check_version, read_ranges, read_start
@@ -53,9 +53,6 @@ _ROUNDS: Final = 3
 
 _CHANGES: Final = 2
 """Changes of a file after which it is read anew; it is given up where it changes once more."""
-
-_NEAR: Final = 1e-6
-"""Metres that a file's grid may be off: other software writes edges that are rounded."""
 
 _BESIDE: Final = 16
 """Bytes between blocks that lie beside each other, at most: GDAL keeps a few for itself."""
@@ -288,10 +285,9 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
         plane, added = frame(f"EPSG:{header.epsg}")
         if plane != asset.grid:
             raise TiffError(f"its CRS is EPSG:{header.epsg}, its item says {asset.grid}")
-        if abs(found[1] - added - asset.top) <= _NEAR:
+        if abs(found[1] - added - asset.top) <= NEAR:
             found = (found[0], found[1] - added, *found[2:])
-    near = all(abs(a - b) <= _NEAR for a, b in zip(found, expected, strict=True))
-    if not near or (header.width, header.height) != (asset.width, asset.height):
+    if not is_near(found, expected) or (header.width, header.height) != (asset.width, asset.height):
         raise TiffError(
             f"it is another grid than its item: {header.width} x {header.height} pixels, "
             f"(left, top, width, height) {header.transform} instead of "

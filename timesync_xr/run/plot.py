@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ from ..project.ledger import COMPLETE, ledger_row
 from ..project.log import (
     FILL_AT_PLOT,
     LEFT_OUT,
+    OTHER_PLATFORM,
     WRITTEN,
     DamagedLogError,
     ObservationLog,
@@ -247,9 +249,9 @@ def _begin(
     log.take_over(here, are_there)
     renamed = _renamed_csvs(log, here, plot, job.products, folder)
     look(log)
-    lost = log.lost(here)
+    lost = _with_anything(log.lost(here), plot, job.products, folder)
     if not job.selection.prune:
-        log, lost = log.holding(lost, are_there(lost["day"].tolist())), lost[:0]
+        log, lost = log.holding(lost, are_there(lost["day"].tolist()), here), lost[:0]
     withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
     begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed}
     if begun:
@@ -319,6 +321,20 @@ def _remove(folder: Folder, plot: Plot, products: Products, days: Iterable[str])
     paths = [path for day in sorted(days) for path in products.paths(plot, day, FORMATS)]
     for path in sorted(folder.present(paths)):
         folder.remove(path)
+
+
+def _with_anything(
+    lost: pd.DataFrame, plot: Plot, products: Products, folder: Folder
+) -> pd.DataFrame:
+    """Those rows of a log that have files, or pixels in the plot's cube."""
+    without_files = lost["outcome"] == OTHER_PLATFORM
+    if not without_files.any():
+        return lost
+    in_cube: dict[int, int] = {}
+    if "zarr" in products.made:
+        with suppress(DamagedCubeError), kept_cube(folder, plot) as cube:
+            in_cube = found_in(cube, lost)
+    return lost[~without_files | lost.index.isin(list(in_cube))]
 
 
 def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:

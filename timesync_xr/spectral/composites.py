@@ -21,7 +21,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from ..cube.schema import by_observation, expect_dims, label, select_bands
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, is_choice
 from ..landsat import FILL, SR_BANDS, TASSELED_CAPS
 from . import indices
 from .arrays import apply, as_digital_numbers, digital_numbers, expect_numbers
@@ -120,7 +120,7 @@ def get_composite(
         for channel in composite.channels:
             check_channel(channel)
         return composite
-    if composite not in tuple(known):
+    if not is_choice(composite, known):
         near = did_you_mean(composite, known)
         choices = ", ".join(known)
         raise InputError(f"there is no composite {composite!r}{near}: choose from {choices}")
