@@ -235,6 +235,7 @@ timesync.receiveIndex = (site) => {
   async function drawAnswers() {
     await keeper.open();
     const states = new Map((await keeper.summary()).map(([project, plot, , left]) => [`${project}/${plot}`, left]));
+    const before = rows.map((row) => row.left);
     rows.forEach((row) => { row.left = states.get(`${row.project}/${row.plot}`) ?? null; });
     const complete = rows.filter((row) => row.left === 0).length;
     const begun = rows.filter((row) => row.left).length;
@@ -249,7 +250,7 @@ timesync.receiveIndex = (site) => {
     const told = element("span", { id: "answers-told", role: "status" }, trouble);
     byId("answered").replaceChildren(...[text, go, !keeper.isServed && keeper.who && save, told].filter(Boolean));
     byId("answered").hidden = false;
-    filter();
+    if (rows.some((row, i) => row.left !== before[i])) filter(); // else what the user points at stays
   }
 
   let trouble = "";
