@@ -259,7 +259,10 @@ timesync.receiveIndex = (site) => {
   drawHead();
   restore();
   drawAnswers();
-  for (const kind of ["input", "change"]) byId("filters").addEventListener(kind, filter);
+  byId("filters").addEventListener("input", filter);
+  byId("filters").addEventListener("change", (event) => {
+    if (event.target.matches("select")) filter(); // a field that is left must not redraw what is being clicked
+  });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", () => setTimeout(filter));
   byId("fit").addEventListener("change", drawMap);
