@@ -99,7 +99,11 @@ timesync.ChipGrid = class {
     if (!this.options.has(row)) return;
     option.setAttribute("aria-selected", "true");
     if (isToFocus) option.focus({ preventScroll: true });
-    if (isToReveal) option.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (!isToReveal) return;
+    option.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const area = this.node.parentElement; // its tools stay in sight, and must not hide the chip
+    const below = area.querySelector(".tools").getBoundingClientRect().bottom - option.getBoundingClientRect().top;
+    if (below > 0) area.scrollTop -= below + 6;
   }
 
   /** Mark the chips of vertices, and of days that were chosen for their year. */

@@ -241,6 +241,7 @@ timesync.receiveIndex = (site) => {
   async function drawAnswers() {
     await keeper.open();
     const states = new Map((await keeper.summary()).map(([project, plot, , left]) => [`${project}/${plot}`, left]));
+    const before = rows.map((row) => row.left);
     rows.forEach((row) => { row.left = states.get(`${row.project}/${row.plot}`) ?? null; });
     const complete = rows.filter((row) => row.left === 0).length;
     const begun = rows.filter((row) => row.left).length;
@@ -255,7 +256,7 @@ timesync.receiveIndex = (site) => {
     const told = element("span", { id: "answers-told", role: "status" }, trouble);
     byId("answered").replaceChildren(...[text, go, !keeper.isServed && keeper.who && save, told].filter(Boolean));
     byId("answered").hidden = false;
-    filter();
+    if (rows.some((row, i) => row.left !== before[i])) filter(); // else what the user points at stays
   }
 
   let trouble = "";
@@ -264,7 +265,10 @@ timesync.receiveIndex = (site) => {
   drawHead();
   restore();
   drawAnswers();
-  for (const kind of ["input", "change"]) byId("filters").addEventListener(kind, filter);
+  byId("filters").addEventListener("input", filter);
+  byId("filters").addEventListener("change", (event) => {
+    if (event.target.matches("select")) filter(); // a field that is left must not redraw what is being clicked
+  });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", () => setTimeout(filter));
   byId("fit").addEventListener("change", drawMap);

@@ -253,6 +253,7 @@ timesync.receiveIndex = (site) => {
   function fitChips() {
     const area = byId("chips").parentElement;
     const isFixed = getComputedStyle(area).overflowY === "auto";
+    byId("content").style.setProperty("--tools", `${isFixed ? area.querySelector(".tools").offsetHeight : 48}px`);
     if (!byId("fit").checked || state.view !== "annual" || !isFixed) return;
     const count = byId("chips").querySelectorAll(".chip, .slot").length;
     const [gap, caption, ratio] = [8, 24, site.chip_size[1] / site.chip_size[0]];
