@@ -59,14 +59,14 @@ class Door:
 
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    door, read = Door(), objects.read_ranges
+    door, read = Door(), objects._read
 
-    def counted(address: str, ranges: Any, *args: Any, **options: Any) -> list[bytes]:
-        found = read(address, ranges, *args, **options)
+    def counted(address: str, *args: Any, **options: Any) -> Any:
+        found, versions = read(address, *args, **options)
         door.calls.append((address, sum(map(len, found))))
-        return found
+        return found, versions
 
-    monkeypatch.setattr(reader, "read_ranges", counted)
+    monkeypatch.setattr(objects, "_read", counted)
     yield door
     reader.reset()
 

@@ -17,7 +17,17 @@ from ..spectral.series import window_statistics
 from ..storage.folder import Folder
 from .cubes import DamagedCubeError, kept_cube
 from .ledger import COMPLETE
-from .log import COLUMNS, FILL_AT_PLOT, PIXELS, SUPERSEDED, WHY, WRITTEN, read_log, with_numbers
+from .log import (
+    COLUMNS,
+    FILL_AT_PLOT,
+    PIXELS,
+    SUPERSEDED,
+    WHY,
+    WRITTEN,
+    empty_log,
+    read_log,
+    with_numbers,
+)
 from .rows import PlotRows, has_product, in_order, kept_log, read_rows, tell_left_out
 
 FLAGS: Final = tuple(f"qa_{name}" for name in QA_FLAGS)
@@ -117,18 +127,18 @@ def _meaning(table: pd.DataFrame, qa: pd.Series) -> dict[str, pd.Series]:
 
 def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.DataFrame:
     """The choices of each year of plots of a ledger, see `Project.annual`."""
-    nothing = _annual(folder, PlotRows("", "", []), options)
+    nothing = _annual(PlotRows("", "", []), empty_log(), options)
     tables = []
     for plot in read_rows(folder, plots):
         tell_left_out(*plot.ids, plot.problems)
         if plot.rows:
-            tables.append(_annual(folder, plot, options))
+            tables.append(_annual(plot, read_log(folder, *plot.ids), options))
     return joined(nothing, tables)
 
 
-def _annual(folder: Folder, plot: PlotRows, options: dict[str, Any]) -> pd.DataFrame:
+def _annual(plot: PlotRows, log: pd.DataFrame, options: dict[str, Any]) -> pd.DataFrame:
     """The choices of a plot; of a year of which nothing was written its log tells why."""
-    log = decode(read_log(folder, *plot.ids), *plot.ids)
+    log = decode(log, *plot.ids)
     grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
     grades["grade"] = grades["grade"].fillna(GRADES["no data"])
     chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
