@@ -185,7 +185,7 @@ def test_what_is_missing_or_broken_is_left_out_and_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["combine", str(tmp_path)])
     assert result.exit_code == 1
     assert f"Left out: {rows[0].path}: the file is missing" in result.stderr
-    assert "2 observations were left out" in result.stderr
+    assert "the files lack: 2. Make it again" in result.stderr
     assert "--repair" in result.stderr
 
 

@@ -57,7 +57,7 @@ MADE: dict[str, tuple[Callable[[xr.DataArray], xr.DataArray], str, str]] = {
     "qa": (lambda c: tx.contract_qa(qa(c)), "qa of the TimeSync contract: 0 usable, 1 not", "1"),
     "snow_confidence": (
         lambda c: tx.qa_flags(qa(c))["snow_confidence"],
-        "confidence of snow, by QA_PIXEL: 0 none, 1 low, 2 medium, 3 high",
+        "confidence of snow, by QA_PIXEL: 0 none, 1 low, 3 high",
         "1",
     ),
 }

@@ -196,8 +196,8 @@ def test_plots_without_spectra_are_shown_by_their_chips(
     """Two plots with chips alone and one with spectra: each has its own."""
     archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
     plots = read_plots(sample.plots)
-    make(plots.iloc[[0, 2]], tmp_path / "p", archive, datetime="1996", formats="png")
-    make(plots.iloc[[1]], tmp_path / "p", archive, datetime="1996")
+    make(plots.iloc[[0, 2]], tmp_path / "p", archive, datetime="1996-08-09", formats="png")
+    make(plots.iloc[[1]], tmp_path / "p", archive, datetime="1996-08-09")
     site = Path(browse(tmp_path / "p", tmp_path / "site").out)
     for plot, has_spectra in (("1", False), ("2", True), ("3", False)):
         record = data_of(site / f"data/prj_1001/plot_{plot}.js")["observations"]

@@ -21,13 +21,14 @@ from timesync_xr.errors import (
     ServiceError,
     TimesyncError,
 )
+from timesync_xr.interpret.exchange import HEADER
 from timesync_xr.project.cubes import DamagedCubeError
 from timesync_xr.project.ledger import COMPLETE, INCOMPLETE, NO_ITEMS
 from timesync_xr.project.log import OUTCOMES
 from timesync_xr.project.verify import KINDS
 
-CONTROL = {"NeedMore", "ReadWarning"}
-"""What is raised and caught within one room, and reaches nobody."""
+CONTROL = {"NeedMore", "ReadWarning", "LeftOutWarning"}
+"""Warnings, and what is raised and caught within one room."""
 
 
 def test_all_errors_that_reach_users_stand_in_one_tree() -> None:
@@ -79,8 +80,8 @@ def test_the_error_of_a_service_becomes_that_of_one_asset() -> None:
     assert (type(of_one), of_one.kind) == (ReadError, "unreachable")
 
 
-VOCABULARY = {*OUTCOMES, *KINDS, COMPLETE, INCOMPLETE, NO_ITEMS}
-"""Words of tables that programs go by; some have a blank."""
+VOCABULARY = {*OUTCOMES, *KINDS, COMPLETE, INCOMPLETE, NO_ITEMS, HEADER}
+"""Words of tables and files that programs go by; some have a blank."""
 
 READ_BY_WORDS = {
     "storage/failures.py",  # obstore has no class or number for what its text alone tells

@@ -93,10 +93,15 @@ def kept_log(folder: Folder, row: Mapping[Any, Any] | pd.Series) -> tuple[pd.Dat
         log = read_log(folder, row["project_id"], row["plot_id"])
     except DamagedLogError:
         return empty_log(), DAMAGED_LOG
+    return log, miscounted(log, row)
+
+
+def miscounted(log: pd.DataFrame, row: Mapping[Any, Any] | pd.Series) -> str:
+    """Why the log of a plot is not what the ledger counts; empty where it is."""
     count = int((log["outcome"] == WRITTEN).sum())
-    if count != row["written"]:
-        return log, f"the ledger counts {row['written']} observations, the log {count}"
-    return log, ""
+    if count == row["written"]:
+        return ""
+    return f"the ledger counts {row['written']} observations, the log {count}"
 
 
 def tell_left_out(project_id: str, plot_id: str, problems: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ from .files import (
     spectra_path,
 )
 from .ledger import CHECK, COMPLETE, NO_ITEMS
-from .log import BEGUN, FAILED
+from .log import BEGUN, FAILED, DamagedLogError, read_log
 from .project import Plots, Project, Settings, as_project
 from .rows import (
     DAMAGED_LOG,
@@ -51,7 +51,7 @@ from .rows import (
     chunks,
     has_product,
     in_order,
-    kept_log,
+    miscounted,
     parse_rows,
     read_row,
     written_observations,
@@ -290,10 +290,11 @@ def _of_plot(
     repair = RENDER if project.settings.rendered else REPAIR
     plot = _Plot(*ids, products, project.settings.composites, {}, repair)
     _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
-    log, other = kept_log(project.folder, row)
-    if other == DAMAGED_LOG:
-        file = log_path(plot.project_id, plot.plot_id)
-        return plot, [plot.problem("", BROKEN, file, other, repair)], None
+    try:
+        log = read_log(project.folder, *ids)
+    except DamagedLogError:
+        return plot, [plot.problem("", BROKEN, log_path(*ids), DAMAGED_LOG, repair)], None
+    other = miscounted(log, row)
     written = written_observations(log)
     chip = ChipGrid.around(project.settings.grid, row["x"], row["y"], project.settings.chip_size)
     plot, problems = _with_cube(project, plot, log, chip, quick)
