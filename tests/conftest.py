@@ -18,6 +18,7 @@ from hypothesis import settings
 from tests.tally import counts
 from timesync_xr import Archive, extract, make_sample
 from timesync_xr.sample import SamplePaths
+from timesync_xr.storage import folder
 
 settings.register_profile("full", deadline=None)  # a shared machine is slow at times
 settings.register_profile("quick", settings.get_profile("full"), max_examples=25)
@@ -89,6 +90,14 @@ def sample(made_once: MakeOnce) -> SamplePaths:
 def sample_project(sample: SamplePaths, made_once: MakeOnce) -> Path:
     """A project of all plots of the sample archive. It is shared: copy it to change it."""
     return made_once("project", lambda out: project_of(sample.folder, out))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _wait_for_no_disk() -> Iterator[None]:
+    """Have no whole disk written where a test of this process writes; commands wait as usual."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder, "_sync_file_system", lambda opened: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -128,6 +128,7 @@ def demo(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("page", RUN_PAGES)
+@pytest.mark.deep
 def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands and Python of a page in its order, with the sample for the real archive."""
     extract = tx.extract

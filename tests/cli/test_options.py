@@ -162,15 +162,8 @@ SAID = {
 """What a command tells of its work with --verbose."""
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(
-            name, marks=[] if name in ("extract", "plan", "verify") else [pytest.mark.deep]
-        )
-        for name in SAID
-    ],
-)
+@pytest.mark.parametrize("command", SAID)
+@pytest.mark.deep
 def test_verbose_tells_each_plot(project: Path, tmp_path: Path, command: str) -> None:
     program = [sys.executable, "-m", "timesync_xr"]
     line = [command, *line_of(command, project, tmp_path / "out"), "--verbose"]
@@ -320,6 +313,7 @@ def test_help_shows_every_command_in_a_whole_line() -> None:
 @pytest.mark.parametrize(
     "shell", ["bash", *(pytest.param(name, marks=pytest.mark.deep) for name in ("zsh", "fish"))]
 )
+@pytest.mark.deep
 def test_shell_completion_of_commands_and_options(shell: str) -> None:
     """The scripts of docs/howto/install.md ask the program like this."""
     program = [sys.executable, "-c", "from timesync_xr.cli.main import run; run()"]

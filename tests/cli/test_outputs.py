@@ -66,6 +66,7 @@ def complete(tmp_path: Path) -> bool:
 @pytest.mark.parametrize(
     "shell", [">&-", "2>&-", ">&- 2>&- <&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"]
 )
+@pytest.mark.deep
 def test_telling_never_ends_the_work(extract: list[object], tmp_path: Path, shell: str) -> None:
     told = run(shell, *extract)
     assert told.returncode == 0, told

@@ -78,7 +78,7 @@ PLACES = {"four tiles": (0, 0), "one tile": (90, 90)}
 """Pixels east and south of the sample's plot at the corner of four tiles."""
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=[pytest.param("four tiles", marks=pytest.mark.deep), "one tile"])
 def place(sample: SamplePaths, request: pytest.FixtureRequest) -> tuple[float, float]:
     first = tx.read_plots(sample.plots).iloc[0]
     east, south = PLACES[request.param]

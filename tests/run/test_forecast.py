@@ -26,6 +26,7 @@ SUMMER = Selection(season="06-01/09-30", sensors=("LC08", "LC09"))
 
 
 @pytest.mark.parametrize("select", [Selection(), SUMMER])
+@pytest.mark.deep
 def test_it_counts_what_a_run_counts(
     sample: SamplePaths, tmp_path: Path, select: Selection
 ) -> None:

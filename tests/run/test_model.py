@@ -309,7 +309,7 @@ def run_histories(world: World, place: Path, seeds: range) -> None:
 
 
 @shows("any history", "output")
-@pytest.mark.parametrize("first", [0, 8, 16])
+@pytest.mark.parametrize("first", [0, pytest.param(8, marks=pytest.mark.deep)])
 def test_what_a_history_leaves_is_right_or_named(world: World, tmp_path: Path, first: int) -> None:
     run_histories(world, tmp_path, range(first, first + 8))
 

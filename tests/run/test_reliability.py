@@ -237,6 +237,7 @@ def test_what_is_wrong_with_one_file_for_good_costs_one_observation(
 
 
 @shows(PASSING, "STAC API", "archive")
+@pytest.mark.deep
 def test_a_tenth_of_all_requests_failing_changes_nothing(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,7 +307,7 @@ def denied(*parts: str) -> Callable[[Request], Fault | None]:
 
 
 @shows("403 for one file", "one asset")
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("part", ["first", "003009_20200101"])
 def test_denied_files_cost_their_observations_whoever_meets_them_first(
     services: Services, tmp_path: Path, part: str, workers: int
@@ -332,7 +333,7 @@ def test_denied_files_cost_their_observations_whoever_meets_them_first(
 
 
 @shows(["401", "403"], "archive")
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deep)])
 def test_an_archive_that_denies_all_ends_the_run(
     services: Services, tmp_path: Path, workers: int
 ) -> None:
@@ -346,7 +347,7 @@ def test_an_archive_that_denies_all_ends_the_run(
     assert contents(tmp_path) == services.whole
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deep)])
 def test_wrong_credentials_end_a_big_run_before_thousands_of_requests(
     tmp_path: Path, workers: int
 ) -> None:

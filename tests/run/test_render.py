@@ -63,6 +63,7 @@ def project(sample: SamplePaths, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.mark.deep
 def test_it_gives_the_files_of_a_direct_extract(
     sample: SamplePaths, project: Path, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ def test_it_gives_the_files_of_a_direct_extract(
         render(project / "cubes", project / "direct" / ".." / "cubes")
 
 
+@pytest.mark.deep
 def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -> None:
     styles = tmp_path / "styles.toml"
     styles.write_text(
@@ -219,6 +221,7 @@ def test_stretches_of_many_plots_do_not_fill_the_memory() -> None:
     assert _byte_table.cache_info().currsize < 100  # of 66 kB each
 
 
+@pytest.mark.deep
 def test_every_registered_composite_is_what_render_writes(project: Path, tmp_path: Path) -> None:
     """`composite_rgb` of the kept cube, lazily and not, and the files of `render`."""
     names = tuple(Styles().composites)

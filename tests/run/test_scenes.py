@@ -292,6 +292,7 @@ def test_a_signed_address_in_an_item_is_signed_anew(
     assert set(blobs.asked) == {206}
 
 
+@pytest.mark.deep
 def test_the_command_makes_it_with_workers(made: SceneArchive, tmp_path: Path) -> None:
     with serving_blobs(Blobs(made.folder)) as blobs:
         command = [sys.executable, "-m", "timesync_xr", "extract", str(made.folder / "plots.csv")]

@@ -77,6 +77,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("code", [0, 403, pytest.param(503, marks=pytest.mark.deep)])
+@pytest.mark.deep
 def test_planted_secrets_are_nowhere(archive: SmallArchive, tmp_path: Path, code: int) -> None:
     """In addresses, items, the environment, and in what a server says."""
     body = f"<Error><Message>{' '.join(SECRETS)}</Message></Error>".encode()
@@ -112,6 +113,7 @@ def test_planted_secrets_are_nowhere(archive: SmallArchive, tmp_path: Path, code
         assert kept[0]["assets"]["red"] == archive.items[0]["assets"]["red"]
 
 
+@pytest.mark.deep
 def test_items_without_their_secrets_serve_to_go_on(archive: SmallArchive, tmp_path: Path) -> None:
     """Once a mirror stands in for what was signed, the project is finished from what was kept."""
     out, plots = tmp_path / "out", str(tmp_path / "plots.csv")

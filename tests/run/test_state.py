@@ -267,7 +267,7 @@ def refresh_stopped(
 def test_a_refresh_is_stopped(
     run: Run, archive: SmallArchive, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    refresh_stopped(run, archive, items, tmp_path, range(4, 40, 5))
+    refresh_stopped(run, archive, items, tmp_path, range(4, 40, 12))
 
 
 @pytest.mark.deep

@@ -139,6 +139,7 @@ def test_csv_of_more_or_less_than_a_row_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.deep
 def test_results_show_themselves_in_a_notebook(sample_project: Path, tmp_path: Path) -> None:
     combined = tx.combine(sample_project, out=tmp_path)
     assert repr(combined) == str(combined)
