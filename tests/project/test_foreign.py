@@ -19,7 +19,7 @@ from tests.archive import SmallArchive
 from tests.making import make
 from timesync_xr import Archive, Project, browse, verify
 from timesync_xr.cli.main import main
-from timesync_xr.errors import ProjectError, TimesyncError
+from timesync_xr.errors import LeftOutWarning, ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.project import files
 from timesync_xr.project.cubes import DamagedCubeError, open_cube
@@ -237,5 +237,5 @@ def test_what_is_no_file_is_not_read(project: Path, what: str) -> None:
         os.mkfifo(spectra)
     else:
         spectra.mkdir()
-    with pytest.raises(TimesyncError, match="can't be read"):
+    with pytest.warns(LeftOutWarning, match="can't be read"):
         Project(project).spectra()
