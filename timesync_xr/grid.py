@@ -22,6 +22,18 @@ from .spelling import did_you_mean
 Tile = tuple[int, int]
 """An ARD tile as (h, v)."""
 
+NEAR: Final = 1e-6
+"""How far a number may be off that stands for another, such as an edge in metres.
+
+Other software writes edges of pixels, and numbers of a grid, that are rounded.
+"""
+
+
+def is_near(found: Sequence[float], expected: Sequence[float]) -> bool:
+    """Whether numbers are as many as others and the same but for a rounding."""
+    pairs = zip(found, expected, strict=False)
+    return len(found) == len(expected) and all(abs(a - b) <= NEAR for a, b in pairs)
+
 
 @dataclass(frozen=True)
 class Lattice:

@@ -6,10 +6,13 @@ import csv
 import io
 import os
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pandas as pd
 
 from .errors import InputError, PlotListError
 
@@ -50,6 +53,37 @@ class UserList:
         """The cells of a column, by its name in small letters."""
         position = self.names.index(name)
         return [cells[position] for _, cells in self.rows]
+
+
+def expect_table(
+    table: Any, columns: Iterable[str], remedy: str, *, numbers: Iterable[str] = ()
+) -> None:
+    """`InputError` for what is no table, lacks some columns, or holds no ``numbers`` in others."""
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"a {type(table).__name__} is no table: {remedy}")
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(f"the table lacks {', '.join(missing)}: {remedy}")
+    for name in numbers if len(table) else ():  # an empty column is of any type
+        if not pd.api.types.is_numeric_dtype(table[name]) or table[name].isna().any():
+            raise InputError(f"the column {name} holds what is no number, or lacks some: {remedy}")
+
+
+def texts(listed: Any) -> list[str]:
+    """Texts of a list of them, or of one text with commas between; `InputError` for others."""
+    if isinstance(listed, str):
+        if odd := re.search(r"[;|\t]|(?<=\w) +(?=\w)", listed):
+            raise InputError(f"{listed!r} holds {odd[0]!r}: put commas between names")
+        return listed.split(",")
+    try:
+        found = list(listed)
+    except TypeError:
+        found = [listed]
+    if not all(isinstance(text, str) for text in found):
+        raise InputError(
+            f"{reprlib.repr(listed)} is no list of names: give texts, or one with commas between"
+        )
+    return found
 
 
 def is_list(path: str | os.PathLike[str]) -> bool:
@@ -96,6 +130,8 @@ def _read_text(path: Path) -> str:
         raise InputError(
             f"the list {path} can't be read: {error.strerror}. Check the path"
         ) from None
+    if b"\0" in raw[1:3]:  # of a text without the mark of its byte order
+        raw = b"\xff\xfe" + raw
     for start, kind in _KINDS.items():
         if raw.lstrip(b" \r\n\t").startswith(start):
             problem = f"line 1: it is {kind}: save it as CSV in UTF-8 (comma separated)"

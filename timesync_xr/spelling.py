@@ -14,6 +14,11 @@ KNOWN_AS: Final = {
 """Other words for choices of this package, in small letters."""
 
 
+def is_choice(word: object, choices: Iterable[str]) -> bool:
+    """Whether something is one of the choices; whatever it is."""
+    return isinstance(word, str) and word in tuple(choices)
+
+
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """``" (did you mean 'png'?)"`` where one of the choices is close to the word, else ``""``.
 

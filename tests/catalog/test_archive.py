@@ -352,9 +352,32 @@ def test_a_table_of_a_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:
     for options in ways:
         with pytest.raises(InputError, match="as in a CSV: keep it by to_parquet"):
             Archive(pd.read_csv(tmp_path / "items.csv", **options))
-    for name in ("left", "top", "width", "height"):
+
+
+def test_a_table_that_pandas_changed_is_the_same_or_refused(tmp_path: Path) -> None:
+    small = SmallArchive(tmp_path)
+    small.add("LC08", "2020-07-01T18:30:00Z")
+    table = search_items([(3, 9)], Archive(small.write_items()))
+    wanted = search_items([(3, 9)], Archive(table))
+    for same in (
+        table.astype({"place": "category", "sensor": "category"}),
+        table.astype({"left": float, "time": "datetime64[s]"}),
+        table.astype({"left": str}),
+        table.convert_dtypes(),
+        table.set_index("item_id", drop=False).rename_axis(None),
+    ):
+        found = search_items([(3, 9)], Archive(same))
+        pd.testing.assert_frame_equal(found, wanted)
+        assert found.attrs == wanted.attrs
+    without = search_items([(3, 9)], Archive(table.assign(red=np.nan)))
+    assert without["red"].tolist() == [None]
+    for odd in ({"left": "left"}, {"cloud_cover": "little"}, {"left": np.nan}, {"place": None}):
         with pytest.raises(InputError, match="has lost its types"):
-            Archive(table.assign(**{name: table[name].astype(str)}))
+            Archive(table.assign(**odd))
+    for told in ("all", {}, {"grid": "CU"}, None):
+        table.attrs = {"timesync_xr": told}
+        with pytest.raises(InputError, match="does not tell what was searched for"):
+            search_items([(3, 9)], Archive(table))
 
 
 @pytest.mark.parametrize("source", [{}, [], pystac.ItemCollection([]), None])

@@ -120,6 +120,7 @@ def test_ways_to_write_a_tile(number: object) -> None:
         {"proj__transform": [30.0, 0.0, -2115585.0, 0.0, -30.0, 1964805.0]},
         {"proj__transform": [30, 0, -2115585, 0, -30, 1964805, 0, 0, 1]},
         {"proj__shape": [5000.0, 5000.0]},
+        {"proj__transform": [30 + 1e-9, 0, -2115585 - 1e-9, 1e-12, -30, 1964805 + 5e-7]},
         {"proj__wkt2": None},
         {"proj__code": None},
         {"proj__projjson": CRS.from_wkt(CU.crs).to_json_dict()},
@@ -162,6 +163,9 @@ def test_other_ways_to_say_the_same(changes: dict[str, Any]) -> None:
         ({"proj__transform": None}, "proj:transform (absent)"),
         ({"proj__transform": [30, 0, -2115600, 0, -30, 1964820]}, "proj:transform"),
         ({"proj__transform": [30, 0, -2115585, 0, 30, 1964805]}, "proj:transform"),
+        ({"proj__transform": [30, 0, -2115585.00001, 0, -30, 1964805]}, "proj:transform"),
+        ({"proj__transform": [30.00001, 0, -2115585, 0, -30, 1964805]}, "proj:transform"),
+        ({"proj__transform": [10**400, 1.5, 10**400, 0, -30, 10**400]}, "proj:transform"),
         ({"proj__transform": [60, 0, -2115585, 0, -60, 1964805]}, "proj:transform"),
         ({"proj__transform": [30, 1, -2115585, 0, -30, 1964805]}, "proj:transform"),
         ({"proj__transform": [30, 0, float("nan"), 0, -30, float("inf")]}, "proj:transform"),
@@ -187,6 +191,7 @@ def test_refused_by_name(changes: dict[str, Any], reason: str) -> None:
 
 
 SHIFTED = [30, 0, -2115555, 0, -30, 1964805]
+ROUNDED = [30 - 1e-9, 0, -2115585 + 1e-9, 0, -30, 1964805]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +201,8 @@ SHIFTED = [30, 0, -2115555, 0, -30, 1964805]
         ({"proj:shape": [5000, 5001]}, {}, "proj:shape [5000, 5001]"),
         ({"proj:transform": SHIFTED}, {}, "proj:transform"),
         ({}, {"proj:transform": SHIFTED}, "proj:transform is not the same for all of its assets"),
+        ({}, {"proj:transform": ROUNDED}, ""),
+        ({"proj:shape": [10**400, 1]}, {"proj:shape": [1.5, 1]}, "proj:shape is not the same"),
         ({"proj:wkt2": None, "proj:epsg": 5070}, {}, "the CRS 5070"),
         ({"proj:wkt2": None, "proj:code": "EPSG:32611"}, {}, "the CRS 'EPSG:32611'"),
         ({"proj:wkt2": None, "proj:projjson": CRS(5070).to_json_dict()}, {}, "proj:projjson"),

@@ -179,6 +179,23 @@ def test_a_day_is_the_same_whatever_says_it(day: date) -> None:
 
 
 @given(st.dates(pd.Timestamp("1982-01-01").date(), pd.Timestamp("2199-12-31").date()))
+def test_moments_of_numpy_are_taken_in_any_unit(day: date) -> None:
+    whole = parse_datetime(day)
+    for unit in ("D", "h", "m", "s", "ms", "us", "ns"):
+        assert parse_datetime(np.datetime64(day).astype(f"M8[{unit}]")) == whole
+    half_past_five = np.datetime64(day) + np.timedelta64(330, "m")
+    assert parse_datetime(half_past_five) == parse_datetime(f"{day}T05:30:00Z")
+    pair = np.array([day, day], "M8[D]")
+    pairs: list[Any] = [pair, pd.DatetimeIndex(pair), pd.Series(pair)]
+    for two in pairs:
+        assert parse_datetime(two) == whole
+    others: list[Any] = [pair[:1], np.concatenate([pair, pair]), [[day, day], day]]
+    for odd in others:
+        with pytest.raises(InputError, match="is no pair"):
+            parse_datetime(odd)
+
+
+@given(st.dates(pd.Timestamp("1982-01-01").date(), pd.Timestamp("2199-12-31").date()))
 def test_a_moment_at_midnight_is_its_day(day: date) -> None:
     midnight = datetime(day.year, day.month, day.day)
     moments: list[Any] = [

@@ -119,6 +119,23 @@ def chips(path: Path) -> xr.DataArray:
     return part.copy(data=values)
 
 
+def test_coordinates_may_be_rounded_and_must_be_metres(chips: xr.DataArray) -> None:
+    wanted = tx.plot_pixel(chips)
+    for off in (1e-9, -5e-7):
+        found = tx.plot_pixel(chips.assign_coords(x=chips["x"] + off, y=chips["y"] - off))
+        np.testing.assert_array_equal(found, wanted)
+    odd: list[Any] = ["here", [1.0, 2.0], None, np.array([3])]
+    for cube in (
+        *(chips.assign_attrs(plot_x=value) for value in odd),
+        *(chips.assign_attrs(plot_x=value, plot_y=0.0) for value in odd),
+        chips.assign_coords(x=chips["x"].astype(str)),
+        chips.assign_coords(y=chips["y"] + 1e-3),
+    ):
+        for function in (tx.plot_pixel, tx.window_statistics):
+            with pytest.raises(InputError):
+                function(cube)
+
+
 def cut(length: int, middle: int) -> st.SearchStrategy[Any]:
     """Selections of an axis: slices of any step, lists that ascend or not."""
     return st.one_of(

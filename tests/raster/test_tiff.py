@@ -157,6 +157,28 @@ def test_last_strips_that_gdal_wrote_full(
         np.testing.assert_array_equal(read(data, window), expected)
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("rows", [0, 20, 50, 53])
+@pytest.mark.parametrize("compress", ["lerc", "lerc_deflate", "lerc_zstd"])
+def test_strips_of_lerc_and_the_last_one_that_gdal_wrote_full(
+    tmp_path: Path, compress: str, rows: int
+) -> None:
+    """The last strip ends with the image once it was written; else GDAL can't read it itself."""
+    path, pixels = tmp_path / "image.tif", np.full((53, 50), 7, np.uint16)
+    pixels[:rows] = PIXELS[:rows, :50]
+    made = {"width": 50, "height": 53, "count": 1, "dtype": "uint16", "nodata": 7}
+    with rasterio.open(path, "w", driver="GTiff", **made, compress=compress, blockysize=16) as file:
+        if rows:
+            file.write(pixels[:rows], 1, window=windows.Window(0, 0, 50, rows))
+    whole = max(48, rows)
+    with rasterio.open(path) as file:
+        found = file.read(1, window=windows.Window(0, 0, 50, whole))
+    np.testing.assert_array_equal(found, pixels[:whole])
+    for window in (Window(0, 0, 50, 53), Window(3, 47, 40, 5), Window(49, 52, 1, 1)):
+        expected = pixels[window.row :, window.col :][: window.height, : window.width]
+        np.testing.assert_array_equal(read(path.read_bytes(), window), expected)
+
+
 @pytest.mark.parametrize("rows", [4, 6, 15, 17, 10**6])
 def test_other_heights_of_the_last_strip_are_refused(rows: int) -> None:
     header = parse(craft({259: [8]}))

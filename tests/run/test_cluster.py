@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,10 +22,17 @@ from tests.archive import SmallArchive
 from tests.strategies import share
 from tests.tally import shows
 from timesync_xr import Archive, Project, extract
-from timesync_xr.errors import AccessError
+from timesync_xr.errors import AccessError, CorruptAssetError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot
-from timesync_xr.run.cluster import AHEAD, Settings, local_cluster, running_cluster, work_through
+from timesync_xr.run.cluster import (
+    AHEAD,
+    Settings,
+    _caught,
+    local_cluster,
+    running_cluster,
+    work_through,
+)
 from timesync_xr.run.schedule import PlotQueue
 
 pytestmark = pytest.mark.services
@@ -460,6 +469,40 @@ def test_a_death_that_dask_counted_is_a_death() -> None:
     queue = PlotQueue([Plot("p", "1", 0, 0)], lambda plot: (3, 9))
     made = work_through(FakeClient(), queue, lambda plot: lambda: 1)  # type: ignore[arg-type]
     assert [(plot.plot_id, result) for plot, result in made] == [("1", None)]
+
+
+class _LockedError(Exception):
+    """An error that no process can send: it holds a lock, and its class has no name elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (_LockedError("a tile is odd"), "_LockedError: a tile is odd"),
+        (CorruptAssetError("x red", "it is damaged", "Replace it"), "x red: it is damaged"),
+        (TimeoutError("of the task, not of a worker"), "of the task"),
+    ],
+)
+def test_any_error_on_a_worker_comes_back(error: Exception, told: str) -> None:
+    """Each with its cause, which may be what can't be sent."""
+
+    def fail() -> int:
+        try:
+            raise _LockedError("the cause")
+        except _LockedError as cause:
+            raise error from cause
+
+    made, caught = pickle.loads(pickle.dumps(_caught(fail)))
+    assert made is None
+    assert told in str(caught)
+    if not isinstance(error, _LockedError):
+        assert type(caught) is type(error)
+    assert getattr(caught, "kind", None) == getattr(error, "kind", None)
+    assert _caught(lambda: 7) == (7, None)
 
 
 def test_a_scheduler_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:

@@ -563,6 +563,89 @@ def test_what_the_catalog_lost_is_kept_told_and_removed_only_by_prune(
     assert verify(out).empty
 
 
+@pytest.fixture
+def shared_day(archive: SmallArchive) -> SmallArchive:
+    """Two days, one of them seen by two platforms: the newer one has its files."""
+    for sensor, day in (("LC08", "06-01"), ("LC09", "07-01"), ("LE07", "07-01")):
+        archive.add(sensor, f"2022-{day}{NOON}")
+    return archive
+
+
+def in_cube(out: Path) -> list[str]:
+    with Project(out).cube(("1211", "7")) as cube:
+        return [str(sensor) for sensor in cube["sensor"].values]
+
+
+def test_what_a_cube_alone_would_lose_is_counted_too(
+    shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    """The other platform of a day has no files, and is in the cube."""
+    formats, out = ("png", "csv", "zarr"), tmp_path / "out"
+    run(formats=formats)
+    before = contents(out)
+    with pytest.raises(ProjectError, match=r"1 observations that 1 plots .*1 scan line corr"):
+        run(formats=formats, slc_off=False)
+    assert contents(out) == before
+    run(formats=formats, slc_off=False, prune=True)
+    run(formats=formats, slc_off=False, out=tmp_path / "fresh")
+    assert contents(out) == contents(tmp_path / "fresh")
+    assert in_cube(out) == ["LC08", "LC09"]
+
+
+def test_the_other_platform_of_a_day_is_no_loss_where_there_is_no_cube(
+    shared_day: SmallArchive, run: Callable[..., Summary]
+) -> None:
+    run()
+    assert run(slc_off=False).complete
+
+
+@pytest.mark.parametrize("sensor", ["LC09", "LE07"])
+@pytest.mark.parametrize("way", ["gone", "refused"])
+def test_of_a_day_of_two_platforms_the_catalog_loses_one(
+    shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path, sensor: str, way: str
+) -> None:
+    """Files and cube stay as they are, whichever of the two has the files."""
+    formats, out = ("png", "csv", "zarr"), tmp_path / "out"
+    run(formats=formats)
+    before = contents(out)
+    (item,) = [item for item in shared_day.items if item["id"].startswith(sensor)]
+    if way == "gone":
+        shared_day.items.remove(item)
+    else:
+        item["properties"]["proj:shape"] = [1, 1]
+    for _ in range(2):
+        summary = run(formats=formats, refresh=True)
+        assert summary.complete
+        assert "Kept from earlier runs: 1 observations of 1 plots (7)" in str(summary)
+        assert contents(out) == before
+        assert in_cube(out) == ["LC08", "LC09", "LE07"]
+        assert verify(out).empty
+    run(formats=formats, prune=True)
+    run(formats=formats, out=tmp_path / "fresh")
+    assert contents(out) == contents(tmp_path / "fresh")
+    assert verify(out).empty
+
+
+def test_a_platform_that_comes_to_a_day_of_what_is_gone_waits(
+    shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    """The day has files of an observation that can't be read any more: they stay."""
+    del shared_day.items[2]
+    run()
+    before, gone = contents(tmp_path / "out"), shared_day.items.pop(1)
+    shared_day.add("LE07", f"2022-07-01{NOON}")
+    for more in ((), ("zarr",)):
+        summary = run(formats=("png", "csv", *more), refresh=True)
+        assert summary.complete == (not more)  # the cube can't have what is gone
+        assert contents(tmp_path / "out").items() >= before.items()
+    assert outcomes(tmp_path)["LE07 2022-07-01"] == "filtered"
+    shared_day.items.append(gone)
+    run(formats=("png", "csv", "zarr"), refresh=True)
+    assert in_cube(tmp_path / "out") == ["LC08", "LC09", "LE07"]
+    assert contents(tmp_path / "out").items() >= before.items()
+    assert verify(tmp_path / "out").empty
+
+
 @pytest.mark.parametrize("more", ["zarr", "png"])
 def test_what_is_gone_lacks_a_new_product_and_is_told(
     mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, more: str

@@ -300,6 +300,31 @@ def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
     assert labels[0].startswith("Normalized burn ratio, 1984 to 2026: 52 observations")
 
 
+def test_plots_without_items_are_not_drawn_as_incomplete(
+    chrome: Chrome, site: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy)
+    index = next(path for path in (copy / "data").glob("*.js"))
+    text = index.read_text()
+    assert text.count('"complete"') == 6
+    index.write_text(
+        text.replace('"complete"', '"no items"', 2).replace('"complete"', '"incomplete"', 1)
+    )
+    chrome.get(f"{copy.as_uri()}/index.html")
+    summary = texts(chrome, "#summary")[0]
+    assert summary.startswith("6 plots, 1 incomplete, 2 without any item;")
+
+    def marks(kind: str) -> int:
+        (drawn,) = chrome.find_elements(By.CSS_SELECTOR, f"#map path.{kind}")
+        return (drawn.get_attribute("d") or "").count("M")
+
+    assert [marks(kind) for kind in ("complete", "incomplete", "no-items")] == [3, 1, 2]
+    assert len(texts(chrome, "#plots td.no-items")) == 2
+    assert "no items" in texts(chrome, ".legend")[0]
+    assert console(chrome) == []
+
+
 def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_path: Path) -> None:
     """As of a project that was made without csv; the keys work as ever."""
     text = (site / "data/prj_1001/plot_2.js").read_text()

@@ -212,6 +212,8 @@ def test_all_problems_are_told_with_their_lines(listed: Listed) -> None:
         (b'project_id,plot_id,x,y\np,1,0,1500000\np,"2,0,1500000\n', 3, "not CSV"),
         (b"PK\x03\x04\x14\x00", 1, "a workbook of a spreadsheet (.xlsx, .ods)"),
         ("project_id,plot_id,x,y\np,1,0,0\n".encode("utf-16"), 1, "text in UTF-16"),
+        ("project_id,plot_id,x,y\np,1,0,0\n".encode("utf-16-le"), 1, "text in UTF-16"),
+        ("project_id,plot_id,x,y\np,1,0,0\n".encode("utf-16-be"), 1, "text in UTF-16"),
         (b"project_id,plot_id,x,y\np,1.23E+11,0,1500000\n", 2, "a spreadsheet has shortened"),
         (b"sep=;\nproject_id;plot_id;x;y\np;1;0,5;1500000\n", 3, "x '0,5': write finite"),
         (

@@ -19,7 +19,7 @@ from ..spelling import did_you_mean
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
 from .dates import parse_time
-from .items import COLUMNS
+from .items import COLUMNS, with_dtypes
 from .sources import Source
 
 SOURCES: Final = {source.name: source for source in (ARD,)}
@@ -72,9 +72,11 @@ class Archive:
                 raise InputError(
                     f"the table of items lacks {', '.join(missing)}: give one of search_items"
                 )
-            _check_types(self.items)
+            object.__setattr__(self, "items", _typed(self.items))
         elif not isinstance(self.items, str | os.PathLike):
             object.__setattr__(self, "items", _plain_items(self.items))
+        if not isinstance(self.s3, S3):
+            raise InputError(f"s3 can't be of the type {type(self.s3).__name__}: give S3(...)")
         _ = self.access  # says what is wrong with mirrors
 
     @cached_property
@@ -120,17 +122,22 @@ class Archive:
         return {"source": os.path.abspath(self.items), "file": digest}
 
 
-def _check_types(items: pd.DataFrame) -> None:
-    """`InputError` for a table that has lost its types, as one does that was kept as CSV."""
-    time, texts = items["time"].dtype, items[["place", "refused"]]
+def _typed(items: pd.DataFrame) -> pd.DataFrame:
+    """A table with the types of `timesync_xr.catalog.items`, some of which pandas may have changed.
+
+    `InputError` for a table that has lost them, as one does that was kept as CSV.
+    """
+    time, texts = items["time"].dtype, items[["place", "refused"]].astype(object)
     is_utc = isinstance(time, np.dtype) and time.kind == "M"
-    are_whole = all(items[name].dtype.kind in "iu" for name in ("left", "top", "width", "height"))
-    are_texts = texts.map(lambda value: isinstance(value, str)).all(axis=None)
-    if not (is_utc and are_whole and are_texts):
-        raise InputError(
-            "the table of items has lost its types, as in a CSV: keep it by to_parquet and "
-            "pandas.read_parquet, or write the items by write_items and name the file"
-        )
+    if is_utc and texts.map(lambda value: isinstance(value, str)).to_numpy().all():
+        try:
+            return with_dtypes(items)
+        except (ValueError, TypeError):
+            pass
+    raise InputError(
+        "the table of items has lost its types, as in a CSV: keep it by to_parquet and "
+        "pandas.read_parquet, or write the items by write_items and name the file"
+    )
 
 
 def _plain_items(items: Any) -> list[Any]:

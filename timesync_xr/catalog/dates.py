@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import pandas as pd
 
 from ..errors import InputError
 
@@ -105,12 +107,17 @@ def _text(datetime: object) -> str:
     """START/END of what `parse_datetime` takes."""
     if isinstance(datetime, slice):
         datetime = (datetime.start, datetime.stop, *[datetime.step] * (datetime.step is not None))
+    if isinstance(datetime, np.ndarray | pd.Index | pd.Series):
+        datetime = list(datetime) if datetime.ndim else datetime[()]
     if isinstance(datetime, list | tuple):
-        if len(datetime) != 2:
+        if len(datetime) != 2 or any(isinstance(end, list | tuple | slice) for end in datetime):
             raise InputError(
-                f"datetime {datetime!r} is no pair: give (START, END), or START/END as a text"
+                f"datetime {reprlib.repr(datetime)} is no pair: give (START, END), or START/END as "
+                "a text"
             )
         return "/".join(".." if end is None else _text(end) for end in datetime)
+    if isinstance(datetime, np.datetime64) and np.datetime_data(datetime)[0] in ("h", "m"):
+        datetime = datetime.astype("datetime64[s]")
     return datetime if isinstance(datetime, str) else _MIDNIGHT.sub("", str(datetime))
 
 

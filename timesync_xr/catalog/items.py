@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..grid import Lattice
+from ..grid import Lattice, is_near
 from ..landsat import BANDS, PIXEL
 from ..storage.access import keepable
 from .dates import DatetimeRange, parse_time
@@ -182,10 +182,15 @@ def _with_projection(item: Mapping[str, Any], source: Source) -> tuple[Mapping[s
 
 
 def _alike(values: list[Any]) -> bool:
-    """Whether values are all the same; False where they are nested too deep to tell."""
+    """Whether values are all the same, but for roundings.
+
+    False where they are nested too deep, or numbers are too high, to tell.
+    """
     try:
+        if all(map(numbers, values)):
+            return all(is_near(value, values[0]) for value in values[1:])
         return all(value == values[0] for value in values[1:])
-    except RecursionError:
+    except (RecursionError, OverflowError):
         return False
 
 
@@ -230,15 +235,16 @@ def grid_fault(item: Mapping[str, Any], row: Mapping[str, Any], grid: Lattice) -
 
 
 def _corner(transform: Any) -> tuple[int, int] | None:
-    """Upper left corner of a north-up transform of 30 m pixels; None for any other."""
+    """Upper left corner of a north-up transform of 30 m pixels, see `is_near`; None for others."""
     if not numbers(transform) or len(transform) not in (6, 9):
         return None
     a, b, left, d, e, top, *last = transform
-    if (a, b, d, e) != (PIXEL, 0, 0, -PIXEL) or last not in ([], [0, 0, 1]):
+    if not is_near((a, b, d, e), (PIXEL, 0, 0, -PIXEL)) or last not in ([], [0, 0, 1]):
         return None
-    if not (abs(left) < 1e9 and abs(top) < 1e9 and left == int(left) and top == int(top)):
+    if not (abs(left) < 1e9 and abs(top) < 1e9):
         return None
-    return int(left), int(top)
+    corner = round(left), round(top)
+    return corner if is_near((left, top), corner) else None
 
 
 def _size(shape: Any) -> tuple[int, int] | None:

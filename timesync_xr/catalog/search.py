@@ -121,6 +121,11 @@ def check_searched(archive: Archive, query: Query) -> None:
     if not isinstance(archive.items, pd.DataFrame) or SEARCHED not in archive.items.attrs:
         return
     searched = archive.items.attrs[SEARCHED]
+    if not isinstance(searched, dict) or not {"grid", "places", "datetime"} <= {*searched}:
+        raise InputError(
+            f"attrs[{SEARCHED!r}] of the table of items does not tell what was searched for: "
+            "search again, or say that what it has will do by items.attrs.clear()"
+        )
     lacking = set(query.places or ()) - set(searched["places"])
     fact = ""
     if query.grid.name != searched["grid"]:

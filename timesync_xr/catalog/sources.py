@@ -11,23 +11,19 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Final, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..grid import ChipGrid, Lattice
+from ..grid import NEAR, ChipGrid, Lattice
 from ..landsat import BANDS, COLLECTION1_FILL, COLLECTION1_SCALE, FILL, OFFSET, SCALE
 from ..spelling import did_you_mean
 from ..storage.access import without_secrets
 
 Place = str
 """Where an item lies in its archive, as TimeSync's table has it (``hv``): ARD's tile "0304"."""
-
-
-_SAME: Final = 1e-6
-"""How near to a whole number a digital number has to be to count as that number."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ class Source:
         own = np.trunc(np.round(reflectance * COLLECTION1_SCALE, 6))
         known = np.trunc((every * SCALE + OFFSET) * COLLECTION1_SCALE)
         exact = ((reflectance - OFFSET) / SCALE).clip(0, every[-1])
-        is_one = np.abs(exact - np.rint(exact)) < _SAME
+        is_one = np.abs(exact - np.rint(exact)) <= NEAR
         alike = np.searchsorted(known, own.clip(max=known[-1]))
         table: npt.NDArray[np.uint16] = np.where(is_one, np.rint(exact), alike).astype(np.uint16)
         table[own <= COLLECTION1_FILL] = FILL

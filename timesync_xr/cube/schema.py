@@ -31,7 +31,7 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import InputError
-from ..grid import ChipGrid
+from ..grid import NEAR, ChipGrid
 from ..landsat import BANDS, FILL, OFFSET, PIXEL, SCALE
 from .plan import Plan
 
@@ -235,7 +235,12 @@ def _places(array: xr.DataArray, dim: str, size: int) -> list[int]:
         values, plot = PIXEL * np.arange(length), PIXEL * (length // 2)
     else:
         values = np.atleast_1d(array[dim].to_numpy())
-    places: list[int] = np.flatnonzero(np.isin(values, plot + steps)).tolist()
+    if values.dtype.kind not in "iuf" or not isinstance(plot, int | float | np.number):
+        raise InputError(
+            f"the coordinate {dim}, or the attribute plot_{dim}, is no number of metres"
+        )
+    near = np.abs(values[:, None] - (plot + steps)) <= NEAR
+    places: list[int] = np.flatnonzero(near.any(axis=1)).tolist()
     if len(places) != len(steps) or np.any(np.diff(places) != 1):
         raise InputError(_not_held(array, size))
     return places
@@ -244,5 +249,6 @@ def _places(array: xr.DataArray, dim: str, size: int) -> list[int]:
 def _not_held(array: xr.DataArray, size: int) -> str:
     what = "the plot" if size == 1 else f"the window of {size} x {size} pixels around the plot"
     x, y = (array.attrs.get(f"plot_{dim}") for dim in "xy")
-    place = "" if x is None or y is None else f" at x {x:.15g}, y {y:.15g}"
+    known = isinstance(x, int | float | np.number) and isinstance(y, int | float | np.number)
+    place = f" at x {x:.15g}, y {y:.15g}" if known else ""
     return f"{what}{place} is not in this part of its cube: take one that holds it"

@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import pandas as pd
 from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
 from ..errors import InputError
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
+from ..lists import texts
 from ..spelling import did_you_mean
 
 NOT_CLEAR = "not clear at the plot"
@@ -53,8 +56,10 @@ class Selection:
     def __post_init__(self) -> None:
         _ = self.period  # says what is wrong with the dates
         object.__setattr__(self, "sensors", _names(self.sensors))
-        if self.season:
-            _season_days(self.season)
+        season: Any = self.season
+        cloud: Any = self.max_cloud
+        if not isinstance(season, str) or season:
+            _season_days(season)
         unknown = [sensor for sensor in self.sensors if sensor not in PLATFORM_AGE]
         if unknown:
             raise InputError(
@@ -62,8 +67,9 @@ class Selection:
                 f"{did_you_mean(unknown[0], PLATFORM_AGE)}: "
                 f"choose from {', '.join(PLATFORM_AGE)}"
             )
-        if self.max_cloud is not None and not 0 <= self.max_cloud <= 100:
-            raise InputError(f"a cloud cover of {self.max_cloud:g} % can't be: give 0 to 100")
+        is_number = isinstance(cloud, Real) and not isinstance(cloud, bool)
+        if cloud is not None and not (is_number and 0 <= cloud <= 100):
+            raise InputError(f"a cloud cover of {cloud!r} % can't be: give 0 to 100")
 
     @property
     def period(self) -> DatetimeRange:
@@ -141,7 +147,7 @@ class Selection:
 
 def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
     """Names of sensors, also of a text of them with commas between."""
-    parts = sensors.split(",") if isinstance(sensors, str) else sensors
+    parts = texts(sensors)
     return tuple(part.strip() for part in parts if part.strip())
 
 
@@ -151,9 +157,10 @@ def _in_season(time: pd.Series, season: str) -> pd.Series:
     return day.between(first, last) if first <= last else ~day.between(last + 1, first - 1)
 
 
-def _season_days(season: str) -> tuple[int, int]:
+def _season_days(season: Any) -> tuple[int, int]:
     """First and last day of a season as month x 100 + day."""
-    days = season.split("/") if re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season) else []
+    is_season = isinstance(season, str) and re.fullmatch(r"\d\d-\d\d/\d\d-\d\d", season)
+    days = season.split("/") if is_season else []
     try:
         first, last = (pd.Timestamp(f"2000-{day}") for day in days)
     except ValueError:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
+from ..lists import expect_table
 
 STEP = 16
 """Pixels between two vertices of an outline, at most. Edges are straight in Albers and bent in
@@ -32,6 +33,8 @@ def chip_outlines(
     vertex at every `STEP` pixels or less. Across 180 degrees it goes on beyond it.
     """
     grid = get_grid(grid)
+    remedy = "give one of read_plots or Project.plots"
+    expect_table(plots, ("x", "y"), remedy, numbers=("x", "y"))
     places = zip(plots["x"], plots["y"], strict=True)
     centers = np.array([grid.center(*grid.pixel(x, y)) for x, y in places]).reshape(-1, 2)
     ring = _ring(ChipGrid(grid, 0, 0, *chip_shape(chip_size))) - grid.center(0, 0)

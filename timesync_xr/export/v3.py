@@ -12,7 +12,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ..errors import InputError
 from ..landsat import COLLECTION1_SCALE, CSV_BANDS
+from ..lists import expect_table
 from ..project.files import chip_path
 from ..project.rows import PlotRows
 from ..spectral.annual import TARGET_DAY, selected_of_year
@@ -54,6 +56,11 @@ def v3_records(
     ``composite`` below the project folder (empty for None), and ``yod`` is missing: the
     year of a disturbance is for the interpreter to find.
     """
+    numbers = ("year", "doy", *CSV_BANDS, "qa")
+    needed = ("project_id", "plot_id", "sensor", *numbers)
+    expect_table(spectra, needed, "give one of Project.spectra", numbers=numbers)
+    if composite is not None and not isinstance(composite, str):
+        raise InputError(f"{composite!r} is no name of a composite: give a text, or None")
     values = spectra[list(CSV_BANDS)].to_numpy(np.int32)
     cap = np.rint(tasseled_cap_kernel(values.T)).astype(np.int32)
     key = ["project_id", "plot_id", "year", "doy"]

@@ -88,6 +88,9 @@ KEPT: Final = "kept from an earlier run"
 
 GIVE_UP: Final = "Not all of its files are there: bring its items back, or extract with --prune"
 
+RIVAL: Final = "another platform has the files of the day, kept from an earlier run"
+"""Why an observation of a day is left out whose files were made of what is gone by now."""
+
 Rows = npt.NDArray[np.int64]
 """Rows of a log."""
 
@@ -193,15 +196,16 @@ class ObservationLog:
         return _days_with_files(kept) - _days_with_files(self.table)
 
     def lost(self, kept: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a kept log that were written, and of whose days nothing is to be made now."""
-        made = self.table["outcome"].isin(["", WRITTEN, FAILED])
-        gone = ~kept["day"].isin(self.table.loc[made, "day"])
-        return kept[_has_files(kept) & gone]
+        """The rows of a kept log that have files or are in a cube, and are not to be made now."""
+        made = self.table[self.table["outcome"].isin(["", WRITTEN, OTHER_PLATFORM, FAILED])]
+        there = _names(kept).isin(_names(made))
+        return kept[(_has_files(kept) | (kept["outcome"] == OTHER_PLATFORM)) & ~there]
 
-    def holding(self, lost: pd.DataFrame, whole: set[str]) -> ObservationLog:
+    def holding(self, lost: pd.DataFrame, whole: set[str], before: pd.DataFrame) -> ObservationLog:
         """The log with rows that are `lost`, of which those of the days ``whole`` stay written.
 
-        Others lack files that can't be made any more: they fail.
+        Others lack files that can't be made any more: they fail. What another platform saw on such
+        a day stays what it was in the log of ``before``, or is left out: the day has its files.
         """
         if lost.empty:
             return self
@@ -215,13 +219,28 @@ class ObservationLog:
                 at_plot=True,
             )
         )
-        held = lost.assign(outcome=WRITTEN, asset="", kind="", remedy="", cause=causes)
-        told = pd.concat([held, self.table]).drop_duplicates(key)
+        outcomes = lost["outcome"].where(lost["outcome"] == OTHER_PLATFORM, WRITTEN)
+        held = lost.assign(outcome=outcomes, asset="", kind="", remedy="", cause=causes)
+        told = pd.concat([held, self._beside(_days_with_files(held), before)])
+        told = told.drop_duplicates(key)
         rest = told[[*key, "outcome", *PIXELS, *WHY]]
         table = plan.observations[list(METADATA)].merge(rest, on=key, how="left")
         log = replace(self, plan=plan, table=table[list(COLUMNS)])
         log.give_up(log.kept & ~table["day"].isin(whole).to_numpy())
         return log
+
+    def _beside(self, days: set[str], before: pd.DataFrame) -> pd.DataFrame:
+        """The table, with what would take the place of the files of some days settled."""
+        key, table = ["day", "sensor", "item_ids"], self.table.copy()
+        same = table[key].merge(before, on=key, how="left").fillna("")
+        rival = (table["day"].isin(days) & table["outcome"].isin(["", WRITTEN, FAILED])).to_numpy()
+        known = rival & (same["outcome"] == OTHER_PLATFORM).to_numpy()
+        columns = ["outcome", *PIXELS]
+        table.loc[known, columns] = same.loc[known, columns].to_numpy()
+        table.loc[rival & ~known, "outcome"] = FILTERED
+        table.loc[rival, list(WHY)] = ""
+        table.loc[rival & ~known, "cause"] = RIVAL
+        return table
 
     def _causes(self) -> dict[tuple[str, str], str]:
         """Why nothing is made of observations, by day and sensor, in words."""
@@ -236,10 +255,15 @@ class ObservationLog:
         return _is_kept(self.table).to_numpy()
 
     def give_up(self, rows: npt.NDArray[np.bool_]) -> None:
-        """Mark kept observations as failed (a bool for each), as something of them is missing."""
+        """Mark kept observations as failed (a bool for each), as something of them is missing.
+
+        With them all else of their days fails, as `fail` has it: nothing takes their place.
+        """
+        days = self.table["day"].isin(self.table.loc[rows, "day"])
+        beside = (days & (self.table["outcome"] == OTHER_PLATFORM)).to_numpy()
         why = [FAILED, Kind.MISSING.value, GIVE_UP]
-        self.table.loc[rows, ["outcome", "kind", "remedy"]] = why
-        self.table.loc[rows, "asset"] = self.table.loc[rows, "item_ids"]
+        self.table.loc[rows | beside, ["outcome", "kind", "remedy"]] = why
+        self.table.loc[rows | beside, "asset"] = self.table.loc[rows | beside, "item_ids"]
 
     def finished(self) -> pd.DataFrame:
         """The whole table: the observations, then the items that are part of none."""
@@ -268,7 +292,12 @@ def _is_kept(log: pd.DataFrame) -> pd.Series[bool]:
 
 def _has_files(log: pd.DataFrame) -> pd.Series[bool]:
     """Which rows of a log have files, all of them or some."""
-    return (log["outcome"] == WRITTEN) | _is_kept(log)
+    return (log["outcome"] == WRITTEN) | (_is_kept(log) & (log["outcome"] != OTHER_PLATFORM))
+
+
+def _names(log: pd.DataFrame) -> pd.MultiIndex:
+    """Day and sensor of each row, which no two observations share."""
+    return pd.MultiIndex.from_frame(log[["day", "sensor"]])
 
 
 def _days_with_files(log: pd.DataFrame) -> set[str]:

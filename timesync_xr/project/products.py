@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ..errors import InputError
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
+from ..lists import texts
 from ..plots import Plot
 from ..spectral.composites import COMPOSITES, Composite
 from ..spelling import did_you_mean
@@ -35,6 +36,11 @@ class Products:
 
     def __post_init__(self) -> None:
         grid = get_grid(self.grid)
+        composites: Any = self.composites
+        if not isinstance(composites, tuple) or not all(
+            isinstance(composite, Composite) for composite in composites
+        ):
+            raise InputError(f"{composites!r} are no composites: give a tuple of them")
         for name, value in (
             ("formats", read_formats(self.formats)),
             ("grid", grid),
@@ -71,8 +77,7 @@ class Products:
 def read_formats(formats: str | Iterable[str], known: Iterable[str] = FORMATS) -> tuple[str, ...]:
     """Some of the known formats, in their order; `InputError` for none, or for any other."""
     known = tuple(known)
-    parts = formats.split(",") if isinstance(formats, str) else formats
-    asked = [str(part).strip() for part in parts]
+    asked = [part.strip() for part in texts(formats)]
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:
         raise InputError(

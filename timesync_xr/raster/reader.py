@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from typing import Final, NoReturn
 
 from ..errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
+from ..grid import is_near
 from ..landsat import PIXEL, QA_BAND
 from ..storage.access import Access, clean, is_file
 from ..storage.objects import read_ranges
@@ -45,9 +46,6 @@ At most a quarter of what is free there is taken, in the folder for temporary fi
 _REPLACE: Final = "Replace the file by a whole copy of the original"
 _ROUNDS: Final = 3
 """Further reads that a header may take: its directory, its long values, and one to spare."""
-
-_NEAR: Final = 1e-6
-"""Metres that a file's grid may be off: other software writes edges that are rounded."""
 
 _BESIDE: Final = 16
 """Bytes between blocks that lie beside each other, at most: GDAL keeps a few for itself."""
@@ -229,8 +227,7 @@ def _fetch_header(address: str, access: Access) -> TiffHeader:
 def _check_grid(header: TiffHeader, asset: Asset) -> None:
     expected = (asset.left, asset.top, PIXEL, -PIXEL)
     found = header.transform or (math.inf,) * 4
-    near = all(abs(a - b) <= _NEAR for a, b in zip(found, expected, strict=True))
-    if not near or (header.width, header.height) != (asset.width, asset.height):
+    if not is_near(found, expected) or (header.width, header.height) != (asset.width, asset.height):
         raise TiffError(
             f"it is another grid than its tile: {header.width} x {header.height} pixels, "
             f"(left, top, width, height) {header.transform} instead of "

@@ -10,10 +10,12 @@ import hashlib
 import logging
 import multiprocessing
 import os
+import pickle
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -283,6 +285,34 @@ def _other_version(worker: str, has: str, wanted: str = "") -> str:
     )
 
 
+_Caught = tuple[Result | None, Exception | None]
+"""What a call returned, or its error."""
+
+
+def _caught(call: Callable[[], Result]) -> _Caught[Result]:
+    """Call, and return an error in place of raising it; runs on workers.
+
+    dask sends an error that is raised with all that hangs on it and on its traceback. Where some
+    of that can't be sent, the client may wait for ever.
+    """
+    try:
+        return call(), None
+    except Exception as error:  # noqa: BLE001 - raised where the result is waited for
+        return None, _sendable(error)
+
+
+def _sendable(error: Exception) -> Exception:
+    """An error that another process can read: itself if it pickles, else what it says."""
+    bare = error.with_traceback(None)
+    bare.__cause__ = bare.__context__ = None
+    try:
+        if type(pickle.loads(pickle.dumps(bare))) is type(error):  # noqa: S301 - made just now
+            return bare
+    except Exception:  # noqa: BLE001, S110 - whatever its parts make of it
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
 class _Crew(Generic[Result]):
     """The workers of a cluster and what they are at.
 
@@ -292,8 +322,8 @@ class _Crew(Generic[Result]):
 
     def __init__(self, client: Client, task: Callable[[Plot], Callable[[], Result]]) -> None:
         self._client, self._task = client, task
-        self._running: dict[Future[Result], tuple[Plot, str]] = {}
-        self._done: SimpleQueue[Future[Result]] = SimpleQueue()
+        self._running: dict[Future[_Caught[Result]], tuple[Plot, str]] = {}
+        self._done: SimpleQueue[Future[_Caught[Result]]] = SimpleQueue()
         self._again: list[Plot] = []
         self._deaths: Counter[Plot] = Counter()
         self._threads: dict[str, int] = {}
@@ -374,11 +404,12 @@ class _Crew(Generic[Result]):
                     self._send(queue.next(worker), worker)
 
     def _send(self, plot: Plot, worker: str) -> None:
-        future = self._client.submit(self._task(plot), pure=False, workers=[worker])
+        call = partial(_caught, self._task(plot))
+        future = self._client.submit(call, pure=False, workers=[worker])
         self._running[future] = plot, worker
         future.add_done_callback(self._done.put)
 
-    def _result(self, future: Future[Result]) -> Result | None:
+    def _result(self, future: Future[_Caught[Result]]) -> Result | None:
         """What came of a plot; None where it was lost on its way here."""
         from distributed import KilledWorker
         from distributed.comm.core import CommClosedError
@@ -386,10 +417,13 @@ class _Crew(Generic[Result]):
         if future.status == "cancelled":
             raise _lost()
         try:
-            return future.result(timeout=_WAY)
+            made, error = future.result(timeout=_WAY)
         except (KilledWorker, TimeoutError, CommClosedError):
             self._client.cancel([future])
             return None
+        if error is not None:
+            raise error
+        return made
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":

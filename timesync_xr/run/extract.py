@@ -25,7 +25,7 @@ from ..errors import AccessError, InputError, Kind, LossError
 from ..grid import Lattice
 from ..plots import Plot, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
-from ..project.log import WRITTEN, read_log, with_numbers
+from ..project.log import WRITTEN, is_in_cube, read_log, with_numbers
 from ..project.products import Products
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import THREADS
@@ -157,7 +157,7 @@ def extract(
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
         narrowed = [plot for plot in todo if job.may_narrow(ledger.row(plot))]
         if not select.prune:
-            _refuse_losses(narrowed, select, folder)
+            _refuse_losses(narrowed, select, ledger)
         ledger.reopen(narrowed)
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
@@ -167,12 +167,12 @@ def extract(
     return Summary(project.place, table, *told, products.lattice)
 
 
-def _refuse_losses(plots: Sequence[Plot], select: Selection, folder: Folder) -> None:
+def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:
     """`LossError` where a selection leaves out what some plots have, as their logs tell."""
     causes: Counter[str] = Counter()
     losing: list[str] = []
     with ThreadPoolExecutor(THREADS) as readers:
-        found = readers.map(partial(_left_out, select, folder), plots)
+        found = readers.map(partial(_left_out, select, ledger), plots)
         for plot, lost in zip(plots, found, strict=True):
             causes.update(lost)
             losing += [plot.plot_id] * bool(lost)
@@ -186,10 +186,15 @@ def _refuse_losses(plots: Sequence[Plot], select: Selection, folder: Folder) -> 
         )
 
 
-def _left_out(select: Selection, folder: Folder, plot: Plot) -> list[str]:
-    """Why a selection leaves out observations that a plot has, by its log: a cause for each."""
-    log = with_numbers(read_log(folder, plot.project_id, plot.plot_id))
-    log = log[log["outcome"] == WRITTEN]
+def _left_out(select: Selection, ledger: Ledger, plot: Plot) -> list[str]:
+    """Why a selection leaves out observations that a plot has, by its log: a cause for each.
+
+    Its cube has more of them than its other files.
+    """
+    log = with_numbers(read_log(ledger.folder, plot.project_id, plot.plot_id))
+    row = ledger.row(plot)
+    has_cube = row is not None and "zarr" in row["products"].split(",")
+    log = log[is_in_cube(log) if has_cube else log["outcome"] == WRITTEN]
     log = log.assign(time=np.array([parse_time(date) for date in log["date"]], "datetime64[ns]"))
     causes = select.causes(log)
     causes[[not select.period.holds(time) for time in log["time"].to_numpy()]] = "of other dates"

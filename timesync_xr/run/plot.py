@@ -30,7 +30,15 @@ from ..project.cubes import (
     settle_cube,
 )
 from ..project.ledger import COMPLETE, ledger_row
-from ..project.log import FILL_AT_PLOT, LEFT_OUT, ObservationLog, Rows, read_log, write_log
+from ..project.log import (
+    FILL_AT_PLOT,
+    LEFT_OUT,
+    OTHER_PLATFORM,
+    ObservationLog,
+    Rows,
+    read_log,
+    write_log,
+)
 from ..project.products import FORMATS, Products
 from ..raster.reader import Reading
 from ..storage.folder import Folder
@@ -183,9 +191,9 @@ def extract_plot(
     are_there = partial(_days_that_are_there, plot, job.products, folder)
     log.take_over(kept, are_there)
     _look_at_plot_pixels(log, job)
-    lost = log.lost(kept)
+    lost = _with_anything(log.lost(kept), plot, job.products, folder)
     if not job.selection.prune:
-        log, lost = log.holding(lost, are_there(lost["day"].tolist())), lost[:0]
+        log, lost = log.holding(lost, are_there(lost["day"].tolist()), kept), lost[:0]
     _withdraw(log.withdrawn(kept), kept, plot, job.products, folder)
     advance(int((~log.open).sum()))
     export = _export_with_cube if "zarr" in job.products.made else _export_open
@@ -201,6 +209,20 @@ def _days_that_are_there(
     paths = {day: products.paths(plot, day) for day in days}
     there = folder.present([path for of_day in paths.values() for path in of_day])
     return {day for day, of_day in paths.items() if there.issuperset(of_day)}
+
+
+def _with_anything(
+    lost: pd.DataFrame, plot: Plot, products: Products, folder: Folder
+) -> pd.DataFrame:
+    """Those rows of a log that have files, or pixels in the plot's cube."""
+    without_files = lost["outcome"] == OTHER_PLATFORM
+    if not without_files.any():
+        return lost
+    in_cube: dict[int, int] = {}
+    if "zarr" in products.made:
+        with kept_cube(folder, plot) as cube:
+            in_cube = found_in(cube, lost)
+    return lost[~without_files | lost.index.isin(list(in_cube))]
 
 
 def _withdraw(

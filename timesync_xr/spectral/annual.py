@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..cube.schema import is_whole
 from ..errors import InputError, PlotListError
-from ..lists import read_list
+from ..lists import expect_table, read_list
+from ..spelling import is_choice
 
 TARGET_DAY: Final = 215
 """Day of the year that the server prefers, if nothing else is said."""
@@ -40,10 +42,10 @@ def selected_of_year(
 
     Parameters, rule and errors are those of `annual`.
     """
-    _check(table, target_day, rule)
+    _check(table, target_day, rule, overrides)
     ranks = table[list(KEY)].reset_index(drop=True).assign(cost=_cost(table, target_day, rule))
     ranks["cost"] += np.where(_is_override(table, overrides), 0, 1_000_000_000)
-    best = ranks[_is_usable(table)].groupby(list(KEY), sort=False)["cost"].idxmin()
+    best = ranks[_is_usable(table)].groupby(list(KEY), sort=False, observed=True)["cost"].idxmin()
     return pd.Series(np.isin(np.arange(len(table)), best), index=table.index)
 
 
@@ -92,10 +94,12 @@ def annual(
     selected = selected_of_year(table, target_day, overrides=overrides, rule=rule).to_numpy()
     key, quality = list(KEY), RULES[rule]
     chosen = table.loc[selected, [*key, "doy", "sensor", quality]].astype(
-        {"doy": "Int16", quality: "UInt8"}
+        {"doy": "Int16", "sensor": object, quality: "UInt8"}
     )
     chosen["overridden"] = _is_override(table, overrides)[selected]
-    counts = table.groupby(key, sort=False).size().rename("observations").reset_index()
+    counts = (
+        table.groupby(key, sort=False, observed=True).size().rename("observations").reset_index()
+    )
     years = _years(table).merge(counts, "left", on=key).merge(chosen, "left", on=key)
     years["observations"] = years["observations"].fillna(0).astype("int64")
     years["overridden"] = years["overridden"].eq(True)
@@ -134,15 +138,16 @@ def not_taken(overrides: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     return overrides[~_is_override(overrides, chosen[chosen["overridden"]])]
 
 
-def _check(table: pd.DataFrame, target_day: int, rule: str) -> None:
-    if rule not in RULES:
+def _check(table: pd.DataFrame, target_day: int, rule: str, overrides: pd.DataFrame | None) -> None:
+    if not is_choice(rule, RULES):
         raise InputError(f"there is no rule {rule!r}: choose one of {', '.join(RULES)}")
-    if not 1 <= target_day <= 366:
-        raise InputError(f"{target_day} is no day of the year: give 1 to 366")
-    needed = (*KEY, "doy", "sensor", "blue", "green", "red", RULES[rule])
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.spectra")
+    if not is_whole(target_day) or not 1 <= target_day <= 366:
+        raise InputError(f"{target_day!r} is no day of the year: give 1 to 366")
+    numbers = ("year", "doy", "blue", "green", "red", RULES[rule])
+    needed = (*KEY[:2], "sensor", *numbers)
+    expect_table(table, needed, "give one of Project.spectra", numbers=numbers)
+    if overrides is not None:
+        expect_table(overrides, (*KEY, "doy"), "give one of read_overrides")
 
 
 def _cost(table: pd.DataFrame, target_day: int, rule: str) -> npt.NDArray[np.int64]:
@@ -170,7 +175,11 @@ def _is_override(table: pd.DataFrame, overrides: pd.DataFrame | None) -> npt.NDA
 
 def _years(table: pd.DataFrame) -> pd.DataFrame:
     """Every year of every plot, from its first to its last, as `KEY`."""
-    spans = table.groupby(list(KEY[:2]), sort=False)["year"].agg(["min", "max"]).reset_index()
+    spans = (
+        table.groupby(list(KEY[:2]), sort=False, observed=True)["year"]
+        .agg(["min", "max"])
+        .reset_index()
+    )
     lengths = (spans["max"].astype(int) - spans["min"].astype(int) + 1).to_numpy()
     years = spans.loc[spans.index.repeat(lengths), list(KEY[:2])].reset_index(drop=True)
     first = np.repeat(spans["min"].to_numpy(int), lengths)

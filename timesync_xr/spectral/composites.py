@@ -23,7 +23,7 @@ import xarray as xr
 from ..cube.schema import by_observation, expect_dims, label, select_bands
 from ..errors import InputError
 from ..landsat import FILL, SR_BANDS, TASSELED_CAPS
-from ..spelling import did_you_mean
+from ..spelling import did_you_mean, is_choice
 from . import indices
 from .arrays import apply, as_digital_numbers, digital_numbers, expect_numbers
 from .reflectance import collection1_table, to_collection1
@@ -121,7 +121,7 @@ def get_composite(
         for channel in composite.channels:
             check_channel(channel)
         return composite
-    if composite not in tuple(known):
+    if not is_choice(composite, known):
         near = did_you_mean(composite, known)
         choices = ", ".join(known)
         raise InputError(f"there is no composite {composite!r}{near}: choose from {choices}")

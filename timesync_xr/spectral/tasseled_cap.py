@@ -11,6 +11,7 @@ import xarray as xr
 from ..cube.schema import by_observation, label, select_bands
 from ..errors import InputError
 from ..landsat import SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS
+from ..spelling import is_choice
 from .arrays import collection1
 
 COMPONENTS = tuple(TASSELED_CAP_CRIST)
@@ -52,7 +53,7 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
 
 def _weights(name: str) -> npt.NDArray[np.float64]:
     """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
-    if name not in tuple(TASSELED_CAPS):
+    if not is_choice(name, TASSELED_CAPS):
         raise InputError(
             f"there are no tasseled-cap coefficients {name!r}: "
             f"choose one of {', '.join(TASSELED_CAPS)}"

@@ -185,12 +185,18 @@ def read_mirrors(mirror: Mirrors) -> tuple[tuple[str, str], ...]:
 
     `InputError` for a mirror of a wrong form, or whose folder does not exist.
     """
-    return tuple(_mirror_pair(text) for text in ([mirror] if isinstance(mirror, str) else mirror))
+    pairs = [mirror] if isinstance(mirror, str) else mirror
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, str) or (isinstance(pair, list | tuple) and len(pair) == 2)
+        for pair in pairs
+    ):
+        raise InputError(f"{mirror!r} are no mirrors: give OLD=NEW texts or (OLD, NEW) pairs")
+    return tuple(_mirror_pair(pair) for pair in pairs)
 
 
 def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
     old, _, new = mirror.partition("=") if isinstance(mirror, str) else (mirror[0], "", mirror[1])
-    old, new = old.strip(), os.path.expanduser(str(new).strip())
+    old, new = str(old).strip(), os.path.expanduser(str(new).strip())
     if new and not scheme_of(new) and not os.path.isdir(new):
         raise InputError(f"the mirror's folder {clean(new)} does not exist: check the path")
     if new and not scheme_of(new):

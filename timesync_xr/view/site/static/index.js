@@ -97,7 +97,7 @@ timesync.receiveIndex = (site) => {
       const text = column.show ? column.show(row[column.key], row) : String(row[column.key] ?? "");
       const content = column.key === "plot"
         ? element("a", { href: timesync.plotAddress(row.project, row.plot) }, text) : text;
-      return element("td", { class: `${classes(column)} ${column.key === "status" ? row.status : ""}` }, content);
+      return element("td", { class: `${classes(column)} ${column.key === "status" ? row.status.replace(" ", "-") : ""}` }, content);
     }));
   }
 
@@ -146,6 +146,10 @@ timesync.receiveIndex = (site) => {
       const [x, y, s] = [to.x(row.x), to.y(row.y), size * 1.5];
       return `M${x.toFixed(1)} ${(y - s).toFixed(1)}l${s} ${1.8 * s}h${-2 * s}z`;
     };
+    const cross = (row) => {
+      const [x, y, s] = [to.x(row.x), to.y(row.y), size];
+      return `M${(x - s).toFixed(1)} ${(y - s).toFixed(1)}l${2 * s} ${2 * s}m0 ${-2 * s}l${-2 * s} ${2 * s}`;
+    };
     const group = (name, keep, shape) =>
       svg("path", { class: `dot ${name}`, d: rows.filter(keep).map(shape).join("") });
     const map = svg("svg", {
@@ -154,7 +158,8 @@ timesync.receiveIndex = (site) => {
     }, tiles(),
       group("other", (row) => !shown.has(row), circle),
       group("complete", (row) => shown.has(row) && row.status === "complete", circle),
-      group("incomplete", (row) => shown.has(row) && row.status !== "complete", triangle),
+      group("no-items", (row) => shown.has(row) && row.status === "no items", cross),
+      group("incomplete", (row) => shown.has(row) && row.status === "incomplete", triangle),
       ...(state.shown.length > 30 ? [] : state.shown.map((row) =>
         svg("text", { x: to.x(row.x) + 9, y: to.y(row.y) + 4 }, row.plot))),
       scaleBar(), svg("circle", { class: "ring", r: size + 3, visibility: "hidden" }));
@@ -213,11 +218,12 @@ timesync.receiveIndex = (site) => {
   }
 
   const sum = (key) => rows.reduce((total, row) => total + row[key], 0).toLocaleString("en");
-  const incomplete = rows.filter((row) => row.status !== "complete").length;
+  const count = (status) => rows.filter((row) => row.status === status).length;
+  const without = count("no items");
   document.title = `${site.name} - TimeSync project`;
   byId("title").textContent = site.name;
-  byId("summary").textContent = `${rows.length.toLocaleString("en")} plots, ${incomplete || "none"} ` +
-    `incomplete; ${sum("observations")} observations, ${sum("written")} written`;
+  byId("summary").textContent = `${rows.length.toLocaleString("en")} plots, ${count("incomplete") || "none"} ` +
+    `incomplete${without ? `, ${without} without any item` : ""}; ${sum("observations")} observations, ${sum("written")} written`;
   byId("status").append(...[...new Set(rows.map((row) => row.status))].sort()
     .map((status) => element("option", { value: status }, status)));
   drawHead();
