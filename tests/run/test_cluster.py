@@ -150,7 +150,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def done(out: Path) -> int:
-    return len(Project(str(out)).plots) if (out / "ledger").exists() else 0
+    return len(Project(str(out)).plots) if (out / "ledger/project.json").exists() else 0
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
