@@ -19,6 +19,7 @@ from random import Random
 import pytest
 
 from tests.archive import SmallArchive
+from tests.run.test_reliability import ledger_of
 from tests.strategies import share
 from tests.tally import shows
 from timesync_xr import Archive, Project, extract
@@ -150,7 +151,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def done(out: Path) -> int:
-    return len(Project(str(out)).plots) if (out / "ledger/project.json").exists() else 0
+    return len(ledger_of(out))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
