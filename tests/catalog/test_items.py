@@ -401,6 +401,15 @@ def test_the_work_grows_with_the_items_and_no_faster() -> None:
     assert many < 4.4 * few
 
 
+@pytest.mark.parametrize("key", ["wkt2", "projjson", "epsg", "code"])
+@pytest.mark.parametrize("value", [{"name": "x"}, {}, [1], [[]], 1.5, True, "", "x"])
+def test_a_crs_may_be_told_in_any_form(key: str, value: Any) -> None:
+    """What is no CRS is refused, whatever it is: nothing of it raises."""
+    crs = dict.fromkeys(("proj__wkt2", "proj__projjson", "proj__epsg", "proj__code"))
+    refused = item_row(item(**crs | {f"proj__{key}": value}), EVERYTHING)["refused"]
+    assert "proj:" in refused or "CRS" in refused
+
+
 def test_nesting_and_lone_surrogates_are_refused_alone() -> None:
     deep: list[Any] = []
     for _ in range(900):

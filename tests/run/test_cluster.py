@@ -19,6 +19,7 @@ from random import Random
 import pytest
 
 from tests.archive import SmallArchive
+from tests.run.test_reliability import ledger_of
 from tests.strategies import share
 from tests.tally import shows
 from timesync_xr import Archive, Project, extract
@@ -151,9 +152,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 def done(out: Path) -> int:
     """How many plots are complete."""
-    if not (out / "ledger").exists():
-        return 0
-    return int((Project(str(out)).plots["status"] == "complete").sum())
+    return len(ledger_of(out).query("status == 'complete'"))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

@@ -566,7 +566,7 @@ def kill_at_random(services: Services, folder: Path, times: int) -> None:
 
 def ledger_of(out: Path) -> pd.DataFrame:
     """The ledger as far as there is one."""
-    if not (out / "ledger").exists():
+    if not (out / "ledger/project.json").exists():
         return pd.DataFrame({"plot_id": [], "status": []})
     return Project(str(out)).plots
 

@@ -200,13 +200,18 @@ def _json_text(value: object) -> str:
         return ""
 
 
-@lru_cache(maxsize=256)
 def _is_same_crs(text: object, wkt: str) -> bool:
+    """Whether something, which may be anything that JSON holds, is the text of another CRS."""
+    return isinstance(text, str) and _are_same_crs(text, wkt)
+
+
+@lru_cache(maxsize=256)
+def _are_same_crs(text: str, wkt: str) -> bool:
     """Whether a CRS, as WKT or a code, is another; names and order of parameters may differ."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
     try:
-        return isinstance(text, str) and bool(CRS(text) == CRS.from_wkt(wkt))
+        return bool(CRS(text) == CRS.from_wkt(wkt))
     except (CRSError, UnicodeError):
         return False
