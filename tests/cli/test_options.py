@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,12 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.archive import SmallArchive
+from tests.interpret.making import start
 from tests.servers import file_server
-from timesync_xr import Products, search_items
+from timesync_xr import Products, Project, search_items
 from timesync_xr.cli.config import read_config
 from timesync_xr.cli.main import COMMANDS, main
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
+from timesync_xr.interpret.store import Store
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 
@@ -71,6 +74,8 @@ def test_what_stands_on_the_line_wins(place: Path) -> None:
         ("[extrakt]\nout = 'x'", r"'extrakt' is no command \(did you mean 'extract'\?\)"),
         ("out = 'x'", "'out' is no command"),
         ("[extract]\nchipsize = [5, 5]", r"no option 'chipsize' \(did you mean 'chip-size'\?\)"),
+        ("[answers.exprt]\nformat = 'v3'", r"no option 'exprt' \(did you mean 'export'\?\)"),
+        ("[answers.export]\nfromat = 'v3'", r"\[answers.export\] has no option 'fromat'"),
         ("[extract]\nchip-size = 255", "chip-size = 255 must be a list of 2 values"),
     ],
 )
@@ -78,13 +83,13 @@ def test_wrong_config_is_refused_by_name(tmp_path: Path, text: str, words: str) 
     path = tmp_path / "wrong.toml"
     path.write_text(text)
 
-    def command() -> click.Command:
-        found = main.get_command(click.Context(main), "extract")
+    def command(name: str) -> click.Command:
+        found = main.get_command(click.Context(main), name)
         assert found
         return found
 
     with pytest.raises(InputError, match=words):
-        read_config(path, {"extract": command})
+        read_config(path, {name: partial(command, name) for name in ("extract", "answers")})
     result = invoke("--config", path, "sample", tmp_path / "demo")
     assert result.exit_code == 2
     assert "wrong.toml" in result.output
@@ -92,10 +97,12 @@ def test_wrong_config_is_refused_by_name(tmp_path: Path, text: str, words: str) 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a project of one observation, its cube, and all that made it."""
+    """A folder with a project of two clear days, their cube, an answer, and all that made it."""
     place = tmp_path_factory.mktemp("options")
     archive = SmallArchive(place / "archive")
-    archive.add("LC08", "2020-07-01T18:30:00.5Z")
+    dark = dict.fromkeys(("blue", "green", "red", "nir08", "swir16", "swir22"), 9000)
+    archive.add("LC08", "2020-07-01T18:30:00.5Z", values=dark | {"qa_pixel": 21824})
+    archive.add("LE07", "2020-07-02T18:30:00.5Z", values=dark | {"qa_pixel": 5440})
     archive.write_items()
     (place / "plots.csv").write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
     result = invoke(
@@ -104,6 +111,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--mirror", archive.mirror,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    Store(Project(str(place / "project"))).append([start(project="1211", plot="7")])
     return place
 
 
@@ -121,9 +129,18 @@ LINES = {
     "packets": "{place}/plots.csv --out {out}",
     "browse": "{place}/project --out {out}",
     "sheet": "{place}/project --out {out}",
+    "density": "{place}/project --out {out}/d.csv",
+    "offsets": "{place}/project --out {out}/f.csv",
+    "composite": "{place}/project --out {out}",
+    "answers export": "{place}/project --format csv --out {out}",
     "sample": "{out}",
 }
 """A line of each command for `project`, where all is well."""
+QUICK = [name for name in LINES if name != "sample"]
+
+
+def test_each_command_has_a_line() -> None:
+    assert {name.split()[0] for name in LINES} == set(COMMANDS) - {"interpret"}
 
 
 def line_of(command: str, place: Path, out: Path) -> list[str]:
@@ -134,8 +151,8 @@ def line_of(command: str, place: Path, out: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "before"),
     [
-        *((name, True) for name in COMMANDS[:-1]),
-        *((name, False) for name in COMMANDS[:-1]),
+        *((name, True) for name in QUICK),
+        *((name, False) for name in QUICK),
         pytest.param("sample", True, marks=pytest.mark.deep),
     ],
 )
@@ -143,7 +160,7 @@ def test_quiet_says_nothing_where_all_is_well(
     project: Path, tmp_path: Path, command: str, before: bool
 ) -> None:
     """Before the command or after it; without it something is said."""
-    line = [command, *line_of(command, project, tmp_path / "out")]
+    line = [*command.split(), *line_of(command, project, tmp_path / "out")]
     result = invoke("-q", *line) if before else invoke(*line, "--quiet")
     assert result.exit_code == 0, result.output
     assert result.output == ""
@@ -153,7 +170,7 @@ def test_quiet_says_nothing_where_all_is_well(
 
 
 SAID = {
-    "extract": "made project 1211, plot 7: complete, 1 observations, 1 written",
+    "extract": "made project 1211, plot 7: complete, 2 observations, 2 written",
     "plan": "h03v09: searching",
     "render": "made project 1211, plot 7",
     "verify": "checking project 1211, plot 7",
@@ -191,9 +208,7 @@ def test_verbose_tells_requests(project: Path, tmp_path: Path) -> None:
     assert files == {path.name for path in (project / "archive").rglob("*.TIF")}
 
 
-@pytest.mark.parametrize(
-    "command", [*COMMANDS[:-1], pytest.param("sample", marks=pytest.mark.deep)]
-)
+@pytest.mark.parametrize("command", [*QUICK, pytest.param("sample", marks=pytest.mark.deep)])
 def test_config_holds_the_options_of_any_command(
     project: Path, tmp_path: Path, command: str
 ) -> None:
@@ -203,15 +218,17 @@ def test_config_holds_the_options_of_any_command(
     lists = {key: [value] if key == "mirror" else value for key, value in pairs.items()}
     rows = [f"{key} = {value!r}" for key, value in lists.items()]
     config = tmp_path / "timesync.toml"
-    config.write_text("\n".join([f"[{command}]", "quiet = true", *rows]))
-    result = invoke(command, first, "--config", config)
+    table = command.replace(" ", ".")
+    config.write_text("\n".join([f"[{table}]", "quiet = true", *rows]))
+    result = invoke(*command.split(), first, "--config", config)
     assert result.exit_code == 0, result.output
     assert result.output == ""
     if "out" in pairs:
         other = tmp_path / "other"
         other.mkdir()
         there = pairs["out"].replace(str(tmp_path / "out"), str(other))
-        assert invoke("--config", config, command, first, "--out", there).exit_code == 0
+        line = [*command.split(), first, "--out", there]
+        assert invoke("--config", config, *line).exit_code == 0
         assert any(other.iterdir())
 
 

@@ -6,6 +6,9 @@ A table for each command holds its options by their long names; what stands on t
     out = "project"
     mirror = ["s3://usgs-landsat-ard=/data/ard"]
     chip-size = [255, 255]
+
+    [answers.export]
+    format = "v3"
 """
 
 from __future__ import annotations
@@ -32,32 +35,40 @@ def read_config(
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}") from None
-    return {name: _options(path, name, table, commands) for name, table in tables.items()}
+    found = {}
+    for name, table in tables.items():
+        if name not in commands or not isinstance(table, dict):
+            raise InputError(
+                f"{path}: {name!r} is no command{did_you_mean(name, commands)}. Give the options "
+                f"of a command below its name, such as [{next(iter(commands))}]"
+            )
+        found[name] = _options(path, name, table, commands[name]())
+    return found
 
 
 def _options(
-    path: Path, name: str, table: Any, commands: Mapping[str, Callable[[], click.Command]]
+    path: Path, name: str, table: dict[str, Any], command: click.Command
 ) -> dict[str, Any]:
-    if name not in commands or not isinstance(table, dict):
-        raise InputError(
-            f"{path}: {name!r} is no command{did_you_mean(name, commands)}. Give the options of a "
-            f"command below its name, such as [{next(iter(commands))}]"
-        )
+    """The options of a command, and a table for each command that stands in it."""
+    parts = command.commands if isinstance(command, click.Group) else {}
     options = {
         text.removeprefix("--"): option
-        for option in commands[name]().params
+        for option in command.params
         for text in option.opts
         if isinstance(option, click.Option) and text.startswith("--") and text != "--config"
     }
-    unknown = [key for key in table if key not in options]
-    if unknown:
-        raise InputError(
-            f"{path}: [{name}] has no option {unknown[0]!r}{did_you_mean(unknown[0], options)}. "
-            f"Its options are {', '.join(options)}"
-        )
-    return {
-        options[key].name or key: _value(path, options[key], value) for key, value in table.items()
-    }
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in parts and isinstance(value, dict):
+            found[key] = _options(path, f"{name}.{key}", value, parts[key])
+        elif key in options:
+            found[options[key].name or key] = _value(path, options[key], value)
+        else:
+            raise InputError(
+                f"{path}: [{name}] has no option {key!r}{did_you_mean(key, [*options, *parts])}. "
+                f"Its options are {', '.join(options)}"
+            )
+    return found
 
 
 def _value(path: Path, option: click.Option, value: Any) -> Any:

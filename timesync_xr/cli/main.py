@@ -79,7 +79,15 @@ def _without_queries(record: logging.LogRecord) -> bool:
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Options of a command from a file that is named after it."""
     if value is not None:
-        ctx.default_map = read_config(value, _COMMANDS).get(str(ctx.info_name), {})
+        options: dict[str, Any] = read_config(value, _COMMANDS)
+        for name in _words(ctx):
+            options = options.get(name, {})
+        ctx.default_map = options
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """The words of a command after the program's: one, or two where a command has some in it."""
+    return [*_words(ctx.parent), str(ctx.info_name)] if ctx.parent else []
 
 
 def _general_options(config: Callable[..., None] | None) -> list[click.Option]:
@@ -115,7 +123,9 @@ def _general_options(config: Callable[..., None] | None) -> list[click.Option]:
 @cache
 def _command(name: str) -> click.Command:
     command: click.Command = getattr(import_module(f"timesync_xr.cli.commands.{name}"), name)
-    command.params += _general_options(_take_config)
+    parts = command.commands.values() if isinstance(command, click.Group) else ()
+    for each in (command, *parts):
+        each.params += _general_options(_take_config)
     return command
 
 
