@@ -309,14 +309,15 @@ def run_histories(world: World, place: Path, seeds: range) -> None:
 
 
 @shows("any history", "output")
-@pytest.mark.parametrize("first", [0, pytest.param(8, marks=pytest.mark.deep)])
-def test_what_a_history_leaves_is_right_or_named(world: World, tmp_path: Path, first: int) -> None:
-    run_histories(world, tmp_path, range(first, first + 8))
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("first", range(100, 300, 20))
-def test_what_two_hundred_histories_leave_is_right_or_named(
-    world: World, tmp_path: Path, first: int
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        range(2),
+        *(pytest.param(range(n, n + 10), marks=pytest.mark.deep) for n in range(2, 102, 10)),
+    ],
+    ids=str,
+)
+def test_what_a_history_leaves_is_right_or_named(
+    world: World, tmp_path: Path, seeds: range
 ) -> None:
-    run_histories(world, tmp_path, range(first, first + 20))
+    run_histories(world, tmp_path, seeds)
