@@ -330,7 +330,15 @@ def test_a_table_that_was_not_searched_for_a_tile_of_the_chip_is_no_source(
         with pytest.raises(InputError, match="h04v10, not for h03v09, h03v10, h04v09,"):
             make()
     assert not list(tmp_path.glob("out/prj_*"))
-    part.attrs.clear()
+    for unknown in (part.copy(), pd.concat([part, part.iloc[:0]])):
+        unknown.attrs.clear()
+        with pytest.raises(InputError, match=r"no item of h03v09, h03v10, h04v09, which"):
+            chips_for_plot(corner, Archive(unknown, mirror=small.mirror), chip_size=9)
+    both = pd.concat([part, search_items(tiles[:3], source)])
+    assert not both.attrs
+    cube = chips_for_plot(corner, Archive(both, mirror=small.mirror), chip_size=9)
+    assert int((cube.sel(band=BANDS[-1]) == 1).sum()) == 0
+    part.attrs = {"timesync_xr": "all"}
     cube = chips_for_plot(corner, Archive(part, mirror=small.mirror), chip_size=9)
     assert int((cube.sel(band=BANDS[-1]) == 1).sum()) == 81 - 25
 
@@ -374,7 +382,7 @@ def test_a_table_that_pandas_changed_is_the_same_or_refused(tmp_path: Path) -> N
     for odd in ({"left": "left"}, {"cloud_cover": "little"}, {"left": np.nan}, {"place": None}):
         with pytest.raises(InputError, match="has lost its types"):
             Archive(table.assign(**odd))
-    for told in ("all", {}, {"grid": "CU"}, None):
+    for told in ("some", {}, {"grid": "CU"}, None):
         table.attrs = {"timesync_xr": told}
         with pytest.raises(InputError, match="does not tell what was searched for"):
             search_items([(3, 9)], Archive(table))

@@ -28,6 +28,11 @@ from .sources import Place, Source, mapping
 SEARCHED: Final = "timesync_xr"
 """Where the ``attrs`` of a table of items tell its grid, places and datetime."""
 
+_ALL: Final = "all"
+"""In place of it: what the table has is all that is wanted."""
+
+_WISH: Final = f'say that what it has will do by items.attrs["{SEARCHED}"] = "{_ALL}"'
+
 
 def search_items(
     tiles: Iterable[Tile | Place],
@@ -59,7 +64,9 @@ def search_items(
         they were not asked for. Of a file the items that were not asked for are left out. A
         warning tells of items that are of no tile. Its ``attrs`` tell what was searched, also when
         it comes back from Parquet or a pickle. Given as an `Archive`, it is an error to ask it for
-        other tiles, or for a datetime beyond its own, unless ``attrs`` are cleared.
+        other tiles, or for a datetime beyond its own. Where ``attrs`` are gone, as `pandas.concat`
+        leaves them, it is an error to ask it for tiles that it has no item of. That what it has
+        will do is said by ``items.attrs["timesync_xr"] = "all"``.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def _searched(archive: Archive, query: Query) -> dict[str, Any] | None:
     period = query.period
     if isinstance(archive.items, pd.DataFrame):
         before = archive.items.attrs.get(SEARCHED)
-        if before is None:
+        if not isinstance(before, dict):
             return None
         period = parse_datetime(before["datetime"]) if period == parse_datetime(None) else period
     places = sorted(query.places or ())
@@ -117,13 +124,18 @@ def _searched(archive: Archive, query: Query) -> dict[str, Any] | None:
 
 def check_searched(archive: Archive, query: Query) -> None:
     """`InputError` where the items are a table that was not searched for all that is asked."""
-    if not isinstance(archive.items, pd.DataFrame) or SEARCHED not in archive.items.attrs:
+    if not isinstance(archive.items, pd.DataFrame):
+        return
+    if SEARCHED not in archive.items.attrs:
+        _check_present(archive.items, query)
         return
     searched = archive.items.attrs[SEARCHED]
+    if searched == _ALL:
+        return
     if not isinstance(searched, dict) or not {"grid", "places", "datetime"} <= {*searched}:
         raise InputError(
             f"attrs[{SEARCHED!r}] of the table of items does not tell what was searched for: "
-            "search again, or say that what it has will do by items.attrs.clear()"
+            f"search again, or {_WISH}"
         )
     lacking = set(query.places or ()) - set(searched["places"])
     fact = ""
@@ -143,8 +155,24 @@ def check_searched(archive: Archive, query: Query) -> None:
         )
     if fact:
         raise InputError(
-            f"the table of items was searched for {fact}: search for all of it, or say that what "
-            "it has will do by items.attrs.clear()"
+            f"the table of items was searched for {fact}: search for all of it, or {_WISH}"
+        )
+
+
+def _check_present(table: pd.DataFrame, query: Query) -> None:
+    """`InputError` where a table that does not tell its search has no item of a place."""
+    source, asked = query.source, query.places or frozenset()
+    if source.boxes is None:
+        there = {*table["place"]}
+        lacking = set() if "" in there else asked - there
+    else:
+        lacking = {place for place in asked if of_places(table, [place], source).empty}
+    if lacking:
+        places = ", ".join(map(source.title_of_place, sorted(lacking)))
+        raise InputError(
+            f"the table of items does not tell what was searched for (its attrs are gone, as "
+            f"pandas.concat leaves them), and has no item of {places}, which the chips touch: "
+            f"search for all of them at once, or {_WISH}"
         )
 
 
