@@ -5,9 +5,11 @@ A run holds its lock, an object that it renews while it writes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import re
 import socket
 import threading
 import time
@@ -37,6 +39,8 @@ DEAD: Final = 4
 
 FRESH: Final = 2
 """Beats for which a process writes that has seen the lock of its run; then it looks again."""
+
+_MD5: Final = re.compile(r'"?[0-9A-Fa-f]{32}"?')
 
 _LAST_WORD: Final = 5.0
 """Seconds for which a request may last that tidies up at the end of a run."""
@@ -304,15 +308,13 @@ class RemoteFolder(Folder):
 
     def _look(self, lease: Lease) -> float:
         """See whose the lock is; return when the try that saw it began."""
-        from obstore import get
-
         began = [0.0]
 
         def begin() -> None:
             began[0] = time.monotonic()
 
         def call(store: ObjectStore, key: str) -> bytes:
-            return _all_of(get(store, key), key)[0]
+            return whole_object(store, key)[0]
 
         try:
             holder = _holder(self._request(call, LOCK, self.s3, begin))
@@ -347,12 +349,7 @@ class RemoteFolder(Folder):
 
     def read_tagged(self, path: str, way: S3 | None = None) -> tuple[bytes, str]:
         """The bytes of an object and its tag; ``FileNotFoundError`` where there is none."""
-        from obstore import get
-
-        def call(store: ObjectStore, key: str) -> tuple[bytes, str]:
-            return _all_of(get(store, key), key)
-
-        return self._request(call, path, way)
+        return self._request(whole_object, path, way)
 
     def names(self, path: str) -> set[str]:
         """Names of what lies directly below a prefix; empty where nothing does."""
@@ -480,6 +477,26 @@ def _putting(data: bytes, mode: Any) -> Callable[[ObjectStore, str], str | None]
             return None
 
     return call
+
+
+def whole_object(store: ObjectStore, key: str) -> tuple[bytes, str]:
+    """The bytes of an object and its tag.
+
+    Most tags are the MD5 of the bytes, and tell an answer that was cut short although its headers
+    say that it is whole: such a one is asked for again. A tag that is none tells the same twice.
+    """
+    from obstore import get
+
+    found = _all_of(get(store, key), key)
+    for _ in range(2):
+        data, tag = found
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if not _MD5.fullmatch(tag) or digest in tag.lower():
+            break
+        found = _all_of(get(store, key), key)
+        if found == (data, tag):
+            break
+    return found
 
 
 def _all_of(found: GetResult, key: str) -> tuple[bytes, str]:

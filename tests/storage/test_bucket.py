@@ -1,0 +1,58 @@
+"""What a bucket gives, held against its tag."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from timesync_xr.storage.bucket import whole_object
+
+DATA = b"project_id,plot_id\n1001,1\n"
+MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+
+
+class Answer:
+    """An answer that says of itself that it is whole."""
+
+    def __init__(self, data: bytes, tag: str | None) -> None:
+        self.data, self.meta = data, {"size": len(data), "e_tag": tag}
+
+    def stream(self, _: int) -> Iterator[bytes]:
+        yield self.data
+
+
+@pytest.mark.parametrize("tag", [MD5, f'"{MD5}"', f'"{MD5.upper()}"'])
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [([DATA], 1), ([DATA[:9], DATA], 2), ([b"", DATA], 2), ([DATA[:9], DATA[:4], DATA], 3)],
+)
+def test_an_answer_that_was_cut_short_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bytes], asked: int, tag: str
+) -> None:
+    left = list(answers)
+    monkeypatch.setattr("obstore.get", lambda store, key: Answer(left.pop(0), tag))
+    store: Any = None
+    assert whole_object(store, "ledger/plots.csv") == (DATA, tag)
+    assert len(answers) - len(left) == asked
+
+
+@pytest.mark.parametrize(
+    ("tag", "asked"), [("0" * 32, 2), (f"{MD5}-2", 1), ("anything", 1), (None, 1)]
+)
+def test_a_tag_that_is_no_md5_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, tag: str | None, asked: int
+) -> None:
+    """Tags of encrypted objects look like an MD5; those of several parts and others do not."""
+    times = []
+
+    def get(store: object, key: str) -> Answer:
+        times.append(key)
+        return Answer(DATA, tag)
+
+    monkeypatch.setattr("obstore.get", get)
+    store: Any = None
+    assert whole_object(store, "x") == (DATA, tag or "")
+    assert len(times) == asked
