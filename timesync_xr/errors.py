@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
+from types import UnionType
 from typing import Final
 
 
@@ -225,6 +226,12 @@ KNOWN_AS: Final = {
 def is_choice(word: object, choices: Iterable[str]) -> bool:
     """Whether something is one of the choices; whatever it is."""
     return isinstance(word, str) and word in tuple(choices)
+
+
+def check_kind(value: object, kind: type | UnionType, name: str, remedy: str) -> None:
+    """`InputError` where an argument, of this ``name``, is of another kind."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is of {type(value).__name__}, which can't be: {remedy}")
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:

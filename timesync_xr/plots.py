@@ -31,13 +31,15 @@ _ID_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 
 
-def id_problem(text: str) -> str:
+def id_problem(text: object) -> str:
     r"""Why an id can't be part of file names on common disks and stores; "" if it can.
 
     Refused are: nothing, more than 100 bytes, control characters and others that can't be
     printed, any of ``< > : " / \ | ? *``, a dot or space at either end (so "." and ".."), and
     names that Windows keeps for devices ("CON", "nul.txt").
     """
+    if not isinstance(text, str):
+        return f"is of {type(text).__name__}: give text"
     return next(_id_problems(text), "")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_kind, did_you_mean
 from ..raster.reader import Reading
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
@@ -251,3 +251,11 @@ def _plain_item(item: Any) -> dict[str, Any]:
     if parse_time(text).astype("datetime64[us]") == cut:
         plain["properties"]["datetime"] = text
     return plain
+
+
+def as_archive(archive: Archive | None) -> Archive:
+    """The archive, or the usual one; `InputError` for what is none."""
+    if archive is None:
+        return Archive()
+    check_kind(archive, Archive, "archive", "give a timesync_xr.Archive")
+    return archive

@@ -18,7 +18,7 @@ import pandas as pd
 from ..errors import InputError
 from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
-from .archive import CATALOGS, Archive
+from .archive import CATALOGS, Archive, as_archive
 from .ard import place_of
 from .dates import Datetime, parse_datetime
 from .files import read_items
@@ -79,7 +79,7 @@ def search_items(
     AccessError
         The API can't be reached or refuses access.
     """
-    archive = archive or Archive()
+    archive = as_archive(archive)
     query = _query(tiles, archive.what, grid, datetime)
     table = _search(archive, query)[1]
     if (searched := _searched(archive, query)) is not None:
@@ -188,8 +188,13 @@ def _query(
     grid: str | Lattice | None,
     datetime: Datetime,
 ) -> Query:
-    lattice = source.grid(grid or source.first_grid)
-    wanted = [tile if isinstance(tile, str) else (int(tile[0]), int(tile[1])) for tile in tiles]
+    lattice = source.grid(source.first_grid if grid is None else grid)
+    try:
+        wanted = [tile if isinstance(tile, str) else (int(tile[0]), int(tile[1])) for tile in tiles]
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise InputError(
+            f"tiles of {type(tiles).__name__} can't be: give pairs (h, v), or places such as '0304'"
+        ) from None
     for tile in wanted:
         if isinstance(tile, tuple) and not (isinstance(lattice, Region) and lattice.has_tile(tile)):
             raise InputError(f"there is no tile h{tile[0]:02d}v{tile[1]:02d} in {_reach(lattice)}")

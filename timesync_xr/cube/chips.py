@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
-from ..catalog.archive import Archive
+from ..catalog.archive import Archive, as_archive
 from ..catalog.dates import Datetime
 from ..catalog.search import search_items
-from ..errors import InputError
+from ..errors import InputError, is_choice
 from ..grid import ChipGrid, ChipSize, Lattice
 from ..landsat import QA_BAND
 from ..plots import PlotLike, plot_from
@@ -87,8 +88,8 @@ def chips_for_plot(
         At ``compute``, for an asset that can't be read.
     """
     _check(errors, engine, chunks)
-    archive = archive or Archive()
-    lattice = archive.what.grid(grid or archive.what.first_grid)
+    archive = as_archive(archive)
+    lattice = archive.what.grid(archive.what.first_grid if grid is None else grid)
     place = plot_from(plot, lattice)
     chip = ChipGrid.around(lattice, place.x, place.y, chip_size)
     places = archive.what.places(chip)
@@ -107,15 +108,15 @@ def chips_for_plot(
     return describe(pixels, plan, (place.project_id, place.plot_id))
 
 
-def _check(errors: str, engine: str, chunks: int | None) -> None:
-    if errors not in ("raise", "skip"):
+def _check(errors: object, engine: object, chunks: object) -> None:
+    if not is_choice(errors, ("raise", "skip")):
         raise InputError(f"errors is {errors!r}: give 'raise' or 'skip'")
-    if engine not in ("timesync_xr", "stackstac"):
+    if not is_choice(engine, ("timesync_xr", "stackstac")):
         raise InputError(f"there is no engine {engine!r}: give 'timesync_xr' or 'stackstac'")
     if engine == "stackstac" and (errors == "skip" or chunks is None):
         raise InputError("the engine stackstac has dask's chunks and skips nothing: leave it out")
-    if chunks is not None and chunks < 1:
-        raise InputError(f"chunks of {chunks} observations can't be: give 1 or more, or None")
+    if chunks is not None and not (isinstance(chunks, int | np.integer) and chunks >= 1):
+        raise InputError(f"chunks of {chunks!r} observations can't be: give 1 or more, or None")
 
 
 def lazy_pixels(

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, is_choice
 from ..project.files import EXPORTS
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, has_product, read_rows, tell_left_out
@@ -99,7 +99,7 @@ def export_project(
     Records that the ledger says are written and that can't be read are left out, each with a
     `timesync_xr.errors.LeftOutWarning`.
     """
-    if form not in FORMATS:
+    if not is_choice(form, FORMATS):
         raise InputError(f"there is no format {form!r}: choose from {', '.join(FORMATS)}")
     check_rule(rule or CONTRACT)
     check_index(index)

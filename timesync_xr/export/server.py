@@ -7,6 +7,7 @@ nothing has to be sorted beyond one plot: memory and time per row are the same f
 from __future__ import annotations
 
 import heapq
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, check_kind
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
 from ..project.files import COMBINED, log_path, project_path, spectra_path
@@ -104,6 +105,7 @@ def combine(
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
     """
+    check_kind(out, str | os.PathLike | None, "out", "give the path of a folder")
     if server_project is not None and (problem := id_problem(server_project)):
         raise InputError(f"the server's project id {server_project!r} {problem}")
     project = as_project(project)

@@ -16,6 +16,7 @@ import xarray as xr
 
 from ..errors import InputError, NoProjectError, ProjectError
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
+from ..lists import expect_table
 from ..plots import Plot, id_order, id_problem, read_plots
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
@@ -235,7 +236,10 @@ class Project:
 
     def listed(self, plots: pd.DataFrame | str | Path) -> pd.DataFrame:
         """The plots of a list on the project's grid, read where it is a file."""
-        return plots if isinstance(plots, pd.DataFrame) else read_plots(plots, self.settings.grid)
+        if not isinstance(plots, pd.DataFrame):
+            return read_plots(plots, self.settings.grid)
+        expect_table(plots, ("project_id", "plot_id", "x", "y"), "give what read_plots returns")
+        return plots
 
     def observations(self, plots: Plots = None) -> pd.DataFrame:
         """All observations: their items, QA_PIXEL at the plot, and what became of them.
@@ -254,8 +258,7 @@ class Project:
           (``qa_cloud_confidence`` ...), see `qa_flags`; those of cirrus are missing for sensors
           without its band; is_clear, see there; qa, see `contract_qa`
         - valid_range: whether all six bands at the plot are in 7273 to 43636; bands_filled: how
-        many
-          of them are fill; strict_clear: is_clear and valid_range
+          many of them are fill; strict_clear: is_clear and valid_range
         - grade, see `qa_grade`, and fmask, see `fmask`: where a band is filled they say no data
         - fill_share, clear_share: shares of the chip's pixels, 0 to 1
 

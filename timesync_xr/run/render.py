@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..errors import InputError, LossError, ProjectError
+from ..errors import InputError, LossError, ProjectError, check_kind
 from ..plots import Plot, check_names
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
 from ..project.files import cube_path
@@ -71,7 +71,10 @@ def render(
     ``out`` was drawn in another way, or is in use, has plots of these names elsewhere, has
     observations that would be lost without ``prune``, or where a cube is none of its log.
     """
-    styles = styles or Styles()
+    if styles is None:
+        styles = Styles()
+    check_kind(styles, Styles, "styles", "give what timesync_xr.read_styles made of a file")
+    check_kind(composites, list | tuple | set, "composites", "give names, such as ['tc', 'b743']")
     drawn = _Style(tuple(styles.composite(name) for name in composites), styles.stretch(stretch))
     formats = read_formats(formats, FORMATS)
     project, target = as_project(project), as_project(out)

@@ -9,6 +9,7 @@ import pandas as pd
 from ..catalog.archive import Archive
 from ..cube.selection import Selection
 from ..errors import ProjectError
+from ..lists import expect_table
 from ..plots import Plot
 from ..project.files import CUBE_MARK, log_path, observation_files
 from ..project.ledger import Ledger
@@ -65,6 +66,8 @@ def repair(
         As in `extract`; what was removed is made by the next run.
     """
     project = as_project(project)
+    remedy = "give what timesync_xr.verify found"
+    expect_table(problems, (*_PLOT, "kind", "file"), remedy)
     settings, known = project.settings, project.plots
     if settings.rendered:
         raise ProjectError(

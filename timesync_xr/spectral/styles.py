@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, is_choice
 from ..landsat import QA_BAND
 from ..plots import id_problem
 from .composites import (
@@ -75,7 +75,7 @@ class Styles:
 
     def stretch(self, name: str) -> Stretch:
         """The stretch of this name; `InputError` names the choices for any other."""
-        if name not in self.stretches:
+        if not is_choice(name, self.stretches):
             near = did_you_mean(name, self.stretches)
             choices = ", ".join(self.stretches)
             raise InputError(f"there is no stretch {name!r}{near}: choose from {choices}")
