@@ -85,6 +85,9 @@ fill in any surface reflectance band, and that are clear by `timesync_xr.is_clea
 all digital numbers (band, y, x) of the chip as little-endian uint16, in hexadecimal.
 """
 
+OF_CHIP: Final = PIXELS[3:]
+"""Those of `PIXELS` that only a whole chip tells: empty where the plot pixel alone was read."""
+
 WHY: Final = ("asset", "kind", "cause", "remedy")
 """Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was.
 
@@ -165,6 +168,11 @@ class ObservationLog:
     def in_cube(self) -> npt.NDArray[np.bool_]:
         """Which observations belong in the plot's cube: those whose plot pixel is not fill."""
         return is_in_cube(self.table)
+
+    @property
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """Of which observations the whole chip was read, not the plot pixel alone."""
+        return (self.table["checksum"] != "").to_numpy()
 
     def see(self, rows: Rows, qa: npt.NDArray[np.uint16]) -> None:
         """Settle rows whose QA_PIXEL at the plot says fill, or not clear where that matters."""

@@ -55,6 +55,11 @@ class Products:
         return read_formats(self.formats)
 
     @property
+    def pixel_only(self) -> bool:
+        """Whether the plot pixel is all that is needed: for spectra alone."""
+        return self.made == ("csv",)
+
+    @property
     def lattice(self) -> Lattice:
         """Grid of the plots and chips; CU where none is named."""
         return get_grid(self.grid or "CU")

@@ -56,7 +56,7 @@ from ..project.products import FORMATS, Products
 from ..project.rows import renamed_row, written_observations
 from ..raster.reader import Reading
 from ..storage.folder import Folder
-from .chips import write_chips
+from .chips import write_chips, write_spectra
 
 _LOG = logging.getLogger(__name__)
 
@@ -221,6 +221,8 @@ def extract_plot(
     log, removed = _begin(plot, items, job, folder, partial(_look_at_plot_pixels, job=job))
     advance(int((~log.open).sum()))
     export = _export_with_cube if "zarr" in job.products.made else _export_open
+    if job.products.pixel_only:
+        export = _export_spectra
     for count in export(log, plot, job, folder):
         advance(count)
     return log, removed
@@ -344,7 +346,8 @@ def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:
     """
     rows = np.flatnonzero(log.open)
     pixels = log.plan.select(log.open).at_plot_pixel()
-    look, later = (Look.at_chip(grid, (QA_BAND,)) for grid in (pixels.grid, log.plan.grid))
+    after = pixels.grid if job.products.pixel_only else log.plan.grid
+    look, later = (Look.at_chip(grid, (QA_BAND,)) for grid in (pixels.grid, after))
 
     def begin(part: Plan) -> Callable[[], npt.NDArray[np.uint16]]:
         return begin_pixels(part.records_of_each(), look, job.reading, later=later)
@@ -359,6 +362,28 @@ def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:
 def _export_open(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
     """Read, render and write what is open; yield how many observations at a time."""
     yield from _export(log, log.open, plot, job, folder)
+
+
+def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+    """As `_export_open`, of the plot pixel alone: a block of each asset.
+
+    Whole chips are read of the few days that need them, see `write_spectra`.
+    """
+    rows = np.flatnonzero(log.open)
+    pixels = log.plan.select(log.open).at_plot_pixel()
+    begin = partial(begin_cube, reading=job.reading)
+    written: list[pd.DataFrame] = []
+    for part, made in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
+        if isinstance(made, ReadError):
+            log.fail(rows[part], made)
+            yield part.stop - part.start
+        else:
+            told = write_spectra(made, plot, job.products, folder)
+            written.append(told.set_axis(rows[part][told.index]))
+            yield len(told)
+    if written:
+        log.settle(pd.concat(written))
+    yield from _export_open(log, plot, job, folder)
 
 
 def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
@@ -378,7 +403,7 @@ def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) 
     """What `_export_with_cube` does while nothing is damaged."""
     with kept_cube(folder, plot) as there, folder.scratch() as scratch:
         kept = there if there is not None and is_of(there, log.plan.grid) else None
-        found = found_in(kept, log.table[log.in_cube])
+        found = found_in(kept, log.table[log.in_cube & log.whole])
         lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
         log.give_up(lost & log.plan.unreadable)
         lost &= log.in_cube

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     "--products",
     default="png,csv",
     show_default=True,
-    help="What to make: png (three composites), csv (spectra), zarr (the cube); with commas.",
+    help="What to make: png (three composites), csv (spectra), zarr (the cube); with commas. csv "
+    "alone reads the plot pixel alone: half the requests, a quarter of the bytes.",
 )
 @selection_options
 @s3_options
