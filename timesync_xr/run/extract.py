@@ -40,7 +40,8 @@ from ..project.rows import THREADS
 from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
-from .plot import Done, Job, give_up_plot, make_plot
+from .job import Job
+from .plot import Done, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours
 from .summary import Summary, some
