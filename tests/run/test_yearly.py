@@ -134,7 +134,11 @@ def test_what_the_server_would_choose_is_among_them(tmp_path: Path, seed: int) -
         overrides = days.sample(min(2, len(days)), random_state=seed)
         choice = ChipsPerYear(dice.choice((1, 2, 5)), rule, dice.randint(1, 366), overrides)
         some = run(tmp_path / f"some{number}", archive.source, choice)
-        options = {"target_day": choice.target_day, "overrides": overrides, "rule": rule}
+        options: dict[str, Any] = {
+            "target_day": choice.target_day,
+            "overrides": overrides,
+            "rule": rule,
+        }
         chosen = full.annual(**options)
         again = some.annual(**options)
         usual = chosen.dropna(subset="doy")[["year", "doy", "sensor"]]

@@ -310,9 +310,9 @@ def cluster_options(command: Command) -> Command:
         click.option(
             "--workers",
             type=int,
-            default=1,
-            show_default=True,
-            help="Processes of this machine that work at a time, each on one core.",
+            metavar="N",
+            help="Processes of this machine that work at a time, each on one core. Default: one "
+            "for each core, as memory allows, once much is left to do.",
         ),
     ):
         command = option(command)
@@ -321,10 +321,10 @@ def cluster_options(command: Command) -> Command:
 
 @contextmanager
 def chosen_workers(
-    scheduler: str | None, scheduler_file: str | None, workers: int
-) -> Iterator[int | Client]:
+    scheduler: str | None, scheduler_file: str | None, workers: int | None
+) -> Iterator[int | Client | None]:
     """The ``workers`` of `timesync_xr.extract` for these options."""
-    given = [scheduler is not None, scheduler_file is not None, workers != 1]
+    given = [scheduler is not None, scheduler_file is not None, workers is not None]
     if sum(given) > 1:
         raise click.UsageError("give one of --workers, --scheduler and --scheduler-file")
     if scheduler is None and scheduler_file is None:

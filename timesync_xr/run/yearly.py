@@ -39,7 +39,7 @@ from ..spectral.series import plot_pixel, spectral_table
 from ..storage.folder import Folder
 from .chips import alike_at_plot, choose_platforms
 from .job import Job
-from .pixels import PIXELS_BATCH, look_at_plot_pixels, read_ahead
+from .pixels import PIXELS_BATCH, Begin, look_at_plot_pixels, read_ahead
 
 NOT_AMONG: Final = "not among the {} best of its year"
 """Why a day is left out; in the braces the number of days that were asked for."""
@@ -98,8 +98,9 @@ def choose_days(
     held = set() if job.selection.prune else days_with_files(kept)
     day = log.table["day"]
     left = log.table["outcome"].isin(["", WRITTEN, OTHER_PLATFORM]) & ~day.isin(chosen | held)
-    known = [row for row in np.flatnonzero(left & log.open) if row in choice.qa]
-    log.table.loc[known, "qa_pixel"] = [str(choice.qa[row]) for row in known]
+    for row in np.flatnonzero(left & log.open).tolist():
+        if row in choice.qa:
+            log.table.loc[row, "qa_pixel"] = str(choice.qa[row])
     log.leave_out((left & day.isin(unusable)).to_numpy(), UNUSABLE)
     log.leave_out((left & ~day.isin(unusable)).to_numpy(), NOT_AMONG.format(per_year.count))
     return held - chosen
@@ -125,13 +126,14 @@ class _Choice:
         known = np.flatnonzero(before["qa_pixel"] != "")
         values = before["qa_pixel"].to_numpy()[known].astype(int)
         self.qa = dict(zip(known.tolist(), values.tolist(), strict=True))
+        refused = set(np.flatnonzero(before["cause"] == UNUSABLE).tolist())
         self.years = {}
         for day in self._days():
             self.years.setdefault(day.year, []).append(day)
-            if (before["cause"].iloc[day.rows] == UNUSABLE).any() and self._is_known(day):
-                day.usable = False
-            if self._is_known(day):
+            if all(row in self.qa for row in day.rows):
                 day.quality = self._least(day)
+                if not refused.isdisjoint(day.rows):
+                    day.usable = False
         for days in self.years.values():
             days.sort(key=lambda day: (not day.overridden, day.far))
 
@@ -139,7 +141,7 @@ class _Choice:
         table = self.log.table
         rows = np.flatnonzero(table["outcome"].isin(["", WRITTEN, OTHER_PLATFORM]))
         stamps = pd.to_datetime(table["day"].iloc[rows])
-        doys = stamps.dt.day_of_year.to_numpy(np.int64)
+        doys = np.array(stamps.dt.day_of_year, dtype=np.int64)
         far = distance(doys, self.per_year.target_day).tolist()
         told = zip(stamps.dt.year.tolist(), doys.tolist(), far, strict=True)
         failed = set(self.kept.loc[self.kept["outcome"] == FAILED, "day"])
@@ -153,10 +155,6 @@ class _Choice:
             if table["outcome"].iloc[row] == WRITTEN:
                 days[date].written = row
         yield from days.values()
-
-    def _is_known(self, day: _Day) -> bool:
-        """Whether QA_PIXEL is known of all rows of a day."""
-        return all(row in self.qa for row in day.rows)
 
     def _least(self, day: _Day) -> int:
         """The least quality that a day may have, by QA_PIXEL alone."""
@@ -275,7 +273,7 @@ class _Choice:
         return pd.concat(found) if found else pd.DataFrame(columns=["day", "quality", "usable"])
 
     def _read(
-        self, rows: list[int], plan: Plan, size: int, begin: partial[object]
+        self, rows: list[int], plan: Plan, size: int, begin: Begin[xr.DataArray]
     ) -> Iterator[xr.DataArray]:
         """Cubes of the rows of a plan; what can't be read fails."""
         places = np.sort(np.array(rows, dtype=np.int64))

@@ -91,7 +91,7 @@ def extract(
     out_s3: S3,
     scheduler: str | None,
     scheduler_file: str | None,
-    workers: int,
+    workers: int | None,
     refresh: bool,
     prune: bool,
 ) -> None:
