@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import pandas as pd
@@ -55,9 +56,15 @@ class ChipsPerYear:
 
     def of(self, plot: Plot) -> ChipsPerYear:
         """The same with the overrides of one plot alone."""
-        ids = plot.project_id, plot.plot_id
-        mine = sorted({row for row in self._overrides if row[:2] == ids})
-        return replace(self, overrides=tuple(mine))
+        mine = self._by_plot.get((plot.project_id, plot.plot_id), set())
+        return replace(self, overrides=tuple(sorted(mine)))
+
+    @cached_property
+    def _by_plot(self) -> dict[tuple[str, str], set[Override]]:
+        found: dict[tuple[str, str], set[Override]] = {}
+        for row in self._overrides:
+            found.setdefault(row[:2], set()).add(row)
+        return found
 
     @property
     def days(self) -> set[tuple[int, int]]:

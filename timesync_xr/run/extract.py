@@ -249,7 +249,7 @@ class _Run:
 
         The ledger knows then that the plot is begun.
         """
-        job = self.job.of(self.ledger.row(plot), crowded=plot in self.crowded)
+        job = self.job.of(plot, self.ledger.row(plot), crowded=plot in self.crowded)
         places = job.source.places(job.products.chip(plot))
         tables = self.items.of(places)
         self.ledger.begin(plot, job.row(plot, empty_log()))

@@ -35,18 +35,20 @@ class Job:
     origin: str
     """Where the items come from, without secrets; kept with cubes."""
 
-    def of(self, row: Row | None, *, crowded: bool) -> Job:
-        """The job for one plot, by its row of the ledger.
+    def of(self, plot: Plot, row: Row | None, *, crowded: bool) -> Job:
+        """The job for one plot, by its row of the ledger, without the overrides of others.
 
         What it was made with before is kept up, so that its products never contradict each other.
         What is fetched for a plot that shares blocks with another (``crowded``) is kept on disk.
         """
         has = set(row["products"].split(",")) if row else set()
         formats = tuple(f for f in FORMATS if f in has or f in self.products.made)
-        keep_blocks = crowded or self.products.per_year is not None  # pixels first, then chips
+        per_year = self.products.per_year
+        keep_blocks = crowded or per_year is not None  # pixels first, then chips
+        chosen = None if per_year is None else per_year.of(plot)
         return replace(
             self,
-            products=replace(self.products, formats=formats),
+            products=replace(self.products, formats=formats, chips_per_year=chosen),
             reading=replace(self.reading, keep_blocks=keep_blocks),
         )
 
