@@ -144,7 +144,9 @@ class Forecast:
         and CSVs), ``usd`` (for requests, none for transfer) and ``hours`` of so many workers.
         """
         seen, count = self.observations * (1 - FILL_SHARE), len(BANDS)
-        rows = [("(all)", self.requests, self.gigabytes, 4 * seen, seen * OBSERVATION_SECONDS)]
+        rows = [
+            ("(all)", float(self.requests), self.gigabytes, 4 * seen, seen * OBSERVATION_SECONDS)
+        ]
         for wanted in PER_YEAR:
             chosen = min(seen, self.years * wanted)
             share = chosen / max(1, self.observations)
