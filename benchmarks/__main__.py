@@ -14,7 +14,7 @@ from .archive import make_archive
 from .jobs import REFERENCE, Job
 from .measure import Figures, Setting, local, measure, served
 from .startup import startup_targets
-from .targets import CORES, Target, request_targets, scale_targets, speed_targets
+from .targets import CORES, Target, choice_targets, request_targets, scale_targets, speed_targets
 
 DELAY = 0.03
 ALONE = ("floor", "fetching alone 30 ms")
@@ -62,6 +62,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
     jobs = {
         "cold": here.job("timesync_xr", count),
         "known": here.job("timesync_xr", count, plots=("far", "main")),
+        "spectra": here.job("timesync_xr spectra", count),
+        "spectra known": here.job("timesync_xr spectra", count, plots=("far", "main")),
         "cube": here.job("timesync_xr cube", count),
         "floor": here.job("floor", count),
         **peers,
@@ -70,6 +72,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Figur
         jobs |= {
             "cold 30 ms": there.job("timesync_xr", count),
             "known 30 ms": there.job("timesync_xr", count, plots=("far", "main")),
+            "spectra 30 ms": there.job("timesync_xr spectra", count),
+            "spectra known 30 ms": there.job("timesync_xr spectra", count, plots=("far", "main")),
             "known 30 ms, 2 processes": there.job(
                 "timesync_xr", count, plots=("far", "main"), processes=CORES
             ),
@@ -125,6 +129,7 @@ def _table(found: dict[str, Figures]) -> Iterator[str]:
 def _targets(found: dict[str, Figures], options: argparse.Namespace) -> Iterator[Target]:
     yield from speed_targets(found)
     yield from request_targets(found)
+    yield from choice_targets(found)
     if not options.smoke:
         yield from scale_targets(found, options.observations, options.some, options.many)
     yield from startup_targets(options.runs)

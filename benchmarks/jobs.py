@@ -121,6 +121,15 @@ def _empty(folder: Path) -> None:
 
 
 def _whole_job(job: Job, items: str, plots: tuple[str, ...], work: Path) -> None:
+    _make(job, items, plots, work, Products(("png", "csv")))
+
+
+def _spectra(job: Job, items: str, plots: tuple[str, ...], work: Path) -> None:
+    """Spectra alone, which read the plot pixel alone."""
+    _make(job, items, plots, work, Products("csv"))
+
+
+def _make(job: Job, items: str, plots: tuple[str, ...], work: Path, products: Products) -> None:
     from timesync_xr import extract
 
     work.mkdir()
@@ -128,8 +137,9 @@ def _whole_job(job: Job, items: str, plots: tuple[str, ...], work: Path) -> None
         write_plots(work / "plots.csv", plots),
         work / "out",
         Archive(items, mirror=f"{BUCKET}={job.archive}"),
-        products=Products(("png", "csv")),
+        products=products,
         progress=False,
+        workers=1,
     )
 
 
@@ -279,6 +289,7 @@ def _fetch(job: Job, items: str, plots: tuple[str, ...], _work: Path) -> dict[st
 
 JOBS: Final[dict[str, Callable[..., Any]]] = {
     "timesync_xr": _whole_job,
+    "timesync_xr spectra": _spectra,
     "timesync_xr cube": _cube,
     "timesync_xr graph": _graph,
     "reference": _reference,

@@ -83,6 +83,31 @@ def request_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
     yield at_most("neighbour plots: ranges fetched twice", 0, _twice(found["neighbours 30 ms"]), "")
 
 
+def choice_targets(found: Mapping[str, Figures]) -> Iterator[Target]:
+    """Targets of runs that make less than all, against a full run."""
+    for what, alone, full in (
+        ("cold", "spectra 30 ms", "cold 30 ms"),
+        ("headers known", "spectra known 30 ms", "known 30 ms"),
+    ):
+        requests, size, cpu = (
+            figure(found[alone]) / figure(found[full])
+            for figure in (_requests, lambda f: f.bytes, lambda f: f.cpu)
+        )
+        yield at_most(f"spectra alone / full, {what}: requests", 1 / 2, requests)
+        yield at_most(f"spectra alone / full, {what}: bytes", 1 / 3.5, size)
+        yield at_most(f"spectra alone / full, {what}: CPU", 1 / 5, cpu)
+    for what, alone, full in (
+        ("cold", "spectra", "cold"),
+        ("headers known", "spectra known", "known"),
+    ):
+        cpu = found[alone].cpu / found[full].cpu
+        yield at_most(f"spectra alone / full, local, {what}: CPU", 1 / 5, cpu)
+
+
+def _requests(figures: Figures) -> float:
+    return len(figures.requests) / figures.observations
+
+
 def _most_per_asset(figures: Figures, qa: bool) -> int:
     """Most requests for one asset, of QA_PIXEL or of the others."""
     counts = Counter(path for _, path, _, _ in figures.requests)

@@ -14,6 +14,7 @@ import timesync_xr as tx
 NAMES = [
     "AnnualComposites",
     "Archive",
+    "ChipsPerYear",
     "BANDS",
     "COMPOSITES",
     "Combined",
@@ -103,7 +104,8 @@ PARAMETERS: dict[Callable[..., Any], str] = {
     tx.search_items: "tiles archive grid datetime",
     tx.Archive: "items source mirror s3",
     tx.Selection: "datetime season sensors max_cloud slc_off clear_only tiers prune",
-    tx.Products: "formats grid chip_size composites",
+    tx.ChipsPerYear: "count rule target_day overrides",
+    tx.Products: "formats grid chip_size composites chips_per_year",
     tx.Project: "place s3",
 }
 

@@ -19,7 +19,7 @@ from .export.v3 import v3_records
 from .landsat import BANDS, SR_BANDS
 from .plots import Plot, read_plots
 from .project.files import write_csv, write_png
-from .project.products import Products
+from .project.products import ChipsPerYear, Products
 from .project.project import Project
 from .project.verify import verify
 from .run.chips import choose_platforms
@@ -70,6 +70,7 @@ __all__ = [
     "SR_BANDS",
     "AnnualComposites",
     "Archive",
+    "ChipsPerYear",
     "Combined",
     "Composite",
     "Exported",

@@ -67,6 +67,24 @@ def expected(archive: SmallArchive, tmp_path_factory: pytest.TempPathFactory) ->
     return contents(out)
 
 
+def test_much_to_do_is_gone_on_with_by_all_cores(
+    archive: SmallArchive,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Told in one line, and with the same bytes."""
+    monkeypatch.setattr("timesync_xr.run.extract._that_pay", lambda plots, _: 2 if plots else 1)
+    made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
+    extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "processes" in line] == [
+        "Going on with 2 processes; --workers 1 keeps to one"
+    ]
+    assert contents(tmp_path / "out") == expected
+
+
 def contents(out: Path) -> dict[str, bytes]:
     """All files; the ledger's table with its lines in order, as plots may be done in any."""
     found = {

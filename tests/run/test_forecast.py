@@ -102,3 +102,32 @@ def test_prices_may_be_given(sample: SamplePaths) -> None:
     assert "(0.0004 per 1000 GET, requester pays)" in usual
     assert f"{requests * 7 / 1000:.2f} USD for requests (7 per 1000 GET" in other
     assert "0.00 to elsewhere" in other
+
+
+def test_choices_stand_side_by_side(tmp_path: Path) -> None:
+    """By hand: a chosen day takes 21 requests, each further look 2; of spectra a header and a block
+    of each asset."""
+    archive = SmallArchive(tmp_path)
+    for year in (2019, 2020):
+        for month in range(1, 11):
+            archive.add("LC08", f"{year}-{month:02d}-15T18:30:00Z", write=False)
+    x, y = REGIONS["CU"].center(15_000 + 2500, 45_000 + 2500)
+    (tmp_path / "plots.csv").write_text(f"project_id,plot_id,x,y\np,7,{x},{y}\n")
+    items = archive.write_items()
+    forecast = plan(tmp_path / "plots.csv", Archive(items))
+    table = forecast.choices().set_index("choice")
+    assert forecast.years == 2
+    assert table["requests"].to_dict() == {
+        "(all)": forecast.requests,
+        "--chips-per-year 1": 2 * 21 + 2 * 2.5 * 2,
+        "--chips-per-year 3": 6 * 21 + 14 * 2,  # there are no more days to look at
+        "--products csv": 20 * 7 + 20 + 80,
+    }
+    assert table["files"].tolist() == [53, 8, 24, 13]
+    for column in ("gigabytes", "usd", "hours"):
+        every, one, three, spectra = table[column].tolist()
+        assert one < three < every
+        assert spectra < every
+    line = ["plan", str(tmp_path / "plots.csv"), "--source", str(items), "--workers", "2"]
+    told = CliRunner().invoke(main, line).output
+    assert "  --chips-per-year 1              52" in told

@@ -215,9 +215,11 @@ class History:
 
     def extract(self) -> None:
         select = Selection(**self.dice.choice(SELECTIONS), prune=self.dice.random() < 0.3)
-        products = Products(self.dice.choice(self.formats), chip_size=SIZE)
+        count = self.dice.choice((None, None, 1, 2))
+        formats = self.dice.choice(self.formats)
+        products = Products(formats, chip_size=SIZE, chips_per_year=count)
         refresh = self.dice.random() < 0.5
-        self.told.append(f"{select} {products.made} {select.prune} {refresh}")
+        self.told.append(f"{select} {products.made} {count} {select.prune} {refresh}")
         extract(
             self.world.plots, self.out, self.archive, select, products, refresh=refresh,
             progress=False,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from timesync_xr.grid import REGIONS, ChipGrid, Tile
 from timesync_xr.landsat import TILE_SIZE
 from timesync_xr.plots import Plot
+from timesync_xr.run.extract import PAYS, WORKER_MEMORY, _that_pay
 from timesync_xr.run.schedule import BLOCK, STRETCH, PlotQueue, with_neighbours
 
 
@@ -87,3 +89,31 @@ def test_neighbours_are_the_plots_that_share_a_block(
     down = [blocks(row - height // 2, height) for _, row in (a, b)]
     share = bool(across[0] & across[1]) and bool(down[0] & down[1])
     assert with_neighbours(plots, chip_of) == (set(plots) if share else set())
+
+
+@pytest.mark.parametrize(
+    ("plots", "seconds", "cores", "memory", "processes"),
+    [
+        (19, 20, 2, 64e9, 2),
+        (19, 20, 8, 64e9, 8),
+        (3, 20, 8, 64e9, 3),
+        (19, 20, 8, 3.5 * WORKER_MEMORY, 3),
+        (19, 20, 8, 0.5 * WORKER_MEMORY, 1),
+        (19, 20, 1, 64e9, 1),
+        (1, 900, 8, 64e9, 1),
+        (0, 900, 8, 64e9, 1),
+        (19, PAYS / 20, 8, 64e9, 1),
+    ],
+)
+def test_as_many_processes_as_there_are_cores_memory_and_plots(
+    plots: int,
+    seconds: float,
+    cores: int,
+    memory: float,
+    processes: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And this one alone where little is left."""
+    monkeypatch.setattr("dask.system.CPU_COUNT", cores)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", memory)
+    assert _that_pay(plots, seconds) == processes

@@ -17,6 +17,7 @@ from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 if TYPE_CHECKING:
     from distributed import Client
 
+    from ..project.products import ChipsPerYear
     from ..project.project import Project
 
 Command = Callable[..., Any]
@@ -55,6 +56,62 @@ rule_option = click.option(
     help="What comes first in a year: qa of the contract, which is the server's choice; or the "
     "class that TimeSync v4 grades by, which is the same for all sensors.",
 )
+
+
+overrides_option = click.option(
+    "--overrides",
+    metavar="FILE.csv",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="What interpreters chose instead: project_id, plot_id, year, doy.",
+)
+
+
+def per_year_options(command: Command) -> Command:
+    """Give a command the options that choose observations of each year.
+
+    They become ``per_year``, a `timesync_xr.ChipsPerYear`, or None for all observations.
+    """
+
+    @click.option(
+        "--chips-per-year",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Make the N best observations of each year alone, as timesync-xr annual ranks them. "
+        "They are found by the plot pixel, so that little is read of the others. Default: all.",
+    )
+    @target_day_option
+    @overrides_option
+    @rule_option
+    @functools.wraps(command)
+    def with_choice(
+        chips_per_year: int | None,
+        target_day: int,
+        overrides: Path | None,
+        rule: str,
+        **options: Any,
+    ) -> Any:
+        return command(per_year=_choice(chips_per_year, target_day, overrides, rule), **options)
+
+    return with_choice
+
+
+def _choice(
+    count: int | None, target_day: int, overrides: Path | None, rule: str
+) -> ChipsPerYear | None:
+    from ..project.products import ChipsPerYear
+    from ..spectral.annual import read_overrides
+
+    if count is not None:
+        chosen = () if overrides is None else read_overrides(overrides)
+        return ChipsPerYear(count, rule, target_day, chosen)
+    for name, is_given in (
+        ("--target-day", target_day != TARGET_DAY),
+        ("--overrides", overrides is not None),
+        ("--rule", rule != CONTRACT),
+    ):
+        if is_given:
+            raise click.UsageError(f"{name} says which chips of a year: give --chips-per-year, too")
+    return None
 
 
 class Grid(click.ParamType[str]):
@@ -253,9 +310,9 @@ def cluster_options(command: Command) -> Command:
         click.option(
             "--workers",
             type=int,
-            default=1,
-            show_default=True,
-            help="Processes of this machine that work at a time, each on one core.",
+            metavar="N",
+            help="Processes of this machine that work at a time, each on one core. Default: one "
+            "for each core, as memory allows, once much is left to do.",
         ),
     ):
         command = option(command)
@@ -264,10 +321,10 @@ def cluster_options(command: Command) -> Command:
 
 @contextmanager
 def chosen_workers(
-    scheduler: str | None, scheduler_file: str | None, workers: int
-) -> Iterator[int | Client]:
+    scheduler: str | None, scheduler_file: str | None, workers: int | None
+) -> Iterator[int | Client | None]:
     """The ``workers`` of `timesync_xr.extract` for these options."""
-    given = [scheduler is not None, scheduler_file is not None, workers != 1]
+    given = [scheduler is not None, scheduler_file is not None, workers is not None]
     if sum(given) > 1:
         raise click.UsageError("give one of --workers, --scheduler and --scheduler-file")
     if scheduler is None and scheduler_file is None:

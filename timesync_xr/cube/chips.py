@@ -131,10 +131,14 @@ def lazy_pixels(
     return xr.Variable(DIMS, LazyChips(source, chunks))
 
 
-def begin_cube(plan: Plan, reading: Reading) -> Callable[[], xr.DataArray]:
+def begin_cube(
+    plan: Plan, reading: Reading, later: ChipGrid | None = None
+) -> Callable[[], xr.DataArray]:
     """Begin to fetch what is remote; return the function that gives the cube in memory.
 
-    It is to be called once, and raises as `begin_pixels`.
+    It is to be called once, and raises as `begin_pixels`. ``later`` is the chip of which most
+    observations will be read then.
     """
-    read = begin_pixels(plan.records_of_each(), Look.at_chip(plan.grid), reading)
+    after = None if later is None else Look.at_chip(later)
+    read = begin_pixels(plan.records_of_each(), Look.at_chip(plan.grid), reading, later=after)
     return lambda: describe(xr.Variable(DIMS, read()), plan)

@@ -85,6 +85,9 @@ fill in any surface reflectance band, and that are clear by `timesync_xr.is_clea
 all digital numbers (band, y, x) of the chip as little-endian uint16, in hexadecimal.
 """
 
+OF_CHIP: Final = PIXELS[3:]
+"""Those of `PIXELS` that only a whole chip tells: empty where the plot pixel alone was read."""
+
 WHY: Final = ("asset", "kind", "cause", "remedy")
 """Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was.
 
@@ -166,6 +169,11 @@ class ObservationLog:
         """Which observations belong in the plot's cube: those whose plot pixel is not fill."""
         return is_in_cube(self.table)
 
+    @property
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """Of which observations the whole chip was read, not the plot pixel alone."""
+        return (self.table["checksum"] != "").to_numpy()
+
     def see(self, rows: Rows, qa: npt.NDArray[np.uint16]) -> None:
         """Settle rows whose QA_PIXEL at the plot says fill, or not clear where that matters."""
         fill = is_fill(qa)
@@ -202,8 +210,7 @@ class ObservationLog:
         """
         if kept.empty:
             return
-        before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
-        same = self.table[IDENTITY].merge(before, on=IDENTITY, how="left").fillna("")
+        same = self.as_before(kept)
         known = np.flatnonzero(self.open & (same["qa_pixel"] != ""))
         self.see(known, same["qa_pixel"].iloc[known].to_numpy(np.uint16))
         open_ = self.open
@@ -214,6 +221,11 @@ class ObservationLog:
         settled = np.flatnonzero(open_ & ~self.table["day"].isin(changed))
         columns = ["outcome", *PIXELS]
         self.table.loc[settled, columns] = same.loc[settled, columns].to_numpy()
+
+    def as_before(self, kept: pd.DataFrame) -> pd.DataFrame:
+        """For each row what was settled before of the same observation: all empty for others."""
+        before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
+        return self.table[IDENTITY].merge(before, on=IDENTITY, how="left").fillna("")
 
     def renamed(self, kept: pd.DataFrame) -> pd.DataFrame:
         """The rows that were taken over and whose `TITLES` are other than those of a kept log.
@@ -231,6 +243,16 @@ class ObservationLog:
         of_days = self.table["day"].isin(list(days))
         settled = of_days & self.table["outcome"].isin([WRITTEN, OTHER_PLATFORM])
         self.table.loc[settled, "outcome"] = ""
+
+    def leave_out(self, rows: npt.NDArray[np.bool_], cause: str) -> None:
+        """Filter some rows, of which no more than QA_PIXEL is told then."""
+        self.table.loc[rows, ["outcome", "cause"]] = [FILTERED, cause]
+        self.table.loc[rows, list(PIXELS[1:])] = ""
+
+    def keep_up(self, days: set[str], why: str) -> None:
+        """Say of days that are there from an earlier run why they would not be made now."""
+        held = self.table["outcome"].isin(["", WRITTEN]) & (self.table["cause"] == "")
+        self.table.loc[held & self.table["day"].isin(days), "cause"] = f"{KEPT}: {why}"
 
     def withdrawn(self, kept: pd.DataFrame) -> set[str]:
         """Days that were written or begun and now are to be made anew, or not at all."""

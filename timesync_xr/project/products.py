@@ -2,19 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
+import pandas as pd
+
+from ..cube.schema import is_whole
 from ..errors import InputError, did_you_mean
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
-from ..lists import texts
+from ..lists import expect_table, texts
 from ..plots import Plot
+from ..spectral.annual import CONTRACT, KEY, TARGET_DAY, check_rule, check_target_day
 from ..spectral.composites import COMPOSITES, Composite
 from .files import observation_files
 
 FORMATS: Final = ("png", "csv", "zarr")
 """What can be made of an observation: chips, a row of spectra, its part of the plot's cube."""
+
+
+Override = tuple[str, str, int, int]
+"""What an interpreter chose: project_id, plot_id, year, day of the year."""
+
+
+@dataclass(frozen=True)
+class ChipsPerYear:
+    """Which observations of each year are made: the best by the rule of `timesync_xr.annual`.
+
+    What the server would choose of all observations is among them.
+    """
+
+    count: int
+    """How many days of each year, at most."""
+    rule: str = CONTRACT
+    """``contract`` or ``graded``, see `timesync_xr.annual`."""
+    target_day: int = TARGET_DAY
+    """The preferred day of the year, 1 to 366."""
+    overrides: pd.DataFrame | tuple[Override, ...] = ()
+    """What interpreters chose instead, see `timesync_xr.read_overrides`; kept as a tuple."""
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.count) or self.count < 1:
+            raise InputError(f"{self.count!r} chips per year can't be: give 1 or more")
+        check_rule(self.rule)
+        check_target_day(self.target_day)
+        if isinstance(self.overrides, pd.DataFrame):
+            columns = [*KEY, "doy"]
+            expect_table(self.overrides, columns, "give one of read_overrides")
+            rows = self.overrides[columns].itertuples(index=False)
+            chosen = tuple((str(p), str(n), int(year), int(doy)) for p, n, year, doy in rows)
+            object.__setattr__(self, "overrides", chosen)
+
+    def of(self, plot: Plot) -> ChipsPerYear:
+        """The same with the overrides of one plot alone."""
+        mine = self._by_plot.get((plot.project_id, plot.plot_id), set())
+        return replace(self, overrides=tuple(sorted(mine)))
+
+    @cached_property
+    def _by_plot(self) -> dict[tuple[str, str], set[Override]]:
+        found: dict[tuple[str, str], set[Override]] = {}
+        for row in self._overrides:
+            found.setdefault(row[:2], set()).add(row)
+        return found
+
+    @property
+    def days(self) -> set[tuple[int, int]]:
+        """Year and day of the year of the overrides."""
+        return {(year, doy) for _, _, year, doy in self._overrides}
+
+    @property
+    def _overrides(self) -> tuple[Override, ...]:
+        return self.overrides if isinstance(self.overrides, tuple) else ()
+
+    def __str__(self) -> str:
+        """All of it in words without blanks, the same for the same choice of one plot."""
+        return " ".join(self._texts())
+
+    def _texts(self) -> Iterator[str]:
+        yield f"{_COUNT}={self.count}"
+        if self.rule != CONTRACT:
+            yield f"rule={self.rule}"
+        if self.target_day != TARGET_DAY:
+            yield f"target-day={self.target_day}"
+        if self._overrides:
+            days = ",".join(f"{year}-{doy:03d}" for _, _, year, doy in self._overrides)
+            yield f"overrides={days}"
+
+    @classmethod
+    def parse(cls, text: str, plots: Iterable[tuple[str, str]]) -> ChipsPerYear | None:
+        """What the words of these plots stand for, as the ledger keeps them; None for no choice."""
+        words = dict(word.partition("=")[::2] for word in text.split())
+        if _COUNT not in words:
+            return None
+        days = [day.split("-") for day in words.get("overrides", "").split(",") if day]
+        overrides = tuple((*plot, int(year), int(doy)) for plot in plots for year, doy in days)
+        target_day = int(words.get("target-day", TARGET_DAY))
+        return cls(int(words[_COUNT]), words.get("rule", CONTRACT), target_day, overrides)
+
+
+_COUNT: Final = "chips-per-year"
 
 
 @dataclass(frozen=True)
@@ -33,6 +120,9 @@ class Products:
     """Width and height of a chip in pixels, or one number for both; kept as a pair."""
     composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
     """What chips are made of; TimeSync's three by default."""
+    chips_per_year: int | ChipsPerYear | None = None
+    """How many observations of each year are made, the best by the annual rule; all by default.
+    Kept as `ChipsPerYear`, which holds rule, target day and overrides, too."""
 
     def __post_init__(self) -> None:
         grid = None if self.grid is None else get_grid(self.grid)
@@ -47,12 +137,26 @@ class Products:
             ("chip_size", chip_shape(self.chip_size)),
         ):
             object.__setattr__(self, name, value)
+        per_year: Any = self.chips_per_year
+        if per_year is not None and not isinstance(per_year, ChipsPerYear):
+            object.__setattr__(self, "chips_per_year", ChipsPerYear(per_year))
         ChipGrid(self.lattice, 0, 0, *chip_shape(self.chip_size))  # says what is wrong with a size
 
     @property
     def made(self) -> tuple[str, ...]:
         """What is made, in the order of `FORMATS`."""
         return read_formats(self.formats)
+
+    @property
+    def per_year(self) -> ChipsPerYear | None:
+        """Which observations of each year are made; None for all."""
+        chosen = self.chips_per_year
+        return ChipsPerYear(chosen) if isinstance(chosen, int) else chosen
+
+    @property
+    def pixel_only(self) -> bool:
+        """Whether the plot pixel is all that is needed: for spectra alone."""
+        return self.made == ("csv",)
 
     @property
     def lattice(self) -> Lattice:

@@ -260,7 +260,8 @@ class Project:
         - valid_range: whether all six bands at the plot are in 7273 to 43636; bands_filled: how
           many of them are fill; strict_clear: is_clear and valid_range
         - grade, see `qa_grade`, and fmask, see `fmask`: where a band is filled they say no data
-        - fill_share, clear_share: shares of the chip's pixels, 0 to 1
+        - fill_share, clear_share: shares of the chip's pixels, 0 to 1; missing where spectra alone
+          were made, which read the plot pixel alone
 
         What comes from pixels is missing where none was read. An observation that is known to be
         fill at the plot without reading has the flags of fill, and no qa_pixel.

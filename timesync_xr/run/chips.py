@@ -12,10 +12,10 @@ from ..errors import InputError
 from ..landsat import GRADES, PLATFORM_AGE, QA_BAND
 from ..plots import Plot
 from ..project.files import csv_files, png_bytes
-from ..project.log import FILL_AT_PLOT, OTHER_PLATFORM, WRITTEN, measure_pixels
+from ..project.log import FILL_AT_PLOT, OF_CHIP, OTHER_PLATFORM, WRITTEN, measure_pixels
 from ..project.products import Products
 from ..spectral.composites import draw_each, is_fill_pixel
-from ..spectral.quality import contract_qa, qa_grade
+from ..spectral.quality import contract_qa, is_fill, qa_grade
 from ..spectral.series import plot_pixel, spectral_table
 from ..storage.folder import Folder
 
@@ -46,6 +46,39 @@ def write_chips(cube: xr.DataArray, plot: Plot, products: Products, folder: Fold
     return made
 
 
+def write_spectra(
+    cube: xr.DataArray, plot: Plot, products: Products, folder: Folder
+) -> pd.DataFrame:
+    """As `write_chips` of a cube in memory that holds the plot pixel alone: the rows of spectra.
+
+    What is measured of a whole chip (`timesync_xr.project.log.OF_CHIP`) is empty. Left out of the
+    table, and not written, are the observations of days on which the plot pixel does not tell which
+    platform gets the files: their whole chips do, see `choose_platforms`.
+    """
+    steps = np.flatnonzero(~alike_at_plot(cube))
+    made = write_chips(_at(cube, pd.Index(steps)), plot, products, folder)
+    made[list(OF_CHIP)] = ""
+    return made.set_axis(steps)
+
+
+def alike_at_plot(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
+    """Which observations of a cube are of a day whose best two are alike at the plot pixel.
+
+    Alike is what `choose_platforms` can't tell apart without the whole chip. Observations whose
+    plot pixel is fill are none of them.
+    """
+    ranks = _ranks_at_plot(cube)
+    seen = ranks[~is_fill(select_bands(plot_pixel(cube), [QA_BAND]).to_numpy().ravel())]
+    doubled = seen[seen["day"].duplicated(keep=False)]
+    if doubled.empty:
+        return np.zeros(len(ranks), dtype=bool)
+    order = ["unusable", "grade"]
+    best = doubled.sort_values(order).drop_duplicates("day").set_index("day")[order]
+    tied = doubled[(best.loc[doubled["day"]].to_numpy() == doubled[order].to_numpy()).all(axis=1)]
+    days = tied.loc[tied["day"].duplicated(), "day"]
+    return ranks["day"].isin(days).to_numpy()
+
+
 def _at(cube: xr.DataArray, steps: pd.Index) -> xr.DataArray:
     """Some steps of a cube in time order; the cube itself, not a copy, where it is all of them."""
     return cube if len(steps) == cube.sizes["time"] else cube.isel(time=steps)
@@ -63,19 +96,26 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     expect_dims(cube, ("time",), ("time", "sensor"))
     if cube["time"].dtype.kind != "M":
         raise InputError(f"the cube's time is {cube['time'].dtype}, not datetime64: decode it")
-    ranks = pd.DataFrame({"day": cube["time"].to_numpy().astype("datetime64[D]")})
-    if not ranks["day"].duplicated().any():
-        return np.ones(len(ranks), dtype=bool)
+    days = pd.Series(cube["time"].to_numpy().astype("datetime64[D]"))
+    if not days.duplicated().any():
+        return np.ones(len(days), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
     expect_dims(cube, ("y", "x"))
-    pixel = plot_pixel(cube)
-    qa = select_bands(pixel, [QA_BAND]).to_numpy().ravel()
-    ranks["unusable"] = contract_qa(qa)
-    holed = is_fill_pixel(pixel).to_numpy().ravel()
-    ranks["grade"] = np.where(holed, GRADES["no data"], qa_grade(qa))
+    ranks = _ranks_at_plot(cube)
     ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
     ranks["age"] = -np.array(age)
     best = (
         ranks.sort_values(["day", "unusable", "grade", "fill", "age"]).drop_duplicates("day").index
     )
     return np.isin(np.arange(len(ranks)), best)
+
+
+def _ranks_at_plot(cube: xr.DataArray) -> pd.DataFrame:
+    """The day of each observation, and what the plot pixel says of it: the less, the better."""
+    ranks = pd.DataFrame({"day": cube["time"].to_numpy().astype("datetime64[D]")})
+    pixel = plot_pixel(cube)
+    qa = select_bands(pixel, [QA_BAND]).to_numpy().ravel()
+    ranks["unusable"] = contract_qa(qa)
+    holed = is_fill_pixel(pixel).to_numpy().ravel()
+    ranks["grade"] = np.where(holed, GRADES["no data"], qa_grade(qa))
+    return ranks

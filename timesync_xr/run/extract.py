@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,7 +41,8 @@ from ..project.rows import THREADS
 from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
-from .plot import Done, Job, give_up_plot, make_plot
+from .job import Job
+from .plot import Done, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours
 from .summary import Summary, some
@@ -48,6 +50,12 @@ from .summary import Summary, some
 if TYPE_CHECKING:
     from distributed import Client
 
+
+PAYS: Final = 20.0
+"""Seconds of work that must be left for more processes to pay, which take some 3 s to start."""
+
+WORKER_MEMORY: Final = 1.2e9
+"""Bytes of memory that a process may come to take."""
 
 PLOTS: Final = 5
 """Plots in a row of which nothing could be read for passing reasons, after which a run stops."""
@@ -102,7 +110,7 @@ def extract(
     select: Selection = Selection(),
     products: Products = Products(),
     *,
-    workers: int | Client = 1,
+    workers: int | Client | None = 1,
     refresh: bool = False,
     progress: bool = True,
 ) -> Summary:
@@ -125,8 +133,10 @@ def extract(
     products
         What to make, on which grid. What a plot was made with before is kept up, too.
     workers
-        Processes that work at the same time, each on one core; 1 is this process alone. Or a client
-        of a dask cluster whose workers do the plots. They read and write the project themselves, so
+        Processes that work at the same time, each on one core; 1 is this process alone. None: this
+        process begins, and where much is left to do, one for each core goes on, as memory allows; a
+        script must guard its call then by ``if __name__ == "__main__":``. Or a client of a dask
+        cluster whose workers do the plots. They read and write the project themselves, so
         that it must be reachable from all of them.
     refresh
         Search all places again, and look for new items of the plots that are complete, too. Without
@@ -173,7 +183,7 @@ def extract(
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
             crowded = frozenset(with_neighbours(todo, products.chip))
-            run = _Run(job, items, ledger, bar, crowded)
+            run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
     return Summary(project.place, table, *told, products.lattice)
 
@@ -231,13 +241,15 @@ class _Run:
     """Hears of what is done."""
     crowded: frozenset[Plot]
     """Plots that share blocks with another."""
+    may_spread: bool = False
+    """Whether other processes may go on, where that pays."""
 
     def of(self, plot: Plot) -> tuple[Plot, Job, tuple[TileTable, ...], Folder]:
         """What `make_plot` needs for a plot; waits for the search of its places.
 
         The ledger knows then that the plot is begun.
         """
-        job = self.job.of(self.ledger.row(plot), crowded=plot in self.crowded)
+        job = self.job.of(plot, self.ledger.row(plot), crowded=plot in self.crowded)
         places = job.source.places(job.products.chip(plot))
         tables = self.items.of(places)
         self.ledger.begin(plot, job.row(plot, empty_log()))
@@ -294,15 +306,36 @@ class _Run:
         self.items.begin(place for plot in queue for place in places(plot))
         with cluster as client:
             if client is not None:
+                from .cluster import about
+
+                self.bar.tell(about(client))
                 yield from self._work_on(client, queue)
-            while queue:
-                yield make_plot(*self.of(queue.next("")), self.bar.advance)
+            yield from self._work_here(queue)
+
+    def _work_here(self, queue: PlotQueue) -> Iterator[Done]:
+        """Do all plots by this process, until it pays to have more of them go on."""
+        seconds, done = 0.0, 0
+        while queue:
+            start = monotonic()
+            yield make_plot(*self.of(queue.next("")), self.bar.advance)
+            seconds, done = seconds + monotonic() - start, done + 1
+            processes = _that_pay(len(queue), seconds / done) if self.may_spread else 1
+            if processes > 1:
+                yield from self._spread(queue, processes)
+
+    def _spread(self, queue: PlotQueue, processes: int) -> Iterator[Done]:
+        """Do all plots by more processes of this machine."""
+        from .cluster import local_cluster
+
+        self.bar.tell(f"Going on with {processes} processes; --workers 1 keeps to one")
+        queue.forget([""])
+        with local_cluster(processes) as client:
+            yield from self._work_on(client, queue)
 
     def _work_on(self, client: Client, queue: PlotQueue) -> Iterator[Done]:
         """Do all plots on a cluster."""
-        from .cluster import about, work_through
+        from .cluster import work_through
 
-        self.bar.tell(about(client))
         run = os.path.abspath(str(self.ledger.folder.root))
         made_of = partial(work_through, client, queue, run=run)
         for plot, made in made_of(lambda p: partial(make_plot, *self.of(p))):
@@ -311,8 +344,20 @@ class _Run:
             yield done
 
 
-def _cluster(workers: int | Client) -> AbstractContextManager[Client | None]:
+def _that_pay(plots: int, seconds: float) -> int:
+    """How many processes are best for plots that take so long each; 1 for this one alone."""
+    if plots < 2 or plots * seconds < PAYS:
+        return 1
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(CPU_COUNT, plots, int(MEMORY_LIMIT // WORKER_MEMORY)))
+
+
+def _cluster(workers: int | Client | None) -> AbstractContextManager[Client | None]:
     """The cluster to work on; none for a single process."""
+    if workers is None:
+        return nullcontext(None)
     if not isinstance(workers, int):
         return nullcontext(workers)
     if workers < 1:

@@ -41,6 +41,16 @@ OBSERVATION_SECONDS: Final = 0.02
 """Assumed: processor time of an observation on one core, with requests, PNG and CSV, as measured in
 docs/performance.md."""
 
+PIXEL_SECONDS: Final = 0.005
+"""Assumed: the same of an observation of which the plot pixel alone is read, see there."""
+
+LOOKS: Final = 2.5
+"""Assumed: further days of which QA_PIXEL is looked at for each that is chosen of a year, as
+measured in docs/performance.md."""
+
+PER_YEAR: Final = (1, 3)
+"""Chips per year that are told beside all."""
+
 LATENCY: Final = 0.03
 """Assumed: seconds that a request waits."""
 
@@ -97,6 +107,8 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
+    years: int
+    """Years of all plots of which there are observations to look at."""
 
     @property
     def observations(self) -> int:
@@ -125,10 +137,48 @@ class Forecast:
         wait = self.requests * LATENCY / REQUESTS_AT_A_TIME
         return max(compute, wait) / workers / 3600
 
+    def choices(self, workers: int = 1, prices: Prices = Prices()) -> pd.DataFrame:
+        """What may be chosen, side by side, about: a row for all, some chips a year, spectra alone.
+
+        Columns: ``choice`` (the options of extract), ``requests``, ``gigabytes``, ``files`` (chips
+        and CSVs), ``usd`` (for requests, none for transfer) and ``hours`` of so many workers.
+        """
+        seen, count = self.observations * (1 - FILL_SHARE), len(BANDS)
+        rows = [
+            ("(all)", float(self.requests), self.gigabytes, 4 * seen, seen * OBSERVATION_SECONDS)
+        ]
+        for wanted in PER_YEAR:
+            chosen = min(seen, self.years * wanted)
+            share = chosen / max(1, self.observations)
+            looks = min(self.observations, chosen * (1 + LOOKS))
+            headers = min(self.headers, looks + chosen * (count - 1))
+            of_chips = self.block_rows * count - min(self.observations, self.block_rows)
+            size = self.blocks * share * ((count - 1) * BLOCK_BYTES + QA_BLOCK_BYTES)
+            size += looks * QA_BLOCK_BYTES + headers * FIRST_READ
+            work = chosen * OBSERVATION_SECONDS + looks * PIXEL_SECONDS
+            asked = headers + looks + of_chips * share
+            rows.append((f"--chips-per-year {wanted}", asked, size / 1e9, 4 * chosen, work))
+        asked = self.headers + self.observations + seen * (count - 1)
+        size = self.observations * QA_BLOCK_BYTES + seen * (count - 1) * BLOCK_BYTES
+        size += self.headers * FIRST_READ
+        rows.append(("--products csv", asked, size / 1e9, seen, self.observations * PIXEL_SECONDS))
+        table = pd.DataFrame(rows, columns=["choice", "requests", "gigabytes", "files", "work"])
+        price = 0.0 if self.plots.attrs.get("free") else prices.requests
+        waiting = table["requests"] * LATENCY / REQUESTS_AT_A_TIME
+        table["usd"] = table["requests"] * price / 1000
+        table["hours"] = table.pop("work").clip(lower=waiting) / workers / 3600
+        return table.round({"requests": 0, "files": 0}).astype({"requests": int, "files": int})
+
     def text(self, workers: int, prices: Prices) -> str:
         """All of it in words, with the assumptions."""
         return "\n".join(
-            [*self._empty(), *self._counts(), *self._cost(workers, prices), *self._few()]
+            [
+                *self._empty(),
+                *self._counts(),
+                *self._cost(workers, prices),
+                *self._side_by_side(workers, prices),
+                *self._few(),
+            ]
         )
 
     def _empty(self) -> Iterator[str]:
@@ -171,6 +221,15 @@ class Forecast:
             f"{OBSERVATION_SECONDS * 1000:.0f} ms of a core per observation; "
             f"{LATENCY * 1000:.0f} ms per request, {REQUESTS_AT_A_TIME} at a time per worker"
         )
+
+    def _side_by_side(self, workers: int, prices: Prices) -> Iterator[str]:
+        yield "Side by side, of extract's options:"
+        yield f"  {'':<20}{'requests':>14}{'GB':>11}{'files':>13}{'USD':>9}{'hours':>9}"
+        for row in self.choices(workers, prices).itertuples(index=False):
+            yield (
+                f"  {row.choice:<20}{row.requests:>14}{row.gigabytes:>11.1f}{row.files:>13}"
+                f"{row.usd:>9.2f}{row.hours:>9.2f}"
+            )
 
     def _few(self) -> Iterator[str]:
         left = self.plots["observations"] - self.plots["filtered"]
@@ -220,7 +279,7 @@ def _forecast(
     source: Source,
     select: Selection,
 ) -> Forecast:
-    known: dict[tuple[Place, ...], tuple[int, int, int]] = {}
+    known: dict[tuple[Place, ...], tuple[int, int, int, int]] = {}
     places = [source.places(chip) for chip in chips]
     for chip, key in zip(chips, places, strict=True):
         if key not in known:
@@ -246,14 +305,16 @@ def _forecast(
     rows.attrs["place"] = "cell" if source.has_scenes else "tile"
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = wanted * len(BANDS)
-    return Forecast(rows, len(searched), good, refused, headers, *touched, select)
+    years = sum(count[3] for count in counts)
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select, years)
 
 
-def _count(planned: Plan, select: Selection) -> tuple[int, int, int]:
-    """Items to look at, observations, and how many of these metadata rule out."""
+def _count(planned: Plan, select: Selection) -> tuple[int, int, int, int]:
+    """Items to look at, observations, how many metadata rule out, and years of the rest."""
     ruled_out = select.causes(planned.observations) != ""
     items = (~ruled_out)[planned.records["observation"].to_numpy()].sum()
-    return int(items), len(ruled_out), int(ruled_out.sum())
+    years = planned.observations.loc[~ruled_out, "day"].str[:4].nunique()
+    return int(items), len(ruled_out), int(ruled_out.sum()), int(years)
 
 
 def _touched(chips: list[ChipGrid], plots: pd.DataFrame) -> tuple[float, float]:

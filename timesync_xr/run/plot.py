@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..catalog.kept import TileTable, read_items_of
-from ..catalog.sources import Source
-from ..cube.array import Look, begin_ahead, begin_pixels
 from ..cube.chips import begin_cube
 from ..cube.plan import Plan, plan_observations
 from ..cube.schema import attributes
-from ..cube.selection import Selection
-from ..errors import Kind, LossError, ReadError
+from ..errors import Kind, ReadError
 from ..landsat import QA_BAND
 from ..plots import Plot
 from ..project.cubes import (
@@ -36,7 +33,6 @@ from ..project.cubes import (
     settle_cube,
 )
 from ..project.files import spectra_path
-from ..project.ledger import COMPLETE, ledger_row
 from ..project.log import (
     FILL_AT_PLOT,
     LEFT_OUT,
@@ -54,85 +50,16 @@ from ..project.log import (
 )
 from ..project.products import FORMATS, Products
 from ..project.rows import renamed_row, written_observations
-from ..raster.reader import Reading
 from ..storage.folder import Folder
-from .chips import write_chips
+from .chips import write_chips, write_spectra
+from .job import Job
+from .pixels import PIXELS_BATCH, look_at_plot_pixels, read_ahead
+from .yearly import NOT_AMONG, choose_days
 
 _LOG = logging.getLogger(__name__)
 
 _BATCH = 24
 """Observations that are read, rendered and written together."""
-
-_PIXELS_BATCH = 256
-"""Observations whose plot pixel is looked at together."""
-
-Row = Mapping[str, Any]
-"""The row of a plot in the ledger."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be made of plots. Small, so that it can go to any process."""
-
-    products: Products
-    """What to make of every plot."""
-    selection: Selection
-    """Which observations to take."""
-    source: Source
-    """What the archive is."""
-    reading: Reading
-    """How its assets are read."""
-    origin: str
-    """Where the items come from, without secrets; kept with cubes."""
-
-    def of(self, row: Row | None, *, crowded: bool) -> Job:
-        """The job for one plot, by its row of the ledger.
-
-        What it was made with before is kept up, so that its products never contradict each other.
-        What is fetched for a plot that shares blocks with another (``crowded``) is kept on disk.
-        """
-        has = set(row["products"].split(",")) if row else set()
-        formats = tuple(f for f in FORMATS if f in has or f in self.products.made)
-        return replace(
-            self,
-            products=replace(self.products, formats=formats),
-            reading=replace(self.reading, keep_blocks=crowded),
-        )
-
-    def is_done(self, plot: Plot, row: Row | None) -> bool:
-        """Whether the ledger says that all that is asked for is there.
-
-        `LossError` for a plot that was made elsewhere, unless it may be removed there.
-        """
-        if row is None:
-            return False
-        if (row["x"], row["y"]) != (plot.x, plot.y):
-            self.refuse_move(plot, f"x {row['x']}, y {row['y']}", f"{plot.x}, {plot.y}")
-            return False
-        made_for = row["datetime"], row["filters"]
-        asked = made_for == (str(self.selection.period), str(self.selection))
-        made = set(row["products"].split(","))
-        return bool(row["status"] == COMPLETE and asked and made >= set(self.products.made))
-
-    def refuse_move(self, plot: Plot, made_at: str, listed_at: str) -> None:
-        """`LossError` for a plot that was made elsewhere, unless it may be removed there."""
-        if not self.selection.prune:
-            raise LossError(
-                f"plot {plot.plot_id} of project {plot.project_id} was made at {made_at}, the list "
-                f"has it at {listed_at}: give it another id, use another --out folder, or --prune "
-                "to remove it there and make it anew"
-            )
-
-    def may_narrow(self, row: Row | None) -> bool:
-        """Whether the plot was made before, and by filters that may let through more than now."""
-        if row is None:
-            return False
-        return not self.selection.covers(Selection.parse(row["filters"], row["datetime"]))
-
-    def row(self, plot: Plot, log: pd.DataFrame) -> dict[str, Any]:
-        """The row of the ledger for a plot that was made."""
-        selection, formats = self.selection, ",".join(self.products.made)
-        return ledger_row(plot, log, str(selection.period), formats, str(selection))
 
 
 @dataclass(frozen=True)
@@ -177,8 +104,9 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         kind=Kind.WORKERS,
     )
 
-    def fail(log: ObservationLog) -> None:
+    def fail(log: ObservationLog, _kept: pd.DataFrame) -> set[str]:
         log.fail(np.flatnonzero(log.open), why)
+        return set()
 
     log, removed = _begin(plot, read_items_of(tables), job, folder, fail)
     if "zarr" in job.products.made and log.has_failures:
@@ -218,9 +146,18 @@ def extract_plot(
     or removed, and then its rows of the former log are returned, too. `AccessError` where nothing
     can be read or written at all.
     """
-    log, removed = _begin(plot, items, job, folder, partial(_look_at_plot_pixels, job=job))
+
+    def look(log: ObservationLog, kept: pd.DataFrame) -> set[str]:
+        if job.products.per_year is not None:
+            return choose_days(log, kept, plot, job, folder)
+        look_at_plot_pixels(log, log.open, job)
+        return set()
+
+    log, removed = _begin(plot, items, job, folder, look)
     advance(int((~log.open).sum()))
     export = _export_with_cube if "zarr" in job.products.made else _export_open
+    if job.products.pixel_only:
+        export = _export_spectra
     for count in export(log, plot, job, folder):
         advance(count)
     return log, removed
@@ -231,10 +168,12 @@ def _begin(
     items: pd.DataFrame,
     job: Job,
     folder: Folder,
-    look: Callable[[ObservationLog], None],
+    look: Callable[[ObservationLog, pd.DataFrame], set[str]],
 ) -> tuple[ObservationLog, pd.DataFrame]:
     """Take over what is there and did not change, ``look`` at the rest, and remove what goes.
 
+    ``look`` gets the log and the one of before, and returns the days that are only kept up, since
+    they would not be chosen now.
     Returns the log, whose open observations are to be made, and the rows of those that went for
     good. Before a file is touched the kept log says which days are begun, so that a run that is
     stopped at any moment leaves no file that is vouched for wrongly, and none that no log knows.
@@ -248,17 +187,20 @@ def _begin(
     are_there = partial(_days_that_are_there, plot, job.products, folder)
     log.take_over(here, are_there)
     renamed = _renamed_csvs(log, here, plot, job.products, folder)
-    look(log)
+    kept_up = look(log, here)
     lost = _with_anything(log.lost(here), plot, job.products, folder)
     if not job.selection.prune:
         log, lost = log.holding(lost, are_there(lost["day"].tolist()), here), lost[:0]
     withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
+    renamed = {day: file for day, file in renamed.items() if day not in withdrawn}
     begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed}
     if begun:
         write_log(folder, plot, with_begun(log.finished(), kept, begun))
     _remove(folder, plot, job.products, withdrawn)
     folder.write_all(renamed.values())
     removed = elsewhere[elsewhere["outcome"] == WRITTEN]
+    if job.products.per_year is not None:
+        log.keep_up(kept_up, NOT_AMONG.format(job.products.per_year.count))
     return log, lost if removed.empty else pd.concat([lost, removed])
 
 
@@ -337,28 +279,31 @@ def _with_anything(
     return lost[~without_files | lost.index.isin(list(in_cube))]
 
 
-def _look_at_plot_pixels(log: ObservationLog, job: Job) -> None:
-    """Settle the observations whose plot pixel is fill or not wanted.
-
-    Reads one block of one asset of each.
-    """
-    rows = np.flatnonzero(log.open)
-    pixels = log.plan.select(log.open).at_plot_pixel()
-    look, later = (Look.at_chip(grid, (QA_BAND,)) for grid in (pixels.grid, log.plan.grid))
-
-    def begin(part: Plan) -> Callable[[], npt.NDArray[np.uint16]]:
-        return begin_pixels(part.records_of_each(), look, job.reading, later=later)
-
-    for part, qa in _read_ahead(pixels, pixels.chunks(_PIXELS_BATCH), begin):
-        if isinstance(qa, ReadError):
-            log.fail(rows[part], qa)
-        else:
-            log.see(rows[part], qa.ravel())
-
-
 def _export_open(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
     """Read, render and write what is open; yield how many observations at a time."""
     yield from _export(log, log.open, plot, job, folder)
+
+
+def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+    """As `_export_open`, of the plot pixel alone: a block of each asset.
+
+    Whole chips are read of the few days that need them, see `write_spectra`.
+    """
+    rows = np.flatnonzero(log.open)
+    pixels = log.plan.select(log.open).at_plot_pixel()
+    begin = partial(begin_cube, reading=job.reading)
+    written: list[pd.DataFrame] = []
+    for part, made in read_ahead(pixels, pixels.chunks(PIXELS_BATCH), begin):
+        if isinstance(made, ReadError):
+            log.fail(rows[part], made)
+            yield part.stop - part.start
+        else:
+            told = write_spectra(made, plot, job.products, folder)
+            written.append(told.set_axis(rows[part][told.index]))
+            yield len(told)
+    if written:
+        log.settle(pd.concat(written))
+    yield from _export_open(log, plot, job, folder)
 
 
 def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
@@ -378,7 +323,7 @@ def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) 
     """What `_export_with_cube` does while nothing is damaged."""
     with kept_cube(folder, plot) as there, folder.scratch() as scratch:
         kept = there if there is not None and is_of(there, log.plan.grid) else None
-        found = found_in(kept, log.table[log.in_cube])
+        found = found_in(kept, log.table[log.in_cube & log.whole])
         lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
         log.give_up(lost & log.plan.unreadable)
         lost &= log.in_cube
@@ -415,7 +360,7 @@ def _export(
     todo = log.plan.select(chosen)
     begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
-    for part, made in _read_ahead(todo, todo.chunks(_BATCH), begin):
+    for part, made in read_ahead(todo, todo.chunks(_BATCH), begin):
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
@@ -428,38 +373,3 @@ def _export(
         yield part.stop - part.start
     if written:  # all at once: to set a few at a time takes as long for each
         log.settle(pd.concat(written))
-
-
-_Pixels = TypeVar("_Pixels")
-"""Pixels of a plan in memory."""
-
-_Begin = Callable[[Plan], Callable[[], _Pixels]]
-"""Begins to fetch the pixels of a plan and returns the function that gives them."""
-
-
-def _read_ahead(
-    plan: Plan, parts: Iterable[slice], begin: _Begin[_Pixels]
-) -> Iterator[tuple[slice, _Pixels | ReadError]]:
-    """Pixels of the parts of a plan, in order; day by day where an asset can't be read.
-
-    Yields the rows of ``plan.observations`` with their pixels, or with the error of a day. While
-    one part is worked on, what is remote is fetched for the next ones. The work itself is done by
-    the caller's thread alone: several would wait for the interpreter's lock more than they compute.
-    """
-    for part, read in begin_ahead(parts, lambda part: begin(plan.part(part))):
-        yield from _read(plan, part, read, begin)
-
-
-def _read(
-    plan: Plan, part: slice, read: Callable[[], _Pixels], begin: _Begin[_Pixels]
-) -> Iterator[tuple[slice, _Pixels | ReadError]]:
-    """One part for `_read_ahead`."""
-    try:
-        yield part, read()
-    except ReadError as error:
-        days = plan.part(part).chunks(1)
-        if len(days) == 1:
-            yield part, error
-            return
-        for day in (slice(part.start + d.start, part.start + d.stop) for d in days):
-            yield from _read(plan, day, begin(plan.part(day)), begin)

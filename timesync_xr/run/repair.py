@@ -13,7 +13,7 @@ from ..lists import expect_table
 from ..plots import Plot
 from ..project.files import CUBE_MARK, log_path, observation_files
 from ..project.ledger import Ledger
-from ..project.products import FORMATS, Products
+from ..project.products import FORMATS, ChipsPerYear, Products
 from ..project.project import Plots, Project, as_project
 from ..project.verify import STRAY
 from .extract import extract
@@ -81,7 +81,9 @@ def repair(
     summaries = []
     for made_with, table in tables:
         datetime, formats, filters = map(str, made_with)
-        products = Products(formats, settings.grid, settings.chip_size, settings.composites)
+        per_year = ChipsPerYear.parse(filters, table[_PLOT].itertuples(index=False, name=None))
+        made = formats, settings.grid, settings.chip_size, settings.composites, per_year
+        products = Products(*made)
         select = Selection.parse(filters, datetime)
         listed = table.assign(offset=0.0)
         summary = extract(

@@ -142,8 +142,8 @@ class Summary:
                 plots = rows["plot_id"].drop_duplicates()
                 what = f"{len(rows)} observations of {len(plots)} plots ({some(plots)})"
                 yield (
-                    f"Kept from earlier runs: {what}, whose items are gone, refused or filtered "
-                    "by now; --prune removes them"
+                    f"Kept from earlier runs: {what}, whose items are gone or refused, or that are "
+                    "filtered or not chosen by now; --prune removes them"
                     if kept
                     else f"Removed by --prune: {what}"
                 )

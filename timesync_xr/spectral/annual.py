@@ -47,7 +47,7 @@ def selected_of_year(
     _check(table, target_day, rule, overrides)
     ranks = table[list(KEY)].reset_index(drop=True).assign(cost=_cost(table, target_day, rule))
     ranks["cost"] += np.where(_is_override(table, overrides), 0, 1_000_000_000)
-    best = ranks[_is_usable(table)].groupby(list(KEY), sort=False, observed=True)["cost"].idxmin()
+    best = ranks[is_usable(table)].groupby(list(KEY), sort=False, observed=True)["cost"].idxmin()
     return pd.Series(np.isin(np.arange(len(table)), best), index=table.index)
 
 
@@ -146,10 +146,15 @@ def check_rule(rule: str) -> None:
         raise InputError(f"there is no rule {rule!r}: choose one of {', '.join(RULES)}")
 
 
-def _check(table: pd.DataFrame, target_day: int, rule: str, overrides: pd.DataFrame | None) -> None:
-    check_rule(rule)
+def check_target_day(target_day: int) -> None:
+    """`InputError` for what is no day of the year."""
     if not is_whole(target_day) or not 1 <= target_day <= 366:
         raise InputError(f"{target_day!r} is no day of the year: give 1 to 366")
+
+
+def _check(table: pd.DataFrame, target_day: int, rule: str, overrides: pd.DataFrame | None) -> None:
+    check_rule(rule)
+    check_target_day(target_day)
     numbers = ("year", "doy", "blue", "green", "red", RULES[rule])
     needed = (*KEY[:2], "sensor", *numbers)
     expect_table(table, needed, "give one of Project.spectra", numbers=numbers)
@@ -159,13 +164,21 @@ def _check(table: pd.DataFrame, target_day: int, rule: str, overrides: pd.DataFr
 
 def _cost(table: pd.DataFrame, target_day: int, rule: str) -> npt.NDArray[np.int64]:
     """The server's number of each row, without that of overrides."""
-    days = table["doy"].to_numpy(np.int64) - target_day
     quality = table[RULES[rule]].to_numpy(np.int64)
-    cost: npt.NDArray[np.int64] = quality * 1_000_000 + abs(days) * 1000 + abs(days + 1)
+    near = distance(table["doy"].to_numpy(np.int64), target_day)
+    cost: npt.NDArray[np.int64] = quality * 1_000_000 + near
     return cost
 
 
-def _is_usable(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def distance(doy: npt.NDArray[np.int64], target_day: int) -> npt.NDArray[np.int64]:
+    """The server's number for how far days of the year are from a target: no two are alike."""
+    days = doy - target_day
+    far: npt.NDArray[np.int64] = abs(days) * 1000 + abs(days + 1)
+    return far
+
+
+def is_usable(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows of the contract can be chosen: neither too bright in blue nor 0 in all three."""
     bands = table[["blue", "green", "red"]].to_numpy(np.int64)
     usable: npt.NDArray[np.bool_] = (bands.sum(axis=1) != 0) & (bands[:, 0] < TOO_BRIGHT)
     return usable

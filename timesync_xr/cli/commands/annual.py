@@ -12,6 +12,7 @@ from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import (
     out_s3_options,
+    overrides_option,
     plots_option,
     rule_option,
     table_option,
@@ -28,12 +29,7 @@ _SHOWN = 10
 @click.command(short_help="List the observation of each plot and year.")
 @click.argument("project", type=click.Path())
 @target_day_option
-@click.option(
-    "--overrides",
-    metavar="FILE.csv",
-    type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="What interpreters chose instead: project_id, plot_id, year, doy.",
-)
+@overrides_option
 @rule_option
 @table_option
 @plots_option

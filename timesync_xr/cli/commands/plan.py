@@ -75,7 +75,8 @@ def plan(
     """Tell what extract would take for the plots in PLOTS (CSV), without reading pixels.
 
     Tiles, items, observations, requests, bytes, rough cost and time, and which plots have few or
-    no observations, with what was assumed for it.
+    no observations, with what was assumed for it; and beside it what fewer chips of each year, or
+    spectra alone, would take.
 
     \b
     Examples:

@@ -31,7 +31,8 @@ timesync.drawDetail = (node, site, plot, row, composite, on, marked = null) => {
     element("table", {}, element("tbody", {},
       fact("Sky at the plot", `${row.sky}; qa ${row.qa}, QA_PIXEL ${row.qa_pixel ?? "unknown"}`),
       fact("Annual choice", row.annual ? `of ${row.year}` : "no"),
-      fact("In the chip", `${percent(row.clear_share)} clear, ${percent(row.fill_share)} fill`),
+      fact("In the chip", row.clear_share === null ? "not read"
+        : `${percent(row.clear_share)} clear, ${percent(row.fill_share)} fill`),
       fact("Day of year", String(row.doy)),
       fact("Seen", row.date),
       fact("Tile", row.hv),
