@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +108,13 @@ def all_images_shown(chrome: Chrome) -> bool:
         return box.bottom > 0 && box.top < innerHeight;
     }).every((image) => image.complete && image.naturalWidth === 255)"""
     return bool(chrome.execute_script(script))
+
+
+def page_record(site: Path, plot: str) -> dict[str, Any]:
+    """The data of a page."""
+    text = (site / f"data/prj_1001/plot_{plot}.js").read_text()
+    record: dict[str, Any] = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    return record
 
 
 def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
@@ -277,30 +285,43 @@ def test_dot_leads_to_chip_and_chip_to_dot(open_page: Open) -> None:
     assert after != before
 
 
-def test_all_observations_of_a_year(open_page: Open) -> None:
+def clear_or_chosen(record: dict[str, Any]) -> list[str]:
+    """Days of what is shown at first: clear or water, or the choice of its year."""
+    chosen = record["annual_by_rule"]["contract"]
+    grades = enumerate(record["observations"]["grade"])
+    days = record["observations"]["day"]
+    return [days[at] for at, grade in grades if grade <= 1 or at in chosen]
+
+
+def test_all_observations_of_a_year(open_page: Open, site: Path) -> None:
+    record = page_record(site, "2")
+    shown = clear_or_chosen(record)
     chrome = open_page("plot.html#project=1001&plot=2")
     Select(chrome.find_element(By.ID, "view")).select_by_value("1995")
     assert {text[:4] for text in texts(chrome, "#chips .chip b")} == {"1995"}
-    assert len(texts(chrome, "#chips .chip")) == 4
+    assert len(texts(chrome, "#chips .chip")) == sum(day[:4] == "1995" for day in shown) > 1
     assert chosen(chrome).startswith("1995")
     chrome.find_elements(By.CSS_SELECTOR, "#chips .chip")[0].click()
     press(chrome, "a")
-    assert len(texts(chrome, "#chips .chip")) == 38
+    assert len(texts(chrome, "#chips .chip")) == len({day[:4] for day in shown})
     Select(chrome.find_element(By.ID, "view")).select_by_value("all")
-    assert len(texts(chrome, "#chips .chip")) == 52
+    assert len(texts(chrome, "#chips .chip")) == len(shown)
 
 
 def test_cloudy_observations_can_be_hidden(open_page: Open) -> None:
     chrome = open_page("plot.html#project=1001&plot=3&view=all")
     clear = len(texts(chrome, "#chips .chip"))
     crosses = "#charts path.point.cloudy"
-    assert not chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")  # off at first
+    before = path_of(chrome, crosses).count(
+        "M"
+    )  # annual choices alone: the others are off at first
+    assert before == len([text for text in texts(chrome, "#chips .sky") if text == "✕"])
     press(chrome, "c")
-    assert chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")
+    assert path_of(chrome, crosses).count("M") > before
     assert len(texts(chrome, "#chips .chip")) > clear
 
 
-def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
+def test_measures_are_chosen_and_kept_in_the_address(open_page: Open, site: Path) -> None:
     chrome = open_page("plot.html#project=1001&plot=2&measures=ndvi,swir2")
     assert texts(chrome, "#charts .name") == [
         "Normalized difference vegetation index",
@@ -313,7 +334,8 @@ def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
         node.get_attribute("aria-label") or ""
         for node in chrome.find_elements(By.CSS_SELECTOR, "#charts svg")
     ]
-    assert labels[0].startswith("Normalized burn ratio, 1984 to 2026: 52 observations")
+    count = len(page_record(site, "2")["observations"]["day"])
+    assert labels[0].startswith(f"Normalized burn ratio, 1984 to 2026: {count} observations")
 
 
 def path_of(chrome: Chrome, selector: str) -> str:
@@ -322,10 +344,10 @@ def path_of(chrome: Chrome, selector: str) -> str:
 
 def test_line_is_broken_over_years_without_a_choice(open_page: Open, site: Path) -> None:
     """As many parts as there are runs of years in a row, found in the data of the page."""
-    chrome = open_page("plot.html#project=1001&plot=2")
-    text = (site / "data/prj_1001/plot_2.js").read_text()
-    record = json.loads(text[text.index("(") + 1 : text.rindex(")")])
-    years = [int(record["observations"]["day"][at][:4]) for at in record["annual"]]
+    chrome = open_page("plot.html#project=1001&plot=1")
+    record = page_record(site, "1")
+    days = record["observations"]["day"]
+    years = [int(days[at][:4]) for at in record["annual_by_rule"]["contract"]]
     runs = 1 + sum(b != a + 1 for a, b in itertools.pairwise(years))
     assert runs > 1
     assert path_of(chrome, "#charts .annual-line").count("M") == runs
@@ -485,7 +507,7 @@ def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_pa
     empty = [None] * len(record["observations"]["day"])
     for name in ("nbr", "ndvi", "tcb", "tcg", "tcw", "tca", *CSV_BANDS, "qa"):
         record["observations"][name] = empty
-    record["annual"] = []
+    record["annual_by_rule"] = dict.fromkeys(record["annual_by_rule"], [])
     copy = tmp_path / "site"
     shutil.copytree(site, copy)
     (copy / "data/prj_1001/plot_2.js").write_text(f"{text[:start]}{json.dumps(record)}{text[end:]}")
@@ -495,7 +517,7 @@ def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_pa
         "Normalized burn ratio: no values",
         "Tasseled-cap wetness: no values",
     ]
-    assert len(texts(chrome, "#chips .chip")) == 52
+    assert len(texts(chrome, "#chips .chip")) == len(clear_or_chosen(record))
     press(chrome, Keys.ARROW_RIGHT)
     assert texts(chrome, "#detail-title")[0] != "1984-08-08, LT05"
 
@@ -568,3 +590,39 @@ def test_nothing_is_wider_than_the_window(open_page: Open, width: int, page: str
         assert chrome.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
         chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_rule_of_the_annual_choice_is_told_and_switched(
+    open_page: Open, site: Path, tmp_path: Path
+) -> None:
+    """Of 1995 another observation is made the choice by grade; there are four."""
+    record = page_record(site, "2")
+    days, rules = record["observations"]["day"], record["annual_by_rule"]
+    position = next(at for at in rules["contract"] if days[at].startswith("1995"))
+    other = next(at for at, day in enumerate(days) if day[:4] == "1995" and at != position)
+    graded = [other if at == position else at for at in rules["contract"]]
+    record["annual_by_rule"] = {"contract": rules["contract"], "graded": graded}
+    record["observations"]["outlier"] = [at == other for at in range(len(days))]
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy, copy_function=os.link)
+    data = copy / "data/prj_1001/plot_2.js"
+    data.unlink()
+    data.write_text(f"timesync.receivePlot({json.dumps(record)});\n")
+    chrome = open_page("index.html")
+    chrome.get(f"{copy.as_uri()}/plot.html#project=1001&plot=2&day={days[position]}")
+    rule = Select(chrome.find_element(By.ID, "rule"))
+    assert rule.first_selected_option.text == "contract"
+    assert chosen(chrome) == days[position]
+    assert "of 1995, by contract" in texts(chrome, "#detail")[0]
+    rule.select_by_value("graded")
+    assert chosen(chrome) == days[other]
+    assert "rule=graded" in chrome.current_url
+    detail = texts(chrome, "#detail")[0]
+    assert "of 1995, by graded" in detail
+    assert "Fmask 0 (clear); strictly clear; outlier" in detail
+    assert chrome.find_element(By.ID, "outliers").is_displayed()
+    assert path_of(chrome, "#charts .point.outlier").count("M") == 1
+    chrome.refresh()
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    assert chosen(chrome) == days[other]
+    assert texts(chrome, "#where span")[0] == "tile h19v06"

@@ -8,11 +8,18 @@ import numpy as np
 import pandas as pd
 
 from ...grid import UTM, Region, degrees_of
-from ...landsat import CSV_BANDS, GRADES, PIXEL, TILE_SIZE
+from ...landsat import CSV_BANDS, FMASK, GRADES, PIXEL, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
 from ...project.tables import decode
-from ...spectral.annual import NONE_AT_ALL, NONE_USABLE, RULES, TARGET_DAY, selected_of_year
+from ...spectral.annual import (
+    CONTRACT,
+    NONE_AT_ALL,
+    NONE_USABLE,
+    RULES,
+    TARGET_DAY,
+    selected_of_year,
+)
 from ...spectral.outliers import is_outlier
 from ...spectral.series import index_table
 
@@ -88,13 +95,13 @@ def observations(
 
 
 def plot_record(
-    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame, rule: str
+    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame
 ) -> dict[str, Any]:
     """All that the page of a plot knows of it.
 
-    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
-    positions of the annual choices by ``rule`` among them, ``annual_by_rule`` those by each rule,
-    ``gaps`` the years without an annual choice, and why.
+    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual_by_rule`` of the result
+    has the positions of the annual choices among them by each rule, ``gaps`` the years without one,
+    and why, which is the same by any rule.
     """
     left = log[log["outcome"] != WRITTEN]
     digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
@@ -107,19 +114,18 @@ def plot_record(
         "status": plot["status"],
         "composites": [c.name for c in settings.composites] if "png" in made else [],
         "observations": {name: _plain(shown[name]) for name in shown},
-        "annual": annual[rule],
         "annual_by_rule": annual,
-        "gaps": _gaps(log, rows, rule),
+        "gaps": _gaps(log, rows),
         "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
     }
 
 
-def _gaps(log: pd.DataFrame, rows: pd.DataFrame, rule: str) -> dict[str, str]:
-    """Why years between the first and the last have no annual choice by a rule."""
+def _gaps(log: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
+    """Why years between the first and the last have no annual choice, by whatever rule."""
     years = rows["day"].str[:4].astype(int)
     if years.empty or rows["blue"].isna().all():
         return {}
-    chosen = set(years[rows[rule]])
+    chosen = set(years[rows[CONTRACT]])
     every = range(int(years.min()), int(years.max()) + 1)
     return {str(year): _gap(log, year) for year in every if year not in chosen}
 
@@ -200,6 +206,7 @@ def site_record(
         "chip_size": settings.chip_size,
         "composites": {c.name: ", ".join(c.channels) for c in settings.composites},
         "grades": {grade: name for name, grade in GRADES.items()},
+        "fmask": {number: name for name, number in FMASK.items()},
         "measures": [
             {"key": key, "name": name, "title": title, "digits": digits, "range": RANGES[key]}
             for key, (name, title, digits) in MEASURES.items()

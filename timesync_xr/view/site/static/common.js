@@ -54,6 +54,13 @@ timesync.timeOf = (day) => {
   return year + (Date.parse(day) - start) / (Date.UTC(year + 1, 0, 1) - start);
 };
 
+/** The tile of ARD, or the path and row of a scene, in words. */
+timesync.tileName = (hv) => {
+  const [, a, b] = /^(\d{2,3})(\d{2,3})$/.exec(hv) ?? [];
+  if (!a || a.length + b.length === 5) return hv;
+  return a.length === 2 && b.length === 2 ? `tile h${a}v${b}` : `path ${hv.slice(0, 3)}, row ${hv.slice(3)}`;
+};
+
 timesync.percent = (share) => (share === null ? "" : `${Math.round(share * 100)} %`);
 
 /** Whether a key belongs to the control that has the focus, not to the page. */

@@ -1,7 +1,7 @@
 "use strict";
 // The page of a plot. The address after # says which plot, and keeps what the user chose, so that
 // it can be sent to others: project, plot, day, composite, view (annual, all, or a year), measures,
-// size, zoom, contrast, box, cloudy.
+// size, zoom, contrast, box, cloudy, rule.
 
 timesync.receiveIndex = (site) => {
   const { element, byId } = timesync;
@@ -78,7 +78,7 @@ timesync.receiveIndex = (site) => {
     const names = Object.keys(data.observations);
     rows = data.observations.day.map((_, i) =>
       rowOf(Object.fromEntries(names.map((name) => [name, data.observations[name][i]]))));
-    data.annual.forEach((position) => { rows[position].annual = true; });
+    rows.forEach((row, i) => { row.rules = site.rules.filter((rule) => data.annual_by_rule[rule].includes(i)); });
     document.title = `Plot ${plot.plot}, project ${plot.project}`;
     byId("title").textContent = document.title;
     if (!rows.length) {
@@ -86,6 +86,7 @@ timesync.receiveIndex = (site) => {
       return;
     }
     readAddress();
+    byId("outliers").hidden = !rows.some((row) => row.outlier);
     drawControls();
     drawWhere();
     drawRest();
@@ -127,6 +128,8 @@ timesync.receiveIndex = (site) => {
   function readAddress() {
     const asked = address();
     const known = (list, value, otherwise) => (list.includes(value) ? value : otherwise);
+    byId("rule").value = known(site.rules, asked.get("rule"), site.rule);
+    applyRule();
     state.composite = known(plot.composites, asked.get("composite"), plot.composites[0]);
     state.view = known(["annual", "all", ...years().map(String)], asked.get("view"), "annual");
     const keys = site.measures.map(({ key }) => key);
@@ -154,6 +157,7 @@ timesync.receiveIndex = (site) => {
     for (const id of SWITCHES) if (byId(id).checked !== USUALLY[id]) choices[id] = byId(id).checked;
     if (byId("fit").checked) delete choices.size;
     if (state.cloudy) choices.cloudy = true;
+    if (byId("rule").value !== site.rule) choices.rule = byId("rule").value;
     return choices;
   }
 
@@ -162,6 +166,21 @@ timesync.receiveIndex = (site) => {
     const shown = { project: plot.project, plot: plot.plot, day: state.chosen.day, ...choices };
     history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
     setNeighbours(choices);
+  }
+
+  /** The annual choices are those of the rule that is asked for. */
+  function applyRule() {
+    rows.forEach((row) => { row.annual = row.rules.includes(byId("rule").value); });
+  }
+
+  /** Another rule: what is shown of each year is its choice. */
+  function setRule() {
+    applyRule();
+    if (!shownRows().includes(state.chosen)) state.chosen = rows.find((row) => row.annual && row.year === state.chosen.year) ?? state.chosen;
+    drawChips();
+    resizeCharts();
+    bench.redo();
+    choose(state.chosen, false);
   }
 
   const years = () => [...new Set(rows.map((row) => row.year))];
@@ -197,7 +216,7 @@ timesync.receiveIndex = (site) => {
     const copied = (text, title) => element("button", { type: "button", class: "copy", value: text, title: `${title}: click to copy`, click: copy }, text);
     const own = Object.entries(plot.own).filter(([, text]) => text);
     byId("where").replaceChildren(
-      copied(place, "Latitude, longitude"), copied(`${x}, ${y}`, "x, y in metres of the grid"), element("span", {}, rows[0].hv),
+      copied(place, "Latitude, longitude"), copied(`${x}, ${y}`, "x, y in metres of the grid"), element("span", {}, timesync.tileName(rows[0].hv)),
       ...timesync.maps(lon, lat).map(([name, href]) => element("a", { href, target: "_blank", rel: "noopener noreferrer" }, `${name} ↗`)),
       ...own.map(([name, text]) => element("span", { class: "own" }, element("b", {}, name), ` ${text}`)));
   }
@@ -466,6 +485,8 @@ timesync.receiveIndex = (site) => {
       keepAddress();
     });
   }
+  byId("rule").append(...site.rules.map((rule) => element("option", { value: rule }, rule)));
+  byId("rule").addEventListener("change", setRule);
   byId("all-years").addEventListener("click", () => setSpan(null));
   byId("chips").addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;
