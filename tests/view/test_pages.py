@@ -5,9 +5,11 @@ Chromium and its driver are Debian's packages chromium and chromium-driver.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,7 +206,7 @@ def test_map_leads_to_a_plot(open_page: Open) -> None:
         """const path = document.querySelector("#map path.complete").getAttribute("d");
         const [x, y] = path.match(/^M(\\S+) (\\S+)a/).slice(1).map(Number);
         const box = document.querySelector("#map svg").getBoundingClientRect();
-        return [box.left + (x + 4.5) * box.width / 600, box.top + y * box.width / 600]"""
+        return [box.left + x + 4.5, box.top + y]"""
     )
     mouse(chrome, "mouseMoved", *place)
     assert texts(chrome, "#map .tip")[0].startswith("plot 1, project 1001")
@@ -507,7 +509,7 @@ def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_pa
     empty = [None] * len(record["observations"]["day"])
     for name in ("nbr", "ndvi", "tcb", "tcg", "tcw", "tca", *CSV_BANDS, "qa"):
         record["observations"][name] = empty
-    record["annual_by_rule"] = dict.fromkeys(record["annual_by_rule"], [])
+    record["annual_by_rule"] = {rule: [] for rule in record["annual_by_rule"]}
     copy = tmp_path / "site"
     shutil.copytree(site, copy)
     (copy / "data/prj_1001/plot_2.js").write_text(f"{text[:start]}{json.dumps(record)}{text[end:]}")
@@ -626,3 +628,121 @@ def test_rule_of_the_annual_choice_is_told_and_switched(
     WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
     assert chosen(chrome) == days[other]
     assert texts(chrome, "#where span")[0] == "tile h19v06"
+
+
+def transform_of(chrome: Chrome) -> str:
+    outline = chrome.find_element(By.CSS_SELECTOR, "#map .outline.state")
+    assert outline.get_attribute("d")
+    return outline.get_attribute("transform") or ""
+
+
+def test_map_is_moved_zoomed_and_fitted(open_page: Open) -> None:
+    chrome = open_page("index.html")
+    box = chrome.execute_script(
+        "const b = document.querySelector('#map svg').getBoundingClientRect();"
+        "return [b.left, b.top, b.width, b.height]"
+    )
+    fitted = transform_of(chrome)
+    chrome.find_element(By.ID, "map-out").click()
+    zoomed = transform_of(chrome)
+    assert zoomed != fitted
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 4
+    mouse(chrome, "mousePressed", x, y)
+    drag(chrome, x + 60, y + 20)
+    mouse(chrome, "mouseReleased", x + 60, y + 20)
+    moved = transform_of(chrome)
+    assert moved != zoomed
+    assert moved.split("scale")[1] == zoomed.split("scale")[1]
+    assert "TimeSync project" in chrome.title, "a drag opens no plot"
+    wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -100}
+    chrome.execute_cdp_cmd("Input.dispatchMouseEvent", wheel)
+    WebDriverWait(chrome, 60).until(lambda c: transform_of(c) != moved)
+    chrome.find_element(By.ID, "map-fit").click()
+    assert transform_of(chrome) == fitted
+    chrome.find_element(By.ID, "map").send_keys(Keys.ARROW_RIGHT, "-")
+    assert transform_of(chrome) != fitted
+
+
+def test_tips_stay_inside_the_window(open_page: Open) -> None:
+    chrome = open_page("index.html")
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        open_page("index.html")
+        places = chrome.execute_script(
+            """const box = document.querySelector("#map svg").getBoundingClientRect();
+            scrollTo(0, box.top + scrollY - 100);
+            const at = document.querySelector("#map svg").getBoundingClientRect();
+            return [...document.querySelector("#map path.complete").getAttribute("d")
+              .matchAll(/M(\\S+) (\\S+?)a/g)]
+              .map(([, x, y]) => [at.left + Number(x) + 4.5, at.top + Number(y)])"""
+        )
+        assert len(places) == 6
+        for x, y in places:
+            mouse(chrome, "mouseMoved", x, y)
+            left, right = chrome.execute_script(
+                """const box = document.querySelector("#map .tip").getBoundingClientRect();
+                return [box.left, box.right]"""
+            )
+            assert left >= 0
+            assert right <= 390
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_own_columns_are_filtered(
+    chrome: Chrome, sample: SamplePaths, sample_project: Path, tmp_path: Path
+) -> None:
+    """A column of numbers, one of few kinds, and one of texts."""
+    table = pd.read_csv(sample.plots, dtype=str)
+    table["height"] = ["9", "10", "-2.5", "", "100", "7"]
+    table["stratum"] = ["a", "b", "a", "b", "a", "b"]
+    table["note"] = [f"{note} {at}" for at, note in enumerate(table["note"])]
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    browse(sample_project, tmp_path / "site", plots=tmp_path / "mine.csv")
+    ids = dict(
+        zip(table["plot_id"], zip(table["height"], table["stratum"], strict=True), strict=True)
+    )
+    console(chrome)
+    chrome.get((tmp_path / "site/index.html").as_uri())
+
+    def shown() -> list[str]:
+        return texts(chrome, "#plots tbody a")
+
+    chrome.find_element(By.CSS_SELECTOR, "#own-filters summary").click()
+    Select(chrome.find_element(By.ID, "own-2")).select_by_value("a")
+    assert shown() == [one for one, (_, stratum) in ids.items() if stratum == "a"]
+    chrome.find_element(By.ID, "own-1-from").send_keys("-3")
+    chrome.find_element(By.ID, "own-1-to").send_keys("50")
+    assert shown() == ["1", "3"]
+    heads = chrome.find_elements(By.CSS_SELECTOR, "#plots th button")
+    next(head for head in heads if head.text.startswith("height")).click()
+    assert shown() == ["3", "1"], "as numbers: -2.5 before 9"
+    chrome.refresh()
+    WebDriverWait(chrome, 60).until(lambda c: shown() == ["3", "1"])
+    assert console(chrome) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "pages"), [("plot.html#project=1001&plot=1", 2), ("index.html", 1)]
+)
+def test_printed(open_page: Open, tmp_path: Path, page: str, pages: int) -> None:
+    """A plot on two pages; the list with all of its columns."""
+    chrome = open_page(page)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title, #plots tbody a") != [])
+    paper = {"printBackground": True, "preferCSSPageSize": True}
+    for size in (
+        {"paperWidth": 8.27, "paperHeight": 11.69},
+        {"paperWidth": 8.5, "paperHeight": 11},
+    ):
+        printed = chrome.execute_cdp_cmd("Page.printToPDF", paper | size)
+        pdf = base64.b64decode(printed["data"])
+        assert len(re.findall(rb"/Type /Page\b", pdf)) == pages
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    metrics = {"width": 703, "height": 971, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        assert chrome.execute_script("return document.documentElement.scrollWidth") <= 703
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

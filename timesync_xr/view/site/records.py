@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ...grid import UTM, Region, degrees_of
+from ...grid import DEGREES, UTM, Region, degrees_of, transformer
 from ...landsat import CSV_BANDS, FMASK, GRADES, PIXEL, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
@@ -22,6 +22,7 @@ from ...spectral.annual import (
 )
 from ...spectral.outliers import is_outlier
 from ...spectral.series import index_table
+from .lines import UNIT, Points, ToPlane, lines_around
 
 MEASURES: Final = {
     "nbr": ("NBR", "Normalized burn ratio", 3),
@@ -192,13 +193,18 @@ def site_record(
     plots: list[list[Any]],
     chips: str,
     chosen: tuple[int, str],
+    degrees: pd.DataFrame,
 ) -> dict[str, Any]:
     """What both pages know of the project; ``chips`` leads from the site to the chips.
 
-    ``chosen`` is the target day and the rule of the annual choices.
+    ``chosen`` is the target day and the rule of the annual choices, ``degrees`` has the longitudes
+    of the plots.
     """
     grid = settings.grid
-    plots = _on_one_plane(plots) if grid == UTM else plots
+    if grid == UTM:
+        plots, to_plane = _on_one_plane(plots)
+    else:
+        to_plane = transformer(DEGREES, grid.crs).transform
     across, down = (grid.tiles_across, grid.tiles_down) if isinstance(grid, Region) else (0, 0)
     return {
         "name": name,
@@ -220,17 +226,32 @@ def site_record(
         "grid": [grid.left, grid.top, across, down],
         "columns": INDEX_COLUMNS,
         "plots": plots,
+        "lines": lines_around(*_places(plots, degrees), to_plane),
+        "line_unit": UNIT,
     }
 
 
-def _on_one_plane(plots: list[list[Any]]) -> list[list[Any]]:
-    """Plots of several zones in metres of one plane, whose scale is right in the middle of them."""
+def _places(plots: list[list[Any]], degrees: pd.DataFrame) -> tuple[Points, Points, Points]:
+    """x, y and longitude of plots."""
+    x, y = (INDEX_COLUMNS.index(name) for name in ("x", "y"))
+    places = np.array([[plot[x], plot[y]] for plot in plots], float).reshape(-1, 2)
+    return places[:, 0], places[:, 1], degrees["lon"].to_numpy(float)
+
+
+def _on_one_plane(plots: list[list[Any]]) -> tuple[list[list[Any]], ToPlane]:
+    """Plots of several zones in metres of one plane, whose scale is right in the middle of them.
+
+    Also what takes other longitudes and latitudes to this plane.
+    """
     x, y = (INDEX_COLUMNS.index(name) for name in ("x", "y"))
     places = np.array([degrees_of(UTM, plot[x], plot[y]) for plot in plots]).reshape(-1, 2)
     middle = places[:, 1].mean() if len(places) else 0.0
     scale = METRES_PER_DEGREE * np.array([np.cos(np.radians(middle)), 1])
     moved = np.round(places * scale).tolist()
-    return [[*plot[:x], *point, *plot[y + 1 :]] for plot, point in zip(plots, moved, strict=True)]
+    on_plane = [
+        [*plot[:x], *point, *plot[y + 1 :]] for plot, point in zip(plots, moved, strict=True)
+    ]
+    return on_plane, lambda lons, lats: (lons * scale[0], lats * scale[1])
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -148,7 +148,7 @@ def browse(
             bar.advance(len(rows))
             bar.plot_done(complete=True)
         name = title or project.place.rstrip("/").rpartition("/")[2]
-        site = site_record(name, settings, index, way_up or "", (target_day, rule))
+        site = site_record(name, settings, index, way_up or "", (target_day, rule), places)
         chosen = legend or read_legend()
         site |= {"own": names, "limits": limits}
         site["legend"] = chosen.to_json() | {"digest": chosen.digest}

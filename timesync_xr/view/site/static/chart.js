@@ -217,8 +217,7 @@ timesync.Chart = class {
     if (value === null) return;
     const [x, y] = this.place(row);
     this.tip.textContent = `${row.day} ${row.sensor}: ${value.toFixed(this.measure.digits)}, ${row.sky}${row.outlier ? ", outlier" : ""}`;
-    this.tip.style.cssText = `top: ${Math.max(0, y - 30)}px; ` +
-      (x < this.width / 2 ? `left: ${x + 10}px` : `right: ${this.width - x + 10}px`);
+    timesync.placeTip(this.tip, x, y);
   }
 
   /** Mark the selected row. */

@@ -240,9 +240,9 @@ timesync.receiveIndex = (site) => {
   }
 
   /** Charts are as high as there is room, two of them a third of the window. */
-  function resizeCharts() {
-    const width = byId("charts").clientWidth;
-    const height = Math.round(Math.max(120, Math.min(280, innerHeight * 0.34 / Math.max(2, charts.length))));
+  function resizeCharts(isPaper = false) {
+    const width = isPaper ? 700 : byId("charts").clientWidth;
+    const height = isPaper ? Math.min(240, 560 / Math.max(1, charts.length)) : Math.round(Math.max(120, Math.min(280, innerHeight * 0.34 / Math.max(2, charts.length))));
     byId("all-years").hidden = !state.span;
     byId("own-label").hidden = !site.colors[state.composite];
     charts.forEach((chart) => {
@@ -499,6 +499,8 @@ timesync.receiveIndex = (site) => {
     resizeCharts();
     fitChips();
   });
+  addEventListener("beforeprint", () => { if (grid) resizeCharts(true); });
+  addEventListener("afterprint", () => { if (grid) resizeCharts(); });
   addEventListener("hashchange", () => location.reload());
   load();
 };
