@@ -6,6 +6,7 @@ Chromium and its driver are Debian's packages chromium and chromium-driver.
 from __future__ import annotations
 
 import base64
+import io
 import itertools
 import json
 import os
@@ -438,7 +439,7 @@ def test_two_dates_are_compared(open_page: Open) -> None:
     press(chrome, "f")
     assert chosen(chrome) == second
     press(chrome, "y")
-    WebDriverWait(chrome, 60).until(lambda c: chosen(c) > "1989")
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title")[0] > "1989")
     press(chrome, "y")
     stopped = chosen(chrome)
     press(chrome, Keys.ARROW_RIGHT)
@@ -746,3 +747,100 @@ def test_printed(open_page: Open, tmp_path: Path, page: str, pages: int) -> None
     finally:
         chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_chips_are_zoomed_and_moved_together(open_page: Open) -> None:
+    """By the wheel and by dragging; a drag chooses no chip."""
+    chrome = open_page("plot.html#project=1001&plot=2")
+    WebDriverWait(chrome, 60).until(all_images_shown)
+    before = chosen(chrome)
+    place = """const box = document.querySelectorAll("#chips .frame")[9].getBoundingClientRect();
+        return [box.left + box.width / 2, box.top + box.height / 2, box.width]"""
+    x, y, width = chrome.execute_script(place)
+    for _ in range(2):
+        wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -100, "modifiers": 2}
+        chrome.execute_cdp_cmd("Input.dispatchMouseEvent", wheel)
+    zoom = chrome.find_element(By.ID, "zoom")
+    WebDriverWait(chrome, 60).until(lambda c: zoom.get_attribute("value") == "4")
+    mouse(chrome, "mousePressed", x, y)
+    drag(chrome, x + width / 4, y)
+    mouse(chrome, "mouseReleased", x + width / 4, y)
+    assert chosen(chrome) == before
+    shift = """const frame = document.querySelectorAll(arguments[0])[0].getBoundingClientRect();
+        const mark = document.querySelectorAll(`${arguments[0]} .mark`)[0].getBoundingClientRect();
+        return (mark.left + mark.width / 2 - frame.left) / frame.width"""
+    for frames in ("#chips .frame", "#detail .frame"):
+        assert chrome.execute_script(shift, frames) == pytest.approx(0.75, abs=0.02)
+    press(chrome, "-", "-")
+    assert chrome.execute_script(shift, "#chips .frame") == pytest.approx(0.5, abs=0.02)
+    mouse(chrome, "mousePressed", x, y)
+    mouse(chrome, "mouseReleased", x, y)
+    assert chosen(chrome) != before
+
+
+def test_chips_are_stretched_by_limits(open_page: Open, site: Path) -> None:
+    """The plot pixel on the screen is that of the chip's file by the arithmetic of the limits."""
+    from PIL import Image
+
+    chrome = open_page("plot.html#project=1001&plot=2&composite=b743&box=0&zoom=16")
+    text = (site / "data/plots.js").read_text()
+    colors = json.loads(text[text.index("(") + 1 : text.rindex(")")])["colors"]["b743"]
+    with Image.open(site / "prj_1001/b743/plot_2/plot_2_1984_221.png") as chip:
+        pixel = chip.convert("RGB").getpixel((127, 127))
+    assert isinstance(pixel, tuple)
+    limits = [(low - 50, low + (high - low) * 0.8) for _, low, high in colors]
+    expected = [
+        min(255, max(0, 255 * (low + part / 255 * (high - low) - start) / (end - start)))
+        for part, (_, low, high), (start, end) in zip(pixel, colors, limits, strict=True)
+    ]
+    chrome.find_element(By.CSS_SELECTOR, "#stretch-panel summary").click()
+    inputs = chrome.find_elements(By.CSS_SELECTOR, "#limits-of input")
+    for field, value in zip(inputs, [one for both in limits for one in both], strict=True):
+        field.clear()
+        field.send_keys(str(value), Keys.TAB)
+    assert "stretch=b743" in chrome.current_url
+
+    def seen() -> tuple[int, ...]:
+        frame = chrome.find_element(By.CSS_SELECTOR, "#detail .frame")
+        with Image.open(io.BytesIO(frame.screenshot_as_png)) as picture:
+            middle = picture.convert("RGB").getpixel((picture.width // 2, picture.height // 2))
+        assert isinstance(middle, tuple)
+        return middle
+
+    WebDriverWait(chrome, 60).until(all_images_shown)
+    assert seen() == pytest.approx(expected, abs=3)
+    chrome.refresh()
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(all_images_shown)
+    assert seen() == pytest.approx(expected, abs=3)
+    chrome.find_element(By.CSS_SELECTOR, "#stretch-panel summary").click()
+    chrome.find_element(By.ID, "stretch-usual").click()
+    assert seen() == pytest.approx(pixel, abs=3)
+
+
+def test_figure_and_data_are_saved(open_page: Open, site: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    chrome = open_page("plot.html#project=1001&plot=2")
+    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    for form in ("svg", "png", "csv"):
+        chrome.find_element(By.ID, f"save-{form}").click()
+        path = tmp_path / f"plot_1001_2.{form}"
+        WebDriverWait(chrome, 60).until(lambda c, path=path: path.exists())
+    drawing = (tmp_path / "plot_1001_2.svg").read_text()
+    assert "Plot 2, project 1001" in drawing
+    assert drawing.count("<svg") == 3
+    assert "class=" not in drawing
+    with Image.open(tmp_path / "plot_1001_2.png") as picture:
+        colors = picture.convert("RGB").getcolors(1 << 24)
+    assert colors is not None
+    assert len(colors) > 20, "the charts are in it, in their colours"
+    saved = pd.read_csv(tmp_path / "plot_1001_2.csv")
+    record = page_record(site, "2")
+    assert saved["day"].tolist() == clear_or_chosen(record)
+    every = pd.DataFrame(record["observations"]).set_index("day").loc[saved["day"]]
+    for name in ("nbr", "swir2", "fmask"):
+        assert saved[name].tolist() == every[name].tolist()
+    assert saved["annual_choice"].sum() == len(record["annual_by_rule"]["contract"])

@@ -30,7 +30,7 @@ from .records import index_row, limits_of, observations, plot_record, site_recor
 PAGES = ("index.html", "plot.html")
 ASSETS = (
     *("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js"),
-    *("answers.js", "keeper.js", "bench.js"),
+    *("answers.js", "keeper.js", "bench.js", "figure.js"),
 )
 SESSION = "data/session.js"
 """Who is at work, as a server tells it; pages from disk hear nothing."""
