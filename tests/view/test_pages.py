@@ -5,8 +5,12 @@ Chromium and its driver are Debian's packages chromium and chromium-driver.
 
 from __future__ import annotations
 
+import base64
+import io
 import itertools
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,6 +113,13 @@ def all_images_shown(chrome: Chrome) -> bool:
     return bool(chrome.execute_script(script))
 
 
+def page_record(site: Path, plot: str) -> dict[str, Any]:
+    """The data of a page."""
+    text = (site / f"data/prj_1001/plot_{plot}.js").read_text()
+    record: dict[str, Any] = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    return record
+
+
 def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
     chrome = open_page("index.html")
     assert texts(chrome, "#plots tbody a") == ["1", "2", "3", "4", "5", "river-bank"]
@@ -196,7 +207,7 @@ def test_map_leads_to_a_plot(open_page: Open) -> None:
         """const path = document.querySelector("#map path.complete").getAttribute("d");
         const [x, y] = path.match(/^M(\\S+) (\\S+)a/).slice(1).map(Number);
         const box = document.querySelector("#map svg").getBoundingClientRect();
-        return [box.left + (x + 4.5) * box.width / 600, box.top + y * box.width / 600]"""
+        return [box.left + x + 4.5, box.top + y]"""
     )
     mouse(chrome, "mouseMoved", *place)
     assert texts(chrome, "#map .tip")[0].startswith("plot 1, project 1001")
@@ -277,30 +288,43 @@ def test_dot_leads_to_chip_and_chip_to_dot(open_page: Open) -> None:
     assert after != before
 
 
-def test_all_observations_of_a_year(open_page: Open) -> None:
+def clear_or_chosen(record: dict[str, Any]) -> list[str]:
+    """Days of what is shown at first: clear or water, or the choice of its year."""
+    chosen = record["annual_by_rule"]["contract"]
+    grades = enumerate(record["observations"]["grade"])
+    days = record["observations"]["day"]
+    return [days[at] for at, grade in grades if grade <= 1 or at in chosen]
+
+
+def test_all_observations_of_a_year(open_page: Open, site: Path) -> None:
+    record = page_record(site, "2")
+    shown = clear_or_chosen(record)
     chrome = open_page("plot.html#project=1001&plot=2")
     Select(chrome.find_element(By.ID, "view")).select_by_value("1995")
     assert {text[:4] for text in texts(chrome, "#chips .chip b")} == {"1995"}
-    assert len(texts(chrome, "#chips .chip")) == 4
+    assert len(texts(chrome, "#chips .chip")) == sum(day[:4] == "1995" for day in shown) > 1
     assert chosen(chrome).startswith("1995")
     chrome.find_elements(By.CSS_SELECTOR, "#chips .chip")[0].click()
     press(chrome, "a")
-    assert len(texts(chrome, "#chips .chip")) == 38
+    assert len(texts(chrome, "#chips .chip")) == len({day[:4] for day in shown})
     Select(chrome.find_element(By.ID, "view")).select_by_value("all")
-    assert len(texts(chrome, "#chips .chip")) == 52
+    assert len(texts(chrome, "#chips .chip")) == len(shown)
 
 
 def test_cloudy_observations_can_be_hidden(open_page: Open) -> None:
     chrome = open_page("plot.html#project=1001&plot=3&view=all")
     clear = len(texts(chrome, "#chips .chip"))
     crosses = "#charts path.point.cloudy"
-    assert not chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")  # off at first
+    before = path_of(chrome, crosses).count(
+        "M"
+    )  # annual choices alone: the others are off at first
+    assert before == len([text for text in texts(chrome, "#chips .sky") if text == "✕"])
     press(chrome, "c")
-    assert chrome.find_element(By.CSS_SELECTOR, crosses).get_attribute("d")
+    assert path_of(chrome, crosses).count("M") > before
     assert len(texts(chrome, "#chips .chip")) > clear
 
 
-def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
+def test_measures_are_chosen_and_kept_in_the_address(open_page: Open, site: Path) -> None:
     chrome = open_page("plot.html#project=1001&plot=2&measures=ndvi,swir2")
     assert texts(chrome, "#charts .name") == [
         "Normalized difference vegetation index",
@@ -313,7 +337,8 @@ def test_measures_are_chosen_and_kept_in_the_address(open_page: Open) -> None:
         node.get_attribute("aria-label") or ""
         for node in chrome.find_elements(By.CSS_SELECTOR, "#charts svg")
     ]
-    assert labels[0].startswith("Normalized burn ratio, 1984 to 2026: 52 observations")
+    count = len(page_record(site, "2")["observations"]["day"])
+    assert labels[0].startswith(f"Normalized burn ratio, 1984 to 2026: {count} observations")
 
 
 def path_of(chrome: Chrome, selector: str) -> str:
@@ -322,10 +347,10 @@ def path_of(chrome: Chrome, selector: str) -> str:
 
 def test_line_is_broken_over_years_without_a_choice(open_page: Open, site: Path) -> None:
     """As many parts as there are runs of years in a row, found in the data of the page."""
-    chrome = open_page("plot.html#project=1001&plot=2")
-    text = (site / "data/prj_1001/plot_2.js").read_text()
-    record = json.loads(text[text.index("(") + 1 : text.rindex(")")])
-    years = [int(record["observations"]["day"][at][:4]) for at in record["annual"]]
+    chrome = open_page("plot.html#project=1001&plot=1")
+    record = page_record(site, "1")
+    days = record["observations"]["day"]
+    years = [int(days[at][:4]) for at in record["annual_by_rule"]["contract"]]
     runs = 1 + sum(b != a + 1 for a, b in itertools.pairwise(years))
     assert runs > 1
     assert path_of(chrome, "#charts .annual-line").count("M") == runs
@@ -414,7 +439,7 @@ def test_two_dates_are_compared(open_page: Open) -> None:
     press(chrome, "f")
     assert chosen(chrome) == second
     press(chrome, "y")
-    WebDriverWait(chrome, 60).until(lambda c: chosen(c) > "1989")
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title")[0] > "1989")
     press(chrome, "y")
     stopped = chosen(chrome)
     press(chrome, Keys.ARROW_RIGHT)
@@ -485,7 +510,7 @@ def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_pa
     empty = [None] * len(record["observations"]["day"])
     for name in ("nbr", "ndvi", "tcb", "tcg", "tcw", "tca", *CSV_BANDS, "qa"):
         record["observations"][name] = empty
-    record["annual"] = []
+    record["annual_by_rule"] = {rule: [] for rule in record["annual_by_rule"]}
     copy = tmp_path / "site"
     shutil.copytree(site, copy)
     (copy / "data/prj_1001/plot_2.js").write_text(f"{text[:start]}{json.dumps(record)}{text[end:]}")
@@ -495,7 +520,7 @@ def test_plot_without_values_shows_its_chips(open_page: Open, site: Path, tmp_pa
         "Normalized burn ratio: no values",
         "Tasseled-cap wetness: no values",
     ]
-    assert len(texts(chrome, "#chips .chip")) == 52
+    assert len(texts(chrome, "#chips .chip")) == len(clear_or_chosen(record))
     press(chrome, Keys.ARROW_RIGHT)
     assert texts(chrome, "#detail-title")[0] != "1984-08-08, LT05"
 
@@ -568,3 +593,254 @@ def test_nothing_is_wider_than_the_window(open_page: Open, width: int, page: str
         assert chrome.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
         chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_rule_of_the_annual_choice_is_told_and_switched(
+    open_page: Open, site: Path, tmp_path: Path
+) -> None:
+    """Of 1995 another observation is made the choice by grade; there are four."""
+    record = page_record(site, "2")
+    days, rules = record["observations"]["day"], record["annual_by_rule"]
+    position = next(at for at in rules["contract"] if days[at].startswith("1995"))
+    other = next(at for at, day in enumerate(days) if day[:4] == "1995" and at != position)
+    graded = [other if at == position else at for at in rules["contract"]]
+    record["annual_by_rule"] = {"contract": rules["contract"], "graded": graded}
+    record["observations"]["outlier"] = [at == other for at in range(len(days))]
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy, copy_function=os.link)
+    data = copy / "data/prj_1001/plot_2.js"
+    data.unlink()
+    data.write_text(f"timesync.receivePlot({json.dumps(record)});\n")
+    chrome = open_page("index.html")
+    chrome.get(f"{copy.as_uri()}/plot.html#project=1001&plot=2&day={days[position]}")
+    rule = Select(chrome.find_element(By.ID, "rule"))
+    assert rule.first_selected_option.text == "contract"
+    assert chosen(chrome) == days[position]
+    assert "of 1995, by contract" in texts(chrome, "#detail")[0]
+    rule.select_by_value("graded")
+    assert chosen(chrome) == days[other]
+    assert "rule=graded" in chrome.current_url
+    detail = texts(chrome, "#detail")[0]
+    assert "of 1995, by graded" in detail
+    assert "Fmask 0 (clear); strictly clear; outlier" in detail
+    assert chrome.find_element(By.ID, "outliers").is_displayed()
+    assert path_of(chrome, "#charts .point.outlier").count("M") == 1
+    chrome.refresh()
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    assert chosen(chrome) == days[other]
+    assert texts(chrome, "#where span")[0] == "tile h19v06"
+
+
+def transform_of(chrome: Chrome) -> str:
+    outline = chrome.find_element(By.CSS_SELECTOR, "#map .outline.state")
+    assert outline.get_attribute("d")
+    return outline.get_attribute("transform") or ""
+
+
+def test_map_is_moved_zoomed_and_fitted(open_page: Open) -> None:
+    chrome = open_page("index.html")
+    box = chrome.execute_script(
+        "const b = document.querySelector('#map svg').getBoundingClientRect();"
+        "return [b.left, b.top, b.width, b.height]"
+    )
+    fitted = transform_of(chrome)
+    chrome.find_element(By.ID, "map-out").click()
+    zoomed = transform_of(chrome)
+    assert zoomed != fitted
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 4
+    mouse(chrome, "mousePressed", x, y)
+    drag(chrome, x + 60, y + 20)
+    mouse(chrome, "mouseReleased", x + 60, y + 20)
+    moved = transform_of(chrome)
+    assert moved != zoomed
+    assert moved.split("scale")[1] == zoomed.split("scale")[1]
+    assert "TimeSync project" in chrome.title, "a drag opens no plot"
+    wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -100}
+    chrome.execute_cdp_cmd("Input.dispatchMouseEvent", wheel)
+    WebDriverWait(chrome, 60).until(lambda c: transform_of(c) != moved)
+    chrome.find_element(By.ID, "map-fit").click()
+    assert transform_of(chrome) == fitted
+    chrome.find_element(By.ID, "map").send_keys(Keys.ARROW_RIGHT, "-")
+    assert transform_of(chrome) != fitted
+
+
+def test_tips_stay_inside_the_window(open_page: Open) -> None:
+    chrome = open_page("index.html")
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        open_page("index.html")
+        places = chrome.execute_script(
+            """const box = document.querySelector("#map svg").getBoundingClientRect();
+            scrollTo(0, box.top + scrollY - 100);
+            const at = document.querySelector("#map svg").getBoundingClientRect();
+            return [...document.querySelector("#map path.complete").getAttribute("d")
+              .matchAll(/M(\\S+) (\\S+?)a/g)]
+              .map(([, x, y]) => [at.left + Number(x) + 4.5, at.top + Number(y)])"""
+        )
+        assert len(places) == 6
+        for x, y in places:
+            mouse(chrome, "mouseMoved", x, y)
+            left, right = chrome.execute_script(
+                """const box = document.querySelector("#map .tip").getBoundingClientRect();
+                return [box.left, box.right]"""
+            )
+            assert left >= 0
+            assert right <= 390
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_own_columns_are_filtered(
+    chrome: Chrome, sample: SamplePaths, sample_project: Path, tmp_path: Path
+) -> None:
+    """A column of numbers, one of few kinds, and one of texts."""
+    table = pd.read_csv(sample.plots, dtype=str)
+    table["height"] = ["9", "10", "-2.5", "", "100", "7"]
+    table["stratum"] = ["a", "b", "a", "b", "a", "b"]
+    table["note"] = [f"{note} {at}" for at, note in enumerate(table["note"])]
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    browse(sample_project, tmp_path / "site", plots=tmp_path / "mine.csv")
+    ids = dict(
+        zip(table["plot_id"], zip(table["height"], table["stratum"], strict=True), strict=True)
+    )
+    console(chrome)
+    chrome.get((tmp_path / "site/index.html").as_uri())
+
+    def shown() -> list[str]:
+        return texts(chrome, "#plots tbody a")
+
+    chrome.find_element(By.CSS_SELECTOR, "#own-filters summary").click()
+    Select(chrome.find_element(By.ID, "own-2")).select_by_value("a")
+    assert shown() == [one for one, (_, stratum) in ids.items() if stratum == "a"]
+    chrome.find_element(By.ID, "own-1-from").send_keys("-3")
+    chrome.find_element(By.ID, "own-1-to").send_keys("50")
+    assert shown() == ["1", "3"]
+    heads = chrome.find_elements(By.CSS_SELECTOR, "#plots th button")
+    next(head for head in heads if head.text.startswith("height")).click()
+    assert shown() == ["3", "1"], "as numbers: -2.5 before 9"
+    chrome.refresh()
+    WebDriverWait(chrome, 60).until(lambda c: shown() == ["3", "1"])
+    assert console(chrome) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "pages"), [("plot.html#project=1001&plot=1", 2), ("index.html", 1)]
+)
+def test_printed(open_page: Open, tmp_path: Path, page: str, pages: int) -> None:
+    """A plot on two pages; the list with all of its columns."""
+    chrome = open_page(page)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title, #plots tbody a") != [])
+    paper = {"printBackground": True, "preferCSSPageSize": True}
+    for size in (
+        {"paperWidth": 8.27, "paperHeight": 11.69},
+        {"paperWidth": 8.5, "paperHeight": 11},
+    ):
+        printed = chrome.execute_cdp_cmd("Page.printToPDF", paper | size)
+        pdf = base64.b64decode(printed["data"])
+        assert len(re.findall(rb"/Type /Page\b", pdf)) == pages
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    metrics = {"width": 703, "height": 971, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        assert chrome.execute_script("return document.documentElement.scrollWidth") <= 703
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_chips_are_zoomed_and_moved_together(open_page: Open) -> None:
+    """By the wheel and by dragging; a drag chooses no chip."""
+    chrome = open_page("plot.html#project=1001&plot=2")
+    WebDriverWait(chrome, 60).until(all_images_shown)
+    before = chosen(chrome)
+    place = """const box = document.querySelectorAll("#chips .frame")[9].getBoundingClientRect();
+        return [box.left + box.width / 2, box.top + box.height / 2, box.width]"""
+    x, y, width = chrome.execute_script(place)
+    for _ in range(2):
+        wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -100, "modifiers": 2}
+        chrome.execute_cdp_cmd("Input.dispatchMouseEvent", wheel)
+    zoom = chrome.find_element(By.ID, "zoom")
+    WebDriverWait(chrome, 60).until(lambda c: zoom.get_attribute("value") == "4")
+    mouse(chrome, "mousePressed", x, y)
+    drag(chrome, x + width / 4, y)
+    mouse(chrome, "mouseReleased", x + width / 4, y)
+    assert chosen(chrome) == before
+    shift = """const frame = document.querySelectorAll(arguments[0])[0].getBoundingClientRect();
+        const mark = document.querySelectorAll(`${arguments[0]} .mark`)[0].getBoundingClientRect();
+        return (mark.left + mark.width / 2 - frame.left) / frame.width"""
+    for frames in ("#chips .frame", "#detail .frame"):
+        assert chrome.execute_script(shift, frames) == pytest.approx(0.75, abs=0.02)
+    press(chrome, "-", "-")
+    assert chrome.execute_script(shift, "#chips .frame") == pytest.approx(0.5, abs=0.02)
+    mouse(chrome, "mousePressed", x, y)
+    mouse(chrome, "mouseReleased", x, y)
+    assert chosen(chrome) != before
+
+
+def test_chips_are_stretched_by_limits(open_page: Open, site: Path) -> None:
+    """The plot pixel on the screen is that of the chip's file by the arithmetic of the limits."""
+    from PIL import Image
+
+    chrome = open_page("plot.html#project=1001&plot=2&composite=b743&box=0&zoom=16")
+    text = (site / "data/plots.js").read_text()
+    colors = json.loads(text[text.index("(") + 1 : text.rindex(")")])["colors"]["b743"]
+    with Image.open(site / "prj_1001/b743/plot_2/plot_2_1984_221.png") as chip:
+        pixel = chip.convert("RGB").getpixel((127, 127))
+    assert isinstance(pixel, tuple)
+    limits = [(low - 50, low + (high - low) * 0.8) for _, low, high in colors]
+    expected = [
+        min(255, max(0, 255 * (low + part / 255 * (high - low) - start) / (end - start)))
+        for part, (_, low, high), (start, end) in zip(pixel, colors, limits, strict=True)
+    ]
+    chrome.find_element(By.CSS_SELECTOR, "#stretch-panel summary").click()
+    inputs = chrome.find_elements(By.CSS_SELECTOR, "#limits-of input")
+    for field, value in zip(inputs, [one for both in limits for one in both], strict=True):
+        field.clear()
+        field.send_keys(str(value), Keys.TAB)
+    assert "stretch=b743" in chrome.current_url
+
+    def seen() -> tuple[int, ...]:
+        frame = chrome.find_element(By.CSS_SELECTOR, "#detail .frame")
+        with Image.open(io.BytesIO(frame.screenshot_as_png)) as picture:
+            middle = picture.convert("RGB").getpixel((picture.width // 2, picture.height // 2))
+        assert isinstance(middle, tuple)
+        return middle
+
+    WebDriverWait(chrome, 60).until(all_images_shown)
+    assert seen() == pytest.approx(expected, abs=3)
+    chrome.refresh()
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    WebDriverWait(chrome, 60).until(all_images_shown)
+    assert seen() == pytest.approx(expected, abs=3)
+    chrome.find_element(By.CSS_SELECTOR, "#stretch-panel summary").click()
+    chrome.find_element(By.ID, "stretch-usual").click()
+    assert seen() == pytest.approx(pixel, abs=3)
+
+
+def test_figure_and_data_are_saved(open_page: Open, site: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    chrome = open_page("plot.html#project=1001&plot=2")
+    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+    WebDriverWait(chrome, 60).until(lambda c: texts(c, "#detail-title") != [])
+    for form in ("svg", "png", "csv"):
+        chrome.find_element(By.ID, f"save-{form}").click()
+        path = tmp_path / f"plot_1001_2.{form}"
+        WebDriverWait(chrome, 60).until(lambda c, path=path: path.exists())
+    drawing = (tmp_path / "plot_1001_2.svg").read_text()
+    assert "Plot 2, project 1001" in drawing
+    assert drawing.count("<svg") == 3
+    assert "class=" not in drawing
+    with Image.open(tmp_path / "plot_1001_2.png") as picture:
+        colors = picture.convert("RGB").getcolors(1 << 24)
+    assert colors is not None
+    assert len(colors) > 20, "the charts are in it, in their colours"
+    saved = pd.read_csv(tmp_path / "plot_1001_2.csv")
+    record = page_record(site, "2")
+    assert saved["day"].tolist() == clear_or_chosen(record)
+    every = pd.DataFrame(record["observations"]).set_index("day").loc[saved["day"]]
+    for name in ("nbr", "swir2", "fmask"):
+        assert saved[name].tolist() == every[name].tolist()
+    assert saved["annual_choice"].sum() == len(record["annual_by_rule"]["contract"])

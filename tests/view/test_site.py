@@ -75,7 +75,10 @@ def test_plot_holds_every_observation_with_the_values_of_its_csv(
 
 def test_annual_choice_is_one_a_year(site: Path) -> None:
     record = data_of(site / "data/prj_1001/plot_2.js")
-    years = [record["observations"]["day"][position][:4] for position in record["annual"]]
+    years = [
+        record["observations"]["day"][position][:4]
+        for position in record["annual_by_rule"]["contract"]
+    ]
     assert years == sorted(set(years))
     assert set(years) == {day[:4] for day in record["observations"]["day"]}
 
@@ -133,7 +136,7 @@ def test_what_is_missing_is_left_out(sample_project: Path, tmp_path: Path) -> No
     at = record["observations"]["day"].index("1996-08-09")
     assert record["observations"]["blue"][at] is None
     assert record["observations"]["nbr"][at] is None
-    assert at not in record["annual"]
+    assert at not in record["annual_by_rule"]["contract"]
 
 
 def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path: Path) -> None:
@@ -141,7 +144,9 @@ def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path:
     browse(sample_project, tmp_path, target_day=100)
     assert data_of(tmp_path / "data/plots.js")["target_day"] == 100
     record = data_of(tmp_path / "data/prj_1001/plot_2.js")
-    days = [record["observations"]["day"][position] for position in record["annual"]]
+    days = [
+        record["observations"]["day"][position] for position in record["annual_by_rule"]["contract"]
+    ]
     plot = pd.DataFrame({"project_id": ["1001"], "plot_id": ["2"]})
     table = Project(sample_project).annual(plot, target_day=100).dropna(subset="doy")
     expected = pd.to_datetime(table["year"] * 1000 + table["doy"].astype(int), format="%Y%j")

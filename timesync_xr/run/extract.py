@@ -160,7 +160,8 @@ def extract(
     CatalogError, AccessError
         The search failed, or nothing can be read or written at all; run again to go on.
     """
-    archive, project = archive or Archive(), as_project(project)
+    archive, project = as_archive(archive), as_project(project)
+    check_choices(select, products)
     products = products.on(archive.what.first_grid)
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
     listed = _plots(table, products.lattice)
@@ -359,6 +360,8 @@ def _cluster(workers: int | Client | None) -> AbstractContextManager[Client | No
     if workers is None:
         return nullcontext(None)
     if not isinstance(workers, int):
+        if not hasattr(workers, "scheduler_info"):
+            check_kind(workers, int, "workers", "give a number of processes, or a dask client")
         return nullcontext(workers)
     if workers < 1:
         raise InputError(f"{workers} workers can't work: give 1 or more")

@@ -257,9 +257,11 @@ def plan(
     The items are searched once per place. With ``project`` they are kept there, where a later run
     finds them. Raises what `search_items` and `read_plots` raise.
     """
-    archive = archive or Archive()
+    archive = as_archive(archive)
+    check_choices(select, products)
     products = products.on(archive.what.first_grid)
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
+    expect_table(table, ("project_id", "plot_id"), "give what read_plots returns", numbers="xy")
     points = zip(table["x"], table["y"], strict=True)
     chips = [ChipGrid.around(products.lattice, x, y, products.shape) for x, y in points]
     with TemporaryDirectory() as scratch:

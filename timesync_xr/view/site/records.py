@@ -7,14 +7,22 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ...grid import UTM, Region, degrees_of
-from ...landsat import CSV_BANDS, GRADES, PIXEL, TILE_SIZE
+from ...grid import DEGREES, UTM, Region, degrees_of, transformer
+from ...landsat import CSV_BANDS, FMASK, GRADES, PIXEL, TILE_SIZE
 from ...project.log import WRITTEN
 from ...project.project import Settings
 from ...project.tables import decode
-from ...spectral.annual import NONE_AT_ALL, NONE_USABLE, RULES, TARGET_DAY, selected_of_year
+from ...spectral.annual import (
+    CONTRACT,
+    NONE_AT_ALL,
+    NONE_USABLE,
+    RULES,
+    TARGET_DAY,
+    selected_of_year,
+)
 from ...spectral.outliers import is_outlier
 from ...spectral.series import index_table
+from .lines import UNIT, Points, ToPlane, lines_around
 
 MEASURES: Final = {
     "nbr": ("NBR", "Normalized burn ratio", 3),
@@ -88,13 +96,13 @@ def observations(
 
 
 def plot_record(
-    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame, rule: str
+    settings: Settings, plot: pd.Series, log: pd.DataFrame, rows: pd.DataFrame
 ) -> dict[str, Any]:
     """All that the page of a plot knows of it.
 
-    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual`` of the result has the
-    positions of the annual choices by ``rule`` among them, ``annual_by_rule`` those by each rule,
-    ``gaps`` the years without an annual choice, and why.
+    ``plot`` is its row of the ledger, ``rows`` its `observations`. ``annual_by_rule`` of the result
+    has the positions of the annual choices among them by each rule, ``gaps`` the years without one,
+    and why, which is the same by any rule.
     """
     left = log[log["outcome"] != WRITTEN]
     digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
@@ -107,19 +115,18 @@ def plot_record(
         "status": plot["status"],
         "composites": [c.name for c in settings.composites] if "png" in made else [],
         "observations": {name: _plain(shown[name]) for name in shown},
-        "annual": annual[rule],
         "annual_by_rule": annual,
-        "gaps": _gaps(log, rows, rule),
+        "gaps": _gaps(log, rows),
         "rest": left[["day", "sensor", "outcome", "cause"]].to_numpy().tolist(),
     }
 
 
-def _gaps(log: pd.DataFrame, rows: pd.DataFrame, rule: str) -> dict[str, str]:
-    """Why years between the first and the last have no annual choice by a rule."""
+def _gaps(log: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
+    """Why years between the first and the last have no annual choice, by whatever rule."""
     years = rows["day"].str[:4].astype(int)
     if years.empty or rows["blue"].isna().all():
         return {}
-    chosen = set(years[rows[rule]])
+    chosen = set(years[rows[CONTRACT]])
     every = range(int(years.min()), int(years.max()) + 1)
     return {str(year): _gap(log, year) for year in every if year not in chosen}
 
@@ -186,13 +193,18 @@ def site_record(
     plots: list[list[Any]],
     chips: str,
     chosen: tuple[int, str],
+    degrees: pd.DataFrame,
 ) -> dict[str, Any]:
     """What both pages know of the project; ``chips`` leads from the site to the chips.
 
-    ``chosen`` is the target day and the rule of the annual choices.
+    ``chosen`` is the target day and the rule of the annual choices, ``degrees`` has the longitudes
+    of the plots.
     """
     grid = settings.grid
-    plots = _on_one_plane(plots) if grid == UTM else plots
+    if grid == UTM:
+        plots, to_plane = _on_one_plane(plots)
+    else:
+        to_plane = transformer(DEGREES, grid.crs).transform
     across, down = (grid.tiles_across, grid.tiles_down) if isinstance(grid, Region) else (0, 0)
     return {
         "name": name,
@@ -200,6 +212,7 @@ def site_record(
         "chip_size": settings.chip_size,
         "composites": {c.name: ", ".join(c.channels) for c in settings.composites},
         "grades": {grade: name for name, grade in GRADES.items()},
+        "fmask": {number: name for name, number in FMASK.items()},
         "measures": [
             {"key": key, "name": name, "title": title, "digits": digits, "range": RANGES[key]}
             for key, (name, title, digits) in MEASURES.items()
@@ -213,17 +226,32 @@ def site_record(
         "grid": [grid.left, grid.top, across, down],
         "columns": INDEX_COLUMNS,
         "plots": plots,
+        "lines": lines_around(*_places(plots, degrees), to_plane),
+        "line_unit": UNIT,
     }
 
 
-def _on_one_plane(plots: list[list[Any]]) -> list[list[Any]]:
-    """Plots of several zones in metres of one plane, whose scale is right in the middle of them."""
+def _places(plots: list[list[Any]], degrees: pd.DataFrame) -> tuple[Points, Points, Points]:
+    """x, y and longitude of plots."""
+    x, y = (INDEX_COLUMNS.index(name) for name in ("x", "y"))
+    places = np.array([[plot[x], plot[y]] for plot in plots], float).reshape(-1, 2)
+    return places[:, 0], places[:, 1], degrees["lon"].to_numpy(float)
+
+
+def _on_one_plane(plots: list[list[Any]]) -> tuple[list[list[Any]], ToPlane]:
+    """Plots of several zones in metres of one plane, whose scale is right in the middle of them.
+
+    Also what takes other longitudes and latitudes to this plane.
+    """
     x, y = (INDEX_COLUMNS.index(name) for name in ("x", "y"))
     places = np.array([degrees_of(UTM, plot[x], plot[y]) for plot in plots]).reshape(-1, 2)
     middle = places[:, 1].mean() if len(places) else 0.0
     scale = METRES_PER_DEGREE * np.array([np.cos(np.radians(middle)), 1])
     moved = np.round(places * scale).tolist()
-    return [[*plot[:x], *point, *plot[y + 1 :]] for plot, point in zip(plots, moved, strict=True)]
+    on_plane = [
+        [*plot[:x], *point, *plot[y + 1 :]] for plot, point in zip(plots, moved, strict=True)
+    ]
+    return on_plane, lambda lons, lats: (lons * scale[0], lats * scale[1])
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -21,7 +21,7 @@ from ...project.files import PLOTS, PNG_SIGNATURE, RECENT, SITE, chip_path, chip
 from ...project.project import Project, as_project, unfinished
 from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_left_out
 from ...run.progress import show_progress
-from ...spectral.annual import CONTRACT, TARGET_DAY, check_rule
+from ...spectral.annual import CONTRACT, RULES, TARGET_DAY, check_rule
 from ...storage.folder import Folder
 from ...storage.places import beside, workplace
 from .previous import LIST, PreviousSite, data_path
@@ -30,7 +30,7 @@ from .records import index_row, limits_of, observations, plot_record, site_recor
 PAGES = ("index.html", "plot.html")
 ASSETS = (
     *("style.css", "common.js", "index.js", "plot.js", "chart.js", "chips.js", "detail.js"),
-    *("answers.js", "keeper.js", "bench.js"),
+    *("answers.js", "keeper.js", "bench.js", "figure.js"),
 )
 SESSION = "data/session.js"
 """Who is at work, as a server tells it; pages from disk hear nothing."""
@@ -140,7 +140,7 @@ def browse(
             where = dict(zip(("lon", "lat"), next(degrees), strict=True))
             where |= {"x": float(row["x"]), "y": float(row["y"])}
             extra = {"where": where, "own": dict(zip(names, cells, strict=True))}
-            _write_plot(work, plot_record(settings, row, log, rows, rule) | extra)
+            _write_plot(work, plot_record(settings, row, log, rows) | extra)
             limits_of(limits, rows, rule)
             if way_up is None:
                 _write_chips(work, project, row, rows["day"], previous)
@@ -148,7 +148,7 @@ def browse(
             bar.advance(len(rows))
             bar.plot_done(complete=True)
         name = title or project.place.rstrip("/").rpartition("/")[2]
-        site = site_record(name, settings, index, way_up or "", (target_day, rule))
+        site = site_record(name, settings, index, way_up or "", (target_day, rule), places)
         chosen = legend or read_legend()
         site |= {"own": names, "limits": limits}
         site["legend"] = chosen.to_json() | {"digest": chosen.digest}
@@ -163,7 +163,8 @@ def renew(
 ) -> str:
     """The site inside a project on disk, made anew where it is older than the project's tables.
 
-    With ``plots`` or a ``title`` it is always made anew; without them it keeps those that it has.
+    With ``plots`` or a ``title`` it is always made anew; without them it keeps those that it has,
+    and the rule of its annual choices in any case.
     """
     place = beside(project.place, SITE)
     made = Path(place, LIST)
@@ -176,7 +177,10 @@ def renew(
     with tempfile.TemporaryDirectory() as folder:
         listed = plots or _own_list(former, Path(folder, "own.csv"))
         name = title or str(former.get("name", ""))
-        browse(project, target_day=target_day, plots=listed, title=name, progress=progress)
+        rule = former["rule"] if former.get("rule") in RULES else CONTRACT
+        browse(
+            project, target_day=target_day, plots=listed, title=name, rule=rule, progress=progress
+        )
     return place
 
 

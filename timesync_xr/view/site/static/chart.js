@@ -70,6 +70,7 @@ timesync.Chart = class {
     svg("path", { class: "point cloudy", d: dots((row) => !row.clear, (x, y) => `M${x - 2.5} ${y - 2.5}l5 5m0 -5l-5 5`) }),
     svg("path", { class: "annual-line", d: look.line ? line : "" }),
     ...clear,
+    svg("path", { class: "point outlier", d: dots((row) => row.outlier, (x, y) => `M${x - 6} ${y - 6}h12v12h-12z`) }),
     svg("path", { class: "point annual", d: annual.map((row) => ring(...this.place(row))).join("") }),
     this.course, this.ring, this.diamond, this.brush,
     svg("text", { class: "name", x: MARGIN.left, y: 14 }, this.measure.title)), this.tip);
@@ -152,8 +153,9 @@ timesync.Chart = class {
   describe(annual) {
     const { first, last } = this.range;
     const clear = this.rows.filter((row) => row.clear).length;
+    const outliers = this.rows.filter((row) => row.outlier).length;
     return `${this.measure.title}, ${first} to ${last}: ${this.rows.length} observations, ` +
-      `${clear} clear, ${annual.length} annual choices`;
+      `${clear} clear, ${annual.length} annual choices${outliers ? `, ${outliers} outliers` : ""}`;
   }
 
   left(event) {
@@ -214,9 +216,8 @@ timesync.Chart = class {
     this.tip.hidden = value === null;
     if (value === null) return;
     const [x, y] = this.place(row);
-    this.tip.textContent = `${row.day} ${row.sensor}: ${value.toFixed(this.measure.digits)}, ${row.sky}`;
-    this.tip.style.cssText = `top: ${Math.max(0, y - 30)}px; ` +
-      (x < this.width / 2 ? `left: ${x + 10}px` : `right: ${this.width - x + 10}px`);
+    this.tip.textContent = `${row.day} ${row.sensor}: ${value.toFixed(this.measure.digits)}, ${row.sky}${row.outlier ? ", outlier" : ""}`;
+    timesync.placeTip(this.tip, x, y);
   }
 
   /** Mark the selected row. */

@@ -54,6 +54,24 @@ timesync.timeOf = (day) => {
   return year + (Date.parse(day) - start) / (Date.UTC(year + 1, 0, 1) - start);
 };
 
+/** The tile of ARD, or the path and row of a scene, in words. */
+timesync.tileName = (hv) => {
+  const [, a, b] = /^(\d{2,3})(\d{2,3})$/.exec(hv) ?? [];
+  if (!a || a.length + b.length === 5) return hv;
+  return a.length === 2 && b.length === 2 ? `tile h${a}v${b}` : `path ${hv.slice(0, 3)}, row ${hv.slice(3)}`;
+};
+
+/** Put a tip beside a point of its parent, in pixels, and within the window. */
+timesync.placeTip = (tip, x, y) => {
+  tip.style.cssText = "left: 0; top: 0";
+  const parent = tip.offsetParent.getBoundingClientRect();
+  const [width, height] = [tip.offsetWidth, tip.offsetHeight];
+  const beside = x + 12 + width + parent.left > innerWidth - 8 || x > parent.width / 2 ? x - 12 - width : x + 12;
+  const left = Math.min(innerWidth - 8 - width - parent.left, Math.max(8 - parent.left, beside));
+  const top = Math.min(innerHeight - 8 - height - parent.top, Math.max(8 - parent.top, y - height - 6));
+  tip.style.cssText = `left: ${left}px; top: ${top}px`;
+};
+
 timesync.percent = (share) => (share === null ? "" : `${Math.round(share * 100)} %`);
 
 /** Whether a key belongs to the control that has the focus, not to the page. */

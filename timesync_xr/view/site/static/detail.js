@@ -22,6 +22,7 @@ timesync.drawDetail = (node, site, plot, row, composite, on, marked = null) => {
   const fact = (name, content) =>
     element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, content));
   const cloud = row.cloud_cover === null ? "not told" : `${Math.round(row.cloud_cover * 10) / 10} % of the tile`;
+  const by = row.rules.length === site.rules.length ? "either rule" : row.rules.join(", ");
   const lines = row.item_ids.split(" ").flatMap((id, i) => (i ? [element("br"), id] : [id]));
   node.replaceChildren(
     element("h2", { id: "detail-title" }, `${row.day}, ${row.sensor}`),
@@ -30,12 +31,14 @@ timesync.drawDetail = (node, site, plot, row, composite, on, marked = null) => {
       value(name, row.values[key] === null ? "none" : row.values[key].toFixed(digits)))),
     element("table", {}, element("tbody", {},
       fact("Sky at the plot", `${row.sky}; qa ${row.qa}, QA_PIXEL ${row.qa_pixel ?? "unknown"}`),
-      fact("Annual choice", row.annual ? `of ${row.year}` : "no"),
+      fact("Flags", [`Fmask ${row.fmask} (${site.fmask[row.fmask] ?? "unknown"})`, row.strict_clear === null ? "" : row.strict_clear ? "strictly clear" : "not strictly clear",
+        row.outlier ? "outlier" : ""].filter(Boolean).join("; ")),
+      fact("Annual choice", by ? `of ${row.year}, by ${by}` : "no"),
       fact("In the chip", row.clear_share === null ? "not read"
         : `${percent(row.clear_share)} clear, ${percent(row.fill_share)} fill`),
       fact("Day of year", String(row.doy)),
       fact("Seen", row.date),
-      fact("Tile", row.hv),
+      fact("Place", timesync.tileName(row.hv)),
       fact("Cloud cover", cloud),
       fact("Scenes", String(row.scene_count ?? "not told")),
       fact("Processed", row.processed || "not told"),

@@ -4,7 +4,7 @@
 timesync.receiveIndex = (site) => {
   const { element, svg, byId, percent } = timesync;
   const PAGE = 50;
-  const MAP = { width: 600, margin: 26 };
+  const MAP = { width: 600, height: 600, margin: 26 }; // as large as there is room, in pixels
   const COLUMNS = [
     { key: "project", name: "Project", text: true },
     { key: "plot", name: "Plot", text: true },
@@ -18,17 +18,28 @@ timesync.receiveIndex = (site) => {
     { key: "left", name: "Answers", number: true, isLeastFirst: true,
       show: (left) => (left === null ? "" : left ? `${left} left` : "✓") },
   ];
+  const natural = new Intl.Collator("en", { numeric: true }).compare;
   const rows = site.plots.map((values) =>
     Object.fromEntries(site.columns.map((column, i) => [column, values[i]])));
-  COLUMNS.splice(2, 0, ...site.own.map((name, i) => ({ key: `own ${i}`, name, text: true, wide: true })));
+  COLUMNS.splice(2, 0, ...site.own.map((name, i) => ({ key: `own ${i}`, name, text: true, wide: true, own: i })));
   rows.forEach((row, i) => { site.own.forEach((_, j) => { row[`own ${j}`] = site.plots[i][site.columns.length + j]; }); });
   const said = (row) => [row.project, row.plot, ...site.own.map((_, j) => row[`own ${j}`])].join(" ").toLowerCase();
+  const cellsOf = (column) => rows.map((row) => row[column.key]);
+  const ownColumns = COLUMNS.filter((column) => "own" in column);
+  for (const column of ownColumns) {
+    const cells = cellsOf(column).filter(Boolean);
+    column.isLong = cells.some((cell) => cell.length > 16);
+    column.number = cells.length > 0 && cells.every((cell) => Number.isFinite(Number(cell)));
+    const kinds = [...new Set(cells)].sort(natural);
+    column.kinds = !column.number && kinds.length <= 12 && kinds.length < rows.length ? kinds : null;
+    if (column.number) Object.assign(column, { text: false, isLeastFirst: true, value: (row) => (row[column.key] ? Number(row[column.key]) : null) });
+  }
   rows.forEach((row) => { row.left = null; row.said = said(row); }); // labels that are missing; null before the first
-  const natural = new Intl.Collator("en", { numeric: true }).compare;
-  const state = { sort: "plot", ascending: true, page: 0, shown: rows };
+  const state = { sort: "plot", ascending: true, page: 0, shown: rows, frame: null };
 
   function compare(a, b) {
-    const [x, y] = [a[state.sort], b[state.sort]];
+    const value = COLUMNS.find(({ key }) => key === state.sort).value ?? ((row) => row[state.sort]);
+    const [x, y] = [value(a), value(b)];
     if (x === null || y === null) return (x === null) - (y === null);
     const order = typeof x === "number" ? x - y : natural(x, y);
     return (state.ascending ? order : -order) || natural(a.project, b.project) || natural(a.plot, b.plot);
@@ -43,7 +54,7 @@ timesync.receiveIndex = (site) => {
       (!status || row.status === status) &&
       !(row.observations < least) &&
       (Number.isNaN(clearest) || (row.clear !== null && row.clear * 100 <= clearest)) &&
-      !(row.gaps < gaps) && isAnswered(row)).sort(compare);
+      !(row.gaps < gaps) && isAnswered(row) && ownFilters.every(({ fits }) => fits(row))).sort(compare);
     state.page = 0;
     drawTable();
     drawMap();
@@ -56,7 +67,29 @@ timesync.receiveIndex = (site) => {
   }
 
   /** Filters and order as the part of an address; `restore` takes it up again. */
-  const FILTERS = ["search", "status", "least", "clearest", "gaps", "answers"];
+  const ownFilters = ownColumns.flatMap((column) => {
+    const { key, name, kinds } = column;
+    const field = (end, title, input, fits) => {
+      const id = `${key.replace(" ", "-")}${end}`;
+      input.id = id;
+      return { id, fits: (row) => !input.value || fits(row, input.value), node: element("label", {}, title, input) };
+    };
+    const number = () => element("input", { type: "number", step: "any" });
+    if (column.number) {
+      return [field("-from", `${name} at least`, number(), (row, asked) => column.value(row) !== null && column.value(row) >= Number(asked)),
+        field("-to", `${name} at most`, number(), (row, asked) => column.value(row) !== null && column.value(row) <= Number(asked))];
+    }
+    if (kinds) {
+      const select = element("select", {}, ...["", ...kinds].map((kind) => element("option", { value: kind }, kind || "any")));
+      return [field("", name, select, (row, asked) => row[key] === asked)];
+    }
+    return [field("", name, element("input", { type: "search", placeholder: "contains", autocomplete: "off" }),
+      (row, asked) => row[key].toLowerCase().includes(asked.toLowerCase()))];
+  });
+  byId("own-fields").append(...ownFilters.map(({ node }) => node));
+  byId("own-filters").hidden = !ownFilters.length;
+
+  const FILTERS = [...ownFilters.map(({ id }) => id), "search", "status", "least", "clearest", "gaps", "answers"];
   function kept() {
     const chosen = FILTERS.map((id) => [id, byId(id).value]).filter(([, value]) => value);
     const { sort, ascending } = state;
@@ -69,6 +102,7 @@ timesync.receiveIndex = (site) => {
   function restore() {
     const asked = new URLSearchParams(location.hash.slice(1));
     FILTERS.forEach((id) => { byId(id).value = asked.get(id) ?? ""; });
+    if (ownFilters.some(({ id }) => asked.has(id))) byId("own-filters").open = true;
     const known = COLUMNS.some(({ key }) => key === asked.get("sort"));
     sortBy(known ? asked.get("sort") : "plot", !known || asked.get("ascending") === "true");
   }
@@ -90,11 +124,11 @@ timesync.receiveIndex = (site) => {
     filter();
   }
 
-  const classes = (column) => `${column.number ? "number" : ""} ${column.wide ? "wide" : ""} ${column.text ? "text" : ""}`;
+  const classes = (column) => `${column.number ? "number" : ""} ${column.wide ? "wide" : ""} ${column.text ? "text" : ""} ${column.isLong ? "prose" : ""}`;
 
-  function drawTable() {
+  function drawTable(isAll = false) {
     const pages = Math.max(1, Math.ceil(state.shown.length / PAGE));
-    const part = state.shown.slice(state.page * PAGE, (state.page + 1) * PAGE);
+    const part = isAll ? state.shown : state.shown.slice(state.page * PAGE, (state.page + 1) * PAGE);
     byId("plots").tBodies[0].replaceChildren(...part.map(drawRow));
     byId("page").textContent = state.shown.length
       ? `Page ${state.page + 1} of ${pages}, ${state.shown.length} of ${rows.length} plots`
@@ -121,31 +155,62 @@ timesync.receiveIndex = (site) => {
     }
   }
 
-  /** The transform from metres to the map: the same scale both ways. */
-  function mapScale() {
+  /** The frame of the map as it is fitted: its middle in metres, and pixels per metre. */
+  function fittedFrame() {
     const framed = byId("fit").checked && state.shown.length ? state.shown : rows;
     const [xs, ys] = [framed.map((row) => row.x), framed.map((row) => row.y)];
     const smallest = 255 * 30; // no closer than a chip
     const range = (values) => {
-      const low = values.reduce((a, b) => Math.min(a, b));
-      const high = values.reduce((a, b) => Math.max(a, b));
+      const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+      const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+      if (low > high) return [0, smallest];
       const more = Math.max(0, smallest - (high - low)) / 2;
       return [low - more, high + more];
     };
     const [[left, right], [bottom, top]] = [range(xs), range(ys)];
-    const inner = MAP.width - 2 * MAP.margin;
-    const scale = Math.min(inner / (right - left), 1.1 * inner / (top - bottom));
-    const height = Math.max(220, (top - bottom) * scale + 2 * MAP.margin);
-    const middle = [(left + right) / 2, (top + bottom) / 2];
+    const inner = (size) => Math.max(40, size - 2 * MAP.margin);
+    const scale = Math.min(inner(MAP.width) / (right - left), inner(MAP.height) / (top - bottom));
+    return { x: (left + right) / 2, y: (bottom + top) / 2, scale };
+  }
+
+  /** The transform from metres to the map: the same scale both ways. */
+  function mapScale() {
+    const { x, y, scale } = state.frame ?? fittedFrame();
     return {
-      scale, height,
-      x: (x) => MAP.width / 2 + (x - middle[0]) * scale,
-      y: (y) => height / 2 - (y - middle[1]) * scale,
+      scale, frame: { x, y, scale },
+      x: (at) => MAP.width / 2 + (at - x) * scale,
+      y: (at) => MAP.height / 2 - (at - y) * scale,
     };
   }
 
+  /** Zoom the map by a factor about a point of it, in pixels; without one about its middle. */
+  function zoomMap(factor, [left, top] = [MAP.width / 2, MAP.height / 2]) {
+    const { x, y, scale } = to.frame;
+    const after = Math.min(0.5, Math.max(Math.min(fittedFrame().scale, MAP.width / 5e6), scale * factor));
+    const still = (at, pixels, sign) => at + sign * pixels * (1 / scale - 1 / after);
+    state.frame = { x: still(x, left - MAP.width / 2, 1), y: still(y, top - MAP.height / 2, -1), scale: after };
+    drawMap();
+  }
+
+  function panMap(right, down) {
+    const { x, y, scale } = to.frame;
+    state.frame = { x: x + right / scale, y: y - down / scale, scale };
+    drawMap();
+  }
+
+  /** Coasts and borders in metres, each kind as one path. */
+  const lines = Object.entries(site.lines ?? {}).map(([kind, those]) => [kind, those.map((line) => {
+    const points = [];
+    for (let i = 0; i < line.length; i += 2) {
+      points.push(`${i ? "l" : "M"}${line[i] * site.line_unit} ${line[i + 1] * site.line_unit}`);
+    }
+    return points.join("");
+  }).join("")]);
+
   let to; // the map's transform as drawn last
   function drawMap() {
+    MAP.width = Math.max(200, byId("map").clientWidth);
+    MAP.height = Math.round(Math.min(MAP.width, Math.max(260, innerHeight * 0.7)));
     to = mapScale();
     const shown = new Set(state.shown);
     const size = rows.length > 500 ? 2.2 : 4.5;
@@ -164,29 +229,46 @@ timesync.receiveIndex = (site) => {
     const group = (name, keep, shape) =>
       svg("path", { class: `dot ${name}`, d: rows.filter(keep).map(shape).join("") });
     const map = svg("svg", {
-      viewBox: `0 0 ${MAP.width} ${to.height.toFixed(0)}`, role: "img",
+      viewBox: `0 0 ${MAP.width} ${MAP.height}`, role: "img",
       "aria-label": `Map of ${state.shown.length} of ${rows.length} plots; the table holds the same plots`,
-    }, tiles(),
+    }, ...outlines(), tiles(),
       group("other", (row) => !shown.has(row), circle),
       group("complete", (row) => shown.has(row) && row.status === "complete", circle),
       group("no-items", (row) => shown.has(row) && row.status === "no items", cross),
       group("incomplete", (row) => shown.has(row) && row.status === "incomplete", triangle),
-      ...(state.shown.length > 30 ? [] : state.shown.map((row) =>
-        svg("text", { x: to.x(row.x) + 9, y: to.y(row.y) + 4 }, row.plot))),
+      ...(state.shown.length > 30 ? [] : labelled()),
       scaleBar(), svg("circle", { class: "ring", r: size + 3, visibility: "hidden" }));
     byId("map").replaceChildren(map, element("div", { class: "tip", hidden: true }));
+  }
+
+  function outlines() {
+    const { x, y, scale } = to.frame;
+    const transform = `translate(${MAP.width / 2 - x * scale} ${MAP.height / 2 + y * scale}) scale(${scale} ${-scale})`;
+    return lines.map(([kind, d]) => svg("path", { class: `outline ${kind}`, d, transform }));
+  }
+
+  /** Names of plots beside their dots; one that would lie on another name is left out. */
+  function labelled() {
+    const taken = [];
+    return state.shown.flatMap((row) => {
+      const [x, y, width] = [to.x(row.x) + 9, to.y(row.y) + 4, 7 * row.plot.length];
+      if (taken.some(([a, b, long]) => Math.abs(b - y) < 12 && x < a + long && a < x + width)) return [];
+      taken.push([x, y, width]);
+      return [svg("text", { x, y }, row.plot)];
+    });
   }
 
   function tiles() {
     const [left, top, across, down] = site.grid;
     const lines = [];
+    if (site.tile * to.scale < 30) return ""; // too dense to tell anything
     for (let h = 0; h <= across; h += 1) {
       const x = to.x(left + h * site.tile);
-      if (x > 0 && x < MAP.width) lines.push(`M${x.toFixed(1)} 0V${to.height}`);
+      if (x > 0 && x < MAP.width) lines.push(`M${x.toFixed(1)} 0V${MAP.height}`);
     }
     for (let v = 0; v <= down; v += 1) {
       const y = to.y(top - v * site.tile);
-      if (y > 0 && y < to.height) lines.push(`M0 ${y.toFixed(1)}H${MAP.width}`);
+      if (y > 0 && y < MAP.height) lines.push(`M0 ${y.toFixed(1)}H${MAP.width}`);
     }
     return svg("path", { class: "tile", d: lines.join("") });
   }
@@ -195,16 +277,20 @@ timesync.receiveIndex = (site) => {
     const longest = MAP.width / 4 / to.scale;
     const power = 10 ** Math.floor(Math.log10(longest));
     const metres = [5, 2, 1].map((factor) => factor * power).find((length) => length <= longest);
-    const [x, y] = [10, to.height - 10];
+    const [x, y] = [10, MAP.height - 10];
     return svg("g", {}, svg("path", { class: "ring", d: `M${x} ${y - 4}v4h${metres * to.scale}v-4` }),
       svg("text", { x: x + 4, y: y - 8 }, metres >= 1000 ? `${metres / 1000} km` : `${metres} m`));
   }
 
+  /** Where the pointer is on the map, in pixels. */
+  function onMap(event) {
+    const box = byId("map").firstChild.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
   /** The shown plot nearest to the pointer, if it is near. */
   function nearest(event) {
-    const box = byId("map").firstChild.getBoundingClientRect();
-    const factor = MAP.width / box.width;
-    const [x, y] = [(event.clientX - box.left) * factor, (event.clientY - box.top) * factor];
+    const [x, y] = onMap(event);
     let [best, least] = [null, 15 ** 2];
     for (const row of state.shown) {
       const distance = (to.x(row.x) - x) ** 2 + (to.y(row.y) - y) ** 2;
@@ -223,9 +309,7 @@ timesync.receiveIndex = (site) => {
     ring.setAttribute("cx", to.x(row.x));
     ring.setAttribute("cy", to.y(row.y));
     tip.textContent = `plot ${row.plot}, project ${row.project}: ${row.status}, ${row.written} written`;
-    const left = to.x(row.x) / MAP.width;
-    tip.style.cssText = `top: ${to.y(row.y) / to.height * 100}%; ` +
-      (left < 0.5 ? `left: calc(${left * 100}% + 12px)` : `right: calc(${100 - left * 100}% + 12px)`);
+    timesync.placeTip(tip, to.x(row.x), to.y(row.y));
   }
 
   const sum = (key) => rows.reduce((total, row) => total + row[key], 0).toLocaleString("en");
@@ -271,13 +355,47 @@ timesync.receiveIndex = (site) => {
   });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", () => setTimeout(filter));
-  byId("fit").addEventListener("change", drawMap);
+  byId("fit").addEventListener("change", () => fitMap());
   byId("map").addEventListener("pointermove", point);
   byId("map").addEventListener("pointerleave", point);
+  let drag = null;
+  byId("map").addEventListener("pointerdown", (event) => {
+    if (event.button === 0) drag = { at: onMap(event), moved: false };
+  });
+  byId("map").addEventListener("pointermove", (event) => {
+    if (!drag || !event.buttons || event.pointerType === "touch") return;
+    const [x, y] = onMap(event);
+    if (!drag.moved && Math.hypot(x - drag.at[0], y - drag.at[1]) < 5) return;
+    byId("map").setPointerCapture(event.pointerId);
+    panMap(drag.at[0] - x, drag.at[1] - y);
+    drag = { at: [x, y], moved: true };
+  });
   byId("map").addEventListener("click", (event) => {
-    const row = nearest(event);
+    const wasDrag = drag?.moved;
+    drag = null;
+    const row = wasDrag ? null : nearest(event);
     if (row) location.href = timesync.plotAddress(row.project, row.plot);
   });
+  byId("map").addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoomMap(2 ** (-Math.sign(event.deltaY) / 2), onMap(event));
+  }, { passive: false });
+  byId("map").addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
+    if (steps[event.key]) panMap(...steps[event.key]);
+    else if (event.key === "+" || event.key === "=") zoomMap(2);
+    else if (event.key === "-") zoomMap(0.5);
+    else return;
+    event.preventDefault();
+    event.stopPropagation(); // the list has these keys, too
+  });
+  const fitMap = () => { state.frame = null; drawMap(); };
+  byId("map-in").addEventListener("click", () => zoomMap(2));
+  byId("map-out").addEventListener("click", () => zoomMap(0.5));
+  byId("map-fit").addEventListener("click", fitMap);
+  addEventListener("resize", drawMap);
+  addEventListener("beforeprint", () => drawTable(true)); // paper has no pages to turn
+  addEventListener("afterprint", () => drawTable());
   byId("before").addEventListener("click", () => turn(-1));
   byId("after").addEventListener("click", () => turn(1));
   document.addEventListener("keydown", (event) => {

@@ -1,12 +1,12 @@
 "use strict";
 // The page of a plot. The address after # says which plot, and keeps what the user chose, so that
 // it can be sent to others: project, plot, day, composite, view (annual, all, or a year), measures,
-// size, zoom, contrast, box, cloudy.
+// size, zoom, contrast, box, cloudy, rule, stretch.
 
 timesync.receiveIndex = (site) => {
   const { element, byId } = timesync;
   const column = Object.fromEntries(site.columns.map((name, i) => [name, i]));
-  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: false, span: null, marked: null };
+  const state = { hover: null, chosen: null, composite: "", view: "annual", measures: [], cloudy: false, span: null, marked: null, pan: [0, 0], stretch: {} };
   let plot = null; // what data/prj_P/plot_N.js holds, its rows made objects
   let rows = [];
   let charts = [];
@@ -78,7 +78,7 @@ timesync.receiveIndex = (site) => {
     const names = Object.keys(data.observations);
     rows = data.observations.day.map((_, i) =>
       rowOf(Object.fromEntries(names.map((name) => [name, data.observations[name][i]]))));
-    data.annual.forEach((position) => { rows[position].annual = true; });
+    rows.forEach((row, i) => { row.rules = site.rules.filter((rule) => data.annual_by_rule[rule].includes(i)); });
     document.title = `Plot ${plot.plot}, project ${plot.project}`;
     byId("title").textContent = document.title;
     if (!rows.length) {
@@ -86,9 +86,11 @@ timesync.receiveIndex = (site) => {
       return;
     }
     readAddress();
+    byId("outliers").hidden = !rows.some((row) => row.outlier);
     drawControls();
     drawWhere();
     drawRest();
+    drawStretch();
     grid = new timesync.ChipGrid(byId("chips"), site, plot, { hover, choose, turn });
     timesync.setChipShape(site, byId("content").style);
     bench = new timesync.Bench(byId("bench"), { site, plot, rows, keeper, legend },
@@ -127,6 +129,9 @@ timesync.receiveIndex = (site) => {
   function readAddress() {
     const asked = address();
     const known = (list, value, otherwise) => (list.includes(value) ? value : otherwise);
+    byId("rule").value = known(site.rules, asked.get("rule"), site.rule);
+    applyRule();
+    state.stretch = readStretch(asked.get("stretch") ?? "");
     state.composite = known(plot.composites, asked.get("composite"), plot.composites[0]);
     state.view = known(["annual", "all", ...years().map(String)], asked.get("view"), "annual");
     const keys = site.measures.map(({ key }) => key);
@@ -154,6 +159,9 @@ timesync.receiveIndex = (site) => {
     for (const id of SWITCHES) if (byId(id).checked !== USUALLY[id]) choices[id] = byId(id).checked;
     if (byId("fit").checked) delete choices.size;
     if (state.cloudy) choices.cloudy = true;
+    const stretched = Object.entries(state.stretch).map(([name, limits]) => `${name}:${limits.join(",")}`);
+    if (stretched.length) choices.stretch = stretched.join(";");
+    if (byId("rule").value !== site.rule) choices.rule = byId("rule").value;
     return choices;
   }
 
@@ -162,6 +170,21 @@ timesync.receiveIndex = (site) => {
     const shown = { project: plot.project, plot: plot.plot, day: state.chosen.day, ...choices };
     history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
     setNeighbours(choices);
+  }
+
+  /** The annual choices are those of the rule that is asked for. */
+  function applyRule() {
+    rows.forEach((row) => { row.annual = row.rules.includes(byId("rule").value); });
+  }
+
+  /** Another rule: what is shown of each year is its choice. */
+  function setRule() {
+    applyRule();
+    if (!shownRows().includes(state.chosen)) state.chosen = rows.find((row) => row.annual && row.year === state.chosen.year) ?? state.chosen;
+    drawChips();
+    resizeCharts();
+    bench.redo();
+    choose(state.chosen, false);
   }
 
   const years = () => [...new Set(rows.map((row) => row.year))];
@@ -197,7 +220,7 @@ timesync.receiveIndex = (site) => {
     const copied = (text, title) => element("button", { type: "button", class: "copy", value: text, title: `${title}: click to copy`, click: copy }, text);
     const own = Object.entries(plot.own).filter(([, text]) => text);
     byId("where").replaceChildren(
-      copied(place, "Latitude, longitude"), copied(`${x}, ${y}`, "x, y in metres of the grid"), element("span", {}, rows[0].hv),
+      copied(place, "Latitude, longitude"), copied(`${x}, ${y}`, "x, y in metres of the grid"), element("span", {}, timesync.tileName(rows[0].hv)),
       ...timesync.maps(lon, lat).map(([name, href]) => element("a", { href, target: "_blank", rel: "noopener noreferrer" }, `${name} ↗`)),
       ...own.map(([name, text]) => element("span", { class: "own" }, element("b", {}, name), ` ${text}`)));
   }
@@ -221,9 +244,9 @@ timesync.receiveIndex = (site) => {
   }
 
   /** Charts are as high as there is room, two of them a third of the window. */
-  function resizeCharts() {
-    const width = byId("charts").clientWidth;
-    const height = Math.round(Math.max(120, Math.min(280, innerHeight * 0.34 / Math.max(2, charts.length))));
+  function resizeCharts(isPaper = false) {
+    const width = isPaper ? 700 : byId("charts").clientWidth;
+    const height = isPaper ? Math.min(240, 560 / Math.max(1, charts.length)) : Math.round(Math.max(120, Math.min(280, innerHeight * 0.34 / Math.max(2, charts.length))));
     byId("all-years").hidden = !state.span;
     byId("own-label").hidden = !site.colors[state.composite];
     charts.forEach((chart) => {
@@ -241,7 +264,81 @@ timesync.receiveIndex = (site) => {
   /** The colour of a row's plot pixel in the chip that is shown. */
   function colorOf(row) {
     const part = ([key, low, high]) => Math.round(255 * Math.min(1, Math.max(0, (row.values[key] - low) / (high - low))));
-    return `rgb(${site.colors[state.composite].map(part).join(" ")})`;
+    const limits = limitsOf(state.composite);
+    return `rgb(${site.colors[state.composite].map(([key], i) => part([key, limits[2 * i], limits[2 * i + 1]])).join(" ")})`;
+  }
+
+  /** The channels of a composite with the limits that its chips were made with; levels where these are not known. */
+  const channels = (composite) => site.colors[composite] ?? ["red", "green", "blue"].map((name) => [name, 0, 255]);
+  const usualLimits = (composite) => channels(composite).flatMap(([, low, high]) => [low, high]);
+  const limitsOf = (composite) => state.stretch[composite] ?? usualLimits(composite);
+  const isStretch = (limits) => limits.length === 6 && limits.every(Number.isFinite) && [0, 2, 4].every((i) => limits[i] < limits[i + 1]);
+
+  function readStretch(text) {
+    const found = text.split(";").map((part) => [part.slice(0, part.lastIndexOf(":")), part.slice(part.lastIndexOf(":") + 1).split(",").map(Number)]);
+    return Object.fromEntries(found.filter(([name, limits]) => plot.composites.includes(name) && isStretch(limits)));
+  }
+
+  /** Chips hold what lies between their limits, from 0 to 1; other limits are a line over that. */
+  function applyStretch() {
+    const limits = limitsOf(state.composite);
+    const made = usualLimits(state.composite);
+    document.querySelectorAll("#stretch feComponentTransfer > *").forEach((one, i) => {
+      const [low, high, from, to] = [made[2 * i], made[2 * i + 1], limits[2 * i], limits[2 * i + 1]];
+      one.setAttribute("slope", (high - low) / (to - from));
+      one.setAttribute("intercept", (low - from) / (to - from));
+    });
+    byId("content").classList.toggle("stretched", Boolean(state.stretch[state.composite]));
+  }
+
+  function drawStretch() {
+    const limits = limitsOf(state.composite);
+    const title = (key) => site.measures.find((measure) => measure.key === key)?.name ?? key;
+    const input = (i, name) => element("input", { type: "number", step: "any", value: limits[i], "aria-label": name, change: setStretch });
+    byId("limits-of").replaceChildren(...channels(state.composite).map(([key], i) => element("div", { class: "channel" },
+      element("span", {}, `${["Red", "Green", "Blue"][i]}: ${title(key)}`), input(2 * i, `${title(key)} at its darkest`), input(2 * i + 1, `${title(key)} at its brightest`))));
+    applyStretch();
+  }
+
+  /** Limits of the composite that is shown, as they were typed; those that make no range are marked. */
+  function setStretch() {
+    const inputs = [...byId("limits-of").querySelectorAll("input")];
+    const limits = inputs.map((one) => one.valueAsNumber);
+    inputs.forEach((one, i) => one.setCustomValidity(limits[i - (i % 2)] < limits[i - (i % 2) + 1] ? "" : "The first value must be below the second"));
+    if (!isStretch(limits)) {
+      inputs.find((one) => !one.checkValidity())?.reportValidity();
+      return;
+    }
+    state.stretch[state.composite] = limits;
+    if (String(limits) === String(usualLimits(state.composite))) delete state.stretch[state.composite];
+    applyStretch();
+    resizeCharts();
+    keepAddress();
+  }
+
+  /** The observations that the charts show. */
+  function chartRows() {
+    const [first, last] = state.span ?? [-Infinity, Infinity];
+    return rows.filter((row) => (state.cloudy || row.clear || row.annual) && row.time >= first && row.time <= last);
+  }
+
+  const fileName = (end) => `plot_${plot.project}_${plot.plot}.${end}`;
+
+  async function saveFigure(form) {
+    const drawings = charts.map((chart) => chart.node.querySelector("svg")).filter(Boolean);
+    if (!drawings.length) return;
+    const note = `${site.name}. Dots: clear observations${state.cloudy ? ", crosses: not clear" : ""}; rings: annual choice by ${byId("rule").value}; bars: observations a year.`;
+    const drawn = timesync.figure.draw(drawings, document.title, note);
+    if (form === "svg") timesync.figure.save(drawn.text, "image/svg+xml", fileName("svg"));
+    else timesync.figure.save(await timesync.figure.toPng(drawn), "image/png", fileName("png"));
+  }
+
+  function saveCsv() {
+    const measures = site.measures.map(({ key }) => key);
+    const facts = ["day", "sensor", "hv", "date", "qa", "qa_pixel", "grade", "fmask", "strict_clear", "outlier"];
+    const names = ["project_id", "plot_id", "year", "doy", ...facts, "annual_choice", ...measures, "item_ids"];
+    const values = (row) => [plot.project, plot.plot, row.year, row.doy, ...facts.map((name) => row[name]), row.annual, ...measures.map((key) => row.values[key]), row.item_ids];
+    timesync.figure.save(timesync.figure.toCsv(names, chartRows().map(values)), "text/csv", fileName("csv"));
   }
 
   function setSpan(span) {
@@ -312,6 +409,7 @@ timesync.receiveIndex = (site) => {
   function setComposite(name) {
     state.composite = name;
     byId("composites").querySelectorAll("input").forEach((input) => { input.checked = input.value === name; });
+    drawStretch();
     drawChips();
     resizeCharts();
     drawDetail();
@@ -380,6 +478,7 @@ timesync.receiveIndex = (site) => {
   function setLook() {
     const { style } = byId("content");
     style.setProperty("--zoom", byId("zoom").value);
+    setPan(state.pan);
     style.setProperty("--contrast", byId("contrast").value);
     style.setProperty("--size", `${byId("size").value}px`);
     style.setProperty("--box", byId("box").value);
@@ -387,6 +486,46 @@ timesync.receiveIndex = (site) => {
     if (!grid) return;
     fitChips();
     keepAddress();
+  }
+
+  /** Move all chips together, in parts of a chip; no farther than its edges. */
+  function setPan(pan) {
+    const most = (Number(byId("zoom").value) - 1) / 2;
+    state.pan = pan.map((part) => Math.max(-most, Math.min(most, part)));
+    byId("content").style.setProperty("--pan-x", state.pan[0]);
+    byId("content").style.setProperty("--pan-y", state.pan[1]);
+    byId("content").classList.toggle("zoomed", most > 0);
+  }
+
+  let drag = null; // of a chip that is zoomed: where it began, and the pan then
+  function beginDrag(event) {
+    const frame = event.target.closest(".frame");
+    drag = null;
+    if (!frame || event.button !== 0 || event.pointerType === "touch" || byId("zoom").value === "1") return;
+    const { width, height } = frame.getBoundingClientRect();
+    drag = { from: [event.clientX, event.clientY], pan: state.pan, size: [width, height], moved: false };
+  }
+  function goOnDrag(event) {
+    if (!drag || !event.buttons) return;
+    const by = [event.clientX - drag.from[0], event.clientY - drag.from[1]];
+    drag.moved ||= Math.hypot(...by) > 4;
+    if (drag.moved) setPan(by.map((pixels, i) => drag.pan[i] + pixels / drag.size[i]));
+  }
+  function endDrag(event) { // the click that ends a drag chooses nothing
+    if (drag?.moved) event.stopPropagation();
+    drag = null;
+  }
+
+  let wheeled = 0;
+  function wheel(event) {
+    const area = byId("chips").parentElement;
+    const isStill = getComputedStyle(area).overflowY === "auto" && area.scrollHeight <= area.clientHeight + 1;
+    if (!event.target.closest(".frame") || !(event.ctrlKey || (isStill && area.contains(event.target)))) return;
+    event.preventDefault();
+    wheeled += event.deltaY;
+    if (Math.abs(wheeled) < 40) return; // a trackpad tells of many small turns
+    zoom(wheeled < 0 ? 1 : -1);
+    wheeled = 0;
   }
 
   let playing = 0;
@@ -466,18 +605,27 @@ timesync.receiveIndex = (site) => {
       keepAddress();
     });
   }
+  byId("rule").append(...site.rules.map((rule) => element("option", { value: rule }, rule)));
+  byId("rule").addEventListener("change", setRule);
   byId("all-years").addEventListener("click", () => setSpan(null));
-  byId("chips").addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return;
-    event.preventDefault();
-    zoom(event.deltaY < 0 ? 1 : -1);
-  }, { passive: false });
+  for (const id of ["chips", "detail"]) {
+    byId(id).addEventListener("wheel", wheel, { passive: false });
+    byId(id).addEventListener("pointerdown", beginDrag);
+    byId(id).addEventListener("click", endDrag, true);
+  }
+  addEventListener("pointermove", goOnDrag);
+  byId("stretch-usual").addEventListener("click", () => { delete state.stretch[state.composite]; drawStretch(); resizeCharts(); keepAddress(); });
+  byId("save-svg").addEventListener("click", () => saveFigure("svg"));
+  byId("save-png").addEventListener("click", () => saveFigure("png"));
+  byId("save-csv").addEventListener("click", saveCsv);
   byId("target-day").textContent = site.target_day;
   addEventListener("resize", () => {
     if (!grid) return;
     resizeCharts();
     fitChips();
   });
+  addEventListener("beforeprint", () => { if (grid) resizeCharts(true); });
+  addEventListener("afterprint", () => { if (grid) resizeCharts(); });
   addEventListener("hashchange", () => location.reload());
   load();
 };
