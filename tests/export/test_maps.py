@@ -175,7 +175,7 @@ def test_without_pyogrio_the_remedy_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     outlines = chip_outlines(pd.DataFrame({"plot_id": ["7"], "x": [0.0], "y": [1500000.0]}))
-    with pytest.raises(InputError, match="pip install 'timesync-xr"):
+    with pytest.raises(InputError, match="pip install pyogrio"):
         write_geopackage({"chips": outlines}, tmp_path / "plots.gpkg")
 
 

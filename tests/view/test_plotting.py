@@ -142,7 +142,7 @@ def test_a_series_of_a_project_tells_clear_and_outliers(sample_project: Path) ->
     assert drawn["outlier"][0] == [one["day"].iloc[3]]
     for table, index, message in (
         (series, "nbr", "several plots"),
-        (one, "nrb", "did you mean 'nbr'"),
+        (one, "ndvii", "did you mean 'ndvi'"),
         (one.drop(columns="qa"), "nbr", "lacks qa"),
     ):
         with pytest.raises(InputError, match=message):

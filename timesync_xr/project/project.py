@@ -254,8 +254,7 @@ class Project:
           (``qa_cloud_confidence`` ...), see `qa_flags`; those of cirrus are missing for sensors
           without its band; is_clear, see there; qa, see `contract_qa`
         - valid_range: whether all six bands at the plot are in 7273 to 43636; bands_filled: how
-        many
-          of them are fill; strict_clear: is_clear and valid_range
+          many of them are fill; strict_clear: is_clear and valid_range
         - grade, see `qa_grade`, and fmask, see `fmask`: where a band is filled they say no data
         - fill_share, clear_share: shares of the chip's pixels, 0 to 1
 
@@ -308,7 +307,7 @@ class Project:
         - project_id, plot_id; day (``YYYY-MM-DD``, UTC) and ordinal, its number as Python's
           ``date.toordinal`` counts (MATLAB's is 366 more); year, doy; sensor
         - blue, green, red, nir, swir1, swir2: surface reflectance, Collection 1 range; -2000 is
-        fill
+          fill
         - qa_pixel, qa, is_clear, valid_range, bands_filled, strict_clear, fmask, grade: as in
           `observations`
         - outlier: see `is_outlier`; missing where it can't be told
