@@ -26,7 +26,8 @@ def cubes(sample: SamplePaths) -> list[xr.DataArray]:
 def test_every_observation_of_every_plot_is_there_once(cubes: list[xr.DataArray]) -> None:
     stacked = tx.stack_plots(cubes)
     assert stacked.chunks is not None
-    assert (stacked.dtype, stacked.name, stacked.dims) == (np.uint16, cubes[0].name, cubes[0].dims)
+    assert stacked.dtype == np.uint16
+    assert (stacked.name, stacked.dims) == (cubes[0].name, cubes[0].dims)
     expected = np.concatenate([cube.to_numpy() for cube in cubes])
     np.testing.assert_array_equal(stacked, expected)
     ids = [cube.attrs["plot_id"] for cube in cubes for _ in range(cube.sizes["time"])]

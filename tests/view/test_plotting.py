@@ -135,8 +135,7 @@ def test_a_cube_and_its_table_have_one_trajectory(cube: xr.DataArray, index: str
 def test_a_series_of_a_project_tells_clear_and_outliers(sample_project: Path) -> None:
     series = tx.Project(sample_project).series()
     one = series[series["plot_id"] == "2"].copy()
-    one["outlier"] = False
-    one.iloc[3, one.columns.get_loc("outlier")] = True
+    one["outlier"] = np.arange(len(one)) == 3
     drawn = drawn_by(plot_trajectory(one, "ndvi"))
     assert drawn["clear"][0] == one["day"][one["strict_clear"]].tolist()
     assert drawn["outlier"][0] == [one["day"].iloc[3]]

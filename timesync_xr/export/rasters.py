@@ -93,7 +93,8 @@ def _band_names(pixels: xr.DataArray, dim: str) -> tuple[str, ...]:
     """What the bands of a file are called."""
     if not dim:
         band = pixels.coords.get("band")
-        return (str(pixels.name or "values") if band is None else str(band.item()),)
+        name = "values" if pixels.name is None else pixels.name
+        return (str(name if band is None else band.item()),)
     if dim not in pixels.coords:
         return tuple(f"{dim} {n}" for n in range(pixels.sizes[dim]))
     if dim == "time":

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -41,6 +42,9 @@ ALONE: Final = "#c1121f"
 
 SENSOR_COLOURS: Final = ("#e69f00", "#f0c75e", "#56b4e9", "#0072b2", "#004c78")
 """Colours of the sensors of `PLATFORM_AGE`."""
+
+Flags: TypeAlias = "xr.DataArray | pd.Series[Any] | npt.NDArray[Any] | None"
+"""Whether each observation of a trajectory is something."""
 
 _BOX: Final = 3
 """Pixels that the box around the plot is wide and high."""
@@ -105,9 +109,9 @@ def plot_trajectory(
     values: xr.DataArray | pd.DataFrame,
     index: str = "nbr",
     *,
-    clear: xr.DataArray | None = None,
-    chosen: xr.DataArray | None = None,
-    outlier: xr.DataArray | None = None,
+    clear: Flags = None,
+    chosen: Flags = None,
+    outlier: Flags = None,
     ax: Axes | None = None,
 ) -> Axes:
     """A band or index of the plot pixel through time.
@@ -143,9 +147,11 @@ def plot_trajectory(
     if isinstance(values, pd.DataFrame):
         values, found, alone = _of_table(values, index)
         clear, outlier = found if clear is None else clear, alone if outlier is None else outlier
-    elif isinstance(values, xr.DataArray) and "band" in values.dims:
-        values, found = _of_cube(values, index)
-        clear = found if clear is None else clear
+    else:
+        expect_array(values)
+        if "band" in values.dims:
+            values, found = _of_cube(values, index)
+            clear = found if clear is None else clear
     chosen, clear, outlier = (_along(flags) for flags in (chosen, clear, outlier))
     _check_series(values, "uif")
     if "time" not in values.coords or values["time"].dtype.kind != "M":
