@@ -101,6 +101,8 @@ def export_project(
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
 
+    Notes
+    -----
     Records that the ledger says are written and that can't be read are left out, each with a
     `timesync_xr.errors.LeftOutWarning`.
     """

@@ -145,18 +145,18 @@ def plot_trajectory(
     """
     plt = _pyplot()
     if isinstance(values, pd.DataFrame):
-        values, found, alone = _of_table(values, index)
-        clear, outlier = found if clear is None else clear, alone if outlier is None else outlier
+        values, found, odd = _of_table(values, index)
+        clear, outlier = found if clear is None else clear, odd if outlier is None else outlier
     else:
         expect_array(values)
         if "band" in values.dims:
             values, found = _of_cube(values, index)
             clear = found if clear is None else clear
-    chosen, clear, outlier = (_along(flags) for flags in (chosen, clear, outlier))
+    seen, picked, alone = (_along(flags) for flags in (clear, chosen, outlier))
     _check_series(values, "uif")
     if "time" not in values.coords or values["time"].dtype.kind != "M":
         raise InputError("the series has no times: keep its coordinate time (datetime64)")
-    for flags in (clear, chosen, outlier):
+    for flags in (seen, picked, alone):
         if flags is None:
             continue
         _check_series(flags, "b")
@@ -167,19 +167,19 @@ def plot_trajectory(
     if ax is None:
         _, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
     series = pd.Series(values.to_numpy(), index=pd.DatetimeIndex(values["time"].to_numpy()))
-    is_clear = np.ones(len(series), dtype=bool) if clear is None else clear.to_numpy()
+    is_clear = np.ones(len(series), dtype=bool) if seen is None else seen.to_numpy()
     ax.plot(series[is_clear], "o", color=CLEAR, markersize=3.5, label="clear")
     if not is_clear.all():
         ax.plot(series[~is_clear], "x", color=CLOUDY, markersize=4.5, label="not clear")
-    if chosen is not None:
+    if picked is not None:
         ringed: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none", "linewidth": 0.9}
         ax.plot(
-            series[chosen.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
+            series[picked.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
         )
-    if outlier is not None:
+    if alone is not None:
         squares: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none"}
         ax.plot(
-            series[outlier.to_numpy()], "s", color=ALONE, label="outlier", linestyle="", **squares
+            series[alone.to_numpy()], "s", color=ALONE, label="outlier", linestyle="", **squares
         )
     ax.set_ylabel(_label(values), fontsize="small")
     _finish(ax, columns=4)
@@ -217,7 +217,7 @@ def _of_table(
     return values, _along(seen), _along(alone)
 
 
-def _along(flags: Any) -> Any:
+def _along(flags: Flags) -> Any:
     """Flags of the rows of a table along the time of a series; others as they are."""
     if not isinstance(flags, pd.Series | np.ndarray):
         return flags
