@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -119,8 +120,8 @@ def test_netcdf_is_reflectance_in_its_place(
         file.set_auto_maskandscale(False)
         raw = np.stack([file[band][:] for band in tx.BANDS], 1)
         np.testing.assert_array_equal(raw, cube)
-        times = netCDF4.num2date(file["time"][:], file["time"].units)
-        days = [f"{time:%Y-%m-%dT%H:%M:%S}" for time in np.atleast_1d(times)]
+        times: Any = netCDF4.num2date(file["time"][:], file["time"].units)
+        days = [f"{time:%Y-%m-%dT%H:%M:%S}" for time in times]
         assert days == [str(moment)[:19] for moment in cube["time"].to_numpy()]
         assert file.Conventions == "CF-1.10"
         assert file["qa_pixel"].flag_meanings.split()[6] == "clear"
