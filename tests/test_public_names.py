@@ -44,6 +44,7 @@ NAMES = [
     "contact_sheet",
     "contract_qa",
     "export_project",
+    "export_rasters",
     "extract",
     "fmask",
     "has_bit",
@@ -71,6 +72,7 @@ NAMES = [
     "read_overrides",
     "read_plots",
     "read_styles",
+    "reflectance",
     "render",
     "repair",
     "search_items",
@@ -78,6 +80,7 @@ NAMES = [
     "sensor_offsets",
     "spectral_table",
     "split_packets",
+    "stack_plots",
     "stretch",
     "tasseled_cap",
     "to_collection1",
@@ -87,10 +90,12 @@ NAMES = [
     "with_adjusted",
     "write_annual_composites",
     "write_csv",
+    "write_geotiff",
     "write_items",
     "write_packets",
     "write_png",
     "write_sheets",
+    "write_world_file",
 ]
 
 PARAMETERS: dict[Callable[..., Any], str] = {

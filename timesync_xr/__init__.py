@@ -9,11 +9,13 @@ from .catalog.search import search_items
 from .cube.chips import chips_for_plot
 from .cube.plan import merge_records
 from .cube.selection import Selection
+from .cube.stack import stack_plots
 from .errors import TimesyncError
 from .export.annual_composites import AnnualComposites, write_annual_composites
 from .export.formats import Exported, export_project
 from .export.maps import chip_outlines
 from .export.packets import split_packets, write_packets
+from .export.rasters import export_rasters, write_geotiff, write_world_file
 from .export.server import Combined, combine
 from .export.v3 import v3_records
 from .landsat import BANDS, SR_BANDS
@@ -46,7 +48,7 @@ from .spectral.quality import (
     qa_flags,
     qa_grade,
 )
-from .spectral.reflectance import to_collection1
+from .spectral.reflectance import reflectance, to_collection1
 from .spectral.series import index_table, plot_pixel, spectral_table, window_statistics
 from .spectral.styles import Styles, read_styles
 from .spectral.tasseled_cap import tasseled_cap
@@ -96,6 +98,7 @@ __all__ = [
     "contact_sheet",
     "contract_qa",
     "export_project",
+    "export_rasters",
     "extract",
     "fmask",
     "has_bit",
@@ -123,6 +126,7 @@ __all__ = [
     "read_overrides",
     "read_plots",
     "read_styles",
+    "reflectance",
     "render",
     "repair",
     "search_items",
@@ -130,6 +134,7 @@ __all__ = [
     "sensor_offsets",
     "spectral_table",
     "split_packets",
+    "stack_plots",
     "stretch",
     "tasseled_cap",
     "to_collection1",
@@ -139,8 +144,10 @@ __all__ = [
     "with_adjusted",
     "write_annual_composites",
     "write_csv",
+    "write_geotiff",
     "write_items",
     "write_packets",
     "write_png",
     "write_sheets",
+    "write_world_file",
 ]

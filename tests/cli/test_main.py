@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from tests.archive import SmallArchive
 from timesync_xr import __version__
-from timesync_xr.cli.main import main
+from timesync_xr.cli.main import GROUPS, main
 from timesync_xr.grid import REGIONS
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -107,6 +107,15 @@ def test_help_has_what_a_newcomer_needs(command: list[str]) -> None:
     assert result.exit_code == 0
     assert "timesync-xr" in result.output.lower() or "usage" in result.output.lower()
     assert max(len(line) for line in result.output.splitlines()) <= 100
+
+
+def test_commands_stand_in_groups_with_what_they_do() -> None:
+    lines = invoke("--help").output.splitlines()
+    for group, names in GROUPS.items():
+        start = lines.index(f"{group}:") + 1
+        told = [line.split(maxsplit=1) for line in lines[start : start + len(names)]]
+        assert [name for name, _ in told] == list(names)
+        assert all(text[0].isupper() and text.endswith(".") for _, text in told)
 
 
 def test_version() -> None:

@@ -79,7 +79,7 @@ def test_a_cube_knows_its_plot_its_grid_and_its_numbers(kept: xr.DataArray) -> N
 
 
 def test_bands_are_named_in_a_geotiff(kept: xr.DataArray, tmp_path: Path) -> None:
-    kept.isel(time=0).rio.to_raster(tmp_path / "chip.tif")
+    tx.write_geotiff(kept.isel(time=0), tmp_path / "chip.tif")
     with rasterio.open(tmp_path / "chip.tif") as file:
         assert file.descriptions == BANDS
         assert file.nodata == 0

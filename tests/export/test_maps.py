@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import struct
 import sys
 import xml.etree.ElementTree as ET
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -118,8 +120,16 @@ def test_geopackage_holds_plots_and_chips(golden_projects: dict[str, Path], tmp_
         layers = "SELECT table_name, geometry_type_name, srs_id FROM gpkg_geometry_columns"
         assert sorted(database.execute(layers).fetchall()) == [
             ("chips", "POLYGON", 4326),
+            ("pixels", "POLYGON", 4326),
             ("plots", "POINT", 4326),
+            ("windows", "POLYGON", 4326),
         ]
+        for layer, size in (("pixels", 1), ("windows", 3)):
+            for x, y, blob in database.execute(f"SELECT x, y, geom FROM {layer}"):
+                square = to_metres("CU", wkb_ring(blob)[1])
+                half = size * 15
+                assert square.min(axis=0) == pytest.approx([x - half, y - half], abs=1e-3)
+                assert square.max(axis=0) == pytest.approx([x + half, y + half], abs=1e-3)
         rows = database.execute("SELECT plot_id, x, y, status, written, geom FROM chips").fetchall()
         points = database.execute("SELECT plot_id FROM plots").fetchall()
     assert [row[0] for row in rows] == [p for (p,) in points] == [str(n) for n in range(100, 106)]
@@ -139,12 +149,15 @@ def test_kml_holds_a_placemark_for_each_plot(
     for mark in placemarks:
         data = {d.get("name"): d.findtext(f"{KML}value") for d in mark.iter(f"{KML}Data")}
         row = one(float(data["x"] or 0), float(data["y"] or 0))
-        point, ring = [
+        point, ring, window, pixel = [
             np.array([pair.split(",") for pair in (text.text or "").split()], dtype=float)
             for text in mark.iter(f"{KML}coordinates")
         ]
         assert np.abs(point - [[row["lon"], row["lat"]]]).max() < 1e-9
         assert np.abs(ring - row["outline"]).max() < 1e-9
+        for square, size in ((window, 3), (pixel, 1)):
+            expected = chip_outlines(pd.DataFrame({"x": [row["x"]], "y": row["y"]}), "CU", size)
+            assert np.abs(square - expected["outline"].iloc[0]).max() < 1e-9
         metres = Geod(ellps="WGS84").inv(*point[0], *ring[0])[2]
         assert metres == pytest.approx(np.hypot(3825, 3825), rel=0.02)
 
@@ -153,7 +166,7 @@ def test_kml_escapes_what_ids_may_hold(tmp_path: Path) -> None:
     from timesync_xr.export.maps import write_kml
 
     plots = pd.DataFrame({"plot_id": ["a & b'ç"], "x": [0.0], "y": [1500000.0]})
-    write_kml(chip_outlines(plots), tmp_path / "plots.kml")
+    write_kml({"chips": chip_outlines(plots)}, tmp_path / "plots.kml")
     assert ET.parse(tmp_path / "plots.kml").findtext(f".//{KML}name") == "a & b'ç"
 
 
@@ -162,8 +175,8 @@ def test_without_pyogrio_the_remedy_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     outlines = chip_outlines(pd.DataFrame({"plot_id": ["7"], "x": [0.0], "y": [1500000.0]}))
-    with pytest.raises(InputError, match="pip install 'timesync-xr"):
-        write_geopackage(outlines, tmp_path / "plots.gpkg")
+    with pytest.raises(InputError, match="pip install pyogrio"):
+        write_geopackage({"chips": outlines}, tmp_path / "plots.gpkg")
 
 
 def test_command(golden_projects: dict[str, Path], tmp_path: Path) -> None:
@@ -171,3 +184,26 @@ def test_command(golden_projects: dict[str, Path], tmp_path: Path) -> None:
         arguments = ["export", str(golden_projects["real"]), "--format", form]
         result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path)])
         assert (result.exit_code, result.stdout) == (0, f"4 plots: {tmp_path}/plots.{form}\n")
+
+
+def test_plots_lead_to_their_page_and_sheet(
+    golden_projects: dict[str, Path], tmp_path: Path
+) -> None:
+    project = tmp_path / "a project"
+    shutil.copytree(golden_projects["real"], project)
+    (project / "browse").mkdir()
+    (project / "browse/plot.html").write_text("a page")
+    (project / "sheets").mkdir()
+    ids = pd.read_csv(project / "ledger/plots.csv", dtype=str)["project_id"].unique().tolist()
+    (project / f"sheets/prj_{ids[0]}_plot_2.png").write_text("a sheet")
+    made = export_project(project, "gpkg", tmp_path)
+    with closing(sqlite3.connect(made.path)) as database:
+        rows = database.execute("SELECT plot_id, page, sheet FROM plots").fetchall()
+    for plot_id, page, sheet in rows:
+        address = urlsplit(page)
+        assert Path(unquote(address.path)).read_text() == "a page"
+        assert parse_qs(address.fragment) == {"project": ids, "plot": [plot_id]}
+        if plot_id == "2":
+            assert Path(unquote(urlsplit(sheet).path)).read_text() == "a sheet"
+        else:
+            assert sheet == ""

@@ -150,8 +150,8 @@ def test_the_table_is_the_same_in_parquet(golden_projects: dict[str, Path], tmp_
     parquet = pd.read_parquet(tmp_path / "spectra.parquet")
     assert parquet["hv"].unique().tolist() == ["0309"]
     assert parquet.dtypes[["blue", "year", "qa"]].astype(str).tolist() == [
-        "int16",
-        "int16",
+        "int32",
+        "int32",
         "uint8",
     ]
     text = pd.read_csv(tmp_path / "spectra.csv", dtype=str, keep_default_na=False)

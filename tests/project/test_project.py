@@ -110,7 +110,7 @@ def test_spectra_are_the_golden_rows(
     expected = expected.sort_values(["plot_id", "year", "doy"]).astype(str)
     found = Project(golden_projects[archive]).spectra()
     assert tuple(found.columns) == CSV_COLUMNS
-    assert found["blue"].dtype == "int16"
+    assert found["blue"].dtype == "int32"
     assert found.astype(str).to_numpy().tolist() == expected.to_numpy().tolist()
 
 

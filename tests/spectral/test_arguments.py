@@ -45,6 +45,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "window_statistics": tx.window_statistics,
     "choose_platforms": tx.choose_platforms,
     "merge_records": lambda a: tx.merge_records(a, [0]),
+    "reflectance": tx.reflectance,
+    "stack_plots": lambda a: tx.stack_plots([a, a]),
     "plot_chips": tx.plot_chips,
     "plot_trajectory": tx.plot_trajectory,
     "plot_before_after": lambda a: tx.plot_before_after(a, "2001-01-01", "2001-01-09"),
@@ -174,6 +176,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "before": lambda o: tx.plot_before_after(tx.composite_rgb(usual(), "tc"), o, "2001-01-09"),
     "clear": lambda o: tx.plot_trajectory(series(), clear=o),
     "chosen": lambda o: tx.plot_trajectory(series(), chosen=o),
+    "index of a cube": lambda o: tx.plot_trajectory(usual(), o),
+    "plots": tx.stack_plots,
 }
 
 

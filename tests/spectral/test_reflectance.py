@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from timesync_xr import contract_qa, has_bit, is_fill, to_collection1
+from timesync_xr import (
+    SR_BANDS,
+    contract_qa,
+    has_bit,
+    indices,
+    is_fill,
+    reflectance,
+    to_collection1,
+)
 from timesync_xr.errors import InputError
 from timesync_xr.landsat import QABit
 
@@ -18,7 +26,7 @@ ALL = np.arange(2**16, dtype=np.uint16)
 def test_known_values_of_the_contract() -> None:
     dn = np.array([0, 18639, 65535, 7273, 43636], dtype=np.uint16)
     assert to_collection1(dn).tolist() == [-2000, 3125, 16022, 0, 9999]
-    assert to_collection1(dn).dtype == np.int16
+    assert to_collection1(dn).dtype == np.int32
 
 
 def test_every_number_is_the_decimal_value_cut_off() -> None:
@@ -74,3 +82,41 @@ def test_plain_dask_arrays_are_lazy_too(function: Any) -> None:
 def test_what_is_no_digital_number_is_refused(dtype: Any) -> None:
     with pytest.raises(InputError, match="uint16"):
         to_collection1(np.array([-1, 5], dtype=dtype))
+
+
+def test_arithmetic_of_values_does_not_overflow() -> None:
+    """What 16 bits would turn into another number without a word."""
+    highest = to_collection1(np.array([65535], dtype=np.uint16))
+    assert (highest * 6 + highest * highest).tolist() == [16022 * 6 + 16022**2]
+
+
+def test_reflectance_of_every_number() -> None:
+    cube = xr.DataArray(ALL, dims="n", name="digital_number")
+    made = reflectance(cube)
+    assert made.dtype == np.float32
+    assert (made.name, made.attrs["units"]) == ("reflectance", "1")
+    assert np.isnan(made[0])
+    exact = np.array([float(Decimal(int(n)) * Decimal("0.0000275") - Decimal("0.2")) for n in ALL])
+    np.testing.assert_allclose(made[1:], exact[1:], rtol=0, atol=1e-7)
+    masked = reflectance(cube.astype("float64").where(cube != 9000))
+    assert np.flatnonzero(np.isnan(masked)).tolist() == [0, 9000]
+
+
+def test_reflectance_leaves_quality_out_and_indices_take_it() -> None:
+    dn = np.random.default_rng(5).integers(7300, 30000, (7, 20), dtype=np.uint16)
+    dn[2, 3] = 0
+    bands = [*SR_BANDS[::-1], "qa_pixel"]
+    cube = xr.DataArray(dn, {"band": bands}, ("band", "pixel"), "digital_number")
+    made = reflectance(cube)
+    assert made["band"].to_numpy().tolist() == [*SR_BANDS[::-1]]
+    values = (made.astype(float) * 10000).rename("surface_reflectance")
+    for name in indices.NAMES:
+        found, expected = getattr(indices, name)(made), getattr(indices, name)(values)
+        scale = 1e-4 if name in ("tcb", "tcg", "tcw") else 1
+        assert found.attrs.get("units") == ("degree" if name == "tca" else "1")
+        assert np.flatnonzero(np.isnan(found)).size <= 1
+        np.testing.assert_allclose(found, expected * scale, rtol=1e-6, atol=1e-9)
+    with pytest.raises(InputError, match="digital numbers"):
+        to_collection1(made)
+    with pytest.raises(InputError, match="lacks"):
+        reflectance(cube.sel(band=["qa_pixel"]))

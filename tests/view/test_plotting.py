@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
 
+import timesync_xr as tx
 from timesync_xr.errors import InputError
+from timesync_xr.sample import SamplePaths
 from timesync_xr.view.plotting import plot_before_after, plot_chips, plot_trajectory
 
 
@@ -82,9 +86,73 @@ def test_axis_says_what_is_drawn_and_in_which_unit(rgb: xr.DataArray) -> None:
     assert plot_trajectory(values).get_ylabel() == "normalized burn ratio"
 
 
-def test_without_matplotlib_the_extra_is_named(
+def test_without_matplotlib_it_is_told_how_to_get_it(
     rgb: xr.DataArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(InputError, match=r"timesync-xr\[plot\]"):
+    with pytest.raises(InputError, match="pip install matplotlib"):
         plot_chips(rgb)
+
+
+@pytest.fixture(scope="module")
+def cube(sample: SamplePaths) -> xr.DataArray:
+    """Chips of 9 x 9 pixels of the sample's burnt forest, in 1995 and 1996."""
+    archive = tx.Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
+    plot = tx.read_plots(sample.plots).iloc[1]
+    return tx.chips_for_plot(plot, archive, datetime="1995/1996", chip_size=9).compute()
+
+
+def drawn_by(ax: Axes) -> dict[str, tuple[list[str], list[float]]]:
+    """Days and values of each line of a plot."""
+    return {
+        str(line.get_label()): (
+            [str(day)[:10] for day in np.asarray(line.get_xdata())],
+            np.asarray(line.get_ydata(), float).round(9).tolist(),
+        )
+        for line in ax.lines
+    }
+
+
+@pytest.mark.parametrize("index", ["nbr", "tcw", "blue"])
+def test_a_cube_and_its_table_have_one_trajectory(cube: xr.DataArray, index: str) -> None:
+    table = tx.spectral_table(cube, "1001", "2")
+    values = tx.index_table(table, [index])[index] if index != "blue" else table["blue"]
+    days = pd.to_datetime(table["date"]).dt.strftime("%Y-%m-%d")
+    pixel = tx.plot_pixel(cube).sel(band="qa_pixel")
+    clear = tx.is_clear(pixel).to_numpy()[table.index]
+    assert 0 < clear.sum() < len(clear)
+    by_cube = drawn_by(plot_trajectory(cube, index))
+    expected = days[clear].tolist(), values[clear].astype(float).round(9).tolist()
+    assert by_cube["clear"] == expected
+    chosen = tx.selected_of_year(table)
+    by_table = drawn_by(plot_trajectory(table, index, clear=clear, chosen=chosen))
+    assert by_table["clear"] == expected
+    assert by_table["annual choice"][0] == days[chosen].tolist()
+    usable = drawn_by(plot_trajectory(table, index))["clear"]
+    assert usable[0] == days[table["qa"] == 0].tolist()
+
+
+def test_a_series_of_a_project_tells_clear_and_outliers(sample_project: Path) -> None:
+    series = tx.Project(sample_project).series()
+    one = series[series["plot_id"] == "2"].copy()
+    one["outlier"] = np.arange(len(one)) == 3
+    drawn = drawn_by(plot_trajectory(one, "ndvi"))
+    assert drawn["clear"][0] == one["day"][one["strict_clear"]].tolist()
+    assert drawn["outlier"][0] == [one["day"].iloc[3]]
+    for table, index, message in (
+        (series, "nbr", "several plots"),
+        (one, "ndvii", "did you mean 'ndvi'"),
+        (one.drop(columns="qa"), "nbr", "lacks qa"),
+    ):
+        with pytest.raises(InputError, match=message):
+            plot_trajectory(table, index)
+
+
+def test_chips_of_a_cube_are_those_of_its_composite(cube: xr.DataArray) -> None:
+    part = cube.isel(time=slice(0, 2))
+    shown = [ax.images[0].get_array() for ax in plot_chips(part, "b743").axes]
+    np.testing.assert_array_equal(shown, tx.composite_rgb(part, "b743"))
+    first, last = (str(cube["time"].to_numpy()[n])[:10] for n in (0, -1))
+    figure = plot_before_after(cube, first, last, "b432")
+    expected = tx.composite_rgb(cube.isel(time=[0, -1]), "b432")
+    np.testing.assert_array_equal([ax.images[0].get_array() for ax in figure.axes], expected)

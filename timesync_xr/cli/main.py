@@ -31,26 +31,17 @@ COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
 _SHOWN: Final = 10
 """How many things that were left out are told."""
 
-COMMANDS: Final = (
-    "plan",
-    "extract",
-    "render",
-    "verify",
-    "combine",
-    "observations",
-    "annual",
-    "window",
-    "density",
-    "offsets",
-    "composite",
-    "export",
-    "packets",
-    "browse",
-    "interpret",
-    "answers",
-    "sheet",
-    "sample",
-)
+GROUPS: Final = {
+    "Make": ("plan", "extract", "render"),
+    "Check": ("verify", "observations", "density", "offsets"),
+    "Choose": ("annual", "window", "composite"),
+    "Hand on": ("combine", "export", "packets"),
+    "Look": ("browse", "sheet", "interpret", "answers"),
+    "Try": ("sample",),
+}
+"""Names of the commands, by what they are for."""
+
+COMMANDS: Final = tuple(name for names in GROUPS.values() for name in names)
 """Names of the commands, each a function in its module of `timesync_xr.cli.commands`."""
 
 
@@ -151,6 +142,14 @@ class _Program(click.Group):
             near = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"There is no command {args[0]!r}{near}.")
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups."""
+        for group, names in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(f"{name:<12}", _command(name).get_short_help_str(80)) for name in names]
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is one message and an exit code, without a traceback."""

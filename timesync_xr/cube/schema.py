@@ -2,12 +2,13 @@
 
 Lazy cubes and those that a project keeps are described here alone, so that they are the same.
 
-dims ``(time, band, y, x)``. Coordinates: ``time`` (datetime64[ns], UTC), ``band``, ``y`` and ``x``
-(pixel centres in metres, y descending); along time, as text, `ALONG_TIME`; ``spatial_ref``, the CRS
+dims ``(time, band, y, x)``. Coordinates: ``time`` (datetime64[ns], UTC, cut off to the second, so
+that every program reads it; ``date`` has all digits), ``band``, ``y`` and ``x`` (pixel centres in
+metres, y descending); along time, as text, `ALONG_TIME`; ``spatial_ref``, the CRS
 as rioxarray has it. Attributes:
 
 ====================  ==========================================================================
-``long_name``         the names of the bands, as rioxarray writes them into a GeoTIFF
+``long_name``         what the numbers are, for plots and files
 ``units``             "1": a digital number has none
 ``grid``              CU, AK or HI
 ``plot_x, plot_y``    centre of the plot pixel in metres
@@ -27,6 +28,7 @@ from functools import cache
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -46,6 +48,9 @@ ALONG_TIME: Final = ("sensor", "hv", "item_id", "item_ids", "date", "processed")
 
 CHUNK: Final = 8
 """Observations in a chunk of dask's."""
+
+LONG_NAME: Final = "digital numbers of surface reflectance, and QA_PIXEL"
+"""What the numbers of a cube are."""
 
 _METRES: Final = {"units": "m"}
 _ABOUT: Final[dict[str, dict[str, str]]] = {
@@ -71,7 +76,7 @@ def describe(pixels: xr.Variable, plan: Plan, ids: tuple[str, str] = ("", "")) -
 def coordinates(grid: ChipGrid, observations: pd.DataFrame) -> dict[str, Any]:
     """The coordinates of a cube; ``observations`` is a table as that of a `Plan`."""
     along = {
-        "time": observations["time"].to_numpy("datetime64[ns]"),
+        "time": times(observations),
         "band": np.array(BANDS, dtype=object),
         "y": grid.y,
         "x": grid.x,
@@ -83,12 +88,18 @@ def coordinates(grid: ChipGrid, observations: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def times(observations: pd.DataFrame) -> npt.NDArray[np.datetime64]:
+    """The coordinate ``time`` of observations: their moments, cut off to the second."""
+    moments = observations["time"].to_numpy("datetime64[ns]")
+    return moments.astype("datetime64[s]").astype("datetime64[ns]")
+
+
 def attributes(grid: ChipGrid, ids: tuple[str, str] = ("", "")) -> dict[str, Any]:
     """The attributes of a cube, fit for Zarr: numbers, texts and lists of them."""
     row, column = grid.plot_index
     known = dict(zip(("project_id", "plot_id"), ids, strict=True)) if all(ids) else {}
     return {
-        "long_name": list(BANDS),
+        "long_name": LONG_NAME,
         "units": "1",
         "grid": grid.lattice.name,
         "plot_x": float(grid.x[column]),
@@ -116,6 +127,7 @@ _PLACE: Final = ("grid", "plot_x", "plot_y", "project_id", "plot_id", "grid_mapp
 
 _STANDARD_NAMES: Final = {
     "surface_reflectance": "surface_bidirectional_reflectance",
+    "reflectance": "surface_bidirectional_reflectance",
     "ndvi": "normalized_difference_vegetation_index",
     "qa": "quality_flag",
     "grade": "quality_flag",

@@ -72,7 +72,7 @@ def _stackstac() -> Any:
         import stackstac
     except ImportError:
         raise InputError(
-            "the engine stackstac is not installed: pip install 'timesync-xr[stackstac]'"
+            "the engine stackstac is not installed: pip install stackstac==0.5.1 'pandas<3'"
         ) from None
     return stackstac
 

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 import pandas as pd
 
 from ..errors import InputError, is_choice
-from ..project.files import EXPORTS
+from ..project.files import EXPORTS, SHEETS, SITE, plot_path, project_path
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, has_product, read_rows, tell_left_out
 from ..project.series import check_index, ranked_rows
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY, check_rule
+from ..storage.access import scheme_of
 from ..storage.places import beside, workplace
 from ..storage.tables import write_tables
-from .maps import chip_outlines, write_geopackage, write_kml
+from .maps import plot_squares, write_geopackage, write_kml
 from .series import PLOTS, write_series
 from .v3 import add_places, v3_records, write_sqlite, write_v3_json
 
@@ -40,16 +42,17 @@ class Exported:
     path: str
     """The file, or the folder for v3-json and series."""
     count: int
-    """Number of observations, or of plots for gpkg and kml."""
+    """Number of observations, of plots for gpkg and kml, or of files for rasters."""
     unfinished: list[str]
     """What the project does not hold yet, a line each."""
+    what: str = "observations"
+    """What is counted."""
 
     def __repr__(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        what = "plots" if Path(self.path).suffix in (".gpkg", ".kml") else "observations"
-        return f"{self.count} {what}: {self.path}"
+        return f"{self.count} {self.what}: {self.path}"
 
 
 def export_project(
@@ -72,8 +75,10 @@ def export_project(
         ``"v3-json"``: a file per plot with the records of `v3_records`, as TimeSync V3's REST
         service, TimeSync+ and TSPO read them. ``"sqlite"``: the same records in one table. Both
         tell beside them where the plots lie (`Project.places`).
-        ``"gpkg"``, ``"kml"``: the plots of the ledger, with the outline of their chips, see
-        `chip_outlines`. ``"series"``: tables for programs that look for change, see
+        ``"gpkg"``, ``"kml"``: the plots of the ledger as points, and the outlines of their pixel,
+        of the 3 x 3 pixels around it and of their chip, see `chip_outlines`; ``page`` and ``sheet``
+        are links to what `browse` and `write_sheets` made in a folder, empty where there is none.
+        ``"series"``: tables for programs that look for change, see
         `timesync_xr.export.series.write_series`.
     out
         Folder to write to, or an address in a bucket that is reached as the project is; ``exports``
@@ -96,6 +101,8 @@ def export_project(
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
 
+    Notes
+    -----
     Records that the ledger says are written and that can't be read are left out, each with a
     `timesync_xr.errors.LeftOutWarning`.
     """
@@ -132,11 +139,13 @@ def export_project(
             )
         else:
             attributes = known[_ATTRIBUTES].merge(_listed(project), on=["project_id", "plot_id"])
-            outlines = chip_outlines(attributes, settings.grid, settings.chip_size)
-            (write_geopackage if form == "gpkg" else write_kml)(outlines, path)
-            count = len(outlines)
+            attributes = attributes.assign(**_links(project, known))
+            squares = plot_squares(attributes, settings.grid, settings.chip_size)
+            (write_geopackage if form == "gpkg" else write_kml)(squares, path)
+            count = len(known)
     unmade = unfinished(known, project.settings)
-    return Exported(beside(place, FORMATS[form]), count, [*unmade, *told])
+    what = "plots" if form in ("gpkg", "kml") else "observations"
+    return Exported(beside(place, FORMATS[form]), count, [*unmade, *told], what)
 
 
 def _rows(project: Project, plots: pd.DataFrame) -> Iterator[PlotRows]:
@@ -146,10 +155,30 @@ def _rows(project: Project, plots: pd.DataFrame) -> Iterator[PlotRows]:
         yield plot
 
 
+def _links(project: Project, plots: pd.DataFrame) -> dict[str, list[str]]:
+    """The page and the sheet of each plot, as addresses of this machine; "" where it has none."""
+    if scheme_of(project.place):
+        return {name: [""] * len(plots) for name in ("page", "sheet")}
+    folder = Path(project.place).absolute()
+    page = folder / SITE / "plot.html"
+    ids = list(zip(plots["project_id"], plots["plot_id"], strict=True))
+    sheets = [f"{project_path(project_id)}_{plot_path(plot_id)}" for project_id, plot_id in ids]
+    drawn = {path.stem: path for path in sorted((folder / SHEETS).glob("prj_*"))}
+    return {
+        "page": [
+            f"{page.as_uri()}#{urlencode({'project': project_id, 'plot': plot_id})}"
+            if page.exists()
+            else ""
+            for project_id, plot_id in ids
+        ],
+        "sheet": [drawn[name].as_uri() if name in drawn else "" for name in sheets],
+    }
+
+
 def _listed(project: Project) -> pd.DataFrame:
     """What the plot list told of each plot, under names that a map can hold beside its own."""
     places = project.places().drop(columns=["x", "y", "lon", "lat"])
-    taken = {*_ATTRIBUTES[2:], "fid", "geom", "outline", "lon", "lat"}
+    taken = {*_ATTRIBUTES[2:], "fid", "geom", "outline", "lon", "lat", "page", "sheet"}
     return places.rename(columns=lambda name: f"{name}_listed" if name.lower() in taken else name)
 
 

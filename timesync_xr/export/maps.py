@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -69,15 +70,31 @@ def _to_degrees(grid: Lattice, points: npt.NDArray[np.float64]) -> npt.NDArray[n
     return np.stack(transformer(grid.crs, _CRS).transform(points[..., 0], points[..., 1]), axis=-1)
 
 
-def write_geopackage(outlines: pd.DataFrame, path: Path) -> None:
-    """Write a table of `chip_outlines` as a GeoPackage with the layers ``plots`` and ``chips``.
+WINDOW: Final = 3
+"""Pixels that the window around a plot is wide and high."""
 
-    Needs pyogrio; all other columns become attributes of both layers.
+Squares = Mapping[str, pd.DataFrame]
+"""Tables of `chip_outlines` of the same plots, by the name of their layer."""
+
+
+def plot_squares(plots: pd.DataFrame, grid: Lattice, chip_size: ChipSize) -> Squares:
+    """The outlines of each plot's pixel, of the 3 x 3 pixels around it, and of its chip."""
+    sizes = {"chips": chip_size, "windows": WINDOW, "pixels": 1}
+    return {name: chip_outlines(plots, grid, size) for name, size in sizes.items()}
+
+
+def write_geopackage(squares: Squares, path: Path) -> None:
+    """Write outlines as a GeoPackage: a layer for each, and the points of the plots as ``plots``.
+
+    Needs pyogrio; all other columns become attributes of each layer.
     """
-    table = _attributes(outlines)
-    points = [wkb_point(*place) for place in zip(outlines["lon"], outlines["lat"], strict=True)]
-    rings = [_wkb_polygon(ring) for ring in outlines["outline"]]
-    write_layers(path, {"plots": ("Point", table, points), "chips": ("Polygon", table, rings)})
+    first = next(iter(squares.values()))
+    points = [wkb_point(*place) for place in zip(first["lon"], first["lat"], strict=True)]
+    layers: dict[str, tuple[str, pd.DataFrame, list[bytes]]] = {
+        name: ("Polygon", _attributes(table), [_wkb_polygon(ring) for ring in table["outline"]])
+        for name, table in squares.items()
+    }
+    write_layers(path, {"plots": ("Point", _attributes(first), points), **layers})
 
 
 def write_layers(path: Path, layers: Mapping[str, tuple[str, pd.DataFrame, list[bytes]]]) -> None:
@@ -89,8 +106,8 @@ def write_layers(path: Path, layers: Mapping[str, tuple[str, pd.DataFrame, list[
         from pyogrio import write_arrow
     except ImportError:
         raise InputError(
-            "a GeoPackage is written by pyogrio, which is not installed: pip install "
-            "'timesync-xr[gis]', or take another --format"
+            "a GeoPackage is written by pyogrio, which is not installed: pip install pyogrio, or "
+            "take another --format"
         ) from None
     import pyarrow as pa
 
@@ -124,12 +141,14 @@ def _wkb_polygon(ring: npt.NDArray[np.float64]) -> bytes:
     return struct.pack("<BIII", 1, 3, 1, len(ring)) + ring.astype("<f8").tobytes()
 
 
-def write_kml(outlines: pd.DataFrame, path: Path) -> None:
-    """Write a table of `chip_outlines` as KML: a placemark per plot, with its point and outline.
+def write_kml(squares: Squares, path: Path) -> None:
+    """Write outlines as KML: a placemark per plot, with its point and its outlines.
 
     A placemark is named by the plot's id; all other columns are its extended data. Coordinates have
     9 decimals, 0.1 mm. Source: OGC KML 2.3.
     """
+    outlines = next(iter(squares.values()))
+    rings = zip(*(table["outline"] for table in squares.values()), strict=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(
             '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -138,19 +157,25 @@ def write_kml(outlines: pd.DataFrame, path: Path) -> None:
             "<PolyStyle><fill>0</fill></PolyStyle></Style>\n"
         )
         attributes = _attributes(outlines).to_dict("records")
-        places = outlines[["lon", "lat", "outline"]].itertuples(index=False)
-        for row, (lon, lat, ring) in zip(attributes, places, strict=True):
+        places = zip(outlines["lon"], outlines["lat"], rings, strict=True)
+        for row, (lon, lat, around) in zip(attributes, places, strict=True):
             data = "".join(
                 f"<Data name={quoteattr(str(name))}><value>{escape(str(value))}</value></Data>"
                 for name, value in row.items()
             )
-            vertices = " ".join(f"{a:.9f},{b:.9f}" for a, b in ring)
+            polygons = "".join(map(_kml_polygon, around))
             file.write(
                 f"<Placemark><name>{escape(str(row['plot_id']))}</name><styleUrl>#chip</styleUrl>"
                 f"<ExtendedData>{data}</ExtendedData><MultiGeometry>"
                 f"<Point><coordinates>{lon:.9f},{lat:.9f}</coordinates></Point>"
-                "<Polygon><tessellate>1</tessellate><outerBoundaryIs><LinearRing>"
-                f"<coordinates>{vertices}</coordinates></LinearRing></outerBoundaryIs></Polygon>"
-                "</MultiGeometry></Placemark>\n"
+                f"{polygons}</MultiGeometry></Placemark>\n"
             )
         file.write("</Document>\n</kml>\n")
+
+
+def _kml_polygon(ring: npt.NDArray[np.float64]) -> str:
+    vertices = " ".join(f"{lon:.9f},{lat:.9f}" for lon, lat in ring)
+    return (
+        "<Polygon><tessellate>1</tessellate><outerBoundaryIs><LinearRing>"
+        f"<coordinates>{vertices}</coordinates></LinearRing></outerBoundaryIs></Polygon>"
+    )

@@ -194,7 +194,7 @@ def _all_rows(folder: Path) -> Iterator[Callable[[list[bytes]], None]]:
     import pyarrow as pa
     from pyarrow import csv
 
-    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), pa.int16()) | {"qa": pa.uint8()}
+    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), pa.int32()) | {"qa": pa.uint8()}
     schema = pa.schema([(name, numbers.get(name, pa.string())) for name in CSV_COLUMNS])
     names = csv.ReadOptions(column_names=list(CSV_COLUMNS))
     types = csv.ConvertOptions(column_types=schema)

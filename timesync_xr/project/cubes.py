@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from pyproj import CRS
 
-from ..cube.schema import ALONG_TIME, DIMS, NAME, attributes, coordinates
+from ..cube.schema import ALONG_TIME, DIMS, NAME, attributes, coordinates, times
 from ..errors import Kind, ProjectError, TimesyncError
 from ..grid import ChipGrid
-from ..landsat import BANDS
+from ..landsat import BANDS, PIXEL
 from ..plots import Plot
 from ..storage.folder import Folder
 from .files import CUBE_MARK, cube_path, waiting_cube_path
@@ -210,7 +211,7 @@ def is_of(cube: xr.DataArray, grid: ChipGrid) -> bool:
 
 def is_told_as(cube: xr.DataArray, observations: pd.DataFrame) -> bool:
     """Whether a cube says of its observations what a table as that of a plan says of them."""
-    if not np.array_equal(cube["time"].to_numpy(), observations["time"].to_numpy("datetime64[ns]")):
+    if not np.array_equal(cube["time"].to_numpy(), times(observations)):
         return False
     return all((cube[name].values == observations[name].to_numpy()).all() for name in ALONG_TIME)
 
@@ -261,7 +262,8 @@ class CubeBuilder:
         self._take_kept(len(observations))
         self._flush()
         rows = observations.iloc[self._rows]
-        group = xr.Dataset(coords=coordinates(self._grid, rows), attrs=dict(origin))
+        attrs = {**origin, "Conventions": "CF-1.10", **_geozarr(self._grid)}
+        group = xr.Dataset(coords=coordinates(self._grid, rows), attrs=attrs)
         with _quiet():
             import zarr
 
@@ -324,13 +326,13 @@ def _create_array(path: Path, shape: tuple[int, ...], attrs: Mapping[str, Any]) 
 
 
 def _encoding(group: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Each coordinate one object, and times to the nanosecond."""
+    """Each coordinate one object, and times in seconds, as all programs know them."""
     encoding: dict[str, dict[str, Any]] = {
         str(name): {"chunks": tuple(max(1, size) for size in variable.shape)}
         for name, variable in group.variables.items()
         if variable.ndim
     }
-    encoding["time"] |= {"units": "nanoseconds since 1970-01-01", "dtype": "int64"}
+    encoding["time"] |= {"units": "seconds since 1970-01-01", "dtype": "int64"}
     return encoding
 
 
@@ -340,6 +342,37 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Zarr (V|format )3 specification")
         yield
+
+
+def _geozarr(grid: ChipGrid) -> dict[str, Any]:
+    """Where the arrays of a group lie, by the conventions ``proj:`` and ``spatial:`` of GeoZarr.
+
+    They are told of the group, since they would no longer be true of a part of an array.
+    """
+    left, bottom, right, top = (float(edge) for edge in grid.bounds)
+    return {
+        "zarr_conventions": [
+            _convention("proj", "f17cb550-5864-4468-aeb7-f3180cfb622f"),
+            _convention("spatial", "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4"),
+        ],
+        "proj:wkt2": CRS.from_user_input(grid.lattice.crs).to_wkt(),
+        "spatial:dimensions": ["y", "x"],
+        "spatial:bbox": [left, bottom, right, top],
+        "spatial:transform": [float(PIXEL), 0.0, left, 0.0, -float(PIXEL), top],
+        "spatial:shape": [grid.height, grid.width],
+        "spatial:registration": "pixel",
+    }
+
+
+def _convention(name: str, uuid: str) -> dict[str, str]:
+    """A convention of Zarr as its version 0.1 is registered."""
+    home = f"zarr-conventions/{name}"
+    return {
+        "schema_url": f"https://raw.githubusercontent.com/{home}/refs/tags/v0.1/schema.json",
+        "spec_url": f"https://github.com/{home}/blob/v0.1/README.md",
+        "uuid": uuid,
+        "name": f"{name}:",
+    }
 
 
 def provenance(plot: Plot, source: str) -> dict[str, Any]:

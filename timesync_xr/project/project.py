@@ -41,7 +41,7 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """Version of the layout of projects that this version of the package reads and writes. It is raised
 whenever the same observations would get other files, logs or rows."""
 
@@ -312,7 +312,7 @@ class Project:
         - project_id, plot_id; day (``YYYY-MM-DD``, UTC) and ordinal, its number as Python's
           ``date.toordinal`` counts (MATLAB's is 366 more); year, doy; sensor
         - blue, green, red, nir, swir1, swir2: surface reflectance, Collection 1 range; -2000 is
-        fill
+          fill
         - qa_pixel, qa, is_clear, valid_range, bands_filled, strict_clear, fmask, grade: as in
           `observations`
         - outlier: see `is_outlier`; missing where it can't be told

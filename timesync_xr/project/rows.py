@@ -236,7 +236,7 @@ def _row_problem(data: bytes, project_id: str, plot_id: str, written: Written) -
 
 def parse_rows(lines: Iterable[bytes]) -> pd.DataFrame:
     """Rows of the contract, without a header, as a table with its columns."""
-    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), "int16") | {"qa": "uint8"}
+    numbers = dict.fromkeys((*CSV_BANDS, "year", "doy"), "int32") | {"qa": "uint8"}
     types: dict[Hashable, Any] = {name: numbers.get(name, str) for name in CSV_COLUMNS}
     data = io.BytesIO(_HEADER + b"".join(lines))
     return pd.read_csv(data, dtype=types, keep_default_na=False)

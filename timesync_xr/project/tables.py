@@ -89,8 +89,8 @@ def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
     table = table.assign(
         project_id=project_id,
         plot_id=plot_id,
-        year=day.dt.year.astype("int16"),
-        doy=day.dt.day_of_year.astype("int16"),
+        year=day.dt.year.astype("int32"),
+        doy=day.dt.day_of_year.astype("int32"),
         **_meaning(table, qa),
     )
     return table[list(OBSERVATION_COLUMNS)]
@@ -200,7 +200,7 @@ def window_tables(
 def empty_windows() -> pd.DataFrame:
     """A table of `Project.windows` without rows, with the types of all."""
     return pd.DataFrame(columns=list(WINDOW_TABLE_COLUMNS), dtype=object).astype(
-        dict.fromkeys(("year", "doy"), "int16")
+        dict.fromkeys(("year", "doy"), "int32")
         | dict.fromkeys(("mean", "std", "spread", "to_edge"), "float")
         | dict.fromkeys(("valid", "clear"), "int64")
     )
@@ -212,7 +212,7 @@ def _of_plot(statistics: pd.DataFrame, plot: Plot) -> pd.DataFrame:
         project_id=plot.project_id,
         plot_id=plot.plot_id,
         day=time.strftime("%Y-%m-%d"),
-        year=time.year.astype(np.int16),
-        doy=time.day_of_year.astype(np.int16),
+        year=time.year.astype(np.int32),
+        doy=time.day_of_year.astype(np.int32),
     )
     return table[list(WINDOW_TABLE_COLUMNS)]

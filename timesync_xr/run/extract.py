@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ..catalog.archive import Archive
+from ..catalog.archive import Archive, as_archive
 from ..catalog.dates import parse_time
 from ..catalog.kept import Search, TileItems, TileTable
 from ..catalog.sources import Place
 from ..cube.selection import NOT_CLEAR, Selection
-from ..errors import AccessError, InputError, Kind, LossError
+from ..errors import AccessError, InputError, Kind, LossError, check_kind
 from ..grid import Lattice
 from ..plots import Plot, check_names, plot_from, read_plots
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
@@ -41,7 +41,7 @@ from ..project.rows import THREADS
 from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
-from .job import Job
+from .job import Job, check_choices
 from .plot import Done, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours

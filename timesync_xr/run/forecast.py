@@ -10,18 +10,20 @@ from typing import Final
 
 import pandas as pd
 
-from ..catalog.archive import Archive
+from ..catalog.archive import Archive, as_archive
 from ..catalog.kept import Search, TileItems, read_items_of
 from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
 from ..cube.selection import Selection
 from ..grid import ChipGrid
 from ..landsat import BANDS
+from ..lists import expect_table
 from ..plots import read_plots
 from ..project.ledger import CHECK
 from ..project.products import Products
 from ..project.project import Project, as_project
 from ..raster.tiff import FIRST_READ
+from .job import check_choices
 from .schedule import Block, blocks_of
 from .summary import some
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..catalog.sources import Source
 from ..cube.selection import Selection
-from ..errors import LossError
+from ..errors import LossError, check_kind
 from ..plots import Plot
 from ..project.ledger import COMPLETE, ledger_row
 from ..project.products import FORMATS, Products
@@ -18,6 +18,12 @@ from ..raster.reader import Reading
 
 Row = Mapping[str, Any]
 """The row of a plot in the ledger."""
+
+
+def check_choices(select: object, products: object) -> None:
+    """`InputError` for what is no selection, or no products."""
+    check_kind(select, Selection, "select", "give a timesync_xr.Selection")
+    check_kind(products, Products, "products", "give timesync_xr.Products")
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def annual_composite(
     if not made:
         numbers = np.zeros((0, len(SR_BANDS), *shape[1:]), np.uint16)
     kept = {name: c for name, c in bands.coords.items() if "time" not in c.dims and name != "band"}
-    coords = kept | {"year": np.array(years, np.int16), "band": list(SR_BANDS)}
+    coords = kept | {"year": np.array(years, np.int32), "band": np.array(SR_BANDS, object)}
     dims = ("year", "y", "x")
     dn = xr.DataArray(numbers, dims=("year", "band", "y", "x"))
     parts = {

@@ -38,6 +38,9 @@ Array = TypeVar("Array", npt.NDArray[Any], xr.DataArray)
 Block = Callable[[Any], npt.NDArray[Any]]
 """What makes numbers of one kind of an array in memory; `InputError` for those of another."""
 
+REFLECTANCE_NAME: Final = "reflectance"
+"""Name of reflectance of 0 to 1."""
+
 COLLECTION1_NAME: Final = "surface_reflectance"
 COLLECTION1_UNITS: Final = "0.0001"
 """Name and unit of values in the Collection 1 range."""
@@ -87,7 +90,7 @@ def apply(function: Any, values: Any, dtype: Any) -> Any:
 def digital_numbers(array: Any) -> Block:
     """What makes digital numbers (uint16, fill 0) of each block of this array."""
     dtype = expect_numbers(array)
-    if _is_labelled_collection1(array):
+    if _is_labelled_reflectance(array):
         raise InputError(
             "the array holds surface reflectance, by its name or units, not digital numbers: give "
             "the cube itself, or rename the array if that is what it holds"
@@ -118,7 +121,7 @@ def as_digital_numbers(array: xr.DataArray) -> xr.DataArray:
 def quality_bits(array: Any) -> Block:
     """What makes QA_PIXEL (integers, bit 0 where nothing was seen) of each block of this array."""
     dtype = expect_numbers(array)
-    if _is_labelled_collection1(array) or {*_bands(array)} & {*SR_BANDS}:
+    if _is_labelled_reflectance(array) or {*_bands(array)} & {*SR_BANDS}:
         raise InputError(
             f"the array holds surface reflectance, not QA_PIXEL: give cube.sel(band={QA_BAND!r})"
         )
@@ -169,10 +172,16 @@ def _bands(array: Any) -> list[str]:
     return [str(band) for band in np.atleast_1d(array["band"].to_numpy())]
 
 
-def _is_labelled_collection1(array: Any) -> bool:
+def is_reflectance(array: Any) -> bool:
+    """Whether an array is reflectance of 0 to 1 by its name."""
+    return bool(_name(array) == REFLECTANCE_NAME)
+
+
+def _is_labelled_reflectance(array: Any) -> bool:
     if not isinstance(array, xr.DataArray):
         return False
-    return array.name == COLLECTION1_NAME or array.attrs.get("units") == COLLECTION1_UNITS
+    named = array.name in (COLLECTION1_NAME, REFLECTANCE_NAME)
+    return named or array.attrs.get("units") == COLLECTION1_UNITS
 
 
 def _unmasked(values: Any) -> Any:

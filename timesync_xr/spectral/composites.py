@@ -109,7 +109,7 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     )
     shown = f"{', '.join(chosen.channels)} as red, green, blue"
     named = label(rgb, cube, chosen.name, shown, nodata=0)
-    return named.assign_coords(rgb=["r", "g", "b"])
+    return named.assign_coords(rgb=np.array(["r", "g", "b"], object))
 
 
 def get_composite(

@@ -1,12 +1,14 @@
 """Spectral indices, and the decimal year: each an expression of named bands.
 
 Values are surface reflectance in the Collection 1 range (10000 is a reflectance of 1), as
-`timesync_xr.to_collection1` and the contract's tables have them, with the six bands of `SR_BANDS`
-along ``band``, in any order and among others. A result has no ``band``, is float64, lazy where the
+`timesync_xr.to_collection1` and the contract's tables have them, or the result of
+`timesync_xr.reflectance`, with the six bands of `SR_BANDS` along ``band``, in any order and among
+others. A result has no ``band``, is float64, lazy where the
 values are lazy, and NaN where a band that it needs is fill or NaN, or where it would divide by 0.
 Nothing is clipped: Collection 2 holds reflectances below 0 and above 1, and a normalised difference
 of such values leaves -1..1. `InputError` names a band that is missing, and refuses digital numbers
-and reflectances of 0 to 1; where only the values of a lazy array tell, once it is computed.
+and fractions that no name tells to be reflectance; where only the values of a lazy array tell, once
+it is computed.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import xarray as xr
 from ..cube.schema import expect_array, label, select_bands
 from ..errors import InputError
 from ..landsat import COLLECTION1_SCALE, SR_BANDS
-from .arrays import apply, collection1
+from .arrays import apply, collection1, is_reflectance
 from .tasseled_cap import tasseled_cap
 
 NAMES: Final = ("ndvi", "nbr", "nbr2", "ndmi", "evi", "tcb", "tcg", "tcw", "tca")
@@ -67,12 +69,13 @@ def ndmi(values: xr.DataArray) -> xr.DataArray:
 def evi(values: xr.DataArray) -> xr.DataArray:
     """Enhanced vegetation index 2.5 (nir08 - red) / (nir08 + 6 red - 7.5 blue + 1), without unit.
 
-    The 1 is a reflectance, so ``values`` have to be in the Collection 1 range: see this module.
+    The 1 is a reflectance, 10000 in the Collection 1 range. ``values``: see this module.
     Source: Huete, A. et al. (2002): Overview of the radiometric and biophysical performance of the
     MODIS vegetation indices. Remote Sensing of Environment 83, 195-213.
     """
     blue, red, nir = _bands(values, "blue", "red", "nir08")
-    ratio = _ratio(2.5 * (nir - red), nir + 6 * red - 7.5 * blue + COLLECTION1_SCALE)
+    one = 1 if is_reflectance(values) else COLLECTION1_SCALE
+    ratio = _ratio(2.5 * (nir - red), nir + 6 * red - 7.5 * blue + one)
     return label(ratio, values, "evi", "enhanced vegetation index")
 
 
@@ -146,5 +149,6 @@ def _bands(values: xr.DataArray, *bands: str) -> list[xr.DataArray]:
 def _known(values: xr.DataArray, bands: Sequence[str]) -> xr.DataArray:
     """These bands as float64, NaN where they are fill."""
     chosen = select_bands(values, bands)
-    known: xr.DataArray = apply(collection1(chosen), chosen, np.float64)
+    numbers = collection1(chosen, or_reflectance=is_reflectance(chosen))
+    known: xr.DataArray = apply(numbers, chosen, np.float64)
     return known

@@ -47,7 +47,7 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
         keep_attrs=True,
     )
     named = label(components, values, "tasseled_cap", "tasseled cap", values.attrs.get("units"))
-    return named.assign_coords(component=list(COMPONENTS))
+    return named.assign_coords(component=np.array(COMPONENTS, object))
 
 
 def _weights(name: str) -> npt.NDArray[np.float64]:

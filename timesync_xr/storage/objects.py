@@ -357,7 +357,7 @@ def _profile_credentials(profile: str | None) -> Any:
     except ImportError:
         raise InputError(
             "an AWS profile is to be used, but boto3 is not installed: pip install "
-            "'timesync-xr[s3]', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+            "boto3, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
         ) from None
     try:
         return Boto3CredentialProvider(boto3.Session(profile_name=profile))

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import expect_array, expect_dims, is_whole, plot_window
-from ..errors import InputError
-from ..landsat import PLATFORM_AGE
+from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
+from ..errors import InputError, did_you_mean
+from ..landsat import BANDS, CSV_BANDS, PLATFORM_AGE, QA_BAND, SR_BANDS
+from ..spectral import indices
+from ..spectral.composites import Composite, composite_rgb
 from ..spectral.density import DENSITY_COLUMNS
 from ..spectral.offsets import OFFSET_COLUMNS
+from ..spectral.quality import is_clear
+from ..spectral.reflectance import to_collection1
+from ..spectral.series import index_table, plot_pixel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,22 +43,32 @@ ALONE: Final = "#c1121f"
 SENSOR_COLOURS: Final = ("#e69f00", "#f0c75e", "#56b4e9", "#0072b2", "#004c78")
 """Colours of the sensors of `PLATFORM_AGE`."""
 
+Flags: TypeAlias = "xr.DataArray | pd.Series[Any] | npt.NDArray[Any] | None"
+"""Whether each observation of a trajectory is something."""
+
 _BOX: Final = 3
 """Pixels that the box around the plot is wide and high."""
 
 
-def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figure:
+def plot_chips(
+    chips: xr.DataArray,
+    composite: str | Composite = "tc",
+    *,
+    columns: int = 6,
+    box: bool = True,
+) -> Figure:
     """Chips beside each other, each with its date.
 
-    ``rgb`` is a result of `composite_rgb`, or a spatial part of one: uint8 with dims (time, y, x,
-    rgb), or (y, x, rgb) for one chip. Masked pixels (NaN) are black. ``box`` draws the 3 x 3 pixels
-    around the plot. `InputError` where there is no chip, for what has no colours, and for a box
-    that the part does not hold.
+    ``chips`` is a cube, of which ``composite`` is drawn (see `composite_rgb`), or the result of
+    `composite_rgb`, which is shown as it is: uint8 with dims (time, y, x, rgb), or (y, x, rgb) for
+    one chip. Spatial parts of them will do. Masked pixels (NaN) are black. ``box`` draws the 3 x 3
+    pixels around the plot. `InputError` where there is no chip, for what has no colours, and for a
+    box that the part does not hold.
     """
     plt = _pyplot()
     if not is_whole(columns) or columns < 1:
         raise InputError(f"{columns!r} chips can't be beside each other: give 1 or more")
-    chips = _as_chips(rgb)
+    chips = _as_chips(_coloured(chips, composite))
     count = chips.sizes["time"]
     if not count:
         raise InputError("there is no chip to show: choose dates that the cube holds")
@@ -66,6 +82,12 @@ def plot_chips(rgb: xr.DataArray, *, columns: int = 6, box: bool = True) -> Figu
     for ax, chip in zip(axes.flat, chips, strict=False):
         _draw_chip(ax, chip, box=box)
     return figure
+
+
+def _coloured(chips: xr.DataArray, composite: str | Composite) -> xr.DataArray:
+    """A composite of a cube; what has colours already as it is."""
+    expect_array(chips)
+    return composite_rgb(chips, composite) if "band" in chips.dims else chips
 
 
 def _as_chips(rgb: xr.DataArray) -> xr.DataArray:
@@ -84,26 +106,57 @@ def _as_chips(rgb: xr.DataArray) -> xr.DataArray:
 
 
 def plot_trajectory(
-    values: xr.DataArray,
+    values: xr.DataArray | pd.DataFrame,
+    index: str = "nbr",
     *,
-    clear: xr.DataArray | None = None,
-    chosen: xr.DataArray | None = None,
-    outlier: xr.DataArray | None = None,
+    clear: Flags = None,
+    chosen: Flags = None,
+    outlier: Flags = None,
     ax: Axes | None = None,
 ) -> Axes:
     """A band or index of the plot pixel through time.
 
-    ``values`` has the dimension time alone, such as an index of `plot_pixel`. ``clear`` (bool along
-    time, such as `is_clear`) tells dots from crosses, ``chosen`` (bool along time) is ringed and
-    joined by a line, ``outlier`` (bool along time, such as `is_outlier`) has a square around it.
-    Without ``clear`` all are dots. What is masked (NaN) or fill is not drawn. `InputError` for any
-    other dimensions or types.
+    Parameters
+    ----------
+    values
+        A cube, or a table of one plot, such as those of `spectral_table` and `Project.series`:
+        ``index`` of its plot pixel is drawn. Or a series of one's own, with the dimension time
+        alone, which is drawn as it is.
+    index
+        One of `timesync_xr.spectral.indices.NAMES`, or a band.
+    clear, chosen, outlier
+        bool along time, or of each row. ``clear`` tells dots from crosses: for a cube it is
+        `is_clear` unless given, for a table its column ``strict_clear``, or else ``qa``; all of
+        a series of one's own are dots. ``chosen``, such as `selected_of_year`, is ringed and
+        joined by a line; ``outlier`` has a square around it, by default where a table has such a
+        column.
+    ax
+        Where to draw; a figure of its own by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        What was drawn. What is masked (NaN) or fill is not there.
+
+    Raises
+    ------
+    InputError
+        For any other dimensions, types or index, and for a table of several plots.
     """
     plt = _pyplot()
+    if isinstance(values, pd.DataFrame):
+        values, found, odd = _of_table(values, index)
+        clear, outlier = found if clear is None else clear, odd if outlier is None else outlier
+    else:
+        expect_array(values)
+        if "band" in values.dims:
+            values, found = _of_cube(values, index)
+            clear = found if clear is None else clear
+    seen, picked, alone = (_along(flags) for flags in (clear, chosen, outlier))
     _check_series(values, "uif")
     if "time" not in values.coords or values["time"].dtype.kind != "M":
         raise InputError("the series has no times: keep its coordinate time (datetime64)")
-    for flags in (clear, chosen, outlier):
+    for flags in (seen, picked, alone):
         if flags is None:
             continue
         _check_series(flags, "b")
@@ -114,22 +167,68 @@ def plot_trajectory(
     if ax is None:
         _, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
     series = pd.Series(values.to_numpy(), index=pd.DatetimeIndex(values["time"].to_numpy()))
-    is_clear = np.ones(len(series), dtype=bool) if clear is None else clear.to_numpy()
+    is_clear = np.ones(len(series), dtype=bool) if seen is None else seen.to_numpy()
     ax.plot(series[is_clear], "o", color=CLEAR, markersize=3.5, label="clear")
     if not is_clear.all():
         ax.plot(series[~is_clear], "x", color=CLOUDY, markersize=4.5, label="not clear")
-    if chosen is not None:
+    if picked is not None:
         ringed: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none", "linewidth": 0.9}
         ax.plot(
-            series[chosen.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
+            series[picked.to_numpy()], "o-", color=CHOSEN, label="annual choice", zorder=1, **ringed
         )
-    if outlier is not None:
+    if alone is not None:
         squares: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none"}
-        alone = series[outlier.to_numpy()]
-        ax.plot(alone, "s", color=ALONE, label="outlier", linestyle="", **squares)
+        ax.plot(
+            series[alone.to_numpy()], "s", color=ALONE, label="outlier", linestyle="", **squares
+        )
     ax.set_ylabel(_label(values), fontsize="small")
     _finish(ax, columns=4)
     return ax
+
+
+def _of_cube(cube: xr.DataArray, index: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """An index or band of the plot pixel of a cube, and where it is clear."""
+    _check_index(index, SR_BANDS)
+    pixel = select_bands(plot_pixel(cube), BANDS).compute()
+    values = to_collection1(pixel.sel(band=list(SR_BANDS)))
+    if index in SR_BANDS:
+        shown = values.sel(band=index, drop=True).assign_attrs(long_name=index)
+    else:
+        shown = getattr(indices, index)(values)
+    return shown, is_clear(pixel.sel(band=QA_BAND, drop=True))
+
+
+def _of_table(
+    table: pd.DataFrame, index: str
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray | None]:
+    """An index or band of a table of one plot, where it is clear, and outliers if it knows them."""
+    _check_index(index, CSV_BANDS)
+    needed = ("project_id", "plot_id", "year", "doy", "qa", *CSV_BANDS)
+    if missing := [name for name in needed if name not in table]:
+        raise InputError(f"the table lacks {', '.join(missing)}: give one of spectral_table")
+    if len(table[["project_id", "plot_id"]].drop_duplicates()) > 1:
+        raise InputError("the table holds several plots: choose the rows of one")
+    days = pd.to_datetime(table["year"] * 1000 + table["doy"], format="%Y%j").to_numpy()
+    shown = table[index] if index in CSV_BANDS else index_table(table, [index])[index]
+    told = {"long_name": index, "units": "1"} | ({"nodata": -2000} if index in CSV_BANDS else {})
+    values = xr.DataArray(shown.to_numpy(float), {"time": days}, "time", index, told)
+    seen = table["strict_clear"].eq(True) if "strict_clear" in table else table["qa"] == 0
+    alone = table["outlier"].eq(True) if "outlier" in table else None
+    return values, _along(seen), _along(alone)
+
+
+def _along(flags: Flags) -> Any:
+    """Flags of the rows of a table along the time of a series; others as they are."""
+    if not isinstance(flags, pd.Series | np.ndarray):
+        return flags
+    return xr.DataArray(np.asarray(flags), dims="time")
+
+
+def _check_index(index: str, bands: Sequence[str]) -> None:
+    known = (*indices.NAMES, *bands)
+    if index not in known:
+        near = did_you_mean(index, known)
+        raise InputError(f"there is no index {index!r}{near}: choose from {', '.join(known)}")
 
 
 def _finish(ax: Axes, columns: int) -> None:
@@ -224,16 +323,18 @@ def _label(values: xr.DataArray) -> str:
     return str(name) if unit == "1" else f"{name} [{unit}]"
 
 
-def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
-    """The two chips of ``rgb`` that are nearest to two dates (YYYY-MM-DD), side by side.
+def plot_before_after(
+    chips: xr.DataArray, before: str, after: str, composite: str | Composite = "tc"
+) -> Figure:
+    """The two chips that are nearest to two dates (YYYY-MM-DD), side by side.
 
-    ``rgb`` as in `plot_chips`. `InputError` where both dates have the same chip, and for what is no
-    date.
+    ``chips`` and ``composite`` as in `plot_chips`. `InputError` where both dates have the same
+    chip, and for what is no date.
     """
-    expect_dims(rgb, ("time",), ("time",))
-    if not rgb.sizes["time"] or rgb["time"].dtype.kind != "M":
+    expect_dims(chips, ("time",), ("time",))
+    if not chips.sizes["time"] or chips["time"].dtype.kind != "M":
         raise InputError("there are no chips with times: keep the coordinate time (datetime64)")
-    times = pd.DatetimeIndex(rgb["time"].to_numpy())
+    times = pd.DatetimeIndex(chips["time"].to_numpy())
     if times.hasnans:
         raise InputError("a chip has no time: leave it out, or give it one")
     try:
@@ -248,7 +349,7 @@ def plot_before_after(rgb: xr.DataArray, before: str, after: str) -> Figure:
             f"the chip of {times[first]:%Y-%m-%d} is the nearest to both {before} and {after}: "
             "choose dates further apart"
         )
-    figure = plot_chips(rgb.isel(time=[first, second]), columns=2)
+    figure = plot_chips(chips.isel(time=[first, second]), composite, columns=2)
     figure.set_size_inches(8, 4.4)
     return figure
 
@@ -258,7 +359,7 @@ def _pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError:
         raise InputError(
-            "pictures need matplotlib, which is not installed: pip install 'timesync-xr[plot]'"
+            "pictures need matplotlib, which is not installed: pip install matplotlib"
         ) from None
     return plt
 
@@ -269,8 +370,8 @@ def _draw_chip(ax: Axes, chip: xr.DataArray, *, box: bool) -> None:
     window = plot_window(chip, _BOX) if box else None
     ax.imshow(chip.to_numpy(), interpolation="nearest")
     ax.set_axis_off()
-    if "time" in chip.coords:
-        ax.set_title(f"{pd.Timestamp(chip['time'].item()):%Y-%m-%d}", fontsize="small")
+    if "time" in chip.coords and pd.notna(moment := pd.Timestamp(chip["time"].item())):
+        ax.set_title(f"{moment:%Y-%m-%d}", fontsize="small")
     if window is not None:
         corner = window["x"].start - 0.5, window["y"].start - 0.5
         for colour, width in (("black", 2.4), ("white", 1.0)):
