@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,14 @@ def page_record(site: Path, plot: str) -> dict[str, Any]:
     text = (site / f"data/prj_1001/plot_{plot}.js").read_text()
     record: dict[str, Any] = json.loads(text[text.index("(") + 1 : text.rindex(")")])
     return record
+
+
+def wait_for(path: Path) -> None:
+    """Wait for a file that the browser saves."""
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.05)
 
 
 def test_list_can_be_searched_filtered_sorted_and_left(open_page: Open) -> None:
@@ -828,7 +837,7 @@ def test_figure_and_data_are_saved(open_page: Open, site: Path, tmp_path: Path) 
     for form in ("svg", "png", "csv"):
         chrome.find_element(By.ID, f"save-{form}").click()
         path = tmp_path / f"plot_1001_2.{form}"
-        WebDriverWait(chrome, 60).until(lambda c, path=path: path.exists())
+        wait_for(path)
     drawing = (tmp_path / "plot_1001_2.svg").read_text()
     assert "Plot 2, project 1001" in drawing
     assert drawing.count("<svg") == 3
