@@ -234,11 +234,13 @@ class Project:
         listed = self.listed(plots)[_IDS]
         return listed[~_is_in(listed, known)]
 
-    def listed(self, plots: pd.DataFrame | str | Path) -> pd.DataFrame:
-        """The plots of a list on the project's grid, read where it is a file."""
+    def listed(
+        self, plots: pd.DataFrame | str | Path, columns: Sequence[str] = ("project_id", "plot_id")
+    ) -> pd.DataFrame:
+        """The plots of a list on the project's grid, read where it is a file; it has ``columns``."""
         if not isinstance(plots, pd.DataFrame):
             return read_plots(plots, self.settings.grid)
-        expect_table(plots, ("project_id", "plot_id", "x", "y"), "give what read_plots returns")
+        expect_table(plots, columns, "give what read_plots returns")
         return plots
 
     def observations(self, plots: Plots = None) -> pd.DataFrame:

@@ -253,7 +253,8 @@ def verify(
     """
     project = as_project(project)
     known = project.plots
-    problems = [] if plots is None else [*_of_list(known, project.listed(plots))]
+    listed = None if plots is None else project.listed(plots, _PLACED)
+    problems = [] if listed is None else [*_of_list(known, listed)]
     days: Days = {}
     with ThreadPoolExecutor(THREADS) as readers:
         check = partial(_of_plot, project, readers, quick)
@@ -265,11 +266,14 @@ def verify(
     return pd.DataFrame(problems, columns=list(COLUMNS))
 
 
+_PLACED: Final = ["project_id", "plot_id", "x", "y"]
+"""Columns that say where plots are."""
+
+
 def _of_list(known: pd.DataFrame, plots: pd.DataFrame) -> Iterator[Problem]:
     """Plots of the list that the ledger does not know, or knows in another place."""
-    columns = ["project_id", "plot_id", "x", "y"]
-    made = {(p, n): (x, y) for p, n, x, y in known[columns].itertuples(index=False)}
-    for project_id, plot_id, *place in plots[columns].itertuples(index=False):
+    made = {(p, n): (x, y) for p, n, x, y in known[_PLACED].itertuples(index=False)}
+    for project_id, plot_id, *place in plots[_PLACED].itertuples(index=False):
         there = made.get((project_id, plot_id))
         if there is None:
             problem, remedy = "the plot is not in the ledger", "Make it: timesync-xr extract"

@@ -317,7 +317,7 @@ def _count(planned: Plan, select: Selection) -> tuple[int, int, int, int]:
     """Items to look at, observations, how many metadata rule out, and years of the rest."""
     ruled_out = select.causes(planned.observations) != ""
     items = (~ruled_out)[planned.records["observation"].to_numpy()].sum()
-    years = planned.observations.loc[~ruled_out, "day"].str[:4].nunique()
+    years = planned.observations.loc[~ruled_out, "day"].astype(str).str[:4].nunique()
     return int(items), len(ruled_out), int(ruled_out.sum()), int(years)
 
 

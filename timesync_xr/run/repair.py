@@ -115,7 +115,7 @@ def _new(project: Project, known: pd.DataFrame, plots: Plots, wanted: pd.DataFra
     """Plots of the list that the ledger does not know, with what most plots were made with."""
     if plots is None:
         return known.head(0)
-    new = project.listed(plots).merge(wanted[_PLOT].drop_duplicates(), on=_PLOT)
+    new = project.listed(plots, [*_PLOT, "x", "y"]).merge(wanted[_PLOT].drop_duplicates(), on=_PLOT)
     ids = pd.MultiIndex.from_frame(known[_PLOT])
     new = new[~pd.MultiIndex.from_frame(new[_PLOT]).isin(ids)]
     usual = known[_MADE_WITH].value_counts()
