@@ -198,13 +198,16 @@ def test_what_is_composed_is_computed_in_other_processes(sample: SamplePaths) ->
     xr.testing.assert_identical(found, tx.composite_rgb(cube.compute(), "tc"))
 
 
-def test_a_run_reads_the_same(sample: SamplePaths, door: Door, tmp_path: Path) -> None:
-    """The plot pixel's QA first, and then all of what is not fill there."""
+@pytest.mark.parametrize("formats", ["png,csv", "csv"])
+def test_a_run_reads_the_same(
+    sample: SamplePaths, door: Door, tmp_path: Path, formats: str
+) -> None:
+    """The plot pixel's QA first, and then of what is not fill there all, or the pixel alone."""
     first = tx.read_plots(sample.plots).iloc[[0]]
     first.to_csv(tmp_path / "plots.csv", index=False)
     mirror = f"s3://usgs-landsat-ard={sample.folder}"
     archive, select = tx.Archive(sample.items, mirror=mirror), tx.Selection("1984/2005")
-    products = tx.Products("csv", chip_size=SIZE)
+    products = tx.Products(formats, chip_size=SIZE)
     plots, out = tmp_path / "plots.csv", tmp_path / "out"
     door.count(lambda: tx.extract(plots, out, archive, select, products, progress=False))
     run = list(door.calls)
@@ -215,7 +218,8 @@ def test_a_run_reads_the_same(sample: SamplePaths, door: Door, tmp_path: Path) -
     reader.reset()
     door.calls.clear()
     tx.plot_pixel(lazy).sel(band=QA_BAND).compute()
-    lazy.isel(time=good).compute()
+    chips = lazy.isel(time=good)
+    (chips if "png" in formats else tx.plot_pixel(chips)).compute()
     assert sorted(run) == sorted(door.calls)
 
 

@@ -237,7 +237,7 @@ class Project:
     def listed(
         self, plots: pd.DataFrame | str | Path, columns: Sequence[str] = ("project_id", "plot_id")
     ) -> pd.DataFrame:
-        """The plots of a list on the project's grid, read where it is a file; it has ``columns``."""
+        """The plots of a list on the project's grid, read where it is a file, with ``columns``."""
         if not isinstance(plots, pd.DataFrame):
             return read_plots(plots, self.settings.grid)
         expect_table(plots, columns, "give what read_plots returns")
