@@ -67,6 +67,8 @@ class Kind(StrEnum):
     """The disk or the service is full, or a quota is used up."""
     WORKERS = "workers"
     """The workers of a cluster died, or its scheduler did."""
+    UNUSABLE = "unusable"
+    """No year's choice, as it is too bright in blue, or 0 in blue, green and red."""
 
 
 class TimesyncError(Exception):

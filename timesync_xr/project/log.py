@@ -244,9 +244,9 @@ class ObservationLog:
         settled = of_days & self.table["outcome"].isin([WRITTEN, OTHER_PLATFORM])
         self.table.loc[settled, "outcome"] = ""
 
-    def leave_out(self, rows: npt.NDArray[np.bool_], cause: str) -> None:
+    def leave_out(self, rows: npt.NDArray[np.bool_], cause: str, kind: str = "") -> None:
         """Filter some rows, of which no more than QA_PIXEL is told then."""
-        self.table.loc[rows, ["outcome", "cause"]] = [FILTERED, cause]
+        self.table.loc[rows, ["outcome", "kind", "cause"]] = [FILTERED, str(kind), cause]
         self.table.loc[rows, list(PIXELS[1:])] = ""
 
     def keep_up(self, days: set[str], why: str) -> None:

@@ -82,7 +82,7 @@ class Forecast:
     """What a run would take."""
 
     plots: pd.DataFrame
-    """A row per plot: project_id, plot_id, place, places, items, observations, filtered.
+    """A row per plot: project_id, plot_id, place, places, items, observations, filtered, years.
 
     ``place`` is the plot's own, such as the tile 0304, and ``places`` the number of those searched.
 
@@ -90,7 +90,8 @@ class Forecast:
     (``free``).
 
     ``items`` are those of the observations to look at, and ``filtered`` counts the observations
-    that metadata rule out, which are among ``observations``.
+    that metadata rule out, which are among ``observations``. ``years`` counts those that have
+    observations to look at.
     """
     tiles: int
     """Number of tiles searched."""
@@ -109,8 +110,11 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
-    years: int
-    """Years of all plots of which there are observations to look at."""
+
+    @property
+    def years(self) -> int:
+        """Years of all plots of which there are observations to look at."""
+        return int(self.plots["years"].sum())
 
     @property
     def observations(self) -> int:
@@ -297,6 +301,7 @@ def _forecast(
         items=[count[0] for count in counts],
         observations=[count[1] for count in counts],
         filtered=[count[2] for count in counts],
+        years=[count[3] for count in counts],
     )
     searched = sorted({place for key in places for place in key})
     good = refused = wanted = 0
@@ -309,8 +314,7 @@ def _forecast(
     rows.attrs["place"] = "cell" if source.has_scenes else "tile"
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = wanted * len(BANDS)
-    years = sum(count[3] for count in counts)
-    return Forecast(rows, len(searched), good, refused, headers, *touched, select, years)
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select)
 
 
 def _count(planned: Plan, select: Selection) -> tuple[int, int, int, int]:

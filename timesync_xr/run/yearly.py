@@ -20,7 +20,7 @@ import xarray as xr
 
 from ..cube.chips import begin_cube
 from ..cube.plan import Plan
-from ..errors import ReadError
+from ..errors import Kind, ReadError
 from ..landsat import GRADES, QA_BAND
 from ..plots import Plot
 from ..project.log import (
@@ -101,7 +101,7 @@ def choose_days(
     for row in np.flatnonzero(left & log.open).tolist():
         if row in choice.qa:
             log.table.loc[row, "qa_pixel"] = str(choice.qa[row])
-    log.leave_out((left & day.isin(unusable)).to_numpy(), UNUSABLE)
+    log.leave_out((left & day.isin(unusable)).to_numpy(), UNUSABLE, Kind.UNUSABLE)
     log.leave_out((left & ~day.isin(unusable)).to_numpy(), NOT_AMONG.format(per_year.count))
     return held - chosen
 
@@ -126,7 +126,7 @@ class _Choice:
         known = np.flatnonzero(before["qa_pixel"] != "")
         values = before["qa_pixel"].to_numpy()[known].astype(int)
         self.qa = dict(zip(known.tolist(), values.tolist(), strict=True))
-        refused = set(np.flatnonzero(before["cause"] == UNUSABLE).tolist())
+        refused = set(np.flatnonzero(before["kind"] == Kind.UNUSABLE).tolist())
         self.years = {}
         for day in self._days():
             self.years.setdefault(day.year, []).append(day)
