@@ -261,7 +261,7 @@ def test_workers_killed_at_random_moments_end_no_run(
 ) -> None:
     random = Random(way)
     cluster.scheduler()
-    for number in range(share(8)):
+    for number in range(share(4)):
         workers = [cluster.worker() for _ in range(3)]
         out = tmp_path / f"out{number}"
         run = cluster.run(archive, out)

@@ -315,7 +315,7 @@ def run_histories(world: World, place: Path, seeds: range) -> None:
     "seeds",
     [
         range(2),
-        *(pytest.param(range(n, n + 10), marks=pytest.mark.deep) for n in range(2, 102, 10)),
+        *(pytest.param(range(n, n + 10), marks=pytest.mark.deep) for n in range(2, 52, 10)),
     ],
     ids=str,
 )
