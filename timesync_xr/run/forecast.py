@@ -267,7 +267,9 @@ def plan(
     check_choices(select, products)
     products = products.on(archive.what.first_grid)
     table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
-    expect_table(table, ("project_id", "plot_id"), "give what read_plots returns", numbers="xy")
+    expect_table(
+        table, ("project_id", "plot_id", "x", "y"), "give what read_plots returns", numbers="xy"
+    )
     points = zip(table["x"], table["y"], strict=True)
     chips = [ChipGrid.around(products.lattice, x, y, products.shape) for x, y in points]
     with TemporaryDirectory() as scratch:
