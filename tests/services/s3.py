@@ -101,7 +101,7 @@ def s3_server(folder: Path) -> Iterator[S3]:
     command = [str(weed), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-{name}={port + number}" for number, name in enumerate(names)]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false",
-                "-master.telemetry=false"]  # fmt: skip
+                "-master.telemetry=false", "-volume.max=5000"]  # fmt: skip
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log").open("w") as log:
