@@ -17,7 +17,7 @@ import pandas as pd
 
 from .errors import InputError, PlotListError
 from .grid import REGIONS, UTM, Lattice, Region, get_grid
-from .lists import UserList, read_list
+from .lists import UserList, expect_table, read_list
 
 if TYPE_CHECKING:
     import os
@@ -198,6 +198,23 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
         raise PlotListError(listed.source, problems)
     table = pd.DataFrame(records, columns=[*COLUMNS, *columns.further])
     return table.astype(dict.fromkeys(("project_id", "plot_id", *columns.further), object))
+
+
+def plot_table(
+    plots: str | os.PathLike[str] | pd.DataFrame,
+    grid: str | Lattice,
+    columns: Iterable[str],
+    *,
+    numbers: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Plots as a table, read where they are a list; `InputError` for a table without ``columns``.
+
+    Those of ``numbers`` hold such.
+    """
+    if not isinstance(plots, pd.DataFrame):
+        return read_plots(plots, grid)
+    expect_table(plots, columns, "give what read_plots returns", numbers=numbers)
+    return plots
 
 
 _NEEDED: Final = (("project_id",), ("plot_id",), ("x", "lon"), ("y", "lat"))

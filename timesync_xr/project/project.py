@@ -16,8 +16,7 @@ import xarray as xr
 
 from ..errors import InputError, NoProjectError, ProjectError
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
-from ..lists import expect_table
-from ..plots import Plot, id_order, id_problem, read_plots
+from ..plots import Plot, id_order, id_problem, plot_table
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
 from ..spectral.density import empty_density, observation_density
@@ -238,10 +237,7 @@ class Project:
         self, plots: pd.DataFrame | str | Path, columns: Sequence[str] = ("project_id", "plot_id")
     ) -> pd.DataFrame:
         """The plots of a list on the project's grid, read where it is a file, with ``columns``."""
-        if not isinstance(plots, pd.DataFrame):
-            return read_plots(plots, self.settings.grid)
-        expect_table(plots, columns, "give what read_plots returns")
-        return plots
+        return plot_table(plots, self.settings.grid, columns)
 
     def observations(self, plots: Plots = None) -> pd.DataFrame:
         """All observations: their items, QA_PIXEL at the plot, and what became of them.

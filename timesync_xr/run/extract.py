@@ -24,7 +24,7 @@ from ..catalog.sources import Place
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import AccessError, InputError, Kind, LossError, check_kind
 from ..grid import Lattice
-from ..plots import Plot, check_names, plot_from, read_plots
+from ..plots import Plot, check_names, plot_from, plot_table
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
 from ..project.log import (
     WRITTEN,
@@ -163,7 +163,7 @@ def extract(
     archive, project = as_archive(archive), as_project(project)
     check_choices(select, products)
     products = products.on(archive.what.first_grid)
-    table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
+    table = plot_table(plots, products.lattice, ())
     listed = _plots(table, products.lattice)
     source, folder = archive.what, project.folder
     job = Job(products, select, source, archive.reading, archive.name)

@@ -17,8 +17,7 @@ from ..cube.plan import Plan, plan_observations
 from ..cube.selection import Selection
 from ..grid import ChipGrid
 from ..landsat import BANDS
-from ..lists import expect_table
-from ..plots import read_plots
+from ..plots import plot_table
 from ..project.ledger import CHECK
 from ..project.products import Products
 from ..project.project import Project, as_project
@@ -266,10 +265,7 @@ def plan(
     archive = as_archive(archive)
     check_choices(select, products)
     products = products.on(archive.what.first_grid)
-    table = plots if isinstance(plots, pd.DataFrame) else read_plots(plots, products.lattice)
-    expect_table(
-        table, ("project_id", "plot_id", "x", "y"), "give what read_plots returns", numbers="xy"
-    )
+    table = plot_table(plots, products.lattice, ("project_id", "plot_id", "x", "y"), numbers="xy")
     points = zip(table["x"], table["y"], strict=True)
     chips = [ChipGrid.around(products.lattice, x, y, products.shape) for x, y in points]
     with TemporaryDirectory() as scratch:
