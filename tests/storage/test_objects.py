@@ -30,7 +30,7 @@ from timesync_xr.errors import (
     TransientReadError,
 )
 from timesync_xr.storage import objects as service
-from timesync_xr.storage import plain
+from timesync_xr.storage import http
 from timesync_xr.storage.access import S3, Access
 from timesync_xr.storage.objects import read_ranges
 from timesync_xr.storage.places import open_folder
@@ -712,7 +712,7 @@ def test_a_bucket_of_another_region_names_it(
     server: Served, keys: None, fault: Callable[..., bool], region: str
 ) -> None:
     """At once and without a retry, whatever is asked of it; the option is named, too."""
-    plain.region_of.cache_clear()
+    http.region_of.cache_clear()
     server.fault = fault
     access = over_s3(server)
     folder = open_folder("s3://bucket/p", access.s3)
@@ -732,8 +732,8 @@ def test_a_bucket_of_another_region_names_it(
 
 
 def test_where_a_bucket_lies_is_not_asked_for_ever(keys: None) -> None:
-    plain.region_of.cache_clear()
-    assert plain.region_of("bucket", S3(endpoint="http://127.0.0.1:9")) == ""
+    http.region_of.cache_clear()
+    assert http.region_of("bucket", S3(endpoint="http://127.0.0.1:9")) == ""
 
 
 # Whole files

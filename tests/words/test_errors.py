@@ -85,7 +85,6 @@ VOCABULARY = {*OUTCOMES, *KINDS, COMPLETE, INCOMPLETE, NO_ITEMS, HEADER}
 
 READ_BY_WORDS = {
     "storage/failures.py",  # obstore has no class or number for what its text alone tells
-    "project/log.py",  # a log has no column but the cause for what is kept from an earlier run
 }
 """Modules that have no other source."""
 

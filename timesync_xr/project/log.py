@@ -94,8 +94,10 @@ WHY: Final = ("asset", "kind", "cause", "remedy")
 ``kind`` is one of `timesync_xr.errors.Kind` where it failed, else empty.
 """
 
-COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY, "chip")
-"""Columns of a log. ``chip`` says which pixels it is about, as `timesync_xr.grid.ChipGrid` does."""
+COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY, "kept", "chip")
+"""Columns of a log. ``kept`` is 1 where an observation is there from an earlier run and would not
+be made now: its items are gone or refused, or filtered by now. ``chip`` says which pixels it is
+about, as `timesync_xr.grid.ChipGrid` does."""
 
 IDENTITY: Final = ["day", "sensor", "item_ids", "processed"]
 """Columns that say which pixels of a chip an observation has: where they are the same as before,
@@ -105,7 +107,7 @@ TITLES: Final = ["date", "hv"]
 """Columns that files hold beside the pixels: where these alone differ, files get them anew."""
 
 KEPT: Final = "kept from an earlier run"
-"""How the cause of an observation begins whose items are gone or refused, or filtered by now."""
+"""How people are told of an observation that is ``kept``."""
 
 GIVE_UP: Final = "Not all of its files are there: bring its items back, or extract with --prune"
 
@@ -141,7 +143,7 @@ class ObservationLog:
         stands for that item, and is refused. One that lacks the plot's own tile is fill at the
         plot; what metadata rule out is filtered.
         """
-        table = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY), ""))
+        table = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY, "kept"), ""))
         table["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
         causes = selection.causes(plan.observations)
         ruled_out = (table["outcome"] == "").to_numpy() & (causes != "")
@@ -179,7 +181,7 @@ class ObservationLog:
         fill = is_fill(qa)
         unclear = ~is_clear(qa) & ~fill if self.selection.clear_only else np.zeros_like(fill)
         self.table.loc[rows[fill], "outcome"] = FILL_AT_PLOT
-        self.table.loc[rows[unclear], ["outcome", "cause"]] = [FILTERED, NOT_CLEAR]
+        self.table.loc[rows[unclear], ["outcome", "cause", "kept"]] = [FILTERED, NOT_CLEAR, ""]
         settled = fill | unclear
         self.table.loc[rows[settled], "qa_pixel"] = qa[settled].astype(str)
 
@@ -191,12 +193,8 @@ class ObservationLog:
         days = self.table["day"].isin(self.table["day"].iloc[rows])
         self.table.loc[np.union1d(rows, np.flatnonzero(days & self.open)), "outcome"] = FAILED
         failed = days & (self.table["outcome"] == FAILED)
-        self.table.loc[failed, list(WHY)] = [
-            error.asset,
-            error.kind.value,
-            error.cause,
-            error.remedy,
-        ]
+        why = [error.asset, error.kind.value, error.cause, error.remedy]
+        self.table.loc[failed, [*WHY, "kept"]] = [*why, ""]
 
     def settle(self, made: pd.DataFrame) -> None:
         """Take in what became of observations: outcome and `PIXELS`, by their rows."""
@@ -246,13 +244,14 @@ class ObservationLog:
 
     def leave_out(self, rows: npt.NDArray[np.bool_], cause: str, kind: str = "") -> None:
         """Filter some rows, of which no more than QA_PIXEL is told then."""
-        self.table.loc[rows, ["outcome", "kind", "cause"]] = [FILTERED, str(kind), cause]
+        self.table.loc[rows, ["outcome", "kind", "cause", "kept"]] = [FILTERED, kind, cause, ""]
         self.table.loc[rows, list(PIXELS[1:])] = ""
 
     def keep_up(self, days: set[str], why: str) -> None:
         """Say of days that are there from an earlier run why they would not be made now."""
         held = self.table["outcome"].isin(["", WRITTEN]) & (self.table["cause"] == "")
-        self.table.loc[held & self.table["day"].isin(days), "cause"] = f"{KEPT}: {why}"
+        held &= self.table["day"].isin(days)
+        self.table.loc[held, ["cause", "kept"]] = [f"{KEPT}: {why}", "1"]
 
     def withdrawn(self, kept: pd.DataFrame) -> set[str]:
         """Days that were written or begun and now are to be made anew, or not at all."""
@@ -284,10 +283,10 @@ class ObservationLog:
             )
         )
         outcomes = lost["outcome"].where(lost["outcome"] == OTHER_PLATFORM, WRITTEN)
-        held = lost.assign(outcome=outcomes, asset="", kind="", remedy="", cause=causes)
+        held = lost.assign(outcome=outcomes, asset="", kind="", remedy="", cause=causes, kept="1")
         told = pd.concat([held, self._beside(days_with_files(held), before)])
         told = told.drop_duplicates(key)
-        rest = told[[*key, "outcome", *PIXELS, *WHY, "chip"]]
+        rest = told[[*key, "outcome", *PIXELS, *WHY, "kept", "chip"]]
         table = plan.observations[list(METADATA)].merge(rest, on=key, how="left")
         log = replace(self, plan=plan, table=table[list(COLUMNS)])
         log.give_up(log.kept & ~table["day"].isin(whole).to_numpy())
@@ -302,7 +301,7 @@ class ObservationLog:
         columns = ["outcome", *PIXELS]
         table.loc[known, columns] = same.loc[known, columns].to_numpy()
         table.loc[rival & ~known, "outcome"] = FILTERED
-        table.loc[rival, list(WHY)] = ""
+        table.loc[rival, [*WHY, "kept"]] = ""
         table.loc[rival & ~known, "cause"] = RIVAL
         return table
 
@@ -346,13 +345,13 @@ class ObservationLog:
             hv=rest["place"],
             item_ids=rest["item_id"],
             chip=str(plan.grid),
-            **dict.fromkeys((*PIXELS, "asset", "kind", "remedy"), ""),
+            **dict.fromkeys((*PIXELS, "asset", "kind", "remedy", "kept"), ""),
         )
         return pd.concat([table, rest[list(COLUMNS)]], ignore_index=True)
 
 
 def _is_kept(log: pd.DataFrame) -> pd.Series[bool]:
-    return log["cause"].str.startswith(KEPT)
+    return log["kept"] == "1"
 
 
 def _has_files(log: pd.DataFrame) -> pd.Series[bool]:

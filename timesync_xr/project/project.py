@@ -40,7 +40,7 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 """Version of the layout of projects that this version of the package reads and writes. It is raised
 whenever the same observations would get other files, logs or rows."""
 

@@ -42,7 +42,7 @@ OBSERVATION_COLUMNS: Final = (
     "day",
     "year",
     "doy",
-    *[name for name in COLUMNS if name not in ("day", *PIXELS, *WHY, "chip")],
+    *[name for name in COLUMNS if name not in ("day", *PIXELS, *WHY, "kept", "chip")],
     "qa_pixel",
     *FLAGS,
     *CONFIDENCES,

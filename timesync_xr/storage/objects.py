@@ -48,7 +48,7 @@ from .failures import (
     status_and_code,
     translated,
 )
-from .plain import region_of, small_file
+from .http import region_of, small_file
 from .retry import growing, retried, retry_config
 from .signing import signed_store, tokens_of
 
