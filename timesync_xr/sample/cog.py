@@ -100,7 +100,7 @@ def _deflate(pixels: npt.NDArray[np.uint16]) -> bytes:
 
     differences = pixels.astype("<u2")
     differences[:, 1:] -= pixels[:, :-1]
-    return bytes(deflate_encode(differences.tobytes(), level=9))
+    return bytes(deflate_encode(differences.tobytes(), level=6))
 
 
 def _header(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -65,11 +66,17 @@ def noise(rng: np.random.Generator, roughness: float) -> Floats:
 
     ``roughness`` is the exponent of its power spectrum. Rounded, so that machines agree on it.
     """
-    frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
-    frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) / frequency ** (roughness / 2)
+    spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) / _damping(roughness)
     field = np.fft.irfft2(spectrum, s=(SIZE, SIZE))
     return np.asarray(np.round(field / field.std(), 3), np.float64)
+
+
+@cache
+def _damping(roughness: float) -> Floats:
+    """By how much the waves of each frequency are weaker."""
+    frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
+    frequency[0, 0] = np.inf
+    return np.asarray(frequency ** (roughness / 2), np.float64)
 
 
 def ramp(value: Floats | float, low: float, high: float) -> Floats:
@@ -237,14 +244,17 @@ def _open_land(valley: Valley, year: int, doy: int) -> dict[str, Floats]:
 def ground(valley: Valley, day: date, snow: float) -> tuple[Floats, Mask]:
     """Reflectance (band, y, x) of the ground on a day, and where snow lies; ``snow`` 0 to 1."""
     shares = surface_shares(valley, day)
-    land = sum(np.multiply.outer(SURFACES[name], share) for name, share in shares.items())
+    land = np.zeros((6, SIZE, SIZE))
+    for name, share in shares.items():
+        for band, bright in zip(land, SURFACES[name], strict=True):
+            band += bright * share
     tone = ((valley.parcel * 7 + day.year * 3) % 16 / 16 - 0.5) * 0.22
     texture = np.select(
         [valley.water, valley.forest, valley.field],
         [0, 0.02 * valley.grain + valley.relief - 1, tone + 0.03 * valley.patches],
         0.06 * valley.patches,
     )
-    light = np.asarray(land * (1 + texture), np.float64)
+    light = land * (1 + texture)
     deep = snow * np.where(valley.forest, 0.28, 0.85) + 0.04 * valley.patches
     deep = np.round(deep * 16) / 16 * (snow > 0)
     return light + deep * (np.array(SNOW)[:, None, None] - light), deep > 0.5

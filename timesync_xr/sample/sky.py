@@ -71,10 +71,11 @@ def _digital_numbers(light: Floats, rng: np.random.Generator) -> Floats:
     steps = np.array(STEPS)[:, None, None]
     start = rng.integers(0, steps)
     exact = ((light - OFFSET) / SCALE - start) / steps
-    kept: Floats = np.round(exact)
+    columns = np.ascontiguousarray(np.moveaxis(exact, -1, 0))
+    kept: Floats = np.round(columns)
     for x in range(1, SIZE):
-        off = np.abs(exact[..., x] - kept[..., x - 1]) > 1
-        kept[..., x] = np.where(off, kept[..., x], kept[..., x - 1])
+        np.copyto(kept[x], kept[x - 1], where=np.abs(columns[x] - kept[x - 1]) <= 1)
+    kept = np.moveaxis(kept, 0, -1)
     return np.asarray(np.clip(kept * steps + start, *VALID_RANGE), np.float64)
 
 
