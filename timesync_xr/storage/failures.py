@@ -187,9 +187,9 @@ def _barred(error: Exception, address: str) -> ServiceError | None:
         remedy = "Check the network, proxies and the address"
         return ServiceError(place, "the server can't be reached", remedy, Kind.UNREACHABLE)
     if not status:
-        for sign, *meaning in _LASTING:
+        for sign, cause, remedy, kind in _LASTING:
             if sign.search(text):
-                return ServiceError(place, *meaning)
+                return ServiceError(place, cause, remedy, kind)
     return None
 
 
