@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +47,10 @@ class JsonHandler(PlainHandler):
 
 
 @contextmanager
-def serving(handler: type[PlainHandler]) -> Iterator[int]:
+def serving(handler: type[PlainHandler], context: ssl.SSLContext | None = None) -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -57,6 +60,18 @@ def serving(handler: type[PlainHandler]) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def untrusted(folder: Path) -> ssl.SSLContext:
+    """For servers with a certificate that nobody trusts; it is made anew."""
+    from distributed.security import Security
+
+    made = Security.temporary().get_tls_config_for_role("scheduler")
+    chain = folder / "chain.pem"
+    chain.write_text(f"{made['key']}\n{made['cert']}\n")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context
 
 
 @contextmanager

@@ -225,15 +225,19 @@ KNOWN_AS: Final = {
 """Other words for choices of this package, in small letters."""
 
 
-def is_choice(word: object, choices: Iterable[str]) -> bool:
-    """Whether something is one of the choices; whatever it is."""
-    return isinstance(word, str) and word in tuple(choices)
-
-
 def check_kind(value: object, kind: type | UnionType, name: str, remedy: str) -> None:
     """`InputError` where an argument, of this ``name``, is of another kind."""
     if not isinstance(value, kind):
         raise InputError(f"{name} is of {type(value).__name__}, which can't be: {remedy}")
+
+
+def check_choice(word: object, choices: Iterable[str], what: str) -> None:
+    """`InputError` where a word is none of the choices of ``what``; it tells which may be meant."""
+    known = tuple(choices)
+    remedy = f"choose from {', '.join(known)}"
+    check_kind(word, str, what, remedy)
+    if word not in known:
+        raise InputError(f"there is no {what} {word!r}{did_you_mean(word, known)}: {remedy}")
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:

@@ -23,11 +23,16 @@ _KINDS: Final = {
     b"\xfe\xff": "text in UTF-16",
     b"PAR1": "a Parquet file",
     b"{": "JSON",
+    b"[": "JSON",
+    b"<": "a page of the web, or XML",
+    b"\x1f\x8b": "a compressed file (.gz)",
+    b"SQLite format 3": "a database (.gpkg, .sqlite)",
+    b"%PDF": "a PDF",
 }
 """How files begin that are often given in place of a CSV, and what they are."""
 
 _SEPARATORS: Final = ",;\t"
-_SEP_LINE: Final = re.compile(r"\ufeff?sep=(.)\r?\n?", re.IGNORECASE)
+_SEP_LINE: Final = re.compile(r'\ufeff?("?)sep=(.)\1\r?\n?', re.IGNORECASE)
 """The first line by which Excel is told the separator."""
 
 
@@ -108,7 +113,7 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
     told = _SEP_LINE.match(text)
     skipped = 1 if told else 0
     text = text[told.end() :] if told else text
-    separator = told[1] if told else _separator(text, columns)
+    separator = told[2] if told else _separator(text, columns)
     rows = [(line + skipped, cells) for line, cells in _lines(source, text, separator)]
     if not rows:
         raise PlotListError(source, ["line 1: the list holds no text: name its columns there"])

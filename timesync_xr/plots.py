@@ -279,6 +279,12 @@ def _shortened(text: str) -> str:
     )
 
 
+def _is_rounded(text: str) -> bool:
+    """Whether a number is written as spreadsheets shorten it, without its last whole digits."""
+    found = re.fullmatch(r"[+-]?\d(?:\.(\d+))?E\+(\d+)", text, re.ASCII)
+    return found is not None and len(found[1] or "") < int(found[2])
+
+
 def _is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None and math.isfinite(float(text))
 
@@ -292,6 +298,11 @@ def _place(
     bad = [words for words, text in zip(said, texts, strict=True) if not _is_number(text)]
     if bad:
         return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like -1115430.5"
+    if rough := [words for words, text in zip(said, texts, strict=True) if _is_rounded(text)]:
+        return _NOWHERE, _NOWHERE, (
+            f"{' and '.join(rough)}: a spreadsheet has left out digits, so that the place is lost: "
+            "set the columns to numbers with all digits there, and save it again"
+        )
     a, b = map(float, texts)
     degrees = columns.pair == ("lon", "lat")
     x, y = grid.from_degrees(a, b) if degrees else (a, b)

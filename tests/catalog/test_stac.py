@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from tests.catalog.api import ARCHIVE, CONFORMS, Api, Handler
+from tests.servers import PlainHandler, serving, untrusted
 from tests.tally import shows
 from timesync_xr import Archive
 from timesync_xr.catalog import stac as stac_api
@@ -337,7 +338,7 @@ def status(number: int, *headers: tuple[str, str]) -> Callable[[Handler], None]:
 
 passing = {
     **{send.__name__: send for send in (cut, reset, half_json, bad_gzip, stall, trickle)},
-    **{str(number): status(number) for number in (429, 500, 502, 503, 504)},
+    **{str(number): status(number) for number in (429, 500, 502, 503, 504, 520)},
     **{f"503 {wait}": status(503, ("Retry-After", wait)) for wait in ("1", "soon", "-1")},
 }
 
@@ -392,6 +393,30 @@ def test_nothing_there(api: Api) -> None:
         search(api)
     with pytest.raises(AccessError, match="Check the address and the network"):
         search_items([(3, 9)], Archive("http://127.0.0.1:1/stac"))
+
+
+@pytest.mark.parametrize("number", [204, 304, 405, 419, 501, 505, 508])
+def test_a_status_that_lasts_is_no_reason_to_wait(api: Api, number: int) -> None:
+    api.fault = always(status(number))
+    with pytest.raises(CatalogError, match=f"status {number}. Check that the address") as caught:
+        search(api)
+    assert "again" not in str(caught.value)
+    assert api.requests == 1
+
+
+def test_a_network_that_asks_for_a_login(api: Api) -> None:
+    api.fault = always(status(511))
+    with pytest.raises(AccessError, match="the network asks for a login"):
+        search(api)
+    assert api.requests == 1
+
+
+def test_an_api_whose_certificate_is_not_trusted(tmp_path: Path) -> None:
+    with serving(PlainHandler, untrusted(tmp_path)) as port:
+        with pytest.raises(AccessError, match="certificate is not trusted") as caught:
+            PatientIO(Patience(backoff=0)).request(f"https://127.0.0.1:{port}/stac")
+        assert caught.value.kind == "unreachable"
+        assert "times" not in str(caught.value)  # it is not tried again
 
 
 def test_a_search_that_is_moved(api: Api) -> None:

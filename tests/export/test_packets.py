@@ -49,7 +49,7 @@ def test_sizes_worked_by_hand() -> None:
     plots = pd.DataFrame({"project_id": "1", "plot_id": range(260)})
     assert [len(packet) for packet in split_packets(plots)] == [130, 130]
     assert [len(packet) for packet in split_packets(plots.head(250))] == [250]
-    with pytest.raises(InputError, match="a packet of 0 plots"):
+    with pytest.raises(InputError, match=r"a packet can.t hold 0 plots"):
         split_packets(plots, 0)
 
 

@@ -215,6 +215,12 @@ def test_all_problems_are_told_with_their_lines(listed: Listed) -> None:
         ("project_id,plot_id,x,y\np,1,0,0\n".encode("utf-16-le"), 1, "text in UTF-16"),
         ("project_id,plot_id,x,y\np,1,0,0\n".encode("utf-16-be"), 1, "text in UTF-16"),
         (b"project_id,plot_id,x,y\np,1.23E+11,0,1500000\n", 2, "a spreadsheet has shortened"),
+        (b"project_id,plot_id,x,y\np,1,4.34E+05,1500000\n", 2, "has left out digits"),
+        (b"project_id,plot_id,lon,lat\np,1,-1.2E+02,40\n", 2, "has left out digits"),
+        (b"\x1f\x8b\x08\x00", 1, "a compressed file"),
+        (b"<!DOCTYPE html><html>", 1, "a page of the web"),
+        (b'[{"type": "Feature"}]', 1, "it is JSON"),
+        (b"SQLite format 3\x00", 1, "a database"),
         (b"sep=;\nproject_id;plot_id;x;y\np;1;0,5;1500000\n", 3, "x '0,5': write finite"),
         (
             "project_id,plot_id,x,y\np,\xe9,0,1500000\np,e\u0301,30,1500000\n".encode(),
@@ -340,6 +346,7 @@ PLAIN = "project_id,plot_id,x,y\n1001,01,434430,2414790\n1001,2,434310,2412930\n
         (PLAIN.replace(",", ";"), [2, 3]),
         (PLAIN.replace(",", "\t"), [2, 3]),
         ("sep=;\r\n" + PLAIN.replace(",", ";"), [3, 4]),
+        ('"sep=;"\r\n' + PLAIN.replace(",", ";"), [3, 4]),
         ("\ufeffsep=|\n\n" + PLAIN.replace(",", "|"), [4, 5]),
         (PLAIN.replace("\n", "\n\n , ,\n").upper(), [4, 7]),
         ('"Project_ID", Plot_ID,X,Y\n1001,"01",434430, 2414790\n1001,2,434310,2412930', [2, 3]),
@@ -351,3 +358,11 @@ def test_lists_as_programs_save_them(listed: Listed, text: str, lines: list[int]
     assert plots["plot_id"].tolist() == ["01", "2"]
     assert plots["x_listed"].tolist() == [434430, 434310]
     assert plots["y_listed"].tolist() == [2414790, 2412930]
+
+
+@pytest.mark.parametrize("x", ["4e+05", "4E5", "4.0000000E+05", "4.00000E+05", "400000.0"])
+def test_numbers_with_all_their_digits_may_have_an_exponent(tmp_path: Path, x: str) -> None:
+    """As R and others write them; a spreadsheet leaves out digits of the place."""
+    path = tmp_path / "plots.csv"
+    path.write_text(f"project_id,plot_id,x,y\np,1,{x},1500000\n")
+    assert read_plots(path)["x_listed"].tolist() == [400000.0]

@@ -17,8 +17,7 @@ from ..errors import InputError, check_kind, did_you_mean
 from ..raster.reader import Reading
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
-from .dates import parse_time
-from .files import collection_of
+from .files import collection_of, plain_items
 from .items import COLUMNS, with_dtypes
 from .scenes import ES_SCENES, PC_SCENES, USGS_SCENES, scenes_of
 from .sources import Source, mapping
@@ -47,6 +46,11 @@ CATALOGS: Final = {
     "earth-search": Catalog("https://earth-search.aws.element84.com/v1", ES_SCENES),
 }
 """Catalogs that are known, by name."""
+
+_REMEDY: Final = (
+    "give the name of a catalog, the address of a STAC API, a file, a list of items, an item "
+    "collection or a table of search_items"
+)
 
 Items: TypeAlias = Sequence[Any] | Mapping[str, Any]
 """STAC items in memory: a list of them (as JSON or of pystac), or an item collection (as JSON; one
@@ -99,7 +103,7 @@ class Archive:
                 )
             object.__setattr__(self, "items", _typed(self.items))
         elif not isinstance(self.items, str | os.PathLike):
-            object.__setattr__(self, "items", _plain_items(self.items))
+            object.__setattr__(self, "items", plain_items(self.items, _REMEDY))
         if not isinstance(self.s3, S3):
             raise InputError(f"s3 can't be of the type {type(self.s3).__name__}: give S3(...)")
         _ = self.access  # says what is wrong with mirrors
@@ -226,31 +230,6 @@ def _typed(items: pd.DataFrame) -> pd.DataFrame:
         "the table of items has lost its types, as in a CSV: keep it by to_parquet and "
         "pandas.read_parquet, or write the items by write_items and name the file"
     )
-
-
-def _plain_items(items: Any) -> list[Any]:
-    """Items in memory as JSON values; `InputError` for what holds none."""
-    kind = type(items).__name__
-    if isinstance(items, Mapping):
-        items = [items] if items.get("type") == "Feature" else items.get("features")
-    elif hasattr(items, "to_dict"):
-        items = getattr(items, "items", None)
-    if not isinstance(items, list | tuple):
-        raise InputError(
-            f"items can't be of the type {kind}: give the name of a catalog, the address of "
-            "a STAC API, a file, a list of items, an item collection or a table of search_items"
-        )
-    return [_plain_item(item) if hasattr(item, "to_dict") else item for item in items]
-
-
-def _plain_item(item: Any) -> dict[str, Any]:
-    """An item of pystac as JSON, with all digits of its date, of which ``to_dict`` cuts some."""
-    text = str(item.properties.get("datetime"))
-    plain: dict[str, Any] = item.to_dict()
-    cut = parse_time(str(plain["properties"].get("datetime")))
-    if parse_time(text).astype("datetime64[us]") == cut:
-        plain["properties"]["datetime"] = text
-    return plain
 
 
 def as_archive(archive: Archive | None) -> Archive:

@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import CatalogError, InputError
-from ..storage.folder import disk_error
+from ..errors import CatalogError, InputError, check_kind
+from ..storage.folder import whole_file
+from .dates import parse_time
 
 _LINES: Final = (".ndjson", ".jsonl")
 """Endings of files that hold an item a line."""
@@ -27,6 +28,7 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
     (.ndjson, .jsonl), or stac-geoparquet. Raises `InputError` if it can't be read or is none of
     these.
     """
+    check_kind(path, str | os.PathLike, "path", "give that of a file of STAC items")
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -120,33 +122,65 @@ _ITEM_FIELDS = (
 )  # fmt: skip
 
 
-def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+def plain_items(items: Any, remedy: str) -> list[Any]:
+    """Items in memory as JSON values; `InputError` for what holds none."""
+    kind = type(items).__name__
+    if isinstance(items, Mapping):
+        items = [items] if items.get("type") == "Feature" else items.get("features")
+    elif hasattr(items, "to_dict"):
+        items = getattr(items, "items", None)
+    if not isinstance(items, list | tuple):
+        raise InputError(f"items can't be of the type {kind}: {remedy}")
+    return [_plain_item(item) if hasattr(item, "to_dict") else item for item in items]
+
+
+def _plain_item(item: Any) -> dict[str, Any]:
+    """An item of pystac as JSON, with all digits of its date, of which ``to_dict`` cuts some."""
+    text = str(item.properties.get("datetime"))
+    plain: dict[str, Any] = item.to_dict()
+    cut = parse_time(str(plain["properties"].get("datetime")))
+    if parse_time(text).astype("datetime64[us]") == cut:
+        plain["properties"]["datetime"] = text
+    return plain
+
+
+def write_items(items: Sequence[Any] | Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write items to a file that `read_items` reads.
 
-    It is stac-geoparquet (.parquet), an item per line (.ndjson, .jsonl), or else JSON.
+    ``items`` is a list of them (as JSON or of pystac), or an item collection. The file is
+    stac-geoparquet (.parquet), an item per line (.ndjson, .jsonl), or else JSON.
 
     The file appears complete or not at all. Geoparquet keeps ``datetime`` to the millisecond only,
-    so its text is kept beside it. Raises `CatalogError` for items that geoparquet can't hold:
-    none at all, without a geometry, or with properties of mixed types.
+    so its text is kept beside it. Raises `InputError` for what is no items, and `CatalogError` for
+    items that geoparquet can't hold (none at all, without a geometry, or with properties of mixed
+    types), or JSON can't.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix.lower() == ".parquet":
-            _write_geoparquet(items, path, partial)
-        elif path.suffix.lower() in _LINES:
-            partial.write_text("".join(f"{json.dumps(item)}\n" for item in items), "utf-8")
+    kept = plain_items(items, "give a list of items, or an item collection")
+    if odd := [type(item).__name__ for item in kept if not isinstance(item, Mapping)]:
+        raise InputError(f"items hold a {odd[0]}, which is none: give items of STAC, as in JSON")
+    with whole_file(path) as file:
+        ending = Path(path).suffix.lower()
+        if ending == ".parquet":
+            _write_geoparquet(kept, path, file)
+        elif ending in _LINES:
+            file.write_text("".join(f"{_json(item, path)}\n" for item in kept), "utf-8")
         else:
-            collection = {"type": "FeatureCollection", "features": list(items)}
-            partial.write_text(json.dumps(collection), "utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise disk_error(path, "written", error) from None
-    finally:
-        partial.unlink(missing_ok=True)
+            collection = {"type": "FeatureCollection", "features": kept}
+            file.write_text(_json(collection, path), "utf-8")
 
 
-def _write_geoparquet(items: Sequence[Mapping[str, Any]], path: Path, partial: Path) -> None:
+def _json(value: object, path: str | os.PathLike[str]) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CatalogError(
+            f"{path}: these items can't be kept as JSON ({error}). Give numbers and text of Python"
+        ) from None
+
+
+def _write_geoparquet(
+    items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], partial: Path
+) -> None:
     import rustac
 
     kept: list[dict[str, Any]] = [{k: i[k] for k in _ITEM_FIELDS if k in i} for i in items]

@@ -27,16 +27,17 @@ from pystac_client.stac_api_io import StacApiIO
 
 from ..errors import AccessError, CatalogError, Kind, TimesyncError
 from ..storage.access import clean
-from ..storage.retry import growing, retried
+from ..storage.retry import growing, is_passing, retried
 from .dates import DatetimeRange
 from .items import Query
 from .sources import Box, Place
 
-PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that a service gives in passing; the same request may succeed later."""
-
 _REDIRECTS: Final = 10
 """Addresses that one request may lead through."""
+
+
+_CERTIFICATE: Final = re.compile("CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|doesn't match")
+"""Signs of a connection that fails however often it is tried."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,15 @@ class PatientIO(StacApiIO):
         try:
             prepared = self.session.prepare_request(request)
             answer = self._begin(prepared)
+        except requests.exceptions.SSLError as error:
+            if not _CERTIFICATE.search(str(error)):
+                raise _PassingError(_cause(error), reached=False) from None
+            raise AccessError(
+                f"{shown}: its certificate is not trusted, or it does not speak https. Check the "
+                "address and the clock of this machine; name a certificate that your network has "
+                "of its own in REQUESTS_CA_BUNDLE",
+                kind=Kind.UNREACHABLE,
+            ) from None
         except (requests.ConnectionError, requests.Timeout) as error:
             raise _PassingError(_cause(error), reached=False) from None
         except (requests.RequestException, ValueError) as error:
@@ -201,7 +211,7 @@ class PatientIO(StacApiIO):
 def _check_status(answer: requests.Response, shown: str) -> None:
     """Raise unless the status is a success."""
     status = answer.status_code
-    if status in PASSING:
+    if is_passing(status):
         raise _PassingError(f"status {status}", _retry_after(answer))
     if status in (401, 403, 407):
         fact = f"{shown}: status {status}, no access"
@@ -209,7 +219,10 @@ def _check_status(answer: requests.Response, shown: str) -> None:
     if answer.is_redirect:
         moved = clean(answer.headers["location"])
         raise CatalogError(f"{shown}: moved to {moved}. Give the new address as the source")
-    if not answer.ok:
+    if status == 511:
+        fact = f"{shown}: the network asks for a login"
+        raise AccessError(f"{fact}. Log in by a browser, and run again", kind=Kind.CREDENTIALS)
+    if not 200 <= status < 300 or status in (204, 205):
         raise CatalogError(
             f"{shown}: status {status}. Check that the address is the root of a STAC API"
         )

@@ -12,7 +12,7 @@ from xarray.core import indexing
 from ..catalog.archive import Archive, as_archive
 from ..catalog.dates import Datetime
 from ..catalog.search import search_items
-from ..errors import InputError, is_choice
+from ..errors import InputError, check_choice
 from ..grid import ChipGrid, ChipSize, Lattice
 from ..landsat import QA_BAND
 from ..plots import PlotLike, plot_from
@@ -109,10 +109,8 @@ def chips_for_plot(
 
 
 def _check(errors: object, engine: object, chunks: object) -> None:
-    if not is_choice(errors, ("raise", "skip")):
-        raise InputError(f"errors is {errors!r}: give 'raise' or 'skip'")
-    if not is_choice(engine, ("timesync_xr", "stackstac")):
-        raise InputError(f"there is no engine {engine!r}: give 'timesync_xr' or 'stackstac'")
+    check_choice(errors, ("raise", "skip"), "way with errors")
+    check_choice(engine, ("timesync_xr", "stackstac"), "engine")
     if engine == "stackstac" and (errors == "skip" or chunks is None):
         raise InputError("the engine stackstac has dask's chunks and skips nothing: leave it out")
     if chunks is not None and not (isinstance(chunks, int | np.integer) and chunks >= 1):

@@ -369,7 +369,10 @@ def merge_records(
 def _check_records(records: Any, starts: npt.ArrayLike, qa: Any) -> None:
     if not isinstance(records, np.ndarray) or records.ndim != 4 or records.dtype != np.uint16:
         raise InputError("records are a uint16 array (record, band, y, x): fill is 0, QA_PIXEL 1")
-    first = np.asarray(starts)
+    try:
+        first = np.asarray(starts)
+    except (TypeError, ValueError):  # of what NumPy makes no array
+        first = np.array(None)
     is_ascending = first.ndim == 1 and (not first.size or first.dtype.kind in "iu")
     edges = np.array([-1, *first, len(records)]) if is_ascending else np.zeros(2)
     if (np.diff(edges) <= 0).any():

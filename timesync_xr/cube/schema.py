@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -187,6 +188,11 @@ def expect_array(array: Any) -> None:
 def is_whole(value: object) -> bool:
     """Whether a value is a whole number, of Python's or NumPy's."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, of Python's or NumPy's, NaN included."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def expect_dims(array: Any, dims: Sequence[str], coords: Sequence[str] = ()) -> None:

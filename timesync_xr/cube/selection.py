@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -15,9 +14,10 @@ import pandas as pd
 
 from ..catalog.dates import Datetime, DatetimeRange, parse_datetime
 from ..catalog.scenes import tier_of
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_kind, did_you_mean
 from ..landsat import PLATFORM_AGE, SLC_FAILURE
-from ..lists import texts
+from ..lists import expect_table, texts
+from .schema import is_number
 
 TIERS: Final = ("T1", "T2")
 """Tiers of Landsat's scenes, by how well they are located."""
@@ -68,8 +68,9 @@ class Selection:
             )
         season: Any = self.season
         cloud: Any = self.max_cloud
-        if not isinstance(season, str) or season:
-            _season_days(season)
+        check_season(season)
+        for name in ("slc_off", "clear_only", "prune"):
+            check_kind(getattr(self, name), bool | np.bool_, name, "give True or False")
         unknown = [sensor for sensor in self.sensors if sensor not in PLATFORM_AGE]
         if unknown:
             raise InputError(
@@ -77,8 +78,7 @@ class Selection:
                 f"{did_you_mean(unknown[0], PLATFORM_AGE)}: "
                 f"choose from {', '.join(PLATFORM_AGE)}"
             )
-        is_number = isinstance(cloud, Real) and not isinstance(cloud, bool)
-        if cloud is not None and not (is_number and 0 <= cloud <= 100):
+        if cloud is not None and not (is_number(cloud) and 0 <= cloud <= 100):
             raise InputError(f"a cloud cover of {cloud!r} % can't be: give 0 to 100")
 
     @property
@@ -96,6 +96,7 @@ class Selection:
     @classmethod
     def parse(cls, text: str, datetime: str | DatetimeRange | None = None) -> Selection:
         """The selection that two texts stand for, as the ledger keeps them."""
+        check_kind(text, str, "text", "give that of a Selection")
         words = dict(word.partition("=")[::2] for word in text.split())
         return cls(
             datetime,
@@ -109,6 +110,7 @@ class Selection:
 
     def covers(self, other: Selection) -> bool:
         """Whether it is plain that all that another selection takes is taken by this one."""
+        check_kind(other, Selection, "other", "give a timesync_xr.Selection")
         seasons = self.season in ("", other.season)
         sensors = not self.sensors or (bool(other.sensors) and {*self.sensors} >= {*other.sensors})
         cloud = [math.inf if s.max_cloud is None else s.max_cloud for s in (self, other)]
@@ -139,6 +141,8 @@ class Selection:
         ``observations`` has the columns time (datetime64, UTC), sensor and cloud_cover (per cent,
         missing where unknown), as `timesync_xr.cube.plan.Plan` has them.
         """
+        needed = ("time", "sensor", "cloud_cover")
+        expect_table(observations, needed, "give the observations of a plan")
         causes = np.full(len(observations), "", dtype=object)
         for cause, ruled_out in self._rules(observations):
             causes[ruled_out.to_numpy(dtype=bool) & (causes == "")] = cause
@@ -173,13 +177,19 @@ def _names(sensors: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def in_season(time: pd.Series, season: str) -> pd.Series:
+def in_season(time: pd.Series, season: Any) -> pd.Series:
     """Which times lie in a season (``MM-DD/MM-DD``), all where it is empty."""
-    if not season:
+    if isinstance(season, str) and not season:
         return pd.Series(True, index=time.index)
     first, last = _season_days(season)
     day: pd.Series = time.dt.month * 100 + time.dt.day
     return day.between(first, last) if first <= last else ~day.between(last + 1, first - 1)
+
+
+def check_season(season: object) -> None:
+    """`InputError` for what is no season, nor empty for all year."""
+    if not isinstance(season, str) or season:
+        _season_days(season)
 
 
 def _season_days(season: Any) -> tuple[int, int]:

@@ -49,7 +49,7 @@ def stack_plots(arrays: Iterable[xr.DataArray]) -> xr.DataArray:
         chips = tx.stack_plots(cubes)
         chips.groupby("plot_id").mean()
     """
-    if isinstance(arrays, xr.DataArray | str) or not isinstance(arrays, Iterable):
+    if isinstance(arrays, xr.DataArray | np.ndarray | str) or not isinstance(arrays, Iterable):
         raise InputError("plots are stacked of several arrays: give a list of them")
     parts = [_by_offset(array) for array in arrays]
     if not parts:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from ..cube.selection import check_season
 from ..errors import InputError
 from ..landsat import CSV_BANDS, FILL
+from ..lists import texts
 from ..plots import Plot
 from ..project.cubes import whole_cube
 from ..project.files import ANNUAL_COMPOSITES, png_bytes
@@ -27,7 +29,7 @@ from ..spectral.indices import NAMES
 from ..spectral.outliers import SUMMER
 from ..spectral.reflectance import to_collection1
 from ..spectral.series import index_table, plot_pixel
-from ..storage.places import beside, workplace
+from ..storage.places import place_of, workplace
 from ..storage.tables import write_tables
 
 VALUE_COLUMNS: Final = (
@@ -101,7 +103,8 @@ def write_annual_composites(
     """
     check_method(method)
     check_rule(rule)
-    drawn = [get_composite(name) for name in composites]
+    check_season(season)
+    drawn = [get_composite(name) for name in texts(composites)]
     project = as_project(project)
     known = project.chosen(plots)
     known = known[has_product(known, "zarr") & (known["status"] == COMPLETE)]
@@ -109,7 +112,7 @@ def write_annual_composites(
         raise InputError(
             f"{project.place} has no complete cube: make them by extract with --products zarr"
         )
-    place = str(out) or beside(project.place, ANNUAL_COMPOSITES)
+    place = place_of(out, project.place, ANNUAL_COMPOSITES)
     tables = []
     with workplace(place, project.s3) as work:
         for row in known.to_dict("records"):

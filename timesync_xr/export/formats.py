@@ -10,14 +10,14 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
-from ..errors import InputError, is_choice
+from ..errors import InputError, check_choice
 from ..project.files import EXPORTS, SHEETS, SITE, plot_path, project_path
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, has_product, read_rows, tell_left_out
 from ..project.series import check_index, ranked_rows
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY, check_rule
 from ..storage.access import scheme_of
-from ..storage.places import beside, workplace
+from ..storage.places import beside, place_of, workplace
 from ..storage.tables import write_tables
 from .maps import plot_squares, write_geopackage, write_kml
 from .series import PLOTS, write_series
@@ -106,15 +106,15 @@ def export_project(
     Records that the ledger says are written and that can't be read are left out, each with a
     `timesync_xr.errors.LeftOutWarning`.
     """
-    if not is_choice(form, FORMATS):
-        raise InputError(f"there is no format {form!r}: choose from {', '.join(FORMATS)}")
-    check_rule(rule or CONTRACT)
+    check_choice(form, FORMATS, "format")
+    if rule is not None:
+        check_rule(rule)
     check_index(index)
     if offsets is not None and form != "series":
         raise InputError(f"offsets are for series: {form} holds the values as they are")
     project = as_project(project)
     known, settings = project.plots, project.settings
-    place = str(out or beside(project.place, EXPORTS))
+    place = place_of(out, project.place, EXPORTS)
 
     def records(plot: PlotRows) -> pd.DataFrame:
         rows = ranked_rows(project.folder, plot)

@@ -12,15 +12,17 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import AccessError, InputError, Kind, ProjectError
+from ..cube.schema import is_number, is_whole
+from ..errors import AccessError, InputError, Kind, ProjectError, check_choice, check_kind
 from ..grid import Lattice
-from ..lists import is_list, read_list
+from ..lists import expect_table, is_list, read_list
 from ..plots import Plot, read_plots
 from ..project.files import PLOTS, log_path, observation_files
 from ..project.ledger import COLUMNS
 from ..project.places import as_listed, copy_listed
 from ..project.project import Project, as_project, keep_settings
 from ..project.rows import THREADS, kept_log, written_observations
+from ..spectral.offsets import check_seed
 from ..storage.access import S3, scheme_of
 from ..storage.folder import Folder
 from ..storage.places import open_folder, workplace
@@ -44,8 +46,9 @@ def split_packets(plots: pd.DataFrame, size: int = SIZE) -> list[pd.DataFrame]:
     list, or a table of observations): rows of one plot stay together. Plots keep the order in
     which they first come, rows their order. `InputError` for a size below 1.
     """
-    if size < 1:
-        raise InputError(f"a packet of {size} plots holds nothing: give a size of 1 or more")
+    if not is_whole(size) or size < 1:
+        raise InputError(f"a packet can't hold {size!r} plots: give a whole number, 1 or more")
+    expect_table(plots, _KEY, "give what read_plots returns")
     number = plots.groupby(_KEY, sort=False).ngroup().to_numpy()
     count = int(number.max()) + 1 if len(number) else 0
     packets = np.array_split(np.arange(count), -(-count // size)) if count else []
@@ -98,13 +101,19 @@ def write_packets(
     InputError, PlotListError, ProjectError, AccessError
         For wrong arguments or lists, where there is no project, or where nothing can be written.
     """
-    if files not in FILES:
-        raise InputError(f"files can't be {files!r}: choose from {', '.join(FILES)}")
+    check_choice(files, FILES, "way with files")
+    if not isinstance(plots, Project):
+        check_kind(
+            plots, str | os.PathLike, "plots", "give a plot list, or a project or its folder"
+        )
+    check_kind(out, str | os.PathLike, "out", "give a folder, or s3://bucket/...")
+    check_kind(s3, S3, "s3", "give S3(...)")
     place = plots.place if isinstance(plots, Project) else str(plots)
     if files == "link" and (scheme_of(place) or scheme_of(str(out))):
         raise InputError("a bucket has no hard links: use --files copy")
-    if not 0 <= duplicates <= 1:
-        raise InputError(f"a share of {duplicates} duplicates can't be: give 0 to 1")
+    if not is_number(duplicates) or not 0 <= duplicates <= 1:
+        raise InputError(f"a share of {duplicates!r} duplicates can't be: give 0 to 1")
+    check_seed(seed)
     project = None if not isinstance(plots, Project) and is_list(place) else plots
     if project is None and files != "none":
         raise InputError(f"{place} is a list and has no files: give the project folder for them")

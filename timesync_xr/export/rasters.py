@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -14,9 +15,10 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import NAME, expect_dims
-from ..errors import DamagedError, InputError
+from ..errors import DamagedError, InputError, check_choice, check_kind
 from ..grid import ChipGrid
 from ..landsat import FILL, OFFSET, PIXEL, QA_BAND, QA_FLAGS, SCALE, SR_BANDS
+from ..lists import texts
 from ..plots import Plot
 from ..project.cubes import whole_cube
 from ..project.files import EXPORTS, chip_path, plot_path, project_path, read_file
@@ -25,7 +27,8 @@ from ..project.log import WRITTEN
 from ..project.project import Plots, Project, as_project, unfinished
 from ..project.rows import has_product, tell_left_out
 from ..spectral.composites import composite_rgb, get_composite
-from ..storage.places import beside, workplace
+from ..storage.folder import whole_file
+from ..storage.places import beside, place_of, workplace
 from .formats import Exported
 
 RASTERS: Final = ("geotiff", "netcdf", "png")
@@ -73,8 +76,8 @@ def write_geotiff(array: xr.DataArray, path: str | Path) -> None:
     values = pixels.to_numpy().reshape(-1, *pixels.shape[-2:])
     values = values.astype(np.uint8) if values.dtype == bool else values
     kind = values.dtype.kind
-    with rasterio.open(
-        path, "w", driver="COG", dtype=values.dtype, count=len(values), height=values.shape[1],
+    with whole_file(path) as whole, rasterio.open(
+        whole, "w", driver="COG", dtype=values.dtype, count=len(values), height=values.shape[1],
         width=values.shape[2], crs=pixels.rio.crs, transform=pixels.rio.transform(recalc=True),
         nodata=np.nan if kind == "f" else pixels.attrs.get("nodata"), compress="DEFLATE",
         predictor="YES", blocksize=256, overviews="NONE",
@@ -131,7 +134,10 @@ def write_world_file(chip: xr.DataArray, png: str | Path) -> None:
     expect_dims(chip, ("y", "x"), ("y", "x"))
     if chip.rio.crs is None:
         raise InputError("the chip has no CRS: keep its coordinate spatial_ref")
+    check_kind(png, str | os.PathLike, "png", "give the path of the PNG")
     left, top = float(chip["x"][0]), float(chip["y"][0])
+    if not Path(png).name:
+        raise InputError(f"png {str(png)!r} names no file: give the path of the PNG")
     _write_beside(Path(png), left, top, chip.rio.crs.to_wkt())
 
 
@@ -142,9 +148,10 @@ def _write_beside(png: Path, x: float, y: float, crs: str) -> None:
     wkt = CRS.from_user_input(crs).to_wkt("WKT1_GDAL")  # which every version of GDAL reads
     world = "".join(f"{number:.12g}\n" for number in (PIXEL, 0, 0, -PIXEL, x, y))
     srs = f'<SRS dataAxisToSRSAxisMapping="1,2">{escape(wkt)}</SRS>'
-    png.with_suffix(".pgw").write_text(world, encoding="utf-8")
-    aux = png.with_name(f"{png.name}.aux.xml")
-    aux.write_text(f"<PAMDataset>\n  {srs}\n</PAMDataset>\n", encoding="utf-8")
+    aux = f"<PAMDataset>\n  {srs}\n</PAMDataset>\n"
+    for name, text in ((f"{png.stem}.pgw", world), (f"{png.name}.aux.xml", aux)):
+        with whole_file(png.parent / name) as file:
+            file.write_text(text, encoding="utf-8")
 
 
 def export_rasters(
@@ -189,8 +196,7 @@ def export_rasters(
     ProjectError, AccessError
         There is no project, or something can't be read or written.
     """
-    if form not in RASTERS:
-        raise InputError(f"there is no format {form!r}: choose from {', '.join(RASTERS)}")
+    check_choice(form, RASTERS, "format")
     project = as_project(project)
     names = _composites(project, form, composites)
     known = project.chosen(plots)
@@ -202,7 +208,7 @@ def export_rasters(
             f"extract --products {product}"
         )
     write = {"geotiff": _geotiffs, "netcdf": _netcdfs, "png": _pngs}[form]
-    place, count = str(out or beside(project.place, EXPORTS)), 0
+    place, count = place_of(out, project.place, EXPORTS), 0
     with workplace(place, project.s3) as work:
         for row in known.to_dict("records"):
             plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
@@ -216,16 +222,17 @@ def export_rasters(
 
 def _composites(project: Project, form: str, names: Sequence[str]) -> list[str]:
     """The composites to write; `InputError` for those that there are not."""
-    if form == "netcdf" and names:
+    wanted = texts(names)
+    if form == "netcdf" and wanted:
         raise InputError("composites are no part of netCDF: take --format geotiff or png")
     if form == "geotiff":
-        return [get_composite(name).name for name in names]
+        return [get_composite(name).name for name in wanted]
     own = [composite.name for composite in project.settings.composites]
-    if unknown := [name for name in names if name not in own]:
+    if unknown := [name for name in wanted if name not in own]:
         raise InputError(
             f"the project has no chips of {', '.join(unknown)}: choose from {', '.join(own)}"
         )
-    return list(names or own)
+    return wanted or own
 
 
 def _geotiffs(project: Project, plot: Plot, composites: Sequence[str]) -> _Made:

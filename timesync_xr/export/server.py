@@ -7,7 +7,6 @@ nothing has to be sorted beyond one plot: memory and time per row are the same f
 from __future__ import annotations
 
 import heapq
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError, check_kind
+from ..errors import InputError
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
 from ..project.files import COMBINED, log_path, project_path, spectra_path
@@ -26,7 +25,7 @@ from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, csv_line, read_rows
 from ..spectral.series import CSV_COLUMNS
 from ..storage.access import S3
-from ..storage.places import beside, names_in, open_folder, workplace
+from ..storage.places import names_in, open_folder, place_of, workplace
 from ..storage.tables import parquet_file
 
 _HELD = 8 * 2**20
@@ -105,13 +104,12 @@ def combine(
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
     """
-    check_kind(out, str | os.PathLike | None, "out", "give the path of a folder")
     if server_project is not None and (problem := id_problem(server_project)):
         raise InputError(f"the server's project id {server_project!r} {problem}")
     project = as_project(project)
     _ = project.settings  # refuses what another version of the package made
     known, s3 = project.plots, project.s3
-    place = str(out or beside(project.place, COMBINED))
+    place = place_of(out, project.place, COMBINED)
     left_out: list[dict[str, Any]] = []
     with workplace(place, s3) as folder, _all_rows(folder) as append:
         years = _Years(folder, server_project)

@@ -18,7 +18,7 @@ import pandas as pd
 from ..errors import InputError, PlotListError
 from ..export.maps import chip_outlines, wkb_point, write_layers
 from ..project.project import Project
-from ..storage.places import beside, workplace
+from ..storage.places import place_of, workplace
 from .answers import VERSION, Act, Interpretation, check_act
 from .compare import Comparison
 from .legend import KINDS, Legend, legend_from
@@ -270,7 +270,7 @@ def export_answers(
             f"there is no interpreter {unknown[0]!r} but {', '.join(sorted(names)) or 'none'}"
         )
     answers = store.interpretations(who)
-    place = str(out or beside(project.place, f"exports/answers-{form}"))
+    place = place_of(out, project.place, f"exports/answers-{form}")
     with workplace(place, project.s3) as folder:
         if form == "v3":
             write_v3(answers, folder)
@@ -283,7 +283,7 @@ def export_answers(
 
 def write_comparison(project: Project, compared: Comparison, out: str | Path | None) -> str:
     """Write the tables of a comparison as CSV, to ``exports/answers-compare`` by default."""
-    place = str(out or beside(project.place, "exports/answers-compare"))
+    place = place_of(out, project.place, "exports/answers-compare")
     with workplace(place, project.s3) as folder:
         for name, table in compared.tables().items():
             _csv(table, folder / f"{name}.csv")

@@ -32,9 +32,11 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import AccessError, DamagedError, InputError, ProjectError
+from ..errors import AccessError, DamagedError, InputError, ProjectError, check_kind
+from ..lists import expect_table
 from ..plots import id_problem
-from ..storage.folder import Folder
+from ..spectral.series import CSV_COLUMNS
+from ..storage.folder import Folder, whole_file
 
 PLOTS: Final = "ledger/plots.csv"
 """The table of plots."""
@@ -108,11 +110,22 @@ def observation_files(
     plot: PlotIds, day: str, formats: Sequence[str], composites: Sequence[str]
 ) -> list[str]:
     """Files of a plot and day (``YYYY-MM-DD``), the CSV last: a day that has it has all."""
-    stamp = pd.Timestamp(day)
+    stamp = _stamp(day)
     when = plot.plot_id, stamp.year, stamp.day_of_year
     chips = composites if "png" in formats else ()
     paths = [chip_path(plot.project_id, composite, *when) for composite in chips]
     return [*paths, spectra_path(plot.project_id, *when)] if "csv" in formats else paths
+
+
+def _stamp(day: str) -> pd.Timestamp:
+    check_kind(day, str, "day", "give it as YYYY-MM-DD")
+    try:
+        stamp = pd.Timestamp(day)
+        if pd.notna(stamp):
+            return stamp
+    except ValueError:
+        pass
+    raise InputError(f"{day!r} is no day: give it as YYYY-MM-DD")
 
 
 def cubes_path(project_id: str) -> str:
@@ -207,14 +220,23 @@ def png_bytes(rgb: npt.NDArray[np.uint8]) -> bytes:
 
 def write_png(rgb: xr.DataArray | npt.NDArray[np.uint8], path: str | Path) -> None:
     """Write one chip (y, x, rgb) of `composite_rgb` as a PNG; a lazy one is computed."""
-    Path(path).write_bytes(png_bytes(np.asarray(rgb)))
+    try:
+        pixels = np.asarray(rgb)
+    except (TypeError, ValueError):
+        check_kind(rgb, xr.DataArray | np.ndarray, "rgb", "give one chip of composite_rgb")
+        raise
+    data = png_bytes(pixels)
+    with whole_file(path) as file:
+        file.write_bytes(data)
 
 
 def write_csv(row: pd.DataFrame, path: str | Path) -> None:
     """Write one row of `spectral_table` as the contract's CSV; `InputError` for more or fewer."""
+    expect_table(row, CSV_COLUMNS, "give one row of spectral_table")
     if len(row) != 1:
         raise InputError(
             f"a CSV of the contract holds one row, not {len(row)}: give one like table.iloc[[0]]"
         )
-    (data,) = csv_files(row)
-    Path(path).write_bytes(data)
+    (data,) = csv_files(row[list(CSV_COLUMNS)])
+    with whole_file(path) as file:
+        file.write_bytes(data)

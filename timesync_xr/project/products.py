@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ..cube.schema import is_whole
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_kind, did_you_mean
 from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
 from ..lists import expect_table, texts
 from ..plots import Plot
@@ -56,6 +56,7 @@ class ChipsPerYear:
 
     def of(self, plot: Plot) -> ChipsPerYear:
         """The same with the overrides of one plot alone."""
+        check_kind(plot, Plot, "plot", "give a timesync_xr.Plot")
         mine = self._by_plot.get((plot.project_id, plot.plot_id), set())
         return replace(self, overrides=tuple(sorted(mine)))
 
@@ -92,6 +93,7 @@ class ChipsPerYear:
     @classmethod
     def parse(cls, text: str, plots: Iterable[tuple[str, str]]) -> ChipsPerYear | None:
         """What the words of these plots stand for, as the ledger keeps them; None for no choice."""
+        check_kind(text, str, "text", "give that of a choice of chips per year")
         words = dict(word.partition("=")[::2] for word in text.split())
         if _COUNT not in words:
             return None
@@ -174,12 +176,15 @@ class Products:
 
     def chip(self, plot: Plot) -> ChipGrid:
         """The pixels of a plot's chip."""
+        check_kind(plot, Plot, "plot", "give a timesync_xr.Plot")
         return ChipGrid.around(self.lattice, plot.x, plot.y, self.chip_size)
 
     def paths(self, plot: Plot, day: str, formats: Sequence[str] = ()) -> list[str]:
         """Files of a plot and day, the CSV last; of other ``formats`` where these are given."""
+        check_kind(plot, Plot, "plot", "give a timesync_xr.Plot")
         names = [composite.name for composite in self.composites]
-        return observation_files(plot, day, formats or self.made, names)
+        wanted = texts(formats) or self.made
+        return observation_files(plot, day, wanted, names)
 
 
 def read_formats(formats: str | Iterable[str], known: Iterable[str] = FORMATS) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, did_you_mean
+from ..errors import check_choice
 from ..landsat import CSV_BANDS, GRADES
 from ..spectral.annual import KEY, check_rule, selected_of_year
 from ..spectral.indices import NAMES
@@ -91,9 +91,7 @@ def annual_index(
 
 def check_index(index: str) -> None:
     """`InputError` for what is neither an index nor a band."""
-    if index not in VALUES:
-        near = did_you_mean(index, VALUES)
-        raise InputError(f"there is no index {index!r}{near}: choose from {', '.join(VALUES)}")
+    check_choice(index, VALUES, "index")
 
 
 def _annual(

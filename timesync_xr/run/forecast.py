@@ -14,7 +14,9 @@ from ..catalog.archive import Archive, as_archive
 from ..catalog.kept import Search, TileItems, read_items_of
 from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
+from ..cube.schema import is_number, is_whole
 from ..cube.selection import Selection
+from ..errors import InputError, check_kind
 from ..grid import ChipGrid
 from ..landsat import BANDS
 from ..plots import plot_table
@@ -74,6 +76,16 @@ class Prices:
     transfer: float = 0.09
     """For a GB that leaves AWS for the internet: list price of 2025, first 10 TB of a month. To
     workers in us-west-2 it is free."""
+
+    def __post_init__(self) -> None:
+        for price in (self.requests, self.transfer):
+            if not is_number(price) or not price >= 0:
+                raise InputError(f"a price of {price!r} can't be: give US dollars, 0 or more")
+
+
+def _check_workers(workers: object) -> None:
+    if not is_whole(workers) or workers < 1:  # type: ignore[operator]
+        raise InputError(f"{workers!r} workers can't be: give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,7 @@ class Forecast:
 
     def hours(self, workers: int) -> float:
         """How long so many workers would take, about: whatever is slower, computing or waiting."""
+        _check_workers(workers)
         compute = self.observations * (1 - FILL_SHARE) * OBSERVATION_SECONDS
         wait = self.requests * LATENCY / REQUESTS_AT_A_TIME
         return max(compute, wait) / workers / 3600
@@ -148,6 +161,8 @@ class Forecast:
         Columns: ``choice`` (the options of extract), ``requests``, ``gigabytes``, ``files`` (chips
         and CSVs), ``usd`` (for requests, none for transfer) and ``hours`` of so many workers.
         """
+        _check_workers(workers)
+        check_kind(prices, Prices, "prices", "give timesync_xr.Prices")
         seen, count = self.observations * (1 - FILL_SHARE), len(BANDS)
         rows = [
             ("(all)", float(self.requests), self.gigabytes, 4 * seen, seen * OBSERVATION_SECONDS)
@@ -204,6 +219,7 @@ class Forecast:
             yield f"none is filtered by metadata ({self.select})"
 
     def _cost(self, workers: int, prices: Prices) -> Iterator[str]:
+        check_kind(prices, Prices, "prices", "give timesync_xr.Prices")
         hours = self.hours(workers)
         yield f"{self.requests} requests, {self.gigabytes:.1f} GB"
         if free := self.plots.attrs.get("free"):

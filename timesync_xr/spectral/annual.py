@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..cube.schema import is_whole
-from ..errors import InputError, PlotListError, is_choice
+from ..errors import InputError, PlotListError, check_choice
 from ..lists import expect_table, read_list
 
 TARGET_DAY: Final = 215
@@ -142,8 +142,7 @@ def not_taken(overrides: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
 
 def check_rule(rule: str) -> None:
     """`InputError` for what is no rule."""
-    if not is_choice(rule, RULES):
-        raise InputError(f"there is no rule {rule!r}: choose one of {', '.join(RULES)}")
+    check_choice(rule, RULES, "rule")
 
 
 def check_target_day(target_day: int) -> None:

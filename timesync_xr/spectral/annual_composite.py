@@ -15,7 +15,7 @@ import xarray as xr
 
 from ..cube.schema import expect_dims, label, select_bands
 from ..cube.selection import in_season
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_choice
 from ..landsat import BANDS, FILL, QA_BAND, SR_BANDS
 from .annual import CONTRACT, GRADED, check_rule
 from .arrays import as_digital_numbers, digital_numbers
@@ -122,9 +122,7 @@ def annual_composite(
 
 def check_method(method: str) -> None:
     """`InputError` for what is no method."""
-    if method not in METHODS:
-        near = did_you_mean(method, METHODS)
-        raise InputError(f"there is no method {method!r}{near}: choose from {', '.join(METHODS)}")
+    check_choice(method, METHODS, "method")
 
 
 def _of_year(bands: xr.DataArray, method: str, rule: str) -> tuple[Numbers, Numbers, Numbers]:

@@ -13,25 +13,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from numbers import Real
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..cube.schema import by_observation, expect_dims, label, select_bands
-from ..errors import InputError, did_you_mean, is_choice
+from ..cube.schema import by_observation, expect_dims, is_number, label, select_bands
+from ..errors import InputError, check_choice
 from ..landsat import FILL, SR_BANDS, TASSELED_CAPS
+from ..lists import texts
+from ..plots import id_problem
 from . import indices
 from .arrays import apply, as_digital_numbers, digital_numbers, expect_numbers
 from .reflectance import collection1_table, to_collection1
 from .tasseled_cap import COMPONENTS, tasseled_cap, tasseled_cap_kernel
 
+INDICES: Final = {
+    function.__name__: function
+    for function in (indices.ndvi, indices.nbr, indices.nbr2, indices.ndmi, indices.evi)
+}
+"""Indices that may be channels."""
+
 
 @dataclass(frozen=True)
 class Composite:
-    """Three channels of a chip image and the range of each that becomes 0..255."""
+    """Three channels of a chip image and the range of each that becomes 0..255.
+
+    `InputError` for a name that can't be a folder, an unknown channel, and for limits whose low is
+    not below their high.
+    """
 
     name: str
     """Name of the folder in a TimeSync project."""
@@ -39,6 +50,37 @@ class Composite:
     """What is shown as red, green and blue: bands, components, or indices of `composite_rgb`."""
     limits: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """Values (Collection 1 range) that become 0 and 255, a pair per channel."""
+
+    def __post_init__(self) -> None:
+        if problem := id_problem(self.name):
+            raise InputError(f"the composite {self.name!r} {problem}")
+        channels = texts(self.channels)
+        for channel in channels:
+            _check_channel(channel)
+        try:
+            limits = [(low, high) for low, high in self.limits]
+            is_good = len(limits) == len(channels) == 3 and all(map(_is_range, limits))
+        except (TypeError, ValueError):
+            is_good = False
+        if not is_good:
+            raise InputError(
+                f"the composite {self.name!r} needs three channels, and limits for each whose low "
+                "is below their high: give pairs of numbers"
+            )
+
+
+def _is_range(limits: tuple[object, object]) -> bool:
+    low, high = limits
+    return is_number(low) and is_number(high) and bool(-np.inf < low < high < np.inf)  # type: ignore[operator]
+
+
+def _check_channel(channel: str) -> None:
+    """`InputError` for what is no channel."""
+    name, at, coefficients = channel.partition("@")
+    check_choice(name, sorted({*SR_BANDS, *COMPONENTS, *INDICES}), "channel")
+    if at:
+        check_choice(name, COMPONENTS, "channel with coefficients")
+        check_choice(coefficients, TASSELED_CAPS, "tasseled cap")
 
 
 COMPOSITES: Final = {
@@ -54,13 +96,6 @@ COMPOSITES: Final = {
     )
 }
 """The three composites that TimeSync shows, with the limits its interpreters are used to."""
-
-
-INDICES: Final = {
-    function.__name__: function
-    for function in (indices.ndvi, indices.nbr, indices.nbr2, indices.ndmi, indices.evi)
-}
-"""Indices that may be channels."""
 
 
 def _grey(index: str, low: float, high: float) -> Composite:
@@ -117,25 +152,9 @@ def get_composite(
 ) -> Composite:
     """The composite of this name, or itself; `InputError` for an unknown name or channel."""
     if isinstance(composite, Composite):
-        for channel in composite.channels:
-            check_channel(channel)
         return composite
-    if not is_choice(composite, known):
-        near = did_you_mean(composite, known)
-        choices = ", ".join(known)
-        raise InputError(f"there is no composite {composite!r}{near}: choose from {choices}")
+    check_choice(composite, known, "composite")
     return known[composite]
-
-
-def check_channel(channel: str) -> None:
-    """`InputError` for what is no channel."""
-    name, _, coefficients = channel.partition("@")
-    known = {*SR_BANDS, *COMPONENTS, *INDICES}
-    if name not in known or (coefficients and name not in COMPONENTS):
-        raise InputError(f"there is no channel {channel!r}: choose from {', '.join(sorted(known))}")
-    if coefficients and coefficients not in TASSELED_CAPS:
-        choices = ", ".join(TASSELED_CAPS)
-        raise InputError(f"there is no tasseled cap {coefficients!r}: choose from {choices}")
 
 
 def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:
@@ -157,10 +176,7 @@ def stretch(values: Any, low: float, high: float) -> Any:
     `InputError` for what holds no numbers, and for limits whose low is not below their high.
     """
     expect_numbers(values)
-    if (
-        not all(isinstance(limit, Real) for limit in (low, high))
-        or not -np.inf < low < high < np.inf
-    ):
+    if not all(is_number(limit) for limit in (low, high)) or not -np.inf < low < high < np.inf:
         raise InputError(f"{low!r} is not below {high!r}: give limits low, high of a stretch")
     return apply(lambda block: _stretched(_known(block, low), low, high), values, np.uint8)
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import check_choice
 from ..landsat import PLATFORM_AGE
+from ..lists import expect_table
 
 PERIODS: Final = ("year", "season")
 """By what observations are counted."""
@@ -53,10 +54,8 @@ def observation_density(series: pd.DataFrame, by: str = "year") -> pd.DataFrame:
     InputError
         For another ``by``, or a missing column.
     """
-    if by not in PERIODS:
-        raise InputError(f"there is no period {by!r}: choose one of {', '.join(PERIODS)}")
-    if missing := [name for name in _NEEDED if name not in series]:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.series")
+    check_choice(by, PERIODS, "period")
+    expect_table(series, _NEEDED, "give one of Project.series")
     rows = [
         row
         for ids, plot in series.groupby(["project_id", "plot_id"], sort=False)

@@ -5,6 +5,7 @@ Nothing is ever corrected unasked. What is corrected stands in columns of its ow
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..cube.schema import is_whole
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_choice, check_kind, did_you_mean
 from ..landsat import COLLECTION1_SCALE, CSV_BANDS, PLATFORM_AGE
+from ..lists import expect_table
 from .indices import NAMES
 from .series import index_table
 
@@ -99,9 +101,9 @@ def sensor_offsets(
         raise InputError(f"pairs can't be {days!r} days apart: give a whole number, 0 or more")
     if not is_whole(resamples) or resamples < 1:
         raise InputError(f"{resamples!r} is no number of resamples: give 1 or more")
+    check_seed(seed)
     needed = (*_KEY, "day", "sensor", "strict_clear", *CSV_BANDS)
-    if missing := [name for name in needed if name not in series]:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.series")
+    expect_table(series, needed, "give one of Project.series")
     clear = series[series["strict_clear"].eq(True).fillna(False).to_numpy(bool)]
     clear = clear[clear["sensor"].isin(PLATFORM_AGE)].reset_index(drop=True)
     plot = clear.groupby(_KEY, sort=False).ngroup().to_numpy().astype(np.int64)
@@ -120,6 +122,12 @@ def sensor_offsets(
     counts = {"pairs": "int64", "plots": "int64"}
     numbers = dict.fromkeys(("mean", "median", "low", "high"), "float64")
     return pd.DataFrame(rows, columns=list(OFFSET_COLUMNS)).astype(counts | numbers)
+
+
+def check_seed(seed: object) -> None:
+    """`InputError` for what starts no random numbers."""
+    if not is_whole(seed) or seed < 0:  # type: ignore[operator]
+        raise InputError(f"{seed!r} is no seed: give a whole number, 0 or more")
 
 
 def _ordinal(day: pd.Series) -> npt.NDArray[np.int64]:
@@ -208,17 +216,13 @@ def with_adjusted(
     InputError
         For an unknown name or reference, or a table of other columns.
     """
+    expect_table(series, (*_KEY, "sensor"), "give one of Project.series")
+    check_choice(reference, PLATFORM_AGE, "sensor")
     names = [name for name in VALUES if name in series]
     if isinstance(offsets, str):
         adjusted = _published(series, offsets, reference)[names]
     else:
-        if missing := [name for name in OFFSET_COLUMNS if name not in offsets]:
-            raise InputError(f"the table lacks {', '.join(missing)}: give one of sensor_offsets")
-        if reference not in PLATFORM_AGE:
-            near = did_you_mean(reference, PLATFORM_AGE)
-            raise InputError(
-                f"there is no sensor {reference!r}{near}: choose from {', '.join(PLATFORM_AGE)}"
-            )
+        expect_table(offsets, OFFSET_COLUMNS, "give one of sensor_offsets, or the name of lines")
         shifts = {name: offsets_to(offsets, name, reference) for name in names}
         adjusted = pd.DataFrame(
             {
@@ -232,6 +236,7 @@ def with_adjusted(
 
 def read_offsets(path: str | Path) -> pd.DataFrame:
     """A table of `sensor_offsets` that was kept as CSV. `InputError` where it is none."""
+    check_kind(path, str | os.PathLike, "path", "give that of a table of timesync-xr offsets")
     try:
         table = pd.read_csv(path, float_precision="round_trip")
     except OSError as error:

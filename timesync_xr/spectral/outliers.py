@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..cube.selection import in_season
-from ..errors import InputError
+from ..lists import expect_table
 
 SUMMER: Final = "06-01/09-30"
 """Season within which observations are compared, as in `Selection`."""
@@ -55,8 +55,7 @@ def is_outlier(series: pd.DataFrame, season: str = SUMMER) -> pd.Series[bool]:
     `InputError` for a missing column or what is no season.
     """
     needed = (*_KEY, "day", "strict_clear", *OUTLIER_BANDS)
-    if missing := [name for name in needed if name not in series]:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.series")
+    expect_table(series, needed, "give one of Project.series")
     found = pd.array([pd.NA] * len(series), dtype="boolean")
     days = pd.to_datetime(series["day"])
     judged = series["strict_clear"].eq(True).fillna(False).to_numpy(bool)

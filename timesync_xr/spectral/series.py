@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_choice
 from ..landsat import BANDS, CSV_BANDS, FILL, QA_BAND, SR_BANDS
+from ..lists import expect_table, texts
 from . import indices
 from .arrays import COLLECTION1_NAME, as_digital_numbers
 from .quality import contract_qa, is_clear, is_fill, is_valid
@@ -100,13 +101,17 @@ def index_table(table: pd.DataFrame, names: Sequence[str] = indices.NAMES) -> pd
     ``table`` has the six bands of the contract (`CSV_BANDS`) in the Collection 1 range; ``names``
     are some of `timesync_xr.spectral.indices.NAMES`. The index is that of the table.
     """
+    wanted = texts(names)
+    for name in wanted:
+        check_choice(name, indices.NAMES, "index")
+    expect_table(table, CSV_BANDS, "give one of Project.spectra")
     values = xr.DataArray(
         table[list(CSV_BANDS)].to_numpy(np.float64),
         dims=("row", "band"),
         coords={"band": list(SR_BANDS)},
         name=COLLECTION1_NAME,
     )
-    made = {name: getattr(indices, name)(values).to_numpy() for name in names}
+    made = {name: getattr(indices, name)(values).to_numpy() for name in wanted}
     return pd.DataFrame(made, index=table.index)
 
 
@@ -133,10 +138,7 @@ def window_statistics(cube: xr.DataArray, size: int = 3, index: str = "ndvi") ->
     size that is even, an unknown index, a part of a cube that does not hold the whole window, a
     missing band, and for what holds no digital numbers.
     """
-    if index not in indices.NAMES:
-        near = did_you_mean(index, indices.NAMES)
-        choices = ", ".join(indices.NAMES)
-        raise InputError(f"there is no index {index!r}{near}: choose from {choices}")
+    check_choice(index, indices.NAMES, "index")
     if not is_whole(size) or size < 1 or size % 2 == 0:
         raise InputError(f"a window of {size} x {size} pixels has no middle: give an odd size")
     expect_dims(cube, ("y", "x"))

@@ -15,6 +15,7 @@ Channels and limits are those of `timesync_xr.spectral.composites`.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,15 +26,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..errors import InputError, did_you_mean, is_choice
+from ..errors import InputError, check_choice, check_kind
 from ..landsat import QA_BAND
-from ..plots import id_problem
 from .composites import (
     ALL_COMPOSITES,
     INDICES,
     Composite,
     channel_values,
-    check_channel,
     get_composite,
     is_fill_pixel,
 )
@@ -75,17 +74,15 @@ class Styles:
 
     def stretch(self, name: str) -> Stretch:
         """The stretch of this name; `InputError` names the choices for any other."""
-        if not is_choice(name, self.stretches):
-            near = did_you_mean(name, self.stretches)
-            choices = ", ".join(self.stretches)
-            raise InputError(f"there is no stretch {name!r}{near}: choose from {choices}")
+        check_choice(name, self.stretches, "stretch")
         return self.stretches[name]
 
 
-def read_styles(path: Path) -> Styles:
+def read_styles(path: str | os.PathLike[str]) -> Styles:
     """The registry with what a user's file adds or replaces; `InputError` says what is wrong."""
+    check_kind(path, str | os.PathLike, "path", "give that of a TOML file")
     try:
-        text = tomllib.loads(path.read_text("utf-8"))
+        text = tomllib.loads(Path(path).read_text("utf-8"))
         composites = {n: _composite(n, v) for n, v in text.get("composites", {}).items()}
         stretches = {n: _stretch(v) for n, v in text.get("stretches", {}).items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -97,14 +94,8 @@ def read_styles(path: Path) -> Styles:
 
 
 def _composite(name: str, value: Mapping[str, Any]) -> Composite:
-    if problem := id_problem(name):
-        raise InputError(f"the composite {name!r} {problem}")
     first, second, third = (str(channel) for channel in value["channels"])
-    for channel in (first, second, third):
-        check_channel(channel)
     a, b, c = ((float(low), float(high)) for low, high in value["limits"])
-    if not all(-np.inf < low < high < np.inf for low, high in (a, b, c)):
-        raise InputError(f"the composite {name!r} has limits whose low is not below its high")
     if name == "cubes":  # where those of the plots lie
         raise InputError(f"a composite can't be named {name!r}: rename it")
     return Composite(name, (first, second, third), (a, b, c))

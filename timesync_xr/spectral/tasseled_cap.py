@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from ..cube.schema import by_observation, label, select_bands
-from ..errors import InputError, is_choice
+from ..errors import check_choice
 from ..landsat import SR_BANDS, TASSELED_CAP_CRIST, TASSELED_CAPS
 from .arrays import collection1
 
@@ -52,11 +52,7 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
 
 def _weights(name: str) -> npt.NDArray[np.float64]:
     """Coefficients (component, band) of this name; `InputError` names the choices for any other."""
-    if not is_choice(name, TASSELED_CAPS):
-        raise InputError(
-            f"there are no tasseled-cap coefficients {name!r}: "
-            f"choose one of {', '.join(TASSELED_CAPS)}"
-        )
+    check_choice(name, TASSELED_CAPS, "tasseled cap")
     return np.array(list(TASSELED_CAPS[name].values()))
 
 

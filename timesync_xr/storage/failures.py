@@ -16,6 +16,7 @@ from ..errors import (
     TransientReadError,
 )
 from .access import clean, scheme_of
+from .retry import is_passing
 
 MISSING: Final = "Check the archive or the mirror, or leave the item out"
 REPLACE: Final = "Replace it by a whole copy of the original"
@@ -48,6 +49,12 @@ _OF_ALL: Final = {
         Kind.DENIED,
     ),
     "QuotaExceeded": ("the quota is used up", f"Make room. {LATER}", Kind.NO_ROOM),
+    "511": ("the network asks for a login", f"Log in by a browser. {LATER}", Kind.CREDENTIALS),
+    "407": (
+        "the proxy asks for a login",
+        "Set HTTPS_PROXY and HTTP_PROXY with its user and password",
+        Kind.CREDENTIALS,
+    ),
     "507": ("the service has no room left", f"Make room. {LATER}", Kind.NO_ROOM),
 }
 """Codes of S3 and statuses that hold for all objects of a service: cause, remedy and kind."""
@@ -57,9 +64,6 @@ _NO_CREDENTIALS: Final = (
     "metadata.google.internal", "must be specified", "External AWS credential provider",
 )  # fmt: skip
 """Signs that obstore found no credentials: it asks the machine for its role, or for an account."""
-
-_PASSING: Final = ("408", "409", "425", "429")
-"""Statuses between 400 and 499 that may pass."""
 
 _OTHER_REGION: Final = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _NO_LOCATION: Final = "redirect without LOCATION"
@@ -71,10 +75,38 @@ _ODD_PARTS: Final = re.compile(
 """What obstore says of a 206 that tells no range, none that it knows, or another one."""
 
 _UNREACHABLE: Final = ("dns error", "Connection refused", "Network is unreachable", "No route to")
+_LASTING: Final = (
+    (
+        re.compile(r"\bInvalidCertificate\b"),
+        "the server's certificate is not trusted",
+        "Check the address and the clock of this machine, or take a folder as mirror",
+        Kind.UNREACHABLE,
+    ),
+    (
+        re.compile(r"InvalidMessage\(\s*InvalidContentType"),
+        "the server does not speak https",
+        "Check the address: http:// may be meant",
+        Kind.UNREACHABLE,
+    ),
+    (
+        re.compile(r"source:\s*TooManyRedirects"),
+        "the server leads in a circle",
+        "Check the address, or take a mirror",
+        Kind.DENIED,
+    ),
+    (
+        re.compile(r"source:\s*BadScheme"),
+        "the server leads to an address that is none of http",
+        "Check the address, or take a mirror",
+        Kind.DENIED,
+    ),
+)
+"""Signs of connections that fail however often they are tried: cause, remedy and kind."""
+
 _BROKEN_BODY: Final = "response body error"
 _REGION: Final = re.compile(r"<Region>([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})</Region>")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
-_STATUS: Final = re.compile(r"non-2xx status code: ((\d{3}) [A-Za-z ]{1,40})")
+_STATUS: Final = re.compile(r"non-2xx status code: ((\d{3})(?: [A-Za-z -]{1,40})?)")
 
 
 def status_and_code(text: str) -> tuple[str, str]:
@@ -154,6 +186,10 @@ def _barred(error: Exception, address: str) -> ServiceError | None:
     if any(sign in text for sign in _UNREACHABLE):
         remedy = "Check the network, proxies and the address"
         return ServiceError(place, "the server can't be reached", remedy, Kind.UNREACHABLE)
+    if not status:
+        for sign, cause, remedy, kind in _LASTING:
+            if sign.search(text):
+                return ServiceError(place, cause, remedy, kind)
     return None
 
 
@@ -164,8 +200,7 @@ def _refusal(error: Exception, address: str) -> ServiceError | None:
     if _NO_LOCATION in text:
         cause = "the server says that it lies elsewhere, but not where"
         return ServiceError(place, cause, _REFUSED, Kind.DENIED)
-    refused = status[:1] == "4" and status not in _PASSING and code != "RequestTimeout"
-    if refused or status == "501":
+    if status and not is_passing(int(status)) and code != "RequestTimeout":
         cause = f"the server refuses the request ({_reason(text)})"
         return ServiceError(place, cause, _REFUSED, Kind.DENIED)
     return None
@@ -193,6 +228,14 @@ def page(address: str, host: str) -> ServiceError:
         "has it as --mirror OLD=NEW"
     )
     return ServiceError(clean(address), cause, remedy, Kind.DENIED)
+
+
+def answered(address: str, status: int, reason: str) -> Exception:
+    """The error of a plain request that was answered by a status other than that of a file."""
+    text = f"non-2xx status code: {status} {reason}"
+    if status == 202:
+        return TransientReadError(clean(address), "the server has yet to make it ready", LATER)
+    return translated(FileNotFoundError(text) if status == 404 else OSError(text), address)
 
 
 def is_elsewhere(error: Exception, address: str) -> bool:
@@ -232,7 +275,7 @@ def _credentials(address: str) -> str:
 def _reason(text: str) -> str:
     """What is known of a failure that may pass, in words of our own."""
     if status := _STATUS.search(text):
-        return status[1].strip()
+        return status[1].strip() if status[1] != status[2] else f"status {status[1]}"
     return "time ran out" if "Timeout" in text or "TimedOut" in text else "the connection broke"
 
 

@@ -12,13 +12,13 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 from uuid import uuid4
 
-from ..errors import AccessError, InputError, Kind, ProjectError
+from ..errors import AccessError, InputError, Kind, ProjectError, check_kind
 
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
@@ -277,6 +277,28 @@ _REMEDIES: Final = {
     errno.ENFILE: ("End other programs: the machine has too many open files", Kind.ACCESS),
 }
 """What to do about a number of the system, and its kind."""
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Where to write a file; it takes the place of ``path`` when the block ends well.
+
+    `InputError` for what names no file, `AccessError` where it can't be written.
+    """
+    check_kind(path, str | os.PathLike, "path", "give that of the file to write")
+    target = Path(path)
+    if not target.name:
+        raise InputError(f"the path {str(path)!r} names no file: give that of the file to write")
+    partial = target.parent / f".{target.name}.{os.getpid()}.part"
+    try:
+        partial.touch()  # says at once what hinders it
+        yield partial
+        partial.replace(target)
+    except OSError as error:
+        raise disk_error(target, "written", error) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def disk_error(path: str | Path, what: str, error: OSError) -> AccessError:

@@ -17,10 +17,13 @@ import requests
 import urllib3
 
 from .access import S3
-from .failures import page, whole_files
+from .failures import answered, page, whole_files
 
 LITTLE: Final = 16 * 1024
 """Bytes beyond the last one asked for that a whole file may have, to be read as one."""
+
+_WHOLE: Final = (200, 203)
+"""Statuses of an answer that is the file."""
 
 _REDIRECTS: Final = 10
 """Addresses that one request may lead through."""
@@ -51,7 +54,8 @@ def small_file(address: str, stop: int, s3: S3) -> tuple[bytes, str, datetime | 
     scheme, _, rest = address.partition("://")
     url = f"{scheme}://{quote(rest, safe='/:@[]')}"
     with requests.Session() as session, _follow(session, url, s3.timeout_seconds / 2) as found:
-        found.raise_for_status()
+        if found.status_code not in _WHOLE:
+            raise answered(address, found.status_code, found.reason)
         body = _body(found, stop + LITTLE, s3.timeout_seconds)
         if _is_page(found, body):
             host = urlsplit(found.url).hostname or ""

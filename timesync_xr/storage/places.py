@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import AccessError, InputError, ReadError
+from ..errors import AccessError, InputError, ReadError, check_kind
 from .access import S3, Access, scheme_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
     ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
     other scheme.
     """
+    check_kind(out, str | os.PathLike, "the project", "give its folder, or s3://bucket/...")
+    check_kind(s3, S3, "s3", "give S3(...)")
     if not str(out).strip():
         raise InputError("the project folder has no name: give --out a folder or s3://bucket/...")
     if not (scheme := scheme_of(str(out))):
@@ -46,6 +49,8 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
     is made where it is not there. Files keep their names and places; those that ``out`` holds
     already are replaced one by one. When the block fails nothing moves.
     """
+    if not str(out).strip():
+        raise InputError("out has no name: give a folder, or s3://bucket/...")
     if scheme_of(str(out)):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
@@ -92,6 +97,12 @@ def _upload(work: Path, out: str, s3: S3) -> None:
 
 def _files(work: Path) -> list[Path]:
     return sorted(path for path in work.rglob("*") if path.is_file())
+
+
+def place_of(out: object, project: str | Path, name: str) -> str:
+    """The folder ``out``, or that of a name in a project where none is given ("" or None)."""
+    check_kind(out, str | os.PathLike | None, "out", "give a folder, or s3://bucket/...")
+    return beside(project, name) if out is None or out == "" else str(out)
 
 
 def beside(project: str | Path, name: str) -> str:

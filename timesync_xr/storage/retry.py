@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from .access import S3
 
@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 T = TypeVar("T")
+
+
+_PASSING: Final = frozenset({408, 409, 425, 429})
+"""Statuses below 500 that may pass."""
+
+_LASTING: Final = frozenset({501, 505, 506, 508, 510, 511, 525, 526})
+"""Statuses from 500 on that tell of what the server is, or how it is set up, and stay."""
+
+
+def is_passing(status: int) -> bool:
+    """Whether the same request may get another answer later than this status of HTTP.
+
+    A status that is not known counts as the first of its hundred (RFC 9110, section 15), and what
+    is no status at all as a fault of the server.
+    """
+    return status in _PASSING or (status >= 500 and status not in _LASTING)
 
 
 def retried(call: Callable[[], T], pause: Callable[[int, Exception], float | None]) -> T:

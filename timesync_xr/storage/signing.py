@@ -23,7 +23,7 @@ import requests
 
 from ..errors import AccessError, Kind
 from .access import S3, scheme_of
-from .retry import growing, retried, retry_config
+from .retry import growing, is_passing, retried, retry_config
 
 if TYPE_CHECKING:
     from obstore.store import AzureSASToken, ObjectStore
@@ -38,7 +38,6 @@ BLOB_URL: Final = "TIMESYNC_XR_BLOB_URL"
 """Environment variable: where its files are read instead of Azure, such as a proxy."""
 
 _DEFAULT_URL: Final = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _EARLY: Final = 60.0
 """Seconds before its end at which a token is renewed, a fifth of its life at most."""
 
@@ -137,7 +136,7 @@ class Tokens:
         except requests.RequestException as error:
             raise _PassingError(type(error).__name__) from None
         status = found.status_code
-        if status in _PASSING:
+        if is_passing(status):
             wait = found.headers.get("Retry-After", "")
             raise _PassingError(f"status {status}", float(wait) if wait.isdecimal() else 0.0)
         if status != 200:

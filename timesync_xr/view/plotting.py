@@ -17,8 +17,9 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_choice, check_kind
 from ..landsat import BANDS, CSV_BANDS, PLATFORM_AGE, QA_BAND, SR_BANDS
+from ..lists import expect_table, texts
 from ..spectral import indices
 from ..spectral.composites import Composite, composite_rgb
 from ..spectral.density import DENSITY_COLUMNS
@@ -66,6 +67,7 @@ def plot_chips(
     box that the part does not hold.
     """
     plt = _pyplot()
+    check_kind(box, bool, "box", "give True or False")
     if not is_whole(columns) or columns < 1:
         raise InputError(f"{columns!r} chips can't be beside each other: give 1 or more")
     chips = _as_chips(_coloured(chips, composite))
@@ -144,6 +146,7 @@ def plot_trajectory(
         For any other dimensions, types or index, and for a table of several plots.
     """
     plt = _pyplot()
+    _check_axes(ax)
     if isinstance(values, pd.DataFrame):
         values, found, odd = _of_table(values, index)
         clear, outlier = found if clear is None else clear, odd if outlier is None else outlier
@@ -204,8 +207,8 @@ def _of_table(
     """An index or band of a table of one plot, where it is clear, and outliers if it knows them."""
     _check_index(index, CSV_BANDS)
     needed = ("project_id", "plot_id", "year", "doy", "qa", *CSV_BANDS)
-    if missing := [name for name in needed if name not in table]:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of spectral_table")
+    numbers = ("year", "doy", "qa")
+    expect_table(table, needed, "give one of spectral_table", numbers=numbers)
     if len(table[["project_id", "plot_id"]].drop_duplicates()) > 1:
         raise InputError("the table holds several plots: choose the rows of one")
     days = pd.to_datetime(table["year"] * 1000 + table["doy"], format="%Y%j").to_numpy()
@@ -219,16 +222,20 @@ def _of_table(
 
 def _along(flags: Flags) -> Any:
     """Flags of the rows of a table along the time of a series; others as they are."""
-    if not isinstance(flags, pd.Series | np.ndarray):
+    if not isinstance(flags, pd.Series | np.ndarray) or flags.ndim != 1:
         return flags
     return xr.DataArray(np.asarray(flags), dims="time")
 
 
 def _check_index(index: str, bands: Sequence[str]) -> None:
-    known = (*indices.NAMES, *bands)
-    if index not in known:
-        near = did_you_mean(index, known)
-        raise InputError(f"there is no index {index!r}{near}: choose from {', '.join(known)}")
+    check_choice(index, (*indices.NAMES, *bands), "index")
+
+
+def _check_axes(ax: object) -> None:
+    """`InputError` for what nothing can be drawn on."""
+    from matplotlib.axes import Axes
+
+    check_kind(ax, Axes | None, "ax", "give Axes of matplotlib, or None for a new figure")
 
 
 def _finish(ax: Axes, columns: int) -> None:
@@ -247,8 +254,8 @@ def plot_density(density: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     observation, where there are such. `InputError` for any other table.
     """
     plt = _pyplot()
-    if missing := [name for name in DENSITY_COLUMNS if name not in density]:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of Project.density")
+    _check_axes(ax)
+    expect_table(density, DENSITY_COLUMNS, "give one of Project.density")
     if density.empty or (density["season"] != "").any():
         raise InputError("bars are drawn of years: give Project.density(by='year') of some plots")
     if ax is None:
@@ -282,11 +289,13 @@ def plot_offsets(
     table, and for values that it does not have.
     """
     plt = _pyplot()
-    if missing := [name for name in OFFSET_COLUMNS if name not in offsets]:
-        raise InputError(f"the table lacks {', '.join(missing)}: give one of sensor_offsets")
-    if unknown := [name for name in values if name not in set(offsets["value"])]:
-        raise InputError(f"there are no offsets of {', '.join(unknown) or 'nothing'}")
-    shown = offsets[offsets["value"].isin(values)]
+    _check_axes(ax)
+    expect_table(offsets, OFFSET_COLUMNS, "give one of sensor_offsets")
+    wanted, known = texts(values), dict.fromkeys(offsets["value"])
+    if unknown := [name for name in wanted if name not in known]:
+        choices = ", ".join(map(str, known)) or "none"
+        raise InputError(f"there are no offsets of {', '.join(unknown)}: choose from {choices}")
+    shown = offsets[offsets["value"].isin(wanted)]
     names = [f"{row.sensor} - {row.reference}, {row.value}" for row in shown.itertuples()]
     if ax is None:
         height = 0.8 + 0.32 * len(names)

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import pandas as pd
 
-from ..errors import InputError, did_you_mean
+from ..cube.schema import is_whole
+from ..errors import InputError, check_choice, check_kind
+from ..lists import texts
 from ..project.files import SHEETS, chip_path, plot_path, project_path
 from ..project.project import Plots, Project, as_project
 from ..project.rows import NO_FILE, has_product, tell_left_out
 from ..run.progress import show_progress
 from ..spectral.annual import CONTRACT, TARGET_DAY
 from ..storage.folder import Folder
-from ..storage.places import beside, workplace
+from ..storage.places import place_of, workplace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -90,6 +92,10 @@ def contact_sheet(
     Returns an RGB image of Pillow, which notebooks show. `InputError` for a plot that the project
     lacks, or an unknown composite.
     """
+    for name, text in (("project_id", project_id), ("plot_id", plot_id)):
+        check_kind(text, str, name, "give the id as text")
+    if not is_whole(columns) or columns < 1:
+        raise InputError(f"{columns!r} years can't be in a row: give 1 or more")
     table = pd.DataFrame({"project_id": [project_id], "plot_id": [plot_id]})
     project = as_project(project)
     for plot in _plots(
@@ -118,10 +124,9 @@ def write_sheets(
     ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an unknown form or
     composite.
     """
-    if form not in FORMS:
-        raise InputError(f"there is no form {form!r}: choose one of {', '.join(FORMS)}")
+    check_choice(form, FORMS, "form")
     project = as_project(project)
-    place = str(out) or beside(project.place, SHEETS)
+    place = place_of(out, project.place, SHEETS)
     files = []
     found = list(_plots(project, plots, **shown))
     with workplace(place, project.s3) as work, show_progress(len(found), 0, progress) as bar:
@@ -144,8 +149,8 @@ def _plots(
     rule: str = CONTRACT,
 ) -> Iterator[_Plot]:
     names = _composites(project, composites)
-    if not 16 <= size <= 1024:
-        raise InputError(f"chips of {size} pixels can't be shown: choose 16 to 1024")
+    if not is_whole(size) or not 16 <= size <= 1024:
+        raise InputError(f"chips of {size!r} pixels can't be shown: choose 16 to 1024")
     years = project.annual(plots, target_day=target_day, rule=rule)
     width, height = project.settings.chip_size
     shape = size, max(1, round(size * height / width))
@@ -161,13 +166,10 @@ def _plots(
 def _composites(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
     """Composites to show; `InputError` for one that the project does not have."""
     known = tuple(composite.name for composite in project.settings.composites)
-    for name in names or ():
-        if name not in known:
-            raise InputError(
-                f"there is no composite {name!r}{did_you_mean(name, known)}: "
-                f"choose one of {', '.join(known)}"
-            )
-    return tuple(names or known)
+    wanted = () if names is None else tuple(texts(names))
+    for name in wanted:
+        check_choice(name, known, "composite")
+    return wanted or known
 
 
 @dataclass(frozen=True)

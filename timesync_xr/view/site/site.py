@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...errors import check_kind
 from ...export.maps import chip_outlines
 from ...interpret.legend import Legend, read_legend
 from ...lists import read_list
@@ -23,7 +24,7 @@ from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_lef
 from ...run.progress import show_progress
 from ...spectral.annual import CONTRACT, RULES, TARGET_DAY, check_rule
 from ...storage.folder import Folder
-from ...storage.places import beside, workplace
+from ...storage.places import beside, place_of, workplace
 from .previous import LIST, PreviousSite, data_path
 from .records import index_row, limits_of, observations, plot_record, site_record
 
@@ -119,13 +120,15 @@ def browse(
         Something can't be read or written.
     """
     check_rule(rule)
+    check_kind(title, str, "title", "give text")
+    check_kind(legend, Legend | None, "legend", "give what read_legend made of a file")
     project = as_project(project)
     known, settings, s3 = project.plots, project.settings, project.s3
     names, own = _own_columns(plots)
     places = chip_outlines(known[["x", "y"]], settings.grid)[["lon", "lat"]].round(7)
     degrees = iter(places.to_numpy().tolist())
     limits: dict[str, list[float]] = {}
-    place = str(out) or beside(project.place, SITE)
+    place = place_of(out, project.place, SITE)
     way_up = _way_up(project.place, place)
     previous = PreviousSite(place, s3, has_chips=way_up is None)
     with workplace(place, s3) as work, show_progress(len(known), 0, progress) as bar:
