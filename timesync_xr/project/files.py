@@ -11,6 +11,7 @@
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
     ledger/items/CU_h03v09*                        what searches brought, by place
+    ledger/damaged/*.csv                           damaged tables of plots, once they were mended
     ledger/lock, ledger/tmp/                       of a run that is at work
     combined/, exports/, browse/, sheets/, ...     what other commands make, unless told otherwise
 
@@ -41,6 +42,12 @@ PLOTS: Final = "ledger/plots.csv"
 
 RECENT: Final = "ledger/recent"
 """Rows of plots that are newer than the table, a file each."""
+
+LOGS: Final = "ledger/observations"
+"""Folder of the logs of plots."""
+
+ASIDE: Final = "ledger/damaged"
+"""Where damaged tables of plots are kept that were written anew."""
 
 LISTED: Final = "ledger/listed.csv"
 """What plot lists told of the plots: coordinates and further columns."""
@@ -132,7 +139,7 @@ def waiting_cube_path(project_id: str, plot_id: str) -> str:
 
 def log_path(project_id: str, plot_id: str) -> str:
     """Path of the log of a plot."""
-    return f"ledger/observations/{project_path(project_id)}/{plot_path(plot_id)}.csv"
+    return f"{LOGS}/{project_path(project_id)}/{plot_path(plot_id)}.csv"
 
 
 def read_file(folder: Folder, path: str) -> bytes:
