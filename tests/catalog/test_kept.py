@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -40,7 +41,7 @@ def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """An API that serves the archive; the list holds the places of every search."""
     searches: list[object] = []
 
-    def search(url: str, query: Query) -> tuple[list[object], bool]:
+    def search(url: str, query: Query) -> tuple[list[Any], bool]:
         searches.append(sorted(query.places or ()))
         found = [
             item

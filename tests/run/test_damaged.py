@@ -19,7 +19,7 @@ from timesync_xr import Archive, Products, Project, extract, repair, verify
 from timesync_xr.catalog import kept as tile_items
 from timesync_xr.catalog.dates import parse_datetime
 from timesync_xr.catalog.kept import Search, TileItems
-from timesync_xr.errors import ProjectError
+from timesync_xr.errors import AccessError, ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.project.ledger import failures_of
 from timesync_xr.raster import reader
@@ -253,6 +253,53 @@ def test_a_damaged_recent_row_makes_no_plot_complete(archive: SmallArchive, tmp_
     repair(out, problems, items, progress=False)
     assert verify(out).empty
     assert (out / "ledger/plots.csv").read_bytes() == good
+
+
+@pytest.mark.parametrize("damage", ["text", "folder", "nothing"])
+def test_a_damaged_list_is_a_finding_that_a_list_mends(
+    archive: SmallArchive, tmp_path: Path, damage: str
+) -> None:
+    out, plots = tmp_path / "out", archive.folder / "plots.csv"
+    items = Archive(archive.folder / "items.json", mirror=f"{BUCKET}={archive.folder}")
+    assert run(archive.folder, out).complete
+    path = out / "ledger/listed.csv"
+    good = path.read_bytes()
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(good.replace(b"x_listed", b"x") if damage == "text" else b"")
+    problems = verify(out)
+    assert problems[["kind", "file"]].values.tolist() == [["broken", "ledger/listed.csv"]]
+    assert "--plots PLOTS.csv --repair" in problems["remedy"].iloc[0]
+    if damage == "folder":  # which may hold anything
+        with pytest.raises(AccessError, match=r"listed\.csv can't be read"):
+            repair(out, problems, items, plots, progress=False)
+        return
+    repair(out, problems, items, plots, progress=False)
+    assert path.read_bytes() == good
+    assert (out / "ledger/damaged/listed.csv").exists()
+    assert verify(out, plots).empty
+
+
+@pytest.mark.parametrize(
+    "name", ["plots.csv", "project.json", "items/CU_h03v09_table.parquet", "items/CU_h03v09.json"]
+)
+def test_a_folder_in_place_of_a_file_does_not_end_verify(
+    archive: SmallArchive, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    items = Archive(archive.folder / "items.json", mirror=f"{BUCKET}={archive.folder}")
+    assert run(archive.folder, out).complete
+    (out / "ledger" / name).unlink()
+    (out / "ledger" / name).mkdir()
+    problems = verify(out)
+    assert problems["file"].iloc[0] == f"ledger/{name}"
+    if name == "plots.csv":  # what the disk does not give now it may give later
+        before = sorted(out.rglob("*"))
+        with pytest.raises(AccessError, match=r"plots\.csv can't be read"):
+            repair(out, problems, items, progress=False)
+        assert {*before} <= {*out.rglob("*")}
 
 
 def test_settings_that_are_gone_are_a_finding(archive: SmallArchive, tmp_path: Path) -> None:

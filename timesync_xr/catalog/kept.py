@@ -29,10 +29,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..errors import CatalogError, InputError, ProjectError
+from ..errors import CatalogError, DamagedError, InputError, ProjectError
 from ..grid import Lattice
 from ..storage.access import without_secrets
-from ..storage.folder import Folder
+from ..storage.folder import Folder, read_file
 from .archive import Archive
 from .dates import DatetimeRange, parse_datetime
 from .files import read_items, write_items
@@ -163,7 +163,7 @@ class TileItems:
         """A table that answers the search, and whether it was counted; None where there is none."""
         try:
             kept = _read_mark(self._folder, name)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, DamagedError):
             return None
         if any(kept[key] != self._asked[key] for key in ("source", "file")):
             return None
@@ -199,7 +199,7 @@ class TileItems:
 
 def _read_mark(folder: Folder, name: str) -> dict[str, Any]:
     """What says that the items of a place are there; ``ValueError`` where it is damaged."""
-    kept = json.loads(folder.read(f"{name}.json"))
+    kept = json.loads(read_file(folder, f"{name}.json"))
     if not isinstance(kept, dict) or not all(isinstance(kept.get(key), str) for key in _TOLD):
         raise ValueError(name)
     try:
@@ -223,13 +223,13 @@ def damaged_items(folder: Folder) -> Iterator[str]:
         name = f"{ITEMS}/{file.removesuffix('.json')}"
         try:
             digest = _read_mark(folder, name)["digest"]
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, DamagedError):
             yield f"{name}.json"
             continue
         table = f"{name}_table.parquet"
         try:
-            found = hashlib.sha256(folder.read(table)).hexdigest()
-        except FileNotFoundError:
+            found = hashlib.sha256(read_file(folder, table)).hexdigest()
+        except (FileNotFoundError, DamagedError):
             found = ""
         if found != digest:
             yield table

@@ -19,12 +19,13 @@ from ..grid import ChipGrid
 from ..landsat import FILL, OFFSET, PIXEL, QA_BAND, QA_FLAGS, SCALE, SR_BANDS
 from ..plots import Plot
 from ..project.cubes import whole_cube
-from ..project.files import EXPORTS, chip_path, plot_path, project_path, read_file
+from ..project.files import EXPORTS, chip_path, plot_path, project_path
 from ..project.ledger import COMPLETE
 from ..project.log import WRITTEN
 from ..project.project import Plots, Project, as_project, unfinished
 from ..project.rows import has_product, tell_left_out
 from ..spectral.composites import composite_rgb, get_composite
+from ..storage.folder import read_file
 from ..storage.places import beside, workplace
 from .formats import Exported
 

@@ -11,7 +11,7 @@
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
     ledger/items/CU_h03v09*                        what searches brought, by place
-    ledger/damaged/*.csv                           damaged tables of plots, once they were mended
+    ledger/damaged/*.csv                           damaged files of the ledger that were mended
     ledger/lock, ledger/tmp/                       of a run that is at work
     combined/, exports/, browse/, sheets/, ...     what other commands make, unless told otherwise
 
@@ -33,9 +33,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import AccessError, DamagedError, InputError, ProjectError
+from ..errors import InputError, ProjectError
 from ..plots import id_problem
-from ..storage.folder import Folder
 
 PLOTS: Final = "ledger/plots.csv"
 """The table of plots."""
@@ -47,7 +46,7 @@ LOGS: Final = "ledger/observations"
 """Folder of the logs of plots."""
 
 ASIDE: Final = "ledger/damaged"
-"""Where damaged tables of plots are kept that were written anew."""
+"""Where damaged files of the ledger are kept that were written anew."""
 
 LISTED: Final = "ledger/listed.csv"
 """What plot lists told of the plots: coordinates and further columns."""
@@ -140,19 +139,6 @@ def waiting_cube_path(project_id: str, plot_id: str) -> str:
 def log_path(project_id: str, plot_id: str) -> str:
     """Path of the log of a plot."""
     return f"{LOGS}/{project_path(project_id)}/{plot_path(plot_id)}.csv"
-
-
-def read_file(folder: Folder, path: str) -> bytes:
-    """The bytes of a file of a plot; `DamagedError` where the disk can't read this one.
-
-    ``FileNotFoundError`` where there is none, `AccessError` where a bucket fails.
-    """
-    try:
-        return folder.read(path)
-    except AccessError as error:
-        if isinstance(error.__cause__, OSError):
-            raise DamagedError(f"it can't be read ({error.__cause__.strerror})") from error
-        raise
 
 
 class PlotIds(Protocol):

@@ -21,8 +21,8 @@ import pandas as pd
 from ..cube.selection import Selection
 from ..errors import DamagedError, InputError, NoProjectError, ProjectError
 from ..plots import Plot, id_order, id_problem
-from ..storage.folder import Folder
-from .files import ASIDE, PLOTS, RECENT, read_file
+from ..storage.folder import Folder, read_file
+from .files import ASIDE, PLOTS, RECENT
 from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
 from .products import FORMATS
 
@@ -198,15 +198,15 @@ def mend_ledger(folder: Folder) -> None:
     """Write a ledger anew of the rows that can be read, as incomplete; keep damaged files aside.
 
     A row of a file that is damaged may be older than what was done to its plot, so each plot is to
-    be looked at again.
+    be looked at again. `AccessError` where the disk can't read a file: maybe it can later.
     """
     damaged: list[str] = []
     rows = _rows(folder, damaged)
     if not damaged:
         return
     for name in damaged:
-        with suppress(FileNotFoundError, DamagedError):  # the disk does not give it
-            folder.write(f"{ASIDE}/{name.rpartition('/')[2]}", read_file(folder, name))
+        with suppress(FileNotFoundError):
+            folder.write(f"{ASIDE}/{name.rpartition('/')[2]}", folder.read(name))
     folder.write(PLOTS, _csv(_table([row | {"status": INCOMPLETE} for row in rows])))
     for name in folder.names(RECENT):
         folder.remove(f"{RECENT}/{name}")
@@ -219,7 +219,7 @@ def _rows(folder: Folder, damaged: list[str] | None = None) -> list[dict[str, An
     recent = [f"{RECENT}/{name}" for name in sorted(folder.names(RECENT))]
     for name in [PLOTS, *recent]:
         try:
-            data = read_file(folder, name)
+            data = folder.read(name) if damaged is None else read_file(folder, name)
         except FileNotFoundError:
             continue
         except DamagedError:

@@ -28,8 +28,8 @@ from ..landsat import FILL, QA_BAND, SR_BANDS
 from ..spectral.composites import is_fill_pixel
 from ..spectral.quality import is_clear, is_fill, is_valid
 from ..spectral.series import plot_pixel
-from ..storage.folder import Folder
-from .files import PlotIds, log_path, read_file
+from ..storage.folder import Folder, read_file
+from .files import PlotIds, log_path
 
 WRITTEN: Final = "written"
 FILL_AT_PLOT: Final = "fill at plot"

@@ -16,12 +16,12 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from ..catalog.kept import damaged_items
-from ..errors import DamagedError, InputError, ProjectError
+from ..errors import AccessError, DamagedError, InputError, ProjectError, TimesyncError
 from ..grid import ChipGrid
 from ..landsat import CSV_BANDS
 from ..plots import Plot, id_problem
 from ..spectral.composites import Composite
-from ..storage.folder import Folder
+from ..storage.folder import Folder, read_file
 from ..storage.places import names_in
 from .checks import (
     BrokenCubeError,
@@ -40,7 +40,6 @@ from .files import (
     cubes_path,
     log_path,
     project_path,
-    read_file,
     spectra_name,
     spectra_path,
 )
@@ -286,7 +285,8 @@ def _of_all(project: Project, quick: bool) -> tuple[list[Problem], Settings | No
     settings: Settings | None = None
     try:
         settings = project.settings
-    except DamagedSettingsError as error:
+    except (DamagedSettingsError, AccessError) as error:
+        _raise_if_passing(error)
         problem = str(error).partition(": ")[0].removeprefix(f"{folder.root}/{SETTINGS} ")
         problem = f"it {problem}, so that chips, cubes and strays are not looked at"
         problems.append(Problem("", "", "", BROKEN, SETTINGS, problem, PUT_BACK))
@@ -297,13 +297,20 @@ def _of_all(project: Project, quick: bool) -> tuple[list[Problem], Settings | No
         problems.append(Problem("", "", "", BROKEN, file, problem, REPAIR))
     try:
         read_listed(folder)
-    except ProjectError:
-        remedy = "Remove it, and run timesync-xr extract with the plot list again"
+    except (ProjectError, AccessError) as error:
+        _raise_if_passing(error)
+        remedy = "Give the plot list: timesync-xr verify --plots PLOTS.csv --repair"
         problems.append(Problem("", "", "", BROKEN, LISTED, "it is damaged", remedy))
     for file in () if quick else damaged_items(folder):
         problem = "what a search brought is damaged"
         problems.append(Problem("", "", "", BROKEN, file, problem, f"{REPAIR} searches again"))
     return problems, settings, known
+
+
+def _raise_if_passing(error: TimesyncError) -> None:
+    """Raise what is no matter of one file: a bucket that can't be reached."""
+    if isinstance(error, AccessError) and not isinstance(error.__cause__, OSError):
+        raise error
 
 
 def _lost(project: Project, known: pd.DataFrame) -> Iterator[Problem]:

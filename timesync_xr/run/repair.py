@@ -12,8 +12,9 @@ from ..cube.selection import Selection
 from ..errors import ProjectError
 from ..lists import expect_table
 from ..plots import Plot
-from ..project.files import CUBE_MARK, PLOTS, RECENT, cube_path, log_path, observation_files
+from ..project.files import CUBE_MARK, LISTED, PLOTS, RECENT, cube_path, log_path, observation_files
 from ..project.ledger import Ledger, mend_ledger
+from ..project.places import mend_listed
 from ..project.products import FORMATS, ChipsPerYear, Products
 from ..project.project import Plots, Project, as_project
 from ..project.verify import ARCHIVE, STRAY
@@ -78,7 +79,7 @@ def repair(
             "--out"
         )
     wanted = problems[problems["kind"] != STRAY]
-    is_mended = _mend(project, wanted)
+    is_mended = _mend(project, wanted, plots)
     known, wanted = project.plots, wanted[wanted["plot_id"] != ""]
     chosen = known if is_mended else known.merge(wanted[_PLOT].drop_duplicates(), on=_PLOT)
     _take_out(project, chosen, wanted)
@@ -99,7 +100,7 @@ def repair(
     return summaries
 
 
-def _mend(project: Project, wanted: pd.DataFrame) -> bool:
+def _mend(project: Project, wanted: pd.DataFrame, plots: Plots) -> bool:
     """Mend what is of all plots alike; whether the table of plots was damaged."""
     folder, files = project.folder, wanted["file"]
     with folder.lock():
@@ -108,6 +109,8 @@ def _mend(project: Project, wanted: pd.DataFrame) -> bool:
         is_damaged = bool((files == PLOTS).any() or files.str.startswith(f"{RECENT}/").any())
         if is_damaged:
             mend_ledger(folder)
+        if plots is not None and (files == LISTED).any():
+            mend_listed(folder, project.listed(plots, ()))
     return is_damaged
 
 
