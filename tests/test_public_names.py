@@ -14,6 +14,7 @@ import timesync_xr as tx
 NAMES = [
     "AnnualComposites",
     "Archive",
+    "ArchiveFiles",
     "ChipsPerYear",
     "BANDS",
     "COMPOSITES",
@@ -35,6 +36,7 @@ NAMES = [
     "TimesyncError",
     "annual",
     "annual_composite",
+    "archive_files",
     "browse",
     "chip_outlines",
     "chips_for_plot",
@@ -104,6 +106,7 @@ PARAMETERS: dict[Callable[..., Any], str] = {
     tx.repair: "project problems archive plots workers progress",
     tx.render: "project out formats composites stretch styles prune progress",
     tx.verify: "project plots quick",
+    tx.archive_files: "project archive plots",
     tx.combine: "project server_project out",
     tx.chips_for_plot: "plot archive grid datetime chip_size chunks errors engine",
     tx.search_items: "tiles archive grid datetime",

@@ -24,6 +24,7 @@ from .project.files import write_csv, write_png
 from .project.products import ChipsPerYear, Products
 from .project.project import Project
 from .project.verify import verify
+from .run.archive_files import ArchiveFiles, archive_files
 from .run.chips import choose_platforms
 from .run.extract import extract
 from .run.forecast import Forecast, Prices, plan
@@ -72,6 +73,7 @@ __all__ = [
     "SR_BANDS",
     "AnnualComposites",
     "Archive",
+    "ArchiveFiles",
     "ChipsPerYear",
     "Combined",
     "Composite",
@@ -89,6 +91,7 @@ __all__ = [
     "TimesyncError",
     "annual",
     "annual_composite",
+    "archive_files",
     "browse",
     "chip_outlines",
     "chips_for_plot",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -40,9 +41,9 @@ def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """An API that serves the archive; the list holds the places of every search."""
     searches: list[object] = []
 
-    def search(url: str, query: Query) -> list[object]:
+    def search(url: str, query: Query) -> tuple[list[Any], bool]:
         searches.append(sorted(query.places or ()))
-        return [
+        found = [
             item
             for item in archive.items
             if f"{item['properties']['landsat:grid_horizontal']}09" in (query.places or ())
@@ -50,6 +51,7 @@ def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
                 pd.Timestamp(item["properties"]["datetime"][:19]).to_datetime64()
             )
         ]
+        return found, True
 
     monkeypatch.setattr(catalog, "_search_api", search)
     return searches

@@ -127,7 +127,7 @@ def test_no_tiles_need_no_request(api: Api) -> None:
 
 
 def test_items_are_kept_for_later(api: Api, tmp_path: Path) -> None:
-    found, _ = search_with_items([(3, 9)], Archive(api.url), grid="CU", datetime=None)
+    found = search_with_items([(3, 9)], Archive(api.url), grid="CU", datetime=None).items
     write_items(found, tmp_path / "h03v09.parquet")
     kept = search_items([(3, 9)], Archive(tmp_path / "h03v09.parquet"))
     pd.testing.assert_frame_equal(kept, search(api))

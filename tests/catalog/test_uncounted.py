@@ -15,7 +15,7 @@ import pytest
 from tests.scenes import SceneArchive
 from tests.servers import JsonHandler, serving
 from tests.tally import shows
-from timesync_xr import Archive, search_items
+from timesync_xr import Archive, Prices, search_items
 from timesync_xr.catalog import archive as catalogs
 from timesync_xr.catalog import stac
 from timesync_xr.catalog.scenes import PC_SCENES, meets
@@ -199,3 +199,33 @@ def test_one_search_serves_all_plots_of_a_cell_and_is_kept(
     names = sorted(path.name for path in (tmp_path / "project/ledger/items").iterdir())
     assert names == [f"scenes_{CELL}{end}" for end in (".json", ".parquet", "_table.parquet")]
     assert asked < 20
+
+
+@shows("a catalog that does not count", "STAC API")
+@pytest.mark.parametrize("counts", [False, True])
+def test_that_completeness_is_not_known_is_told(
+    items: list[dict[str, Any]], tmp_path: Path, counts: bool
+) -> None:
+    """By a plan and by a run, once each, also where the items are those of an earlier search."""
+    from timesync_xr import Products, extract, plan
+
+    lines = [f"p,{n},{7.6 + n / 100},46.6" for n in range(2)]
+    (tmp_path / "plots.csv").write_text("\n".join(["project_id,plot_id,lon,lat", *lines]))
+    with serving_search(Server(items, counts=counts)) as server:
+        archive = Archive(server.url, source="planetary-computer", mirror=f"s3://x={tmp_path}")
+        table = search_items([CELL], archive)
+        asked = tmp_path / "plots.csv", archive
+        forecasts = [plan(*asked, project=tmp_path / "project") for _ in range(2)]
+        requests = server.requests
+        products = Products("csv", chip_size=(9, 9))
+        summary = extract(
+            asked[0], tmp_path / "project", archive, products=products, progress=False
+        )
+        assert server.requests == requests
+    assert table.attrs["timesync_xr"].get("counted", True) == counts
+    told = f"The catalog does not count its items ({CELL}): whether they are all is not known"
+    prices = Prices()
+    for text in (str(summary), *(forecast.text(1, prices) for forecast in forecasts)):
+        assert text.count(told) == (not counts)
+    (mark,) = (tmp_path / "project/ledger/items").glob(f"scenes_{CELL}.json")
+    assert ("counted" in json.loads(mark.read_text())) == (not counts)

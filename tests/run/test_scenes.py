@@ -183,6 +183,19 @@ def test_us_plots_may_lie_on_the_grid_of_ard(tmp_path: Path) -> None:
 # Signed reads
 
 
+def test_a_plot_that_no_scene_of_its_cell_touches_holds_up_no_other(
+    made: SceneArchive, tmp_path: Path
+) -> None:
+    path = tmp_path / "plots.csv"
+    far = JURA[0] + 0.3, JURA[1] + 0.4  # in the same cell of half a degree
+    lines = [f"p,{n},{lon},{lat}" for n, (lon, lat) in enumerate((far, JURA))]
+    path.write_text("\n".join(["project_id,plot_id,lon,lat", *lines]))
+    items = Archive(made.folder / "items.json", mirror=f"{BLOB}={made.folder}")
+    summary = make(path, tmp_path / "out", items, formats="csv", chip_size=(9, 9))
+    status = summary.rows.set_index("plot_id")["status"].to_dict()
+    assert status == {"0": "no items", "1": "complete"}
+
+
 @pytest.fixture
 def signed(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(blobs: Blobs) -> None:

@@ -177,7 +177,7 @@ def item_row(item: object, query: Query) -> dict[str, Any]:
         "height": size[1],
     }
     assets = mapping(item.get("assets"))
-    row.update((band, _address(assets.get(query.source.assets[band]))) for band in BANDS)
+    row.update((band, asset_address(assets.get(query.source.assets[band]))) for band in BANDS)
     if query.source.has_scenes:
         row.update(zip(BOX, box_of(item) or (float("nan"),) * 4, strict=True))
     unasked = _unasked(item, row, query)
@@ -295,8 +295,8 @@ def _percent(value: object) -> float:
     return float(value)
 
 
-def _address(asset: object) -> str | None:
-    """Where to read an asset: in S3 if the item tells, else at its href."""
+def asset_address(asset: object) -> str | None:
+    """Where to read an asset, without secrets: in S3 if the item tells, else at its href."""
     asset = mapping(asset)
     s3 = mapping(mapping(asset.get("alternate")).get("s3"))
     for address in (s3.get("href"), asset.get("href")):

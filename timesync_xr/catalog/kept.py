@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,20 +29,21 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..errors import CatalogError, ProjectError
+from ..errors import CatalogError, DamagedError, InputError, ProjectError
 from ..grid import Lattice
 from ..storage.access import without_secrets
-from ..storage.folder import Folder
+from ..storage.folder import Folder, read_file
 from .archive import Archive
 from .dates import DatetimeRange, parse_datetime
-from .files import write_items
+from .files import read_items, write_items
 from .items import Query, in_period, with_dtypes
 from .search import check_searched, search_with_items
 from .sources import Place
 
 _LOG = logging.getLogger(__name__)
 
-_FOLDER: Final = "ledger/items"
+ITEMS: Final = "ledger/items"
+"""Folder of what searches brought."""
 
 SEARCHES: Final = 2
 """Tiles that are searched at the same time."""
@@ -90,9 +91,7 @@ class TileTable:
 def _read(table: TileTable) -> pd.DataFrame:
     data = table.folder.read(table.path)
     if hashlib.sha256(data).hexdigest() != table.digest:
-        raise ProjectError(
-            f"{table.root}/{table.path} is damaged: run again with --refresh to search anew"
-        )
+        raise ProjectError(f"{table.root}/{table.path} is damaged: run again, which searches anew")
     return in_period(with_dtypes(pd.read_parquet(io.BytesIO(data))), parse_datetime(table.period))
 
 
@@ -113,6 +112,7 @@ class TileItems:
         self._asked = {**search.archive.identity(), "datetime": str(search.period)}
         self._pool = ThreadPoolExecutor(SEARCHES, "timesync_xr-search")
         self._tables: dict[Place, Future[TileTable]] = {}
+        self._uncounted: set[str] = set()
 
     def begin(self, places: Iterable[Place]) -> None:
         """Begin to search for places, in this order; `InputError` as by `check_searched`."""
@@ -132,6 +132,11 @@ class TileItems:
         self.begin(places)
         return tuple(self._tables[place].result() for place in places)
 
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Places whose items the API did not count, so that no one knows whether they are all."""
+        return tuple(sorted(self._uncounted))
+
     def close(self) -> None:
         """Give up the searches that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -141,29 +146,41 @@ class TileItems:
         source = self._search.archive.what
         title = source.title_of_place(place)
         grid = "scenes" if source.has_scenes else self._search.grid.name
-        name = f"{_FOLDER}/{grid}_{title}"
+        name = f"{ITEMS}/{grid}_{title}"
         kept = None if self._refresh else self._kept(name)
         _LOG.info("%s: %s", title, "items are kept" if kept else "searching")
-        digest = kept or self._find_anew(place, name)
-        root = str(self._folder.root)
-        period = self._asked["datetime"]
+        table, counted = kept or self._find_anew(place, name)
+        if not counted:
+            _LOG.info("%s: the catalog does not count its items", title)
+            self._uncounted.add(title)
+        return table
+
+    def _table(self, name: str, digest: str) -> TileTable:
+        root, period = str(self._folder.root), self._asked["datetime"]
         return TileTable(self._folder, root, f"{name}_table.parquet", digest, period)
 
-    def _kept(self, name: str) -> str | None:
-        """Digest of a table that answers the search; None where there is none."""
+    def _kept(self, name: str) -> tuple[TileTable, bool] | None:
+        """A table that answers the search, and whether it was counted; None where there is none."""
         try:
-            kept = json.loads(self._folder.read(f"{name}.json"))
-        except (FileNotFoundError, ValueError):
+            kept = _read_mark(self._folder, name)
+        except (FileNotFoundError, ValueError, DamagedError):
             return None
-        if any(kept.get(key) != self._asked[key] for key in ("source", "file")):
+        if any(kept[key] != self._asked[key] for key in ("source", "file")):
             return None
-        had, asked = map(parse_datetime, (str(kept["datetime"]), self._asked["datetime"]))
-        return str(kept["digest"]) if had.covers(asked) else None
+        if not parse_datetime(kept["datetime"]).covers(parse_datetime(self._asked["datetime"])):
+            return None
+        table = self._table(name, kept["digest"])
+        try:
+            table.read()
+        except (FileNotFoundError, ProjectError):
+            _LOG.warning("%s/%s is damaged: it is searched anew", table.root, table.path)
+            return None
+        return table, kept.get("counted") is not False
 
-    def _find_anew(self, place: Place, name: str) -> str:
+    def _find_anew(self, place: Place, name: str) -> tuple[TileTable, bool]:
         """Search, and keep what came; what says that it is there is written last."""
         search, write = self._search, self._folder.write
-        items, table = search_with_items(
+        items, table, counted = search_with_items(
             [place], search.archive, grid=search.grid, datetime=search.period
         )
         if items:
@@ -174,8 +191,73 @@ class TileItems:
         kept = {**self._asked, "items": len(table), "digest": digest}
         if not self._asked["file"]:
             kept["searched"] = datetime.now(UTC).isoformat(timespec="seconds")
+        if not counted:
+            kept["counted"] = False
         write(f"{name}.json", json.dumps(kept, indent=1).encode())
-        return digest
+        return self._table(name, digest), counted
+
+
+def _read_mark(folder: Folder, name: str) -> dict[str, Any]:
+    """What says that the items of a place are there; ``ValueError`` where it is damaged."""
+    kept = json.loads(read_file(folder, f"{name}.json"))
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(key), str) for key in _TOLD):
+        raise ValueError(name)
+    try:
+        parse_datetime(kept["datetime"])
+    except InputError as error:
+        raise ValueError(name) from error
+    return kept
+
+
+_TOLD: Final = ("source", "file", "datetime", "digest")
+
+
+def damaged_items(folder: Folder) -> Iterator[str]:
+    """Paths of what a project keeps of its searches and is not what was written.
+
+    A search whose mark or table is damaged is made anew by the next run.
+    """
+    for file in sorted(folder.names(ITEMS)):
+        if not file.endswith(".json") or file.endswith("_items.json"):
+            continue
+        name = f"{ITEMS}/{file.removesuffix('.json')}"
+        try:
+            digest = _read_mark(folder, name)["digest"]
+        except (FileNotFoundError, ValueError, DamagedError):
+            yield f"{name}.json"
+            continue
+        table = f"{name}_table.parquet"
+        try:
+            found = hashlib.sha256(read_file(folder, table)).hexdigest()
+        except (FileNotFoundError, DamagedError):
+            found = ""
+        if found != digest:
+            yield table
+
+
+def forget_items(folder: Folder, path: str) -> None:
+    """Have the search that a file is of made anew by the next run."""
+    name = path.removesuffix(".json").removesuffix(".parquet")
+    folder.remove(f"{name.removesuffix('_table').removesuffix('_items')}.json")
+
+
+def kept_items(folder: Folder) -> Iterator[tuple[str, list[Any] | None]]:
+    """The items that each search of a project brought, unchecked, with the path of their file.
+
+    None where the file is damaged.
+    """
+    for name in sorted(folder.names(ITEMS)):
+        is_table = name.endswith("_table.parquet")
+        if not name.endswith("_items.json") and (is_table or not name.endswith(".parquet")):
+            continue
+        path = f"{ITEMS}/{name}"
+        with TemporaryDirectory() as scratch:
+            copy = Path(scratch) / name
+            copy.write_bytes(folder.read(path))
+            try:
+                yield path, read_items(copy)
+            except InputError:
+                yield path, None
 
 
 def _items_file(items: list[Any], name: str) -> tuple[str, bytes]:

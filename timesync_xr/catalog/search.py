@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -62,8 +62,9 @@ def search_items(
         One row per item, as described in `timesync_xr.catalog.items`. Rows whose ``refused`` is not
         "" must not be read: items that do not fit the grid, and items that an API returned although
         they were not asked for. Of a file the items that were not asked for are left out. A
-        warning tells of items that are of no tile. Its ``attrs`` tell what was searched, also when
-        it comes back from Parquet or a pickle. Given as an `Archive`, it is an error to ask it for
+        warning tells of items that are of no tile. Its ``attrs`` tell what was searched, and
+        ``"counted": False`` where the API did not count, also when it comes back from Parquet or a
+        pickle. Given as an `Archive`, it is an error to ask it for
         other tiles, or for a datetime beyond its own. Where ``attrs`` are gone, as `pandas.concat`
         leaves them, it is an error to ask it for tiles that it has no item of. That what it has
         will do is said by ``items.attrs["timesync_xr"] = "all"``.
@@ -81,10 +82,21 @@ def search_items(
     """
     archive = as_archive(archive)
     query = _query(tiles, archive.what, grid, datetime)
-    table = _search(archive, query)[1]
+    found = _search(archive, query)
     if (searched := _searched(archive, query)) is not None:
-        table.attrs[SEARCHED] = searched
-    return table
+        found.table.attrs[SEARCHED] = searched | ({} if found.counted else {"counted": False})
+    return found.table
+
+
+class Searched(NamedTuple):
+    """What a search brought."""
+
+    items: list[Any]
+    """The items that an API sent; none of what is no API."""
+    table: pd.DataFrame
+    """Their table."""
+    counted: bool
+    """Whether they are known to be all: False for an API that does not count."""
 
 
 def search_with_items(
@@ -93,21 +105,21 @@ def search_with_items(
     *,
     grid: str | Lattice | None,
     datetime: Datetime,
-) -> tuple[list[Any], pd.DataFrame]:
-    """The items that an API sent (none of what is no API) and their table; see `search_items`."""
+) -> Searched:
+    """The items that an API sent and their table; see `search_items`."""
     return _search(archive, _query(tiles, archive.what, grid, datetime))
 
 
-def _search(archive: Archive, query: Query) -> tuple[list[Any], pd.DataFrame]:
+def _search(archive: Archive, query: Query) -> Searched:
     check_searched(archive, query)
     url = archive.url
     if not url:
         table = in_period(_known_table(archive, query.grid), query.period)
-        return [], of_places(table, query.places or (), query.source)
-    items = _search_api(url, query)
+        return Searched([], of_places(table, query.places or (), query.source), counted=True)
+    items, counted = _search_api(url, query)
     table, asked = checked_items(items, query)
     _tell_unplaced(url, table[asked])
-    return items, table
+    return Searched(items, table, counted)
 
 
 def _searched(archive: Archive, query: Query) -> dict[str, Any] | None:
@@ -176,10 +188,10 @@ def _check_present(table: pd.DataFrame, query: Query) -> None:
         )
 
 
-def _search_api(url: str, query: Query) -> list[Any]:
+def _search_api(url: str, query: Query) -> tuple[list[Any], bool]:
     from .stac import search_api
 
-    return search_api(url, query) if query.places else []
+    return search_api(url, query) if query.places else ([], True)
 
 
 def _query(

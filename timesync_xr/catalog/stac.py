@@ -252,8 +252,10 @@ SEARCHES: Final = 2
 """Searches that run at the same time."""
 
 
-def search_api(url: str, query: Query) -> list[Any]:
+def search_api(url: str, query: Query) -> tuple[list[Any], bool]:
     """Items of the places of a query from the STAC API at an address, unchecked but counted.
+
+    The second is False where the API did not count them, so that no one knows whether they are all.
 
     A search per place, by the query extension or, for scenes, by a box; a few run at a time. Where
     the API does not count, each search is compared with those of its parts. Raises `CatalogError`
@@ -265,7 +267,8 @@ def search_api(url: str, query: Query) -> list[Any]:
     try:
         places = sorted(query.places or ())
         searches = [pool.submit(_search_place, api, query, place) for place in places]
-        return [item for search in searches for item in search.result()]
+        found = [search.result() for search in searches]
+        return [item for items, _ in found for item in items], all(counted for _, counted in found)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -353,28 +356,33 @@ def _soon() -> np.datetime64:
     return np.datetime64(time.time_ns(), "ns") + np.timedelta64(366, "D")
 
 
-def _search_place(api: _Api, query: Query, place: Place) -> list[Any]:
-    """All items of one place, each once."""
+def _search_place(api: _Api, query: Query, place: Place) -> tuple[list[Any], bool]:
+    """All items of one place, each once, and whether the API counted them."""
     boxes = query.source.boxes
     found: list[Any] = []
+    counted = True
     for box in (None,) if boxes is None else boxes(place):
-        found += _search_slice(api, query, place, _Slice(query.period, box))
-    return _different(found)
+        items, was_counted = _search_slice(api, query, place, _Slice(query.period, box))
+        found, counted = found + items, counted and was_counted
+    return _different(found), counted
 
 
-def _search_slice(api: _Api, query: Query, place: Place, part: _Slice) -> list[Any]:
-    """All items of a part, counted; searched again if the archive may have changed meanwhile."""
+def _search_slice(api: _Api, query: Query, place: Place, part: _Slice) -> tuple[list[Any], bool]:
+    """All items of a part, and whether they were counted.
+
+    It is searched again where the count is another, as the archive may have changed meanwhile.
+    """
     for _ in range(2):
         try:
             found = _search_once(api, query, place, part)
         except CatalogError as error:
             if not _is_too_much(error):
                 raise
-            return _compared(api, query, place, part, None)
+            return _compared(api, query, place, part, None), False
         if found.matched is None:
-            return _compared(api, query, place, part, found.items)
+            return _compared(api, query, place, part, found.items), False
         if found.is_complete():
-            return found.items
+            return found.items, True
     raise CatalogError(
         f"{_title(query, place)}: the STAC API counted {found.matched} items "
         f"but sent {len(found.items)}, {found.different()} of them different. Run again later; if "

@@ -329,10 +329,10 @@ def _passes(
     any_wanted = by_pass.isin(by_pass[wanted])
     records = records[np.where(held | (any_wanted & ~other), wanted, ~wanted)]
     days = records.drop_duplicates("pass").set_index("pass")["day"]
-    day = number.reindex(refused.index).map(days)
+    day = number.reindex(refused.index).map(days).astype(object)
     own_day = refused["time"].dt.strftime("%Y-%m-%d")
     refused = refused.assign(day=day.where(day.notna(), own_day).fillna(""))
-    return refused, records.assign(day=records["pass"].map(days))
+    return refused, records.assign(day=records["pass"].map(days).astype(object))  # also of none
 
 
 def _meets(

@@ -21,13 +21,13 @@ from ..landsat import FILL, OFFSET, PIXEL, QA_BAND, QA_FLAGS, SCALE, SR_BANDS
 from ..lists import texts
 from ..plots import Plot
 from ..project.cubes import whole_cube
-from ..project.files import EXPORTS, chip_path, plot_path, project_path, read_file
+from ..project.files import EXPORTS, chip_path, plot_path, project_path
 from ..project.ledger import COMPLETE
 from ..project.log import WRITTEN
 from ..project.project import Plots, Project, as_project, unfinished
 from ..project.rows import has_product, tell_left_out
 from ..spectral.composites import composite_rgb, get_composite
-from ..storage.folder import whole_file
+from ..storage.folder import read_file, whole_file
 from ..storage.places import beside, place_of, workplace
 from .formats import Exported
 

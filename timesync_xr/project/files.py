@@ -11,6 +11,7 @@
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
     ledger/items/CU_h03v09*                        what searches brought, by place
+    ledger/damaged/*.csv                           damaged files of the ledger that were mended
     ledger/lock, ledger/tmp/                       of a run that is at work
     combined/, exports/, browse/, sheets/, ...     what other commands make, unless told otherwise
 
@@ -32,17 +33,23 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..errors import AccessError, DamagedError, InputError, ProjectError, check_kind
+from ..errors import InputError, ProjectError, check_kind
 from ..lists import expect_table
 from ..plots import id_problem
 from ..spectral.series import CSV_COLUMNS
-from ..storage.folder import Folder, whole_file
+from ..storage.folder import whole_file
 
 PLOTS: Final = "ledger/plots.csv"
 """The table of plots."""
 
 RECENT: Final = "ledger/recent"
 """Rows of plots that are newer than the table, a file each."""
+
+LOGS: Final = "ledger/observations"
+"""Folder of the logs of plots."""
+
+ASIDE: Final = "ledger/damaged"
+"""Where damaged files of the ledger are kept that were written anew."""
 
 LISTED: Final = "ledger/listed.csv"
 """What plot lists told of the plots: coordinates and further columns."""
@@ -145,20 +152,7 @@ def waiting_cube_path(project_id: str, plot_id: str) -> str:
 
 def log_path(project_id: str, plot_id: str) -> str:
     """Path of the log of a plot."""
-    return f"ledger/observations/{project_path(project_id)}/{plot_path(plot_id)}.csv"
-
-
-def read_file(folder: Folder, path: str) -> bytes:
-    """The bytes of a file of a plot; `DamagedError` where the disk can't read this one.
-
-    ``FileNotFoundError`` where there is none, `AccessError` where a bucket fails.
-    """
-    try:
-        return folder.read(path)
-    except AccessError as error:
-        if isinstance(error.__cause__, OSError):
-            raise DamagedError(f"it can't be read ({error.__cause__.strerror})") from error
-        raise
+    return f"{LOGS}/{project_path(project_id)}/{plot_path(plot_id)}.csv"
 
 
 class PlotIds(Protocol):

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
-from ..errors import NoProjectError, ProjectError
-from ..plots import Plot, id_order
-from ..storage.folder import Folder
-from .files import PLOTS, RECENT
+from ..cube.selection import Selection
+from ..errors import DamagedError, InputError, NoProjectError, ProjectError
+from ..plots import Plot, id_order, id_problem
+from ..storage.folder import Folder, read_file
+from .files import ASIDE, PLOTS, RECENT
 from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
+from .products import FORMATS
 
 COMPLETE, INCOMPLETE, NO_ITEMS = "complete", "incomplete", "no items"
 """Status of a plot: everything there is was written or accounted for, something failed, or no item
@@ -179,42 +183,103 @@ class Ledger:
             self.rows = self.rows | found | self._made
 
 
-def read_ledger(folder: Folder) -> pd.DataFrame:
+def read_ledger(folder: Folder, damaged: list[str] | None = None) -> pd.DataFrame:
     """The table of plots of a project, while a run writes it or after: `COLUMNS`, ids as text.
 
-    `NoProjectError` where there is no ledger.
+    `NoProjectError` where there is no ledger. A damaged file is a `ProjectError`, but where there
+    is a list of ``damaged`` ones to put its path into: then the rows of it that are right count.
     """
     if not folder.names("ledger"):
         raise NoProjectError(folder.root)
-    return _table(_rows(folder))
+    return _table(_rows(folder, damaged))
 
 
-def _rows(folder: Folder) -> list[dict[str, Any]]:
+def mend_ledger(folder: Folder) -> None:
+    """Write a ledger anew of the rows that can be read, as incomplete; keep damaged files aside.
+
+    A row of a file that is damaged may be older than what was done to its plot, so each plot is to
+    be looked at again. `AccessError` where the disk can't read a file: maybe it can later.
+    """
+    damaged: list[str] = []
+    rows = _rows(folder, damaged)
+    if not damaged:
+        return
+    for name in damaged:
+        with suppress(FileNotFoundError):
+            folder.write(f"{ASIDE}/{name.rpartition('/')[2]}", folder.read(name))
+    folder.write(PLOTS, _csv(_table([row | {"status": INCOMPLETE} for row in rows])))
+    for name in folder.names(RECENT):
+        folder.remove(f"{RECENT}/{name}")
+
+
+def _rows(folder: Folder, damaged: list[str] | None = None) -> list[dict[str, Any]]:
     """Rows of all plots, the newest of each."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     # The names first: what is moved into the table in the meantime is then read twice, not missed.
     recent = [f"{RECENT}/{name}" for name in sorted(folder.names(RECENT))]
     for name in [PLOTS, *recent]:
         try:
-            data = folder.read(name)
+            data = folder.read(name) if damaged is None else read_file(folder, name)
         except FileNotFoundError:
             continue
-        text = ("project_id", "plot_id", "products", "filters")
-        kinds: dict[Hashable, type[str]] = dict.fromkeys(text, str)
-        try:
-            table = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False)
-        except ValueError:
-            table = pd.DataFrame()
-        if (
-            tuple(table.columns) != COLUMNS
-            or not table["status"].isin([COMPLETE, INCOMPLETE, NO_ITEMS]).all()
-        ):
-            raise ProjectError(
-                f"{folder.root}/{name} is damaged: remove it, and the plots it held are looked at "
-                "again; files that are right are kept"
-            )
-        newest |= {(r["project_id"], r["plot_id"]): r for r in table.to_dict("records")}
+        except DamagedError:
+            data = b""
+        found = _parsed(data)
+        if found is None or not (name == PLOTS or name.endswith(".csv")):
+            if damaged is None:
+                raise ProjectError(
+                    f"{folder.root}/{name} is damaged: timesync-xr verify --repair keeps what can "
+                    "be read of it, and looks at all plots again; files that are right are kept"
+                )
+            damaged.append(name)
+            found = [row for line in data.splitlines(keepends=True) for row in _parsed_line(line)]
+        newest |= {(r["project_id"], r["plot_id"]): r for r in found}
     return list(newest.values())
+
+
+_HEADER = ",".join(COLUMNS).encode() + b"\n"
+_COUNTS = COLUMNS[5:13]
+_KINDS: dict[Hashable, type] = dict.fromkeys(_COUNTS, int) | dict.fromkeys(
+    ("project_id", "plot_id", "failures", "datetime", "products", "filters"), str
+)
+
+
+def _parsed_line(line: bytes) -> list[dict[str, Any]]:
+    """The row of a line of a damaged table, none where it is not right."""
+    return _parsed(_HEADER + line) or [] if line.endswith(b"\n") and line != _HEADER else []
+
+
+def _parsed(data: bytes) -> list[dict[str, Any]] | None:
+    """The rows of a table as it was written; None for what is none."""
+    if not data.startswith(_HEADER) or not data.endswith(b"\n"):
+        return None
+    try:
+        table = pd.read_csv(io.BytesIO(data), dtype=_KINDS, keep_default_na=False)
+        rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+        return rows if all(map(_is_right, rows)) and _are_known(rows) else None
+    except (ValueError, TypeError, InputError):
+        return None
+
+
+def _is_right(row: Mapping[str, Any]) -> bool:
+    """Whether a row says what one may say."""
+    products = row["products"].split(",")
+    return (
+        row["status"] in (COMPLETE, INCOMPLETE, NO_ITEMS)
+        and not id_problem(row["project_id"])
+        and not id_problem(row["plot_id"])
+        and all(isinstance(row[axis], int | float) and math.isfinite(row[axis]) for axis in "xy")
+        and all(row[name] >= 0 for name in _COUNTS)
+        and products == [name for name in FORMATS if name in products]
+        and (row["failures"] == "[]" or isinstance(json.loads(row["failures"]), list))
+    )
+
+
+def _are_known(rows: list[dict[str, Any]]) -> bool:
+    """Whether dates and filters of rows are such; `InputError` tells of one that is none."""
+    for datetime, filters in {(row["datetime"], row["filters"]) for row in rows}:
+        Selection.parse(filters, datetime)
+    return True
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -28,8 +28,8 @@ from ..landsat import FILL, QA_BAND, SR_BANDS
 from ..spectral.composites import is_fill_pixel
 from ..spectral.quality import is_clear, is_fill, is_valid
 from ..spectral.series import plot_pixel
-from ..storage.folder import Folder
-from .files import PlotIds, log_path, read_file
+from ..storage.folder import Folder, read_file
+from .files import PlotIds, log_path
 
 WRITTEN: Final = "written"
 FILL_AT_PLOT: Final = "fill at plot"
@@ -143,7 +143,8 @@ class ObservationLog:
         stands for that item, and is refused. One that lacks the plot's own tile is fill at the
         plot; what metadata rule out is filtered.
         """
-        table = plan.observations[list(METADATA)].assign(**dict.fromkeys((*PIXELS, *WHY, "kept"), ""))
+        empty = dict.fromkeys((*PIXELS, *WHY, "kept"), "")
+        table = plan.observations[list(METADATA)].assign(**empty)
         table["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
         causes = selection.causes(plan.observations)
         ruled_out = (table["outcome"] == "").to_numpy() & (causes != "")

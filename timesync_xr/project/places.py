@@ -13,7 +13,7 @@ from ..grid import UTM, Lattice, degrees_of
 from ..landsat import PIXEL
 from ..plots import COLUMNS, id_order
 from ..storage.folder import Folder
-from .files import LISTED
+from .files import ASIDE, LISTED
 
 PLACE_COLUMNS: Final = (
     "project_id", "plot_id", "x", "y", "x_listed", "y_listed", "offset", "lon", "lat",
@@ -56,9 +56,16 @@ def read_listed(folder: Folder) -> pd.DataFrame:
         return table.astype(dict.fromkeys(_POINT, float)).astype(dict.fromkeys(_IDS, object))
     except (ValueError, KeyError):
         raise ProjectError(
-            f"{folder.root}/{LISTED} is damaged: remove it, and run timesync-xr extract with the "
-            "plot list again"
+            f"{folder.root}/{LISTED} is damaged: give the plot list to timesync-xr verify --plots "
+            "PLOTS.csv --repair, which keeps it anew and the damaged one aside"
         ) from None
+
+
+def mend_listed(folder: Folder, plots: pd.DataFrame) -> None:
+    """Keep what a list tells in place of what is damaged, which is kept aside."""
+    folder.write(f"{ASIDE}/listed.csv", folder.read(LISTED))
+    folder.remove(LISTED)
+    keep_listed(folder, plots)
 
 
 def copy_listed(source: Folder, target: Folder, plots: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..errors import InputError, NoProjectError, ProjectError
+from ..errors import InputError, Kind, NoProjectError, ProjectError
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
 from ..plots import Plot, id_order, id_problem, plot_table
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
@@ -120,6 +120,12 @@ def _composite(name: str, channels: Sequence[str], limits: Sequence[Sequence[flo
     return Composite(name, (str(red), str(green), str(blue)), (a, b, c))
 
 
+class DamagedSettingsError(ProjectError):
+    """What a project is made with can't be read, or is missing beside a ledger of plots."""
+
+    kind = Kind.CORRUPT
+
+
 def read_settings(folder: Folder) -> Settings:
     """What the project in a folder is made with.
 
@@ -137,10 +143,15 @@ def read_settings(folder: Folder) -> Settings:
             )
         return Settings.from_json(kept)
     except FileNotFoundError:
+        if folder.names(RECENT) or folder.present([PLOTS]):
+            raise DamagedSettingsError(
+                f"{folder.root}/{SETTINGS} is missing, and the ledger knows of plots: put back a "
+                "copy of it, or make the project anew in another folder"
+            ) from None
         raise NoProjectError(folder.root) from None
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
             InputError) as error:  # fmt: skip
-        raise ProjectError(
+        raise DamagedSettingsError(
             f"{folder.root}/{SETTINGS} is damaged ({type(error).__name__}): put back a copy of it, "
             "or make the project anew in another folder"
         ) from None
@@ -174,10 +185,7 @@ class Project:
         no ledger.
         """
         _ = self.settings  # a project of another layout is not to be misread
-        plots = read_ledger(self.folder)
-        ids = zip(plots["plot_id"], plots["project_id"], strict=True)
-        keys = [(*id_order(plot_id), project_id) for plot_id, project_id in ids]
-        return plots.iloc[sorted(range(len(keys)), key=keys.__getitem__)]
+        return by_id(read_ledger(self.folder))
 
     @property
     def unfinished(self) -> list[str]:
@@ -390,17 +398,19 @@ class Project:
             yield cube
 
 
+def by_id(plots: pd.DataFrame) -> pd.DataFrame:
+    """A table of plots by `timesync_xr.plots.id_order` of their ids."""
+    ids = zip(plots["plot_id"], plots["project_id"], strict=True)
+    keys = [(*id_order(plot_id), project_id) for plot_id, project_id in ids]
+    return plots.iloc[sorted(range(len(keys)), key=keys.__getitem__)]
+
+
 def keep_settings(folder: Folder, settings: Settings) -> None:
     """Keep what a project is made with; `ProjectError` if it was made with other settings."""
     wanted = settings.to_json()
     try:
         kept = read_settings(folder).to_json()
     except NoProjectError:
-        if folder.names(RECENT) or folder.present([PLOTS]):
-            raise ProjectError(
-                f"{folder.root}/{SETTINGS} is missing, and the ledger knows of plots: put back a "
-                "copy of it, or make the project anew in another folder"
-            ) from None
         folder.write(SETTINGS, json.dumps(wanted, indent=1).encode())
         return
     if kept["rendered"] != settings.rendered:

@@ -25,8 +25,8 @@ from ..errors import DamagedError, LeftOutWarning
 from ..landsat import CSV_BANDS
 from ..spectral.reflectance import collection1_table
 from ..spectral.series import CSV_COLUMNS
-from ..storage.folder import Folder
-from .files import read_file, spectra_path
+from ..storage.folder import Folder, read_file
+from .files import spectra_path
 from .log import WRITTEN, DamagedLogError, empty_log, read_log
 
 _LOG = logging.getLogger(__name__)

@@ -15,11 +15,13 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import DamagedError, InputError
+from ..catalog.kept import damaged_items
+from ..errors import AccessError, DamagedError, InputError, ProjectError, TimesyncError
 from ..grid import ChipGrid
 from ..landsat import CSV_BANDS
-from ..plots import Plot
+from ..plots import Plot, id_problem
 from ..spectral.composites import Composite
+from ..storage.folder import Folder, read_file
 from ..storage.places import names_in
 from .checks import (
     BrokenCubeError,
@@ -29,19 +31,22 @@ from .checks import (
 )
 from .files import (
     CUBE_MARK,
+    LISTED,
+    LOGS,
+    SETTINGS,
     chip_path,
     chips_path,
     cube_path,
     cubes_path,
     log_path,
     project_path,
-    read_file,
     spectra_name,
     spectra_path,
 )
-from .ledger import CHECK, COMPLETE, NO_ITEMS
+from .ledger import CHECK, COMPLETE, NO_ITEMS, read_ledger
 from .log import BEGUN, FAILED, DamagedLogError, read_log
-from .project import Plots, Project, Settings, as_project
+from .places import read_listed
+from .project import DamagedSettingsError, Plots, Project, Settings, as_project, by_id
 from .rows import (
     DAMAGED_LOG,
     NO_FILE,
@@ -62,19 +67,23 @@ BROKEN: Final = "broken"
 FAILED_DAY: Final = "failed"
 NOT_DONE: Final = "not done"
 STRAY: Final = "stray"
+ARCHIVE: Final = "archive"
 
-KINDS: Final = (MISSING, BROKEN, FAILED_DAY, NOT_DONE, STRAY)
+KINDS: Final = (MISSING, BROKEN, FAILED_DAY, NOT_DONE, STRAY, ARCHIVE)
 """Kinds of problems.
 
 missing: a file of an observation that was written is not there. broken: a file is not what it
 should be. failed: the last run could not read an asset. not done: a plot of the list, or its
 log, is not in the ledger, or the ledger has the plot as incomplete. stray: something that
-should not be there.
+should not be there. archive: a file of the archive is not what its item tells, or can't be read,
+see `timesync_xr.archive_files`.
 """
 
 REPAIR: Final = "Make it again: timesync-xr verify --repair"
 RENDER: Final = "Make the project again: timesync-xr render with another --out"
 REMOVE: Final = "Remove it, or move it out of the project"
+PUT_BACK: Final = "Put back a copy of it, or make the project anew in another folder"
+LIST: Final = "Give its plot list: timesync-xr verify --plots PLOTS.csv --repair, or extract"
 UNKNOWN: Final = (
     "If a run is making it, wait; else run timesync-xr extract with its plot list, or remove it"
 )
@@ -252,18 +261,68 @@ def verify(
         There is no project, or it can't be read.
     """
     project = as_project(project)
-    known = project.plots
-    listed = None if plots is None else project.listed(plots, _PLACED)
-    problems = [] if listed is None else [*_of_list(known, listed)]
+    problems, settings, known = _of_all(project, quick)
+    listed = None if plots is None or settings is None else project.listed(plots, _PLACED)
+    problems += [] if listed is None else [*_of_list(known, listed)]
     days: Days = {}
+    for lost in _lost(project, known):
+        problems.append(lost)
+        days[lost.project_id, lost.plot_id] = None
     with ThreadPoolExecutor(THREADS) as readers:
-        check = partial(_of_plot, project, readers, quick)
+        check = partial(_of_plot, project.folder, settings, readers, quick)
         for plot, found, written in in_order(check, known.to_dict("records"), _PLOTS):
             problems += found
             days[plot.project_id, plot.plot_id] = written
-    problems += _strays(project, known, days)
+    if settings is not None:
+        problems += _strays(project, known, days)
     problems.sort(key=lambda problem: problem.kind == STRAY)
     return pd.DataFrame(problems, columns=list(COLUMNS))
+
+
+def _of_all(project: Project, quick: bool) -> tuple[list[Problem], Settings | None, pd.DataFrame]:
+    """What is wrong with files of all plots alike; the settings, None if unknown; the plots."""
+    folder, problems = project.folder, []
+    settings: Settings | None = None
+    try:
+        settings = project.settings
+    except (DamagedSettingsError, AccessError) as error:
+        _raise_if_passing(error)
+        problem = str(error).partition(": ")[0].removeprefix(f"{folder.root}/{SETTINGS} ")
+        problem = f"it {problem}, so that chips, cubes and strays are not looked at"
+        problems.append(Problem("", "", "", BROKEN, SETTINGS, problem, PUT_BACK))
+    damaged: list[str] = []
+    known = by_id(read_ledger(folder, damaged))
+    for file in damaged:
+        problem = "the table of plots is damaged, and only what can be read of it is looked at"
+        problems.append(Problem("", "", "", BROKEN, file, problem, REPAIR))
+    try:
+        read_listed(folder)
+    except (ProjectError, AccessError) as error:
+        _raise_if_passing(error)
+        remedy = "Give the plot list: timesync-xr verify --plots PLOTS.csv --repair"
+        problems.append(Problem("", "", "", BROKEN, LISTED, "it is damaged", remedy))
+    for file in () if quick else damaged_items(folder):
+        problem = "what a search brought is damaged"
+        problems.append(Problem("", "", "", BROKEN, file, problem, f"{REPAIR} searches again"))
+    return problems, settings, known
+
+
+def _raise_if_passing(error: TimesyncError) -> None:
+    """Raise what is no matter of one file: a bucket that can't be reached."""
+    if isinstance(error, AccessError) and not isinstance(error.__cause__, OSError):
+        raise error
+
+
+def _lost(project: Project, known: pd.DataFrame) -> Iterator[Problem]:
+    """Plots that have a log, and no row in the ledger."""
+    ids = {*known[["project_id", "plot_id"]].itertuples(index=False, name=None)}
+    for folder in sorted(project.folder.names(LOGS)):
+        for name in sorted(project.folder.names(f"{LOGS}/{folder}")):
+            found = folder.removeprefix("prj_"), name.removeprefix("plot_").removesuffix(".csv")
+            file = f"{LOGS}/{folder}/{name}"
+            if found not in ids and not any(map(id_problem, found)) and file == log_path(*found):
+                problem = "the ledger does not know this plot, which has a log"
+                yield Problem(*found, "", NOT_DONE, file, problem, LIST)
 
 
 _PLACED: Final = ["project_id", "plot_id", "x", "y"]
@@ -287,28 +346,31 @@ def _of_list(known: pd.DataFrame, plots: pd.DataFrame) -> Iterator[Problem]:
 
 
 def _of_plot(
-    project: Project, readers: ThreadPoolExecutor, quick: bool, row: dict[str, Any]
+    folder: Folder,
+    settings: Settings | None,
+    readers: ThreadPoolExecutor,
+    quick: bool,
+    row: dict[str, Any],
 ) -> tuple[_Plot, list[Problem], array[int] | None]:
     """All that is wrong with a plot of the ledger, and the days that were written."""
     ids, products = (row["project_id"], row["plot_id"]), tuple(row["products"].split(","))
-    repair = RENDER if project.settings.rendered else REPAIR
-    plot = _Plot(*ids, products, project.settings.composites, {}, repair)
+    repair = RENDER if settings is not None and settings.rendered else REPAIR
+    composites = () if settings is None else settings.composites
+    plot = _Plot(*ids, products, composites, {}, repair)
     _LOG.info("checking project %s, plot %s", plot.project_id, plot.plot_id)
     try:
-        log = read_log(project.folder, *ids)
+        log = read_log(folder, *ids)
     except DamagedLogError:
         return plot, [plot.problem("", BROKEN, log_path(*ids), DAMAGED_LOG, repair)], None
     other = miscounted(log, row)
     written = written_observations(log)
-    chip = ChipGrid.around(project.settings.grid, row["x"], row["y"], project.settings.chip_size)
-    plot, problems = _with_cube(project, plot, log, chip, quick)
+    problems: list[Problem] = []
+    if settings is not None:
+        chip = ChipGrid.around(settings.grid, row["x"], row["y"], settings.chip_size)
+        plot, problems = _with_cube(folder, plot, log, chip, quick)
+        problems += _elsewhere(plot, log, chip)
     if other:
         problems.append(plot.problem("", NOT_DONE, "", other, plot.repair))
-    if (log["chip"] != str(chip)).any():
-        file = log_path(plot.project_id, plot.plot_id)
-        held = log.loc[log["chip"] != str(chip), "chip"].iloc[0]
-        problem = f"it is about the pixels {held}, the ledger has the plot at {chip}"
-        problems.append(plot.problem("", BROKEN, file, problem, plot.repair))
     for failed in log[log["outcome"] == FAILED].to_dict("records"):
         problem = f"{failed['asset']}: {failed['cause']}"
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
@@ -319,21 +381,30 @@ def _of_plot(
         problems.append(
             plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", plot.repair)
         )
-    check = partial(_missing_rows if quick else _wrong, project, plot)
+    check = partial(_missing_rows if quick else _wrong, folder, settings, plot)
     for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
     begun = written_observations(log, BEGUN)
     if begun and row["status"] == COMPLETE:
         problem = f"it is complete by the ledger, and {len(begun)} days are begun by its log"
         problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
-    problems += _by_name(project, plot, written, begun)
+    problems += _by_name(folder, plot, written, begun)
     problems.sort(key=lambda problem: (problem.day, problem.file))
     days = sorted(w.year * 1000 + w.doy for w in [*written, *begun])
     return plot, problems, array("I", days)
 
 
+def _elsewhere(plot: _Plot, log: pd.DataFrame, chip: ChipGrid) -> Iterator[Problem]:
+    """Whether the log is about other pixels than the ledger."""
+    if (log["chip"] != str(chip)).any():
+        file = log_path(plot.project_id, plot.plot_id)
+        held = log.loc[log["chip"] != str(chip), "chip"].iloc[0]
+        problem = f"it is about the pixels {held}, the ledger has the plot at {chip}"
+        yield plot.problem("", BROKEN, file, problem, plot.repair)
+
+
 def _with_cube(
-    project: Project, plot: _Plot, log: pd.DataFrame, chip: ChipGrid, quick: bool
+    folder: Folder, plot: _Plot, log: pd.DataFrame, chip: ChipGrid, quick: bool
 ) -> tuple[_Plot, list[Problem]]:
     """The plot with what its cube has at the plot, and what is wrong with the cube.
 
@@ -342,29 +413,33 @@ def _with_cube(
     if "zarr" not in plot.products or log["outcome"].isin([FAILED, BEGUN]).any():
         return plot, []
     file = cube_path(plot.project_id, plot.plot_id)
-    if not project.folder.present([f"{file}/{CUBE_MARK}"]):
+    if not folder.present([f"{file}/{CUBE_MARK}"]):
         return plot, [plot.problem("", MISSING, file, "the cube is missing", plot.repair)]
     if quick:
         return plot, []
     ids = Plot(plot.project_id, plot.plot_id, 0, 0)
     try:
-        pixels = plot_pixels_of_cube(project.folder, ids, log, chip)
+        pixels = plot_pixels_of_cube(folder, ids, log, chip)
     except BrokenCubeError as error:
         return plot, [plot.problem("", BROKEN, file, str(error), plot.repair)]
     return replace(plot, pixels=pixels), []
 
 
-def _missing_rows(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
+def _missing_rows(
+    folder: Folder, _settings: Settings | None, plot: _Plot, part: list[Written]
+) -> list[Problem]:
     """CSVs that are not there."""
     wanted = {plot.csv(written): written.day for written in part} if plot.has_csv else {}
-    gone = wanted.keys() - project.folder.present(wanted)
+    gone = wanted.keys() - folder.present(wanted)
     return [plot.problem(wanted[file], MISSING, file, NO_FILE, plot.repair) for file in gone]
 
 
-def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
+def _wrong(
+    folder: Folder, settings: Settings | None, plot: _Plot, part: list[Written]
+) -> list[Problem]:
     """CSVs that are not there, CSVs and chips that are not what they should be."""
     ids = plot.project_id, plot.plot_id
-    rows = [read_row(project.folder, *ids, w) for w in part] if plot.has_csv else []
+    rows = [read_row(folder, *ids, w) for w in part] if plot.has_csv else []
     problems = []
     for row in rows:
         if row.problem:
@@ -374,10 +449,12 @@ def _wrong(project: Project, plot: _Plot, part: list[Written]) -> list[Problem]:
     good = [row for row in rows if not row.problem]
     spectra = parse_rows(row.line for row in good)
     problems += _other_than_cube(plot, good, spectra)
-    colours = _colours(good, spectra, project.settings)
+    if settings is None:
+        return problems
+    colours = _colours(good, spectra, settings)
     for written in part:
         for name, file in plot.chips(written).items():
-            if why := _chip_problem(project, file, colours.get((written.day, name))):
+            if why := _chip_problem(folder, settings, file, colours.get((written.day, name))):
                 problems.append(plot.problem(written.day, BROKEN, file, why, plot.repair))
     return problems
 
@@ -407,11 +484,13 @@ def _colours(
     }
 
 
-def _chip_problem(project: Project, file: str, colour: tuple[int, ...] | None) -> str:
+def _chip_problem(
+    folder: Folder, settings: Settings, file: str, colour: tuple[int, ...] | None
+) -> str:
     """Why a chip is not what it should be; empty for one that is not there, see `_by_name`."""
     try:
-        data = read_file(project.folder, file)
-        found = plot_pixel_of_png(data, *project.settings.chip_size)
+        data = read_file(folder, file)
+        found = plot_pixel_of_png(data, *settings.chip_size)
     except FileNotFoundError:
         return ""
     except DamagedError as error:
@@ -422,15 +501,15 @@ def _chip_problem(project: Project, file: str, colour: tuple[int, ...] | None) -
 
 
 def _by_name(
-    project: Project, plot: _Plot, written: list[Written], begun: list[Written]
+    folder: Folder, plot: _Plot, written: list[Written], begun: list[Written]
 ) -> Iterator[Problem]:
     """Chips that are not there, and what lies among them and is none that was written.
 
     What is there of days that are begun is no stray: the plot is not done.
     """
     chips = {file: w.day for w in written for file in plot.chips(w).values()}
-    folders = [chips_path(plot.project_id, c.name, plot.plot_id) for c in plot.composites]
-    there = {f"{folder}/{name}" for folder in folders for name in project.folder.names(folder)}
+    places = [chips_path(plot.project_id, c.name, plot.plot_id) for c in plot.composites]
+    there = {f"{place}/{name}" for place in places for name in folder.names(place)}
     for file in chips.keys() - there:
         yield plot.problem(chips[file], MISSING, file, NO_FILE, plot.repair)
     expected = {file for w in begun for file in plot.chips(w).values()}

@@ -26,7 +26,7 @@ from ..project.project import Project, as_project
 from ..raster.tiff import FIRST_READ
 from .job import check_choices
 from .schedule import Block, blocks_of
-from .summary import some
+from .summary import not_counted, some
 
 FILL_SHARE: Final = 1 / 3
 """Assumed: share of the observations whose plot pixel is fill, of which one block is read. A third
@@ -121,6 +121,8 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
+    uncounted: tuple[str, ...] = ()
+    """Places whose items the catalog did not count, so that no one knows whether they are all."""
 
     @property
     def years(self) -> int:
@@ -211,6 +213,8 @@ class Forecast:
         of = self.plots.attrs.get("place", "tile")
         yield f"{len(self.plots)} plots, {spanning} of them on more than one {of}"
         yield f"{self.tiles} {of}s, {self.items} items, {self.refused} more that would be refused"
+        if self.uncounted:
+            yield not_counted(self.uncounted)
         fill = round(self.observations * FILL_SHARE)
         yield f"{self.observations} observations, some {fill} of them fill at the plot"
         if filtered := self.plots["filtered"].sum():
@@ -328,7 +332,7 @@ def _forecast(
     rows.attrs["place"] = "cell" if source.has_scenes else "tile"
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = wanted * len(BANDS)
-    return Forecast(rows, len(searched), good, refused, headers, *touched, select)
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select, items.uncounted)
 
 
 def _count(planned: Plan, select: Selection) -> tuple[int, int, int, int]:

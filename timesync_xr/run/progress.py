@@ -56,7 +56,7 @@ def show_progress(plots: int, already: int, wanted: bool) -> Iterator[Progress]:
     progress = Progress(plots, already)
     if not wanted:
         yield progress
-    elif _has_bar():
+    elif has_bar():
         with _bar(progress):
             yield progress
     else:
@@ -64,7 +64,7 @@ def show_progress(plots: int, already: int, wanted: bool) -> Iterator[Progress]:
             yield progress
 
 
-def _has_bar() -> bool:
+def has_bar() -> bool:
     """Whether a bar suits: lines of a log would go through it."""
     is_logging = logging.getLogger("timesync_xr").isEnabledFor(logging.INFO)
     return (sys.stderr.isatty() or "ipykernel" in sys.modules) and not is_logging

@@ -7,15 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from ..catalog.archive import Archive
+from ..catalog.kept import ITEMS, forget_items
 from ..cube.selection import Selection
 from ..errors import ProjectError
 from ..lists import expect_table
 from ..plots import Plot
-from ..project.files import CUBE_MARK, log_path, observation_files
-from ..project.ledger import Ledger
+from ..project.files import CUBE_MARK, LISTED, PLOTS, RECENT, cube_path, log_path, observation_files
+from ..project.ledger import Ledger, mend_ledger
+from ..project.places import mend_listed
 from ..project.products import FORMATS, ChipsPerYear, Products
 from ..project.project import Plots, Project, as_project
-from ..project.verify import STRAY
+from ..project.verify import ARCHIVE, STRAY
 from .extract import extract
 from .summary import Summary
 
@@ -36,7 +38,9 @@ def repair(
 
     The plots in question are marked as incomplete, then all files of a broken day are removed, and
     a damaged log; `extract` makes what they lack. Other days and plots stay as they are. What
-    should not be there (kind stray) is left alone: that is for you to judge.
+    should not be there (kind stray) is left alone: that is for you to judge. A damaged table of
+    plots is written anew of the rows that can be read (it itself is kept in ``ledger/damaged``),
+    and all of them are looked at; damaged items are searched anew.
 
     Parameters
     ----------
@@ -68,16 +72,19 @@ def repair(
     project = as_project(project)
     remedy = "give what timesync_xr.verify found"
     expect_table(problems, (*_PLOT, "kind", "file"), remedy)
-    settings, known = project.settings, project.plots
+    settings = project.settings
     if settings.rendered:
         raise ProjectError(
             f"{project.place} was made of cubes: make it again by timesync-xr render, with another "
             "--out"
         )
     wanted = problems[problems["kind"] != STRAY]
-    chosen = known.merge(wanted[_PLOT].drop_duplicates(), on=_PLOT)
+    is_mended = _mend(project, wanted, plots)
+    known, wanted = project.plots, wanted[wanted["plot_id"] != ""]
+    chosen = known if is_mended else known.merge(wanted[_PLOT].drop_duplicates(), on=_PLOT)
     _take_out(project, chosen, wanted)
-    tables = pd.concat([chosen, _new(project, known, plots, wanted)]).groupby(_MADE_WITH)
+    parts = [chosen, _new(project, known, plots, wanted)]
+    tables = pd.concat([part for part in parts if len(part)] or parts[:1]).groupby(_MADE_WITH)
     summaries = []
     for made_with, table in tables:
         datetime, formats, filters = map(str, made_with)
@@ -93,6 +100,20 @@ def repair(
     return summaries
 
 
+def _mend(project: Project, wanted: pd.DataFrame, plots: Plots) -> bool:
+    """Mend what is of all plots alike; whether the table of plots was damaged."""
+    folder, files = project.folder, wanted["file"]
+    with folder.lock():
+        for file in files[files.str.startswith(f"{ITEMS}/")]:
+            forget_items(folder, file)
+        is_damaged = bool((files == PLOTS).any() or files.str.startswith(f"{RECENT}/").any())
+        if is_damaged:
+            mend_ledger(folder)
+        if plots is not None and (files == LISTED).any():
+            mend_listed(folder, project.listed(plots, ()))
+    return is_damaged
+
+
 def _take_out(project: Project, chosen: pd.DataFrame, wanted: pd.DataFrame) -> None:
     """Mark the plots; then remove the files of broken days, broken cubes and broken logs."""
     folder, names = project.folder, [c.name for c in project.settings.composites]
@@ -106,6 +127,9 @@ def _take_out(project: Project, chosen: pd.DataFrame, wanted: pd.DataFrame) -> N
                 folder.remove(path)
         for file in wanted.loc[wanted["file"].str.endswith(".zarr"), "file"]:
             folder.remove_tree(file, CUBE_MARK)
+        changed = wanted.loc[wanted["kind"] == ARCHIVE, _PLOT]
+        for ids in changed.drop_duplicates().itertuples(index=False):
+            folder.remove_tree(cube_path(*ids), CUBE_MARK)
         logs = {log_path(*ids) for ids in wanted[_PLOT].itertuples(index=False)}
         for file in logs.intersection(wanted["file"]):
             folder.remove(file)

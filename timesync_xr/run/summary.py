@@ -38,6 +38,8 @@ class Summary:
     clear observation: project_id, plot_id, year."""
     grid: Lattice
     """Grid of the plots."""
+    uncounted: tuple[str, ...] = ()
+    """Tiles, or cells of scenes, whose items the catalog did not count."""
 
     @property
     def already(self) -> int:
@@ -115,6 +117,8 @@ class Summary:
         yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]
         superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]
+        if self.uncounted:
+            yield not_counted(self.uncounted)
         if len(superseded):
             names = some(superseded["item_id"])
             count = len(superseded)
@@ -170,6 +174,14 @@ class Summary:
                 "What was done before was not looked at: --refresh looks for new items, "
                 "timesync-xr verify checks the files."
             )
+
+
+def not_counted(places: tuple[str, ...]) -> str:
+    """A line on places whose items the catalog did not count."""
+    return (
+        f"The catalog does not count its items ({some(pd.Series(places))}): whether they are all "
+        "is not known. Searches were halved until that brought no more"
+    )
 
 
 def some(names: pd.Series) -> str:

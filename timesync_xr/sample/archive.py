@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..grid import REGIONS, Tile
 from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL, TILE_SIZE
 from .cog import BLOCK, write_cog
-from .items import BUCKET, make_item
+from .items import BUCKET, checksum, make_item
 from .passes import passes
 from .scene import BEFORE, make_valley
 from .sky import Pass, observe
@@ -127,7 +127,7 @@ def _write_tile(
     key = f"collection02/{FOLDERS[flight.sensor[:2]]}/{flight.day.year}/CU/{h}/{v}/{name}"
     (root / key).mkdir(parents=True, exist_ok=True)
     place = (0 if tile[1] == CORNER[1] else LAST_BLOCK, 0 if tile[0] == CORNER[0] else LAST_BLOCK)
-    keys = {}
+    keys, told = {}, {}
     for band, pixels in zip(BANDS, block, strict=True):
         keys[band] = f"{key}/{name}_{asset_suffix(flight.sensor, band)}.TIF"
         nodata = QA_FILL if band == QA_BAND else FILL
@@ -135,7 +135,11 @@ def _write_tile(
             pixels, block=place, region=REGION, corner=REGION.corner(tile), nodata=nodata
         )
         (root / keys[band]).write_bytes(content)
-    return make_item(flight, REGION, tile, name, keys, time, block[-1])
+        told[band] = checksum(content)
+    item = make_item(flight, REGION, tile, name, keys, time, block[-1])
+    for band, asset in item["assets"].items():
+        asset.update(told[band])
+    return item
 
 
 def asset_suffix(sensor: str, band: str) -> str:

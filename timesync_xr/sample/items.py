@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ def make_item(
         "stac_extensions": [
             "https://stac-extensions.github.io/projection/v1.0.0/schema.json",
             "https://stac-extensions.github.io/alternate-assets/v1.1.0/schema.json",
+            "https://stac-extensions.github.io/file/v2.1.0/schema.json",
         ],
         "id": f"{name}_SR",
         "collection": "landsat-c2ard-sr",
@@ -76,6 +78,12 @@ def _asset(band: str, key: str) -> dict[str, Any]:
             }
         },
     }
+
+
+def checksum(content: bytes) -> dict[str, Any]:
+    """What an asset tells of its file by STAC's file extension, as items of USGS's scenes do."""
+    digest = hashlib.sha512(content).hexdigest()
+    return {"file:size": len(content), "file:checksum": f"1340{digest}"}
 
 
 def cover(quality: npt.NDArray[np.uint16]) -> dict[str, float]:

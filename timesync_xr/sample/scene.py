@@ -246,8 +246,8 @@ def ground(valley: Valley, day: date, snow: float) -> tuple[Floats, Mask]:
     shares = surface_shares(valley, day)
     land = np.zeros((6, SIZE, SIZE))
     for name, share in shares.items():
-        for band, bright in zip(land, SURFACES[name], strict=True):
-            band += bright * share
+        for number, bright in enumerate(SURFACES[name]):
+            land[number] += bright * share
     tone = ((valley.parcel * 7 + day.year * 3) % 16 / 16 - 0.5) * 0.22
     texture = np.select(
         [valley.water, valley.forest, valley.field],

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from uuid import uuid4
 
-from ..errors import AccessError, InputError, Kind, ProjectError, check_kind
+from ..errors import AccessError, DamagedError, InputError, Kind, ProjectError, check_kind
 
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
@@ -202,6 +202,19 @@ class Folder:
 
     def _path(self, path: str) -> Path:
         return Path(self.root, *inner_parts(path))
+
+
+def read_file(folder: Folder, path: str) -> bytes:
+    """The bytes of a file of a project; `DamagedError` where the disk can't read this one.
+
+    ``FileNotFoundError`` where there is none, `AccessError` where a bucket fails.
+    """
+    try:
+        return folder.read(path)
+    except AccessError as error:
+        if isinstance(error.__cause__, OSError):
+            raise DamagedError(f"it can't be read ({error.__cause__.strerror})") from error
+        raise
 
 
 def _read_file(path: Path) -> bytes:

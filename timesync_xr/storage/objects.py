@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -423,6 +423,29 @@ def read_ranges(
         if version is not None and read_start(address, 1, access)[1] != version:
             raise _changed(address) from None
         raise
+
+
+WHOLE_PART: Final = 8 * 2**20
+"""Bytes of a file that is read whole which are asked for at once."""
+
+_LARGEST: Final = 2**32
+"""Bytes that a TIFF can have."""
+
+
+def read_whole(address: str, access: Access) -> Iterator[bytes]:
+    """All bytes of an object in its order, in parts of `WHOLE_PART`, all of one version.
+
+    Raises as `read_ranges`, and `CorruptAssetError` for one that is larger than any TIFF.
+    """
+    data, version = read_start(address, WHOLE_PART, access)
+    if version.size > _LARGEST:
+        raise CorruptAssetError(clean(address), f"it has {version.size} bytes", REPLACE)
+    if len(data) != min(version.size, WHOLE_PART):
+        raise _ShortError(clean(address), f"it ends before byte {version.size}", REPLACE)
+    yield data
+    for start in range(WHOLE_PART, version.size, WHOLE_PART):
+        span = start, min(start + WHOLE_PART, version.size)
+        yield from read_ranges(address, [span], access, version=version)
 
 
 def check_version(path: str, version: Version) -> None:

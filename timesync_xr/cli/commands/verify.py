@@ -37,6 +37,14 @@ _SHOWN = 20
     "before; --source and --mirror say where from.",
 )
 @click.option(
+    "--archive",
+    is_flag=True,
+    help="Also read the archive's files of the observations, whole, and compare them with the "
+    "checksums of their items. What is read, and what it costs, is told before. With --plots: "
+    "those of these plots.",
+)
+@click.option("--yes", is_flag=True, help="With --archive: read what costs money without asking.")
+@click.option(
     "--source",
     default="landsatlook",
     show_default=True,
@@ -59,6 +67,8 @@ def verify(
     quick: bool,
     table: Path | None,
     repair: bool,
+    archive: bool,
+    yes: bool,
     source: str,
     mirror: tuple[str, ...],
     workers: int,
@@ -71,6 +81,10 @@ def verify(
     whole, of the project's size, and show the plot in the colours of its values. Files that belong
     to no observation are told, and never removed.
 
+    With --archive the files that the observations were made of are compared with the checksums that
+    the items in the project have of them, or those of --source, where that is a file of items. A
+    file without a checksum is not read.
+
     \b
     Exit codes: 0 all is well, 1 there are problems (after a repair: still), 2 wrong usage or input.
 
@@ -80,35 +94,51 @@ def verify(
       timesync-xr verify project --plots plots.csv --table problems.csv
       timesync-xr verify project --repair --source items.json \\
           --mirror s3://usgs-landsat-ard=/data/ard
+      timesync-xr verify project --archive --mirror s3://usgs-landsat-ard=/data/ard
     """
     from ...catalog.archive import Archive
     from ...project.project import Project
     from ...project.verify import verify as run
+    from ...run.archive_files import archive_files
     from ...run.repair import repair as run_repair
 
-    made = Project(project, out_s3)
+    made, pixels = Project(project, out_s3), Archive(source, mirror=mirror, s3=s3)
     problems = run(made, plots, quick=quick)
     if repair and len(problems):
         _tell(problems)
-        archive = Archive(source, mirror=mirror, s3=s3)
         for summary in run_repair(
-            made, problems, archive, plots, workers=workers, progress=not is_quiet()
+            made, problems, pixels, plots, workers=workers, progress=not is_quiet()
         ):
             click.echo(summary)
         problems = run(made, plots, quick=quick)
+    was_compared = True
+    if archive:
+        files = archive_files(made, pixels, plots)
+        click.echo(files)
+        if files.paid and not yes:
+            click.confirm("Read them?", abort=True)
+        was_compared = len(files.to_read) > 0
+        problems = pd.concat([problems, files.verify(progress=not is_quiet())], ignore_index=True)
     if table is not None:
         problems.to_csv(table, index=False, lineterminator="\n")
     if len(problems) or not is_quiet():
         _tell(problems)
-    sys.exit(INCOMPLETE if len(problems) else COMPLETE)
+    sys.exit(INCOMPLETE if len(problems) or not was_compared else COMPLETE)
 
 
 def _tell(problems: pd.DataFrame) -> None:
-    for row in problems.head(_SHOWN).to_dict("records"):
+    from ...project.verify import ARCHIVE
+
+    of_files = problems["kind"] == ARCHIVE
+    once = problems[~(of_files & problems.duplicated(["kind", "problem"]))]
+    for row in once.head(_SHOWN).to_dict("records"):
         plot = f"project {row['project_id']}, plot {row['plot_id']} {row['day']}"
-        place = row["file"] or plot.rstrip()
-        click.echo(f"{row['kind']}: {place}: {row['problem']}. {row['remedy']}")
-    if len(problems) > _SHOWN:
-        click.echo(f"and {len(problems) - _SHOWN} more: --table FILE.csv lists all")
+        place = f"{row['file'] or plot.rstrip()}: "
+        if row["kind"] == ARCHIVE:
+            made = int((of_files & (problems["problem"] == row["problem"])).sum())
+            place = f"{made} observations were made of " if row["plot_id"] else ""
+        click.echo(f"{row['kind']}: {place}{row['problem']}. {row['remedy']}")
+    if len(once) > _SHOWN:
+        click.echo(f"and {len(once) - _SHOWN} more: --table FILE.csv lists all")
     kinds = ", ".join(f"{count} {kind}" for kind, count in problems["kind"].value_counts().items())
     click.echo(f"Problems: {kinds or 'none'}")
