@@ -270,22 +270,28 @@ def _scenes(name: str, collection: str, **more: Any) -> Source:
 USGS_SCENES: Final = _scenes(
     "landsatlook-scenes",
     "landsat-c2l2-sr",
+    files=BLOB,
     copies=((BUCKET, BLOB),),
     cost="free: found at USGS, read at Planetary Computer, which may lack some",
+    gaps="some files that USGS has are missing at Planetary Computer, or broken",
 )
 """Scenes by USGS's own catalog, which counts, read at Planetary Computer for nothing."""
 
 PC_SCENES: Final = _scenes(
     "planetary-computer",
     "landsat-c2-l2",
+    files=BLOB,
     cost="free: found and read at Planetary Computer, which may lack some",
+    gaps="some scenes that USGS has are missing, some files are broken; it does not count",
 )
 """Scenes by the catalog of Planetary Computer, which does not count."""
 
 ES_SCENES: Final = _scenes(
     "earth-search",
     "landsat-c2-l2",
+    files=BUCKET,
     cost="the requester pays for each request, and for traffic out of AWS",
+    gaps="some addresses lead nowhere once a scene was processed again",
     requester_pays=True,
 )
 """Scenes by Element 84's catalog of USGS's bucket, where the requester pays."""

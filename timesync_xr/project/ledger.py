@@ -44,6 +44,8 @@ COLUMNS = (
     "superseded_items",
     "refused_items",
     "failures",
+    "source",
+    "fallback",
     "datetime",
     "products",
     "filters",
@@ -52,8 +54,9 @@ COLUMNS = (
 
 ``observations`` counts all of the plot, the next five what became of them; then items left out.
 The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
-with day, sensor, asset, kind, cause and remedy; ``datetime``, ``products`` and ``filters`` are what
-was asked for.
+with day, sensor, asset, kind, cause and remedy; ``source`` names the archives that were read, with
+semicolons between, ``fallback`` counts observations of which files were read in a second one;
+``datetime``, ``products`` and ``filters`` are what was asked for.
 """
 
 FAILURES = 20
@@ -83,6 +86,8 @@ def ledger_row(
         "superseded_items": count.get(SUPERSEDED, 0),
         "refused_items": count.get(REFUSED, 0),
         "failures": failed[["day", "sensor", *WHY]].head(FAILURES).to_json(orient="records"),
+        "source": "; ".join(sorted({*log["source"]} - {""})),
+        "fallback": int((log["fallback"] != "").sum()),
         "datetime": datetime,
         "products": products,
         "filters": filters,
@@ -199,7 +204,7 @@ def _rows(folder: Folder) -> list[dict[str, Any]]:
             data = folder.read(name)
         except FileNotFoundError:
             continue
-        text = ("project_id", "plot_id", "products", "filters")
+        text = ("project_id", "plot_id", "source", "products", "filters")
         kinds: dict[Hashable, type[str]] = dict.fromkeys(text, str)
         try:
             table = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False)

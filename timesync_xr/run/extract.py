@@ -186,7 +186,7 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
-    return Summary(project.place, table, *told, products.lattice)
+    return Summary(project.place, table, *told, products.lattice, archive.fallback or "")
 
 
 def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
-from ..options import out_s3_options, s3_options
+from ..options import fallback_option, out_s3_options, s3_options
 
 _SHOWN = 20
 
@@ -48,6 +48,7 @@ _SHOWN = 20
     metavar="OLD=NEW",
     help="Where assets are read instead, as in timesync-xr extract.",
 )
+@fallback_option
 @click.option(
     "--workers", type=int, default=1, show_default=True, help="Processes that repair at a time."
 )
@@ -61,6 +62,7 @@ def verify(
     repair: bool,
     source: str,
     mirror: tuple[str, ...],
+    fallback: str | None,
     workers: int,
     s3: S3,
     out_s3: S3,
@@ -90,7 +92,9 @@ def verify(
     problems = run(made, plots, quick=quick)
     if repair and len(problems):
         _tell(problems)
-        archive = Archive(source, mirror=mirror, s3=s3)
+        archive = Archive(source, mirror=mirror, s3=s3, fallback=fallback)
+        for line in archive.bill:
+            click.echo(line, err=True)
         for summary in run_repair(
             made, problems, archive, plots, workers=workers, progress=not is_quiet()
         ):
