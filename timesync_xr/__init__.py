@@ -25,6 +25,7 @@ from .project.products import ChipsPerYear, Products
 from .project.project import Project
 from .project.verify import verify
 from .run.chips import choose_platforms
+from .run.comparison import Comparison, compare_sources
 from .run.extract import extract
 from .run.forecast import Forecast, Prices, plan
 from .run.render import render
@@ -74,6 +75,7 @@ __all__ = [
     "Archive",
     "ChipsPerYear",
     "Combined",
+    "Comparison",
     "Composite",
     "Exported",
     "Forecast",
@@ -94,6 +96,7 @@ __all__ = [
     "chips_for_plot",
     "choose_platforms",
     "combine",
+    "compare_sources",
     "composite_rgb",
     "contact_sheet",
     "contract_qa",
