@@ -18,7 +18,6 @@ from ..project.products import Products
 from .forecast import Forecast, Prices, plan
 from .job import check_choices
 
-
 _PRICES: Final = Prices()
 
 
