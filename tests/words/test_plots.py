@@ -15,7 +15,7 @@ from pyproj import Transformer
 
 from tests.work import calls_of
 from timesync_xr.errors import InputError, PlotListError
-from timesync_xr.grid import REGIONS
+from timesync_xr.grid import REGIONS, get_grid
 from timesync_xr.plots import Plot, id_problem, plot_from, read_plots
 
 CU = REGIONS["CU"]
@@ -351,3 +351,15 @@ def test_lists_as_programs_save_them(listed: Listed, text: str, lines: list[int]
     assert plots["plot_id"].tolist() == ["01", "2"]
     assert plots["x_listed"].tolist() == [434430, 434310]
     assert plots["y_listed"].tolist() == [2414790, 2412930]
+
+
+@pytest.mark.parametrize("code", ["EPSG:3035", "EPSG:2154", "EPSG:5070", "EPSG:32632"])
+def test_degrees_are_no_metres_of_a_projected_grid(code: str, tmp_path: Path) -> None:
+    """Else a pair of degrees would be a plot at the origin, and its cube empty without a word."""
+    grid = get_grid(code)
+    with pytest.raises(InputError, match=r"lies at the origin of .* {'lon': ..., 'lat': ...}"):
+        plot_from((6.04, 46.58), grid)
+    (tmp_path / "plots.csv").write_text("project_id,plot_id,x,y\np,1,6.04,46.58\n")
+    with pytest.raises(PlotListError, match="degrees belong in columns lon and lat"):
+        read_plots(tmp_path / "plots.csv", grid)
+    assert plot_from({"lon": 6.04, "lat": 46.58}, grid).x > 361
