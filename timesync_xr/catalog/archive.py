@@ -146,7 +146,13 @@ class Archive:
             copies = tuple((files, second.files) for files in twins - {second.files})
             fallback = Fallback(self.fallback, second.files, Access(s3=s3, copies=copies))
         what = self.what
-        return Reading(self.access, numbers=what.numbers, quality=what.quality, fallback=fallback)
+        return Reading(
+            self.access,
+            numbers=what.numbers,
+            quality=what.quality,
+            fallback=fallback,
+            at_a_time=what.at_a_time,
+        )
 
     @property
     def bill(self) -> tuple[str, ...]:

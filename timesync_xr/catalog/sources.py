@@ -105,6 +105,8 @@ class Source:
     """Under which terms it may be used."""
     cost: str = ""
     """What reading it costs, in words."""
+    at_a_time: int = 64
+    """Requests of a process at the same time: more where files lie far from most who read them."""
     gaps: str = ""
     """What it is known to lack, in words."""
 

@@ -36,7 +36,8 @@ from .tiff import TiffError, TiffHeader, UInt16Array, Window
 _LOG = logging.getLogger(__name__)
 
 THREADS: Final = "TIMESYNC_XR_THREADS"
-"""Environment variable: requests of one process at the same time, 64 if unset."""
+"""Environment variable: requests of one process at the same time; by default 64, and 192 to
+Planetary Computer."""
 
 HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
 """Environment variable: megabytes of headers that a process keeps, 192 if unset."""
@@ -128,6 +129,8 @@ class Reading:
     """QA_PIXEL of each value of a file of the quality band; None: they are such."""
     fallback: Fallback | None = None
     """Where files are read that are missing or broken; None: nowhere."""
+    at_a_time: int = 64
+    """Requests of a process at the same time, if `THREADS` says nothing."""
 
 
 class _Loaded(NamedTuple):
@@ -227,7 +230,8 @@ def _begin_fetch(
         return partial(_load, asset, address, part, reading, None)
     beside = None if later is None else later.inside(asset.width, asset.height)
     after = None if later is None or beside is None else _Part(beside, later.wanted(beside))
-    return _state().pool.submit(_load, asset, address, part, reading, after).result
+    pool = _state().pool(reading.at_a_time)
+    return pool.submit(_load, asset, address, part, reading, after).result
 
 
 def _resolve(asset: Asset, access: Access) -> str:
@@ -424,7 +428,7 @@ class _State:
         self.blocks = Cache[bytes](blocks // 2, _block_size)
         self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
-        self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
+        self.pools: dict[int, ThreadPoolExecutor] = {}
         self._locks = [threading.Lock() for _ in range(1024)]
 
     def kept_blocks(self, asset: Asset, reading: Reading) -> Cache[bytes] | Spool:
@@ -435,6 +439,11 @@ class _State:
         if reading.keep_blocks:
             return self.spool
         return self.qa_blocks if asset.band == QA_BAND else self.blocks
+
+    def pool(self, at_a_time: int) -> ThreadPoolExecutor:
+        """Threads that make so many requests at the same time."""
+        size = max(1, _setting(THREADS, at_a_time))
+        return self.pools.setdefault(size, ThreadPoolExecutor(size, "timesync_xr"))
 
     def lock(self, address: str) -> threading.Lock:
         """A lock for an address; few other addresses share it."""
@@ -463,5 +472,6 @@ def reset() -> None:
     For a file that was replaced during the process, and for an early end. Later reads start anew.
     """
     if _state_of.cache_info().currsize:
-        _state().pool.shutdown(wait=False, cancel_futures=True)
+        for pool in _state().pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
         _state_of.cache_clear()
