@@ -22,7 +22,7 @@ from tests.servers import PlainHandler, serving
 from timesync_xr.grid import DEGREES, transformer
 from timesync_xr.landsat import BANDS, QA_BAND
 from timesync_xr.sample.cog import write_scene
-from timesync_xr.storage.access import SIGNED
+from timesync_xr.storage.access import S3, SIGNED
 
 (BLOB,) = SIGNED
 BUCKET = "s3://usgs-landsat/collection02"
@@ -251,3 +251,47 @@ def serving_blobs(blobs: Blobs) -> Iterator[Blobs]:
     with serving(Handler) as port:
         blobs.port = port
         yield blobs
+
+
+@dataclass
+class Paid:
+    """USGS's bucket of scenes, where the requester pays, on loopback."""
+
+    folder: Path
+    port: int = 0
+    refused: int = 0
+    """Requests that did not agree to pay."""
+    billed: list[str] = field(default_factory=list)
+    """Keys of the requests that did."""
+
+    @property
+    def s3(self) -> S3:
+        return S3(endpoint=f"http://127.0.0.1:{self.port}", retry_seconds=0)
+
+
+@contextmanager
+def serving_paid(paid: Paid) -> Iterator[Paid]:
+    lock = threading.Lock()
+
+    class Handler(PlainHandler):
+        def do_GET(self) -> None:  # noqa: N802 - as http.server wants it
+            path = unquote(self.path.partition("?")[0])
+            with lock:
+                if self.headers.get("x-amz-request-payer") != "requester":
+                    paid.refused += 1
+                    self.reply(403, b"<Error><Code>AccessDenied</Code></Error>")
+                    return
+                paid.billed.append(path.rpartition("/")[2])
+            file = paid.folder / path.removeprefix("/usgs-landsat/collection02/")
+            if not file.is_file():
+                self.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
+                return
+            body = file.read_bytes()
+            start, _, stop = self.headers["range"].removeprefix("bytes=").partition("-")
+            part = body[int(start) : int(stop) + 1]
+            told = f"bytes {start}-{int(start) + len(part) - 1}/{len(body)}"
+            self.reply(206, part, ("Content-Range", told), ("ETag", '"x"'))
+
+    with serving(Handler) as port:
+        paid.port = port
+        yield paid

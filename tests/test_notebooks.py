@@ -11,7 +11,7 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
-ASK = ("chips_for_plot", "extract", "plan", "repair", "search_items")
+ASK = ("chips_for_plot", "compare_sources", "extract", "plan", "repair", "search_items")
 """Functions that take an archive, and ask the real one unless they are given another."""
 
 
@@ -50,5 +50,5 @@ def test_a_call_without_the_sample_is_noticed() -> None:
     assert not asks_the_real_archive("tx.extract(plots, project, archive, workers=2)")
 
 
-def test_there_are_five() -> None:
-    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+def test_there_are_six() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]

@@ -26,6 +26,7 @@ from .project.project import Project
 from .project.verify import verify
 from .run.archive_files import ArchiveFiles, archive_files
 from .run.chips import choose_platforms
+from .run.comparison import Comparison, compare_sources
 from .run.extract import extract
 from .run.forecast import Forecast, Prices, plan
 from .run.render import render
@@ -76,6 +77,7 @@ __all__ = [
     "ArchiveFiles",
     "ChipsPerYear",
     "Combined",
+    "Comparison",
     "Composite",
     "Exported",
     "Forecast",
@@ -97,6 +99,7 @@ __all__ = [
     "chips_for_plot",
     "choose_platforms",
     "combine",
+    "compare_sources",
     "composite_rgb",
     "contact_sheet",
     "contract_qa",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pandas as pd
 
 from .errors import InputError, PlotListError
-from .grid import REGIONS, UTM, Lattice, Region, get_grid
+from .grid import REGIONS, UTM, Lattice, PlaneGrid, Region, get_grid
 from .lists import UserList, expect_table, read_list
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def plot_from(plot: PlotLike, grid: Lattice) -> Plot:
                 raise InputError(f"{name} {text!r} {problem}")
     if not (math.isfinite(x) and math.isfinite(y)):
         raise InputError(f"a plot at x {x}, y {y} lies nowhere: give two finite numbers in metres")
-    if problem := _misfit(grid, x, y):
-        raise InputError(f"a plot at x {x:.15g}, y {y:.15g} {_outside(grid, x, y, problem)}")
+    if told := _as_metres(grid, x, y):
+        raise InputError(f"a plot at x {x:.15g}, y {y:.15g} {told}")
     return Plot(project_id, plot_id, *grid.center(*grid.pixel(x, y)))
 
 
@@ -299,17 +299,37 @@ def _place(
     if bad:
         return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like -1115430.5"
     if rough := [words for words, text in zip(said, texts, strict=True) if _is_rounded(text)]:
-        return _NOWHERE, _NOWHERE, (
-            f"{' and '.join(rough)}: a spreadsheet has left out digits, so that the place is lost: "
-            "set the columns to numbers with all digits there, and save it again"
+        return (
+            _NOWHERE,
+            _NOWHERE,
+            (
+                f"{' and '.join(rough)}: a spreadsheet has left out digits, so that the place is lost: "
+                "set the columns to numbers with all digits there, and save it again"
+            ),
         )
     a, b = map(float, texts)
     degrees = columns.pair == ("lon", "lat")
     x, y = grid.from_degrees(a, b) if degrees else (a, b)
-    if problem := _misfit(grid, x, y):
-        told = _outside(grid, a, b, problem, degrees=degrees)
+    told = "" if degrees else _as_metres(grid, a, b)
+    if degrees and (problem := _misfit(grid, x, y)):
+        told = _outside(grid, a, b, problem, degrees=True)
+    if told:
         return _NOWHERE, _NOWHERE, f"{', '.join(said)} {told}"
     return (x, y), grid.center(*grid.pixel(x, y)), ""
+
+
+def _as_metres(grid: Lattice, x: float, y: float) -> str:
+    """Why metres are none of a grid, and what the mistake may be; "" if they are.
+
+    What may be degrees lies some metres from the origin of a projected CRS, where no one has plots.
+    """
+    if isinstance(grid, PlaneGrid) and abs(x) <= 360 and abs(y) <= 90:
+        return (
+            f"lies at the origin of {grid.name}, whose x and y are metres: degrees belong in "
+            "columns lon and lat, or in {'lon': ..., 'lat': ...}"
+        )
+    problem = _misfit(grid, x, y)
+    return _outside(grid, x, y, problem) if problem else ""
 
 
 def _misfit(grid: Lattice, x: float, y: float) -> str:

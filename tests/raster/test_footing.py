@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import Resampling
 
-from timesync_xr.grid import ChipGrid, Lattice, get_grid, zone_of
+from timesync_xr.grid import ChipGrid, Lattice, get_grid, transformer, zone_of
+from timesync_xr.raster import footing
 from timesync_xr.raster.footing import Footing, turned_pixels
 from timesync_xr.raster.tiff import Window
 
@@ -207,3 +208,54 @@ def test_pixels_that_are_wanted_are_those_of_the_index(pair: Pair) -> None:
 def test_a_lattice_of_ones_own_is_native_by_its_name() -> None:
     mine = Lattice("mine", get_grid("CU").crs, 0, 0)
     assert Footing.of(mine, (30, 60), (2, 2), "mine", (0, 90)).window == Window(1, 1, 2, 2)
+
+
+class Broken:
+    """A way between two planes that is another one beyond a line, and counts the points asked."""
+
+    def __init__(self, way: Transformer, line: tuple[float, float, float], jump: float) -> None:
+        self.way, self.line, self.jump, self.points = way, line, jump, 0
+
+    def transform(self, x: Any, y: Any) -> tuple[Any, Any]:
+        self.points += np.size(x)
+        east, north = self.way.transform(x, y)
+        a, b, c = self.line
+        return east + self.jump * (a * np.asarray(x) + b * np.asarray(y) > c), north
+
+
+def test_pyproj_is_asked_for_few_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    chip, to = chip_of(PAIRS[0]), f"EPSG:{32600 + PAIRS[0].zone}"
+    way = Broken(transformer(chip.lattice.crs, get_grid(to).crs), (0, 0, 0), 0)
+    monkeypatch.setattr(footing, "transformer", lambda *_: way)
+    turned_pixels.cache_clear()
+    turned_pixels(chip.lattice, corner_of(chip), (SIZE, SIZE), to, (15, 15))
+    assert 0 < way.points < SIZE * SIZE / 30
+
+
+@given(
+    st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1)),
+    st.sampled_from([0.0, 1e-7, 1e-3, 0.4, 100.0]),
+    st.sampled_from([33, 100]),
+)
+@settings(max_examples=20, deadline=None)
+def test_where_another_formula_holds_for_a_part_no_pixel_is_wrong(
+    line: tuple[float, float, float], jump: float, size: int
+) -> None:
+    """As where two datums meet; the definition is the transformation of every centre."""
+    chip, to = chip_of(PAIRS[0], size), f"EPSG:{32600 + PAIRS[0].zone}"
+    left, top = corner_of(chip)
+    a, b, c = line
+    beyond = a, b, a * (left + size * 15) + b * (top - size * 15) + c * size * 30
+    way = Broken(transformer(chip.lattice.crs, get_grid(to).crs), beyond, jump)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(footing, "transformer", lambda *_: way)
+        turned_pixels.cache_clear()
+        turned = turned_pixels(chip.lattice, (left, top), (size, size), to, (15, 15))
+        xs = np.broadcast_to(left + 15 + 30 * np.arange(size), (size, size))
+        ys = np.broadcast_to(top - 15 - 30 * np.arange(size)[:, None], (size, size))
+        cols, rows = footing.pixels_of(chip.lattice, xs, ys, to, (15, 15))
+    turned_pixels.cache_clear()
+    assert turned is not None
+    col, row, width, _ = turned.window
+    np.testing.assert_array_equal(turned.index % width + col, cols)
+    np.testing.assert_array_equal(turned.index // width + row, rows)

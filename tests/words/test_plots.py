@@ -15,7 +15,7 @@ from pyproj import Transformer
 
 from tests.work import calls_of
 from timesync_xr.errors import InputError, PlotListError
-from timesync_xr.grid import REGIONS
+from timesync_xr.grid import REGIONS, get_grid
 from timesync_xr.plots import Plot, id_problem, plot_from, read_plots
 
 CU = REGIONS["CU"]
@@ -366,3 +366,15 @@ def test_numbers_with_all_their_digits_may_have_an_exponent(tmp_path: Path, x: s
     path = tmp_path / "plots.csv"
     path.write_text(f"project_id,plot_id,x,y\np,1,{x},1500000\n")
     assert read_plots(path)["x_listed"].tolist() == [400000.0]
+
+
+@pytest.mark.parametrize("code", ["EPSG:3035", "EPSG:2154", "EPSG:5070", "EPSG:32632"])
+def test_degrees_are_no_metres_of_a_projected_grid(code: str, tmp_path: Path) -> None:
+    """Else a pair of degrees would be a plot at the origin, and its cube empty without a word."""
+    grid = get_grid(code)
+    with pytest.raises(InputError, match=r"lies at the origin of .* {'lon': ..., 'lat': ...}"):
+        plot_from((6.04, 46.58), grid)
+    (tmp_path / "plots.csv").write_text("project_id,plot_id,x,y\np,1,6.04,46.58\n")
+    with pytest.raises(PlotListError, match="degrees belong in columns lon and lat"):
+        read_plots(tmp_path / "plots.csv", grid)
+    assert plot_from({"lon": 6.04, "lat": 46.58}, grid).x > 361

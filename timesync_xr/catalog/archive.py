@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, check_kind, did_you_mean
-from ..raster.reader import Reading
+from ..errors import InputError, check_kind, did_you_mean, is_choice
+from ..raster.reader import Fallback, Reading
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
 from .files import collection_of, plain_items
@@ -82,6 +82,9 @@ class Archive:
     NEW instead, which may be a folder, a bucket or an http address."""
     s3: S3 = field(default_factory=S3)
     """Profile, endpoint, region and patience of S3."""
+    fallback: str | None = None
+    """The name of a second archive: files that are missing or broken where they are read at first,
+    and no others, are read there. It may be one where the requester pays."""
 
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
@@ -107,6 +110,23 @@ class Archive:
         if not isinstance(self.s3, S3):
             raise InputError(f"s3 can't be of the type {type(self.s3).__name__}: give S3(...)")
         _ = self.access  # says what is wrong with mirrors
+        self._check_fallback()
+
+    def _check_fallback(self) -> None:
+        """`InputError` for a second archive that has not the files of this one, or no others."""
+        if self.fallback is None:
+            return
+        what, name = self.what, self.fallback
+        alike = {n: c.source for n, c in CATALOGS.items() if c.source.has_scenes == what.has_scenes}
+        fit = [n for n, source in alike.items() if self.mirror or source.files != what.files]
+        if is_choice(name, fit):
+            return
+        fact = f"there is no fallback {name!r}{did_you_mean(name, fit)}"
+        if is_choice(name, CATALOGS):
+            why = "is where they are read at first" if name in alike else "has none of them"
+            fact = f"{name} is no fallback for the files of {self.name}: it {why}"
+        known = " or ".join(fit) or "a --mirror, so that the archive itself is the fallback"
+        raise InputError(f"{fact}; give {known}")
 
     @cached_property
     def access(self) -> Access:
@@ -122,7 +142,35 @@ class Archive:
     @property
     def reading(self) -> Reading:
         """How assets are read, and what their numbers stand for."""
-        return Reading(self.access, numbers=self.what.numbers, quality=self.what.quality)
+        fallback = None
+        if self.fallback is not None:
+            second, pays = CATALOGS[self.fallback].source, self.s3.requester_pays
+            s3 = replace(self.s3, requester_pays=second.requester_pays if pays is None else pays)
+            twins = {s.files for s in SOURCES.values() if s.has_scenes and second.has_scenes}
+            copies = tuple((files, second.files) for files in twins - {second.files})
+            fallback = Fallback(self.fallback, second.files, Access(s3=s3, copies=copies))
+        what = self.what
+        return Reading(
+            self.access,
+            numbers=what.numbers,
+            quality=what.quality,
+            fallback=fallback,
+            at_a_time=what.at_a_time,
+        )
+
+    @property
+    def bill(self) -> tuple[str, ...]:
+        """What is to be said before anything is read that may cost money, a line each."""
+        told = []
+        if self.what.requester_pays and not self.mirror:
+            told.append(f"{self.name}: {self.what.cost}")
+        second = None if self.fallback is None else CATALOGS[self.fallback].source
+        if second is not None and second.requester_pays:
+            told.append(
+                f"Files that are missing or broken at first are read at {self.fallback}: "
+                f"{second.cost}"
+            )
+        return tuple(told)
 
     @cached_property
     def what(self) -> Source:

@@ -111,6 +111,7 @@ ARD: Final = Source(
     place_by_id=place_by_id,
     title_of_place=_title,
     requester_pays=True,
+    files="s3://usgs-landsat-ard",
     terms="public domain (USGS)",
     cost="the requester pays for each request, and for traffic out of AWS",
 )

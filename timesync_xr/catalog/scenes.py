@@ -248,6 +248,11 @@ BUCKET: Final = "s3://usgs-landsat/collection02"
 """Where USGS keeps the files: the requester pays. The keys below it are those below `BLOB`."""
 
 
+FAR: Final = 192
+"""Requests of a process at the same time to Planetary Computer's files in Europe: where each takes
+100 ms, so many keep a core at work."""
+
+
 def _scenes(name: str, collection: str, **more: Any) -> Source:
     return Source(
         name=name,
@@ -270,22 +275,30 @@ def _scenes(name: str, collection: str, **more: Any) -> Source:
 USGS_SCENES: Final = _scenes(
     "landsatlook-scenes",
     "landsat-c2l2-sr",
+    files=BLOB,
+    at_a_time=FAR,
     copies=((BUCKET, BLOB),),
     cost="free: found at USGS, read at Planetary Computer, which may lack some",
+    gaps="some files that USGS has are missing at Planetary Computer, or broken",
 )
 """Scenes by USGS's own catalog, which counts, read at Planetary Computer for nothing."""
 
 PC_SCENES: Final = _scenes(
     "planetary-computer",
     "landsat-c2-l2",
+    files=BLOB,
+    at_a_time=FAR,
     cost="free: found and read at Planetary Computer, which may lack some",
+    gaps="some scenes that USGS has are missing, some files are broken; it does not count",
 )
 """Scenes by the catalog of Planetary Computer, which does not count."""
 
 ES_SCENES: Final = _scenes(
     "earth-search",
     "landsat-c2-l2",
+    files=BUCKET,
     cost="the requester pays for each request, and for traffic out of AWS",
+    gaps="some addresses lead nowhere once a scene was processed again",
     requester_pays=True,
 )
 """Scenes by Element 84's catalog of USGS's bucket, where the requester pays."""

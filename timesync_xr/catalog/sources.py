@@ -97,12 +97,18 @@ class Source:
     """QA_PIXEL of each of the 65,536 values of its quality band; None where that is QA_PIXEL."""
     requester_pays: bool = False
     """Whether its bucket gives files only to those who pay for the request."""
+    files: str = ""
+    """Where its files are read: the address that all of them lie below."""
     copies: tuple[tuple[str, str], ...] = ()
     """Pairs (OLD, NEW): its addresses below OLD are read below NEW, if no mirror says otherwise."""
     terms: str = ""
     """Under which terms it may be used."""
     cost: str = ""
     """What reading it costs, in words."""
+    at_a_time: int = 64
+    """Requests of a process at the same time: more where files lie far from most who read them."""
+    gaps: str = ""
+    """What it is known to lack, in words."""
 
     @property
     def has_scenes(self) -> bool:

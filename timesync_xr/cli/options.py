@@ -147,6 +147,14 @@ source_option = click.option(
     "the URL of a STAC API, or a file of items (FeatureCollection JSON or stac-geoparquet).",
 )
 
+fallback_option = click.option(
+    "--fallback",
+    metavar="NAME",
+    help="Read files that are missing or broken at first, and no others, at this source, too: "
+    "earth-search or planetary-computer for scenes (the first costs money), landsatlook behind a "
+    "mirror of ARD (costs money). Without it their observations fail by name.",
+)
+
 chip_size_option = click.option(
     "--chip-size",
     nargs=2,

@@ -105,7 +105,7 @@ def chips_for_plot(
         pixels = stack_pixels(plan, reading, chunks or CHUNK)
     else:
         pixels = lazy_pixels(plan, reading, errors, chunks)
-    return describe(pixels, plan, (place.project_id, place.plot_id))
+    return describe(pixels, plan, (place.project_id, place.plot_id), archive.name)
 
 
 def _check(errors: object, engine: object, chunks: object) -> None:

@@ -60,7 +60,7 @@ class Plan:
 
     Columns time, date (verbatim from the item), day, sensor, hv, item_id, at_plot, processed,
     scene_count and cloud_cover of the record that stands for it, which is the plot tile's where
-    there is one, and item_ids (all records, blank between).
+    there is one, and item_ids (all records, blank between); of scenes processed is of all, too.
     """
     superseded: pd.DataFrame
     """Records left out because the same tile and date was processed again later."""
@@ -174,11 +174,25 @@ def plan_observations(
     ):
         ids[observation].append(item_id)
     observations["item_ids"] = np.array([" ".join(of_one) for of_one in ids], dtype=object)
+    if source.has_scenes:
+        observations["processed"] = _processed_of_each(records, len(first))
     columns = ["time", "date", "day", "sensor", "hv", "item_id", "item_ids", "at_plot"]
     columns += ["processed", "scene_count", "cloud_cover"]
     observations = observations[columns].reset_index(drop=True)
     refused = _refused(items, source, grid)
     return Plan(source, grid, records, observations, superseded, refused)
+
+
+def _processed_of_each(records: pd.DataFrame, count: int) -> npt.NDArray[np.object_]:
+    """Days of processing of the records of each observation, in their order, a blank between.
+
+    The ids of some catalogs do not tell them, so that another processing would go unseen.
+    """
+    days: list[list[str]] = [[] for _ in range(count)]
+    for observation, day in zip(records["observation"], records["processed"], strict=True):
+        days[observation].append(day or "-")
+    told = [" ".join(of_one) if {*of_one} != {"-"} else "" for of_one in days]
+    return np.array(told, dtype=object)
 
 
 def _refused(items: pd.DataFrame, source: Source, grid: ChipGrid) -> pd.DataFrame:

@@ -10,8 +10,11 @@ as rioxarray has it. Attributes:
 ====================  ==========================================================================
 ``long_name``         what the numbers are, for plots and files
 ``units``             "1": a digital number has none
-``grid``              CU, AK or HI
+``grid``              CU, AK or HI; of scenes any other, such as EPSG:32632
 ``plot_x, plot_y``    centre of the plot pixel in metres
+``collection``        of the items in STAC
+``source``            the archive that they come from, by its name or file; of a kept cube all that
+                      were read, with semicolons between
 ``project_id``        of the plot, where it is known
 ``plot_id``           of the plot, where it is known
 ``nodata``            0: fill of the surface reflectance bands (QA_PIXEL has bit 0), ``rio.nodata``
@@ -63,14 +66,20 @@ _ABOUT: Final[dict[str, dict[str, str]]] = {
 """Attributes of the coordinates that are dimensions."""
 
 
-def describe(pixels: xr.Variable, plan: Plan, ids: tuple[str, str] = ("", "")) -> xr.DataArray:
-    """The cube of a plan's pixels (time, band, y, x); ``ids`` are project_id and plot_id."""
+def describe(
+    pixels: xr.Variable, plan: Plan, ids: tuple[str, str] = ("", ""), source: str = ""
+) -> xr.DataArray:
+    """The cube of a plan's pixels (time, band, y, x); ``ids`` are project_id and plot_id.
+
+    ``source`` is the name of the archive.
+    """
+    origin = {"collection": plan.source.collection, "source": source} if source else {}
     return xr.DataArray(
         pixels,
         dims=DIMS,
         coords=coordinates(plan.grid, plan.observations),
         name=NAME,
-        attrs=attributes(plan.grid, ids),
+        attrs=attributes(plan.grid, ids) | origin,
     )
 
 

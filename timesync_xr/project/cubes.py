@@ -257,10 +257,12 @@ class CubeBuilder:
     def finish(self, observations: pd.DataFrame, origin: Mapping[str, Any]) -> None:
         """Write what is left, and the coordinates, by the plan's table of observations.
 
-        ``origin`` is told by the group, see `provenance`.
+        ``origin`` is told by the group, see `provenance`; the array has its source, too.
         """
         self._take_kept(len(observations))
         self._flush()
+        told = {name: origin[name] for name in ("collection", "source") if name in origin}
+        self._data().update_attributes(told)
         rows = observations.iloc[self._rows]
         attrs = {**origin, "Conventions": "CF-1.10", **_geozarr(self._grid)}
         group = xr.Dataset(coords=coordinates(self._grid, rows), attrs=attrs)
@@ -375,10 +377,11 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
     }
 
 
-def provenance(plot: Plot, source: str) -> dict[str, Any]:
+def provenance(plot: Plot, collection: str, source: str) -> dict[str, Any]:
     """Where a cube comes from; the items are among its coordinates."""
     return {
         "title": f"Landsat observations of plot {plot.plot_id} of project {plot.project_id}",
+        "collection": collection,
         "source": source,
         "history": f"timesync_xr {version('timesync_xr')}",
     }

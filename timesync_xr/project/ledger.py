@@ -48,6 +48,8 @@ COLUMNS = (
     "superseded_items",
     "refused_items",
     "failures",
+    "source",
+    "fallback",
     "datetime",
     "products",
     "filters",
@@ -56,8 +58,9 @@ COLUMNS = (
 
 ``observations`` counts all of the plot, the next five what became of them; then items left out.
 The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
-with day, sensor, asset, kind, cause and remedy; ``datetime``, ``products`` and ``filters`` are what
-was asked for.
+with day, sensor, asset, kind, cause and remedy; ``source`` names the archives that were read, with
+semicolons between, ``fallback`` counts observations of which files were read in a second one;
+``datetime``, ``products`` and ``filters`` are what was asked for.
 """
 
 FAILURES = 20
@@ -87,6 +90,8 @@ def ledger_row(
         "superseded_items": count.get(SUPERSEDED, 0),
         "refused_items": count.get(REFUSED, 0),
         "failures": failed[["day", "sensor", *WHY]].head(FAILURES).to_json(orient="records"),
+        "source": "; ".join(sorted({*log["source"]} - {""})),
+        "fallback": int((log["fallback"] != "").sum()),
         "datetime": datetime,
         "products": products,
         "filters": filters,
@@ -240,8 +245,11 @@ def _rows(folder: Folder, damaged: list[str] | None = None) -> list[dict[str, An
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 _COUNTS = COLUMNS[5:13]
 _KINDS: dict[Hashable, type] = dict.fromkeys(_COUNTS, int) | dict.fromkeys(
-    ("project_id", "plot_id", "failures", "datetime", "products", "filters"), str
-)
+    (
+        "project_id", "plot_id", "failures", "source", "fallback", "datetime", "products", "filters",
+    ),
+    str,
+)  # fmt: skip
 
 
 def _parsed_line(line: bytes) -> list[dict[str, Any]]:

@@ -88,16 +88,28 @@ all digital numbers (band, y, x) of the chip as little-endian uint16, in hexadec
 OF_CHIP: Final = PIXELS[3:]
 """Those of `PIXELS` that only a whole chip tells: empty where the plot pixel alone was read."""
 
+READ: Final = ("source", "fallback")
+"""Columns that tell where an observation was read, empty where nothing was.
+
+The archive by its name; and the second one with the assets that were read there, since they are
+missing or broken in the first: ``earth-search: LC08_L2SP_195027_20200701_02_T1 red``.
+"""
+
 WHY: Final = ("asset", "kind", "cause", "remedy")
 """Columns that tell why an observation failed (a `ReadError`) or was left out, or an item was.
 
 ``kind`` is one of `timesync_xr.errors.Kind` where it failed, else empty.
 """
 
-COLUMNS: Final = (*METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *WHY, "kept", "chip")
+COLUMNS: Final = (
+    *METADATA[:4], "outcome", *METADATA[4:], *PIXELS, *READ, *WHY, "kept", "chip",
+)  # fmt: skip
 """Columns of a log. ``kept`` is 1 where an observation is there from an earlier run and would not
 be made now: its items are gone or refused, or filtered by now. ``chip`` says which pixels it is
 about, as `timesync_xr.grid.ChipGrid` does."""
+
+_TAKEN: Final = ("outcome", *PIXELS, *READ)
+"""Columns that are taken over from an earlier run."""
 
 IDENTITY: Final = ["day", "sensor", "item_ids", "processed"]
 """Columns that say which pixels of a chip an observation has: where they are the same as before,
@@ -143,7 +155,7 @@ class ObservationLog:
         stands for that item, and is refused. One that lacks the plot's own tile is fill at the
         plot; what metadata rule out is filtered.
         """
-        empty = dict.fromkeys((*PIXELS, *WHY, "kept"), "")
+        empty = dict.fromkeys((*PIXELS, *READ, *WHY, "kept"), "")
         table = plan.observations[list(METADATA)].assign(**empty)
         table["outcome"] = np.where(plan.observations["at_plot"], "", FILL_AT_PLOT)
         causes = selection.causes(plan.observations)
@@ -173,18 +185,28 @@ class ObservationLog:
         return is_in_cube(self.table)
 
     @property
+    def sources(self) -> list[str]:
+        """The archives in which the observations of the plot's cube were read, in order."""
+        rows = self.table.loc[self.in_cube, list(READ)]
+        return sorted({*rows["source"], *rows["fallback"].str.split(":").str[0]} - {""})
+
+    @property
     def whole(self) -> npt.NDArray[np.bool_]:
         """Of which observations the whole chip was read, not the plot pixel alone."""
         return (self.table["checksum"] != "").to_numpy()
 
-    def see(self, rows: Rows, qa: npt.NDArray[np.uint16]) -> None:
-        """Settle rows whose QA_PIXEL at the plot says fill, or not clear where that matters."""
+    def see(self, rows: Rows, qa: npt.NDArray[np.uint16], read: pd.DataFrame) -> None:
+        """Settle rows whose QA_PIXEL at the plot says fill, or not clear where that matters.
+
+        ``read`` has the columns `READ` of these rows, in their order.
+        """
         fill = is_fill(qa)
         unclear = ~is_clear(qa) & ~fill if self.selection.clear_only else np.zeros_like(fill)
         self.table.loc[rows[fill], "outcome"] = FILL_AT_PLOT
         self.table.loc[rows[unclear], ["outcome", "cause", "kept"]] = [FILTERED, NOT_CLEAR, ""]
         settled = fill | unclear
         self.table.loc[rows[settled], "qa_pixel"] = qa[settled].astype(str)
+        self.table.loc[rows[settled], list(READ)] = read[list(READ)].to_numpy()[settled]
 
     def fail(self, rows: Rows, error: ReadError) -> None:
         """Mark rows as failed, and with them all other rows of their days that are still open.
@@ -198,7 +220,7 @@ class ObservationLog:
         self.table.loc[failed, [*WHY, "kept"]] = [*why, ""]
 
     def settle(self, made: pd.DataFrame) -> None:
-        """Take in what became of observations: outcome and `PIXELS`, by their rows."""
+        """Take in what became of observations: outcome, `PIXELS`, `READ`, by their rows."""
         self.table.loc[made.index, list(made.columns)] = made.to_numpy()
 
     def take_over(self, kept: pd.DataFrame, is_there: Callable[[list[str]], set[str]]) -> None:
@@ -211,14 +233,14 @@ class ObservationLog:
             return
         same = self.as_before(kept)
         known = np.flatnonzero(self.open & (same["qa_pixel"] != ""))
-        self.see(known, same["qa_pixel"].iloc[known].to_numpy(np.uint16))
+        self.see(known, same["qa_pixel"].iloc[known].to_numpy(np.uint16), same.iloc[known])
         open_ = self.open
         taken = same["outcome"].where(open_ & (same["outcome"] != FILTERED), "")
         written = self.table.loc[taken == WRITTEN, "day"].unique().tolist()
         changed = {*self.table["day"][open_ & (taken == "")], *(set(written) - is_there(written))}
         changed |= set(kept["day"][kept["outcome"] == WRITTEN]) - set(written)
         settled = np.flatnonzero(open_ & ~self.table["day"].isin(changed))
-        columns = ["outcome", *PIXELS]
+        columns = list(_TAKEN)
         self.table.loc[settled, columns] = same.loc[settled, columns].to_numpy()
 
     def as_before(self, kept: pd.DataFrame) -> pd.DataFrame:
@@ -287,7 +309,7 @@ class ObservationLog:
         held = lost.assign(outcome=outcomes, asset="", kind="", remedy="", cause=causes, kept="1")
         told = pd.concat([held, self._beside(days_with_files(held), before)])
         told = told.drop_duplicates(key)
-        rest = told[[*key, "outcome", *PIXELS, *WHY, "kept", "chip"]]
+        rest = told[[*key, *_TAKEN, *WHY, "kept", "chip"]]
         table = plan.observations[list(METADATA)].merge(rest, on=key, how="left")
         log = replace(self, plan=plan, table=table[list(COLUMNS)])
         log.give_up(log.kept & ~table["day"].isin(whole).to_numpy())
@@ -299,7 +321,7 @@ class ObservationLog:
         same = table[key].merge(before, on=key, how="left").fillna("")
         rival = (table["day"].isin(days) & table["outcome"].isin(["", WRITTEN, FAILED])).to_numpy()
         known = rival & (same["outcome"] == OTHER_PLATFORM).to_numpy()
-        columns = ["outcome", *PIXELS]
+        columns = list(_TAKEN)
         table.loc[known, columns] = same.loc[known, columns].to_numpy()
         table.loc[rival & ~known, "outcome"] = FILTERED
         table.loc[rival, [*WHY, "kept"]] = ""
@@ -346,7 +368,7 @@ class ObservationLog:
             hv=rest["place"],
             item_ids=rest["item_id"],
             chip=str(plan.grid),
-            **dict.fromkeys((*PIXELS, "asset", "kind", "remedy", "kept"), ""),
+            **dict.fromkeys((*PIXELS, *READ, "asset", "kind", "remedy", "kept"), ""),
         )
         return pd.concat([table, rest[list(COLUMNS)]], ignore_index=True)
 

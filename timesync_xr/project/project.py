@@ -257,7 +257,8 @@ class Project:
         - project_id, plot_id, day (``YYYY-MM-DD``, UTC), year, doy; with them rows of `spectra`
           find theirs among those whose outcome is ``written``
         - date (verbatim from the item), sensor, hv, item_ids (all records, blank between),
-          processed, scene_count and cloud_cover (per cent) of the item of the plot's tile
+          processed, scene_count and cloud_cover (per cent) of the item of the plot's tile; of a
+          pass of several scenes processed tells all, in the order of item_ids
         - outcome: see `timesync_xr.project.log.OUTCOMES`; asset, kind (see
           `timesync_xr.errors.Kind`), cause and remedy: why not written
         - qa_pixel: the raw value at the plot; its flags (``qa_cloud`` ...) and confidences
@@ -268,6 +269,9 @@ class Project:
         - grade, see `qa_grade`, and fmask, see `fmask`: where a band is filled they say no data
         - fill_share, clear_share: shares of the chip's pixels, 0 to 1; missing where spectra alone
           were made, which read the plot pixel alone
+        - checksum: CRC-32 of the chip's digital numbers (band, y, x) as little-endian uint16;
+          collection: that of the items in STAC; source: the archive that was read; fallback: the
+          second one, and the assets that were read there. Empty text where nothing was read
 
         What comes from pixels is missing where none was read. An observation that is known to be
         fill at the plot without reading has the flags of fill, and no qa_pixel.
@@ -276,7 +280,8 @@ class Project:
 
     def observation_tables(self, plots: Plots = None) -> Iterator[pd.DataFrame]:
         """The `observations` of one plot after the other, for projects of any size."""
-        return observation_tables(self.folder, self.chosen(plots))
+        collection = self.settings.collection
+        return observation_tables(self.folder, self.chosen(plots), collection)
 
     def annual(
         self,

@@ -21,6 +21,7 @@ from .log import (
     COLUMNS,
     FILL_AT_PLOT,
     PIXELS,
+    READ,
     SUPERSEDED,
     WHY,
     WRITTEN,
@@ -42,7 +43,7 @@ OBSERVATION_COLUMNS: Final = (
     "day",
     "year",
     "doy",
-    *[name for name in COLUMNS if name not in ("day", *PIXELS, *WHY, "kept", "chip")],
+    *[name for name in COLUMNS if name not in ("day", *PIXELS, *READ, *WHY, "kept", "chip")],
     "qa_pixel",
     *FLAGS,
     *CONFIDENCES,
@@ -55,6 +56,9 @@ OBSERVATION_COLUMNS: Final = (
     "qa",
     "fill_share",
     "clear_share",
+    "checksum",
+    "collection",
+    *READ,
     *WHY,
 )
 """Columns of `Project.observations`."""
@@ -63,12 +67,14 @@ _READ_AHEAD = 8
 """Accounts that are read at the same time."""
 
 
-def observation_tables(folder: Folder, plots: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def observation_tables(
+    folder: Folder, plots: pd.DataFrame, collection: str
+) -> Iterator[pd.DataFrame]:
     """The observations of each plot of a ledger, see `Project.observations`."""
 
     def read(row: dict[Any, Any]) -> tuple[tuple[str, str], pd.DataFrame, str]:
         plot, (log, problem) = (row["project_id"], row["plot_id"]), kept_log(folder, row)
-        return plot, decode(log, *plot), problem
+        return plot, decode(log, *plot, collection), problem
 
     for plot, table, problem in in_order(read, plots.to_dict("records"), _READ_AHEAD):
         tell_left_out(*plot, [problem] if problem else [])
@@ -80,7 +86,7 @@ def joined(empty: pd.DataFrame, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([empty, *tables], ignore_index=True)
 
 
-def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
+def decode(log: pd.DataFrame, project_id: str, plot_id: str, collection: str = "") -> pd.DataFrame:
     """The log of a plot, all text as it is kept, as a table of its observations."""
     table = with_numbers(log)
     day = pd.to_datetime(table["day"], format="%Y-%m-%d")
@@ -89,6 +95,7 @@ def decode(log: pd.DataFrame, project_id: str, plot_id: str) -> pd.DataFrame:
     table = table.assign(
         project_id=project_id,
         plot_id=plot_id,
+        collection=collection,
         year=day.dt.year.astype("int32"),
         doy=day.dt.day_of_year.astype("int32"),
         **_meaning(table, qa),

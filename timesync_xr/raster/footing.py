@@ -5,16 +5,23 @@ its upper edge. Where chip and file have the same plane these pixels are a plain
 Where they have not, the centres are transformed by pyproj in double precision, and an index tells
 for each pixel of the chip which one of the window it is. The index depends on the chip, the plane
 and the place of the edges modulo 30 m alone, so that all dates, scenes and bands share one.
+
+A chip is so small that a polynomial tells its centres to a millionth of a metre. Pyproj is asked
+for the few that make it, for those along the edge of the chip, which must agree, and for all
+centres within 3 cm of an edge of a cell: those farther off lie in the same cell by both. So the
+index is pyproj's own, pixel by pixel. Where the polynomial does not fit, as across the border of
+two datums or on a grid of shifts, pyproj is asked for all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import chebyshev
 
 from ..grid import Lattice, frame, get_grid, transformer
 from ..landsat import PIXEL
@@ -22,6 +29,19 @@ from .tiff import UInt16Array, Window
 
 Pair = tuple[int, int]
 """Two whole numbers, of x and of y."""
+
+_NODES: Final = 8
+"""Nodes of the polynomial along each axis."""
+
+_FITS: Final = 1e-5
+"""Metres by which the polynomial may be off along the edge of the chip, and which its last terms
+may have."""
+
+_UNSURE: Final = 1e-3
+"""Pixels off an edge of a cell within which pyproj itself is asked: 3,000 times as much."""
+
+_FEW: Final = 32**2
+"""Pixels of a chip up to which pyproj is asked for all of them."""
 
 _TURNED: Final = 16
 """Times as many pixels as the chip that its window may have; more are so far from their zone that
@@ -112,18 +132,76 @@ def turned_pixels(
     """
     x = corner[0] + PIXEL / 2 + PIXEL * np.arange(size[0])
     y = corner[1] - PIXEL / 2 - PIXEL * np.arange(size[1])
-    xs, ys = np.meshgrid(x, y)
-    cols, rows = pixels_of(lattice, xs, ys, grid, phase)
-    if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
+    cols, rows = _pixels_of_raster(lattice, x, y, grid, phase)
+    edges = [float(edge) for part in (cols, rows) for edge in (part.min(), part.max())]
+    if not np.isfinite(edges).all():
         return None
-    col, row = int(cols.min()), int(rows.min())
-    width, height = int(cols.max()) - col + 1, int(rows.max()) - row + 1
+    col, right, row, bottom = map(int, edges)
+    width, height = right - col + 1, bottom - row + 1
     if width * height > _TURNED * max(size[0] * size[1], PIXEL**2):
         return None
     index = ((rows - row) * width + (cols - col)).astype(np.intp)
     wanted = np.zeros(width * height, dtype=bool)
     wanted[index.ravel()] = True
     return Turned(Window(col, row, width, height), index, wanted.reshape(height, width))
+
+
+_Floats = npt.NDArray[np.float64]
+
+
+def _pixels_of_raster(
+    lattice: Lattice, x: _Floats, y: _Floats, grid: str, phase: Pair
+) -> tuple[_Floats, _Floats]:
+    """As `pixels_of` for all points of a raster, (y, x) each; most of them by a polynomial."""
+    near = _polynomial(lattice, x, y, grid) if len(x) * len(y) > _FEW else None
+    if near is None:
+        return pixels_of(lattice, *np.meshgrid(x, y), grid, phase)
+    across, down = (near[0] - phase[0]) / PIXEL, (phase[1] - near[1]) / PIXEL
+    unsure = np.zeros(across.shape, dtype=bool)
+    found = []
+    for place in (across, down):
+        cell = np.floor(place)
+        off = place - cell
+        unsure |= (off < _UNSURE) | (off > 1 - _UNSURE)
+        found.append(cell)
+    cols, rows = found
+    n, m = np.nonzero(unsure)
+    cols[n, m], rows[n, m] = pixels_of(lattice, x[m], y[n], grid, phase)
+    return cols, rows
+
+
+def _polynomial(lattice: Lattice, x: _Floats, y: _Floats, grid: str) -> _Floats | None:
+    """Metres (x, y) of a plane at the points of a raster, (2, y, x), by a polynomial of Chebyshev.
+
+    None where it may be off by more than `_FITS`. All lines that part the plane in two cross the
+    edge of the raster, so that points along it show where one formula does not hold for all.
+    """
+    to = transformer(lattice.crs, get_grid(grid).crs)
+    at = _nodes(_NODES)
+    nodes = [edge.mean() + np.ptp(edge) / 2 * at for edge in (x, y)]
+    values = np.array(to.transform(*np.meshgrid(*nodes)))
+    if not np.isfinite(values).all():
+        return None
+    matrix = chebyshev.chebvander(at, _NODES - 1) * 2 / _NODES
+    matrix[:, 0] /= 2
+    terms = matrix.T @ values @ matrix  # (2, term of y, term of x)
+    if np.abs(terms[:, -2:]).max() > _FITS or np.abs(terms[..., -2:]).max() > _FITS:
+        return None
+    of_x = chebyshev.chebvander(np.linspace(-1, 1, len(x)), _NODES - 1)
+    of_y = chebyshev.chebvander(np.linspace(1, -1, len(y)), _NODES - 1)  # from the north
+    near: _Floats = of_y @ terms @ of_x.T
+    for n, m in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
+        line = np.broadcast_arrays(x[m], y[n])
+        if not np.abs(near[:, n, m] - np.array(to.transform(*line))).max() <= _FITS:
+            return None
+    return near
+
+
+@cache
+def _nodes(count: int) -> _Floats:
+    """Nodes of Chebyshev, from -1 to 1."""
+    nodes: _Floats = -np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    return nodes
 
 
 def pixels_of(

@@ -8,23 +8,24 @@ first used.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import AccessError, CorruptAssetError, InputError, MissingAssetError, ReadError
 from ..grid import NEAR, frame, is_near
-from ..landsat import FILL, PIXEL, QA_BAND, QA_FILL
-from ..storage.access import Access, clean, is_file
+from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL
+from ..storage.access import Access, clean, is_file, lies_below
 from ..storage.objects import ChangedError, Version, check_version, read_ranges, read_start
 from . import tiff
 from .blocks import find_blocks, read_blocks
@@ -32,8 +33,11 @@ from .caches import Cache, Spool
 from .footing import Footing
 from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
+_LOG = logging.getLogger(__name__)
+
 THREADS: Final = "TIMESYNC_XR_THREADS"
-"""Environment variable: requests of one process at the same time, 64 if unset."""
+"""Environment variable: requests of one process at the same time; by default 64, and 192 to
+Planetary Computer."""
 
 HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
 """Environment variable: megabytes of headers that a process keeps, 192 if unset."""
@@ -84,6 +88,34 @@ class Asset:
 
 
 @dataclass(frozen=True, eq=False)
+class Fallback:
+    """A second archive, for files that are missing or broken where they are read at first."""
+
+    name: str
+    """Its name."""
+    files: str
+    """The address that its files lie below."""
+    access: Access
+    """How they are reached."""
+    used: set[str] = field(default_factory=set)
+    """Assets that were read there in this process."""
+
+    def address(self, href: str) -> str:
+        """Where it has the file of an asset's address; "" where it has none."""
+        try:
+            found = self.access.resolve(href)
+        except ReadError:
+            return ""
+        return found if lies_below(found, self.files) else ""
+
+    def told(self, item_ids: str) -> str:
+        """Its name and what was read there of some items, a blank between their ids; or ""."""
+        names = (f"{item_id} {band}" for item_id in item_ids.split() for band in BANDS)
+        found = [name for name in names if name in self.used]
+        return f"{self.name}: {', '.join(found)}" if found else ""
+
+
+@dataclass(frozen=True, eq=False)
 class Reading:
     """How assets are read."""
 
@@ -95,10 +127,22 @@ class Reading:
     """Collection 2 digital number of each of the 65,536 numbers of a file; None: they are such."""
     quality: UInt16Array | None = None
     """QA_PIXEL of each value of a file of the quality band; None: they are such."""
+    fallback: Fallback | None = None
+    """Where files are read that are missing or broken; None: nowhere."""
+    at_a_time: int = 64
+    """Requests of a process at the same time, if `THREADS` says nothing."""
 
 
-_Loaded = tuple[TiffHeader, dict[int, bytes]]
-"""The header of an asset and the compressed blocks that a window touches."""
+class _Loaded(NamedTuple):
+    """What was fetched of an asset."""
+
+    header: TiffHeader
+    """Its header."""
+    blocks: dict[int, bytes]
+    """The compressed blocks that a window touches."""
+    reading: Reading
+    """How they were read."""
+
 
 _Known = tuple[TiffHeader, Version]
 """The header of a file, and the version of the file that it is of."""
@@ -130,10 +174,19 @@ def begin_read(
     numbers = reading.quality if asset.band == QA_BAND else reading.numbers
     part = slice(row, row + inside.height), slice(col, col + inside.width)
 
+    def decode(loaded: _Loaded, out: UInt16Array) -> None:
+        with _errors_named(asset, loaded.reading.access):
+            read_blocks(loaded.header, inside, loaded.blocks, out[part])
+
     def read_into(out: UInt16Array) -> None:
-        header, blocks = fetch()
-        with _errors_named(asset, reading.access):
-            read_blocks(header, inside, blocks, out[part])
+        loaded = fetch()
+        try:
+            decode(loaded, out)
+        except CorruptAssetError as error:
+            if loaded.reading is not reading:
+                raise
+            whole = _Part(inside, footing.wanted(inside))
+            decode(_load_again(error, asset, whole, reading, None), out)
         if numbers is not None:
             out[part] = numbers[out[part]]
 
@@ -173,11 +226,12 @@ def _begin_fetch(
     except ReadError as error:
         return partial(_fail, error)
     part = _Part(window, footing.wanted(window))
-    if is_file(address):
+    if is_file(address) and (reading.fallback is None or os.path.exists(address)):
         return partial(_load, asset, address, part, reading, None)
     beside = None if later is None else later.inside(asset.width, asset.height)
     after = None if later is None or beside is None else _Part(beside, later.wanted(beside))
-    return _state().pool.submit(_load, asset, address, part, reading, after).result
+    pool = _state().pool(reading.at_a_time)
+    return pool.submit(_load, asset, address, part, reading, after).result
 
 
 def _resolve(asset: Asset, access: Access) -> str:
@@ -195,8 +249,36 @@ def _load(
     asset: Asset, address: str, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
     """Fetches what a part of the file needs, see `begin_read` for what is needed later."""
-    with _errors_named(asset, reading.access):
-        return _fetch(address, asset, part, reading, later)
+    try:
+        with _errors_named(asset, reading.access):
+            loaded = _fetch(address, asset, part, reading, later)
+    except (MissingAssetError, CorruptAssetError) as error:
+        return _load_again(error, asset, part, reading, later)
+    if reading.fallback is not None:
+        reading.fallback.used.discard(str(asset))
+    return loaded
+
+
+def _load_again(
+    error: ReadError, asset: Asset, part: _Part, reading: Reading, later: _Part | None
+) -> _Loaded:
+    """As `_load`, of the second archive; the error of the first where there is none."""
+    second, href = reading.fallback, asset.href or ""
+    address = "" if second is None else second.address(href)
+    if second is None or not address or address == reading.access.resolve(href):
+        raise error
+    _LOG.info("%s: %s; reading it at %s", asset, error.cause, second.name)
+    try:
+        there = replace(reading, access=second.access, fallback=None)
+        loaded = _load(asset, address, part, there, later)
+    except ReadError as other:
+        cause = f"{error.cause}; at {second.name}, too: {other.cause}"
+        raise type(other)(other.asset, cause, other.remedy, kind=other.kind) from other
+    except AccessError as other:
+        told = f"the fallback {second.name} can't be read. {other}, or leave --fallback out"
+        raise AccessError(told, kind=other.kind) from other
+    second.used.add(str(asset))
+    return loaded
 
 
 @contextmanager
@@ -248,7 +330,7 @@ def _fetch_version(
     blocks = part.blocks(header)
     if later is not None:
         blocks = _joined(blocks, later.blocks(header))
-    return header, _fetch_blocks(asset, address, version, blocks, reading)
+    return _Loaded(header, _fetch_blocks(asset, address, version, blocks, reading), reading)
 
 
 def _joined(blocks: list[tiff.Block], later: list[tiff.Block]) -> list[tiff.Block]:
@@ -346,7 +428,7 @@ class _State:
         self.blocks = Cache[bytes](blocks // 2, _block_size)
         self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
-        self.pool = ThreadPoolExecutor(max(1, _setting(THREADS, 64)), "timesync_xr")
+        self.pools: dict[int, ThreadPoolExecutor] = {}
         self._locks = [threading.Lock() for _ in range(1024)]
 
     def kept_blocks(self, asset: Asset, reading: Reading) -> Cache[bytes] | Spool:
@@ -357,6 +439,11 @@ class _State:
         if reading.keep_blocks:
             return self.spool
         return self.qa_blocks if asset.band == QA_BAND else self.blocks
+
+    def pool(self, at_a_time: int) -> ThreadPoolExecutor:
+        """Threads that make so many requests at the same time."""
+        size = max(1, _setting(THREADS, at_a_time))
+        return self.pools.setdefault(size, ThreadPoolExecutor(size, "timesync_xr"))
 
     def lock(self, address: str) -> threading.Lock:
         """A lock for an address; few other addresses share it."""
@@ -385,5 +472,6 @@ def reset() -> None:
     For a file that was replaced during the process, and for an early end. Later reads start anew.
     """
     if _state_of.cache_info().currsize:
-        _state().pool.shutdown(wait=False, cancel_futures=True)
+        for pool in _state().pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
         _state_of.cache_clear()

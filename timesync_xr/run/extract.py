@@ -186,7 +186,8 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
-    return Summary(project.place, table, *told, products.lattice, items.uncounted)
+    fallback = archive.fallback or ""
+    return Summary(project.place, table, *told, products.lattice, items.uncounted, fallback)
 
 
 def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:

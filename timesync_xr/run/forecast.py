@@ -121,6 +121,8 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
+    seen: tuple[frozenset[tuple[str, str]], ...] = ()
+    """Platform and day of the observations to look at whose items hold the plot, of each plot."""
     uncounted: tuple[str, ...] = ()
     """Places whose items the catalog did not count, so that no one knows whether they are all."""
 
@@ -305,42 +307,68 @@ def _forecast(
     source: Source,
     select: Selection,
 ) -> Forecast:
-    known: dict[tuple[Place, ...], tuple[int, int, int, int]] = {}
+    known: dict[tuple[Place, ...], _Count] = {}
     places = [source.places(chip) for chip in chips]
+    counts: list[_Count] = []
     for chip, key in zip(chips, places, strict=True):
-        if key not in known:
+        if key not in known or source.has_scenes:  # of a tile all plots see the same
             found = read_items_of(items.of(key))
             planned = plan_observations(found, chip, source, select.tiers)
             known[key] = _count(planned, select)
-    counts = [known[key] for key in places]
+        counts.append(known[key])
     rows = table[["project_id", "plot_id"]].assign(
         place=[key[0] for key in places],
         places=[len(key) for key in places],
-        items=[count[0] for count in counts],
-        observations=[count[1] for count in counts],
-        filtered=[count[2] for count in counts],
-        years=[count[3] for count in counts],
+        items=[len(count.items) for count in counts],
+        observations=[count.observations for count in counts],
+        filtered=[count.filtered for count in counts],
+        years=[count.years for count in counts],
     )
     searched = sorted({place for key in places for place in key})
-    good = refused = wanted = 0
+    good = refused = 0
     for place in searched:
         found = read_items_of(items.of([place]))
         usable = found[found["refused"] == ""]
         good, refused = good + len(usable), refused + len(found) - len(usable)
-        wanted += int((select.causes(usable) == "").sum())
     touched = _touched(chips, rows)
     rows.attrs["place"] = "cell" if source.has_scenes else "tile"
     rows.attrs["free"] = "" if source.requester_pays else source.cost
-    headers = wanted * len(BANDS)
-    return Forecast(rows, len(searched), good, refused, headers, *touched, select, items.uncounted)
+    headers = len(BANDS) * len(frozenset().union(*(count.items for count in counts)))
+    seen = tuple(count.seen for count in counts)
+    return Forecast(
+        rows, len(searched), good, refused, headers, *touched, select, seen, items.uncounted
+    )
 
 
-def _count(planned: Plan, select: Selection) -> tuple[int, int, int, int]:
-    """Items to look at, observations, how many metadata rule out, and years of the rest."""
+@dataclass(frozen=True)
+class _Count:
+    """What was planned of a plot."""
+
+    items: frozenset[str]
+    """Ids of the items to look at."""
+    observations: int
+    """Observations, with those that metadata rule out."""
+    filtered: int
+    """How many these are."""
+    years: int
+    """Years of the others."""
+    seen: frozenset[tuple[str, str]]
+    """Platform and day of the others whose items hold the plot."""
+
+
+def _count(planned: Plan, select: Selection) -> _Count:
+    """What is to be counted of a plan."""
     ruled_out = select.causes(planned.observations) != ""
-    items = (~ruled_out)[planned.records["observation"].to_numpy()].sum()
-    years = planned.observations.loc[~ruled_out, "day"].astype(str).str[:4].nunique()
-    return int(items), len(ruled_out), int(ruled_out.sum()), int(years)
+    wanted = (~ruled_out)[planned.records["observation"].to_numpy()]
+    left = planned.observations[~ruled_out]
+    held = left.loc[left["at_plot"], ["sensor", "day"]]
+    return _Count(
+        frozenset(planned.records.loc[wanted, "item_id"]),
+        len(ruled_out),
+        int(ruled_out.sum()),
+        int(left["day"].astype(str).str[:4].nunique()),
+        frozenset(held.itertuples(index=False, name=None)),
+    )
 
 
 def _touched(chips: list[ChipGrid], plots: pd.DataFrame) -> tuple[float, float]:

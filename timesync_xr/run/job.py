@@ -13,6 +13,7 @@ from ..cube.selection import Selection
 from ..errors import LossError, check_kind
 from ..plots import Plot
 from ..project.ledger import COMPLETE, ledger_row
+from ..project.log import READ
 from ..project.products import FORMATS, Products
 from ..raster.reader import Reading
 
@@ -57,6 +58,13 @@ class Job:
             products=replace(self.products, formats=formats, chips_per_year=chosen),
             reading=replace(self.reading, keep_blocks=keep_blocks),
         )
+
+    def read_from(self, item_ids: pd.Series) -> pd.DataFrame:
+        """The columns `READ` of observations that were read, by the ids of their items."""
+        second = self.reading.fallback
+        told = [second.told(ids) if second and second.used else "" for ids in item_ids]
+        columns = dict(zip(READ, (self.origin, told), strict=True))
+        return pd.DataFrame(columns, index=item_ids.index)
 
     def is_done(self, plot: Plot, row: Row | None) -> bool:
         """Whether the ledger says that all that is asked for is there.

@@ -39,7 +39,8 @@ def look_at_plot_pixels(
         if isinstance(qa, ReadError):
             log.fail(chosen[part], qa)
         else:
-            log.see(chosen[part], qa.ravel())
+            items = pixels.observations["item_ids"].iloc[part]
+            log.see(chosen[part], qa.ravel(), job.read_from(items))
             found |= zip(chosen[part].tolist(), qa.ravel().tolist(), strict=True)
     return found
 

@@ -299,6 +299,7 @@ def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -
             yield part.stop - part.start
         else:
             told = write_spectra(made, plot, job.products, folder)
+            told = told.join(_read_from(pixels, part, job))
             written.append(told.set_axis(rows[part][told.index]))
             yield len(told)
     if written:
@@ -340,7 +341,8 @@ def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) 
         attrs = attributes(log.plan.grid, (plot.project_id, plot.plot_id))
         builder = CubeBuilder(scratch / "cube", log.plan.grid, attrs, kept, found)
         yield from _export(log, todo, plot, job, folder, builder.add)
-        builder.finish(log.plan.observations, provenance(plot, job.origin))
+        origin = provenance(plot, job.source.collection, "; ".join(log.sources))
+        builder.finish(log.plan.observations, origin)
         put_cube(folder, plot, scratch / "cube", whole=not log.has_failures)
 
 
@@ -364,7 +366,7 @@ def _export(
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
-            told = write_chips(made, plot, job.products, folder)
+            told = write_chips(made, plot, job.products, folder).join(_read_from(todo, part, job))
             written.append(told.set_axis(rows[part]))
             if keep is not None:
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
@@ -373,3 +375,8 @@ def _export(
         yield part.stop - part.start
     if written:  # all at once: to set a few at a time takes as long for each
         log.settle(pd.concat(written))
+
+
+def _read_from(plan: Plan, part: slice, job: Job) -> pd.DataFrame:
+    """Where some observations of a plan were read, a row for each, from 0."""
+    return job.read_from(plan.observations["item_ids"].iloc[part].reset_index(drop=True))

@@ -40,6 +40,8 @@ class Summary:
     """Grid of the plots."""
     uncounted: tuple[str, ...] = ()
     """Tiles, or cells of scenes, whose items the catalog did not count."""
+    fallback: str = ""
+    """Name of the second archive; empty where there is none."""
 
     @property
     def already(self) -> int:
@@ -97,6 +99,14 @@ class Summary:
                 f"{total['other_platform']:.0f} left to another platform of the same day, "
                 f"{total['filtered']:.0f} filtered, "
                 f"{total['failed']:.0f} failed"
+            )
+        if elsewhere := int(total.get("fallback", 0)):
+            where = self.fallback or "a second source"
+            plots = some(self.rows.loc[self.rows["fallback"] > 0, "plot_id"])
+            yield (
+                f"Read in part at {where}, as files were missing or broken at first: {elsewhere} "
+                f"observations of the plots {plots}; the column fallback of timesync-xr "
+                "observations names the files"
             )
 
     def _odd(self) -> Iterator[str]:

@@ -26,6 +26,7 @@ from ..plots import Plot
 from ..project.log import (
     FAILED,
     OTHER_PLATFORM,
+    READ,
     WRITTEN,
     ObservationLog,
     days_with_files,
@@ -101,6 +102,8 @@ def choose_days(
     for row in np.flatnonzero(left & log.open).tolist():
         if row in choice.qa:
             log.table.loc[row, "qa_pixel"] = str(choice.qa[row])
+            read = job.read_from(log.table.loc[[row], "item_ids"])
+            log.table.loc[row, list(READ)] = read.iloc[0].tolist()
     log.leave_out((left & day.isin(unusable)).to_numpy(), UNUSABLE, Kind.UNUSABLE)
     log.leave_out((left & ~day.isin(unusable)).to_numpy(), NOT_AMONG.format(per_year.count))
     return held - chosen

@@ -135,7 +135,7 @@ class Access:
 
     def is_beside_mirrors(self, address: str) -> bool:
         """Whether mirrors are given, and an address that `resolve` gave lies in none of them."""
-        return bool(self.mirrors) and not any(_starts_with(address, n) for _, n in self.mirrors)
+        return bool(self.mirrors) and not any(lies_below(address, n) for _, n in self.mirrors)
 
     def _inside(self, href: str, new: str, rest: str) -> str:
         """The address of ``rest`` below the right side of a mirror."""
@@ -164,7 +164,7 @@ class Access:
         if signed_container(href):
             href = _bare(href)  # a signature of another time
         parts = _split(href)
-        trusted = any(_starts_with(href, new) for _, new in self.mirrors)
+        trusted = any(lies_below(href, new) for _, new in self.mirrors)
         if "@" in parts.netloc or "?" in href or "#" in href:
             _refuse(href, "it carries credentials or a query")
         if scheme == "s3" and parts.netloc == _PAID and not self.s3.requester_pays:
@@ -192,7 +192,7 @@ class Access:
 
 
 def _longest(pairs: Sequence[tuple[str, str]], href: str) -> tuple[str, str] | None:
-    fitting = [pair for pair in pairs if _starts_with(href, pair[0])]
+    fitting = [pair for pair in pairs if lies_below(href, pair[0])]
     return max(fitting, key=lambda pair: len(pair[0]), default=None)
 
 
@@ -291,7 +291,7 @@ def is_file(address: str) -> bool:
     return address.startswith("/")
 
 
-def _starts_with(href: str, old: str) -> bool:
+def lies_below(href: str, old: str) -> bool:
     """Whether an address is or lies below another, by whole components."""
     return href == old or href.startswith(old.rstrip("/") + "/")
 
@@ -314,7 +314,7 @@ def _refuse(href: str, why: str, remedy: str = _ALLOW) -> NoReturn:
 
 def signed_container(address: str) -> str:
     """The container of `SIGNED` that an address lies in; "" if it lies in none."""
-    return next((container for container in SIGNED if _starts_with(address, container)), "")
+    return next((container for container in SIGNED if lies_below(address, container)), "")
 
 
 @lru_cache(maxsize=4096)

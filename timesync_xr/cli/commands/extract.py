@@ -15,6 +15,7 @@ from ..options import (
     chip_size_option,
     chosen_workers,
     cluster_options,
+    fallback_option,
     grid_option,
     out_s3_options,
     per_year_options,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     help="Read assets whose address starts with OLD below NEW instead: a folder, a bucket or an "
     "http address. May be given several times.",
 )
+@fallback_option
 @grid_option
 @click.option(
     "--datetime",
@@ -80,8 +82,10 @@ if TYPE_CHECKING:
 def extract(
     plots: Path,
     out: str,
+    *,
     source: str,
     mirror: tuple[str, ...],
+    fallback: str | None,
     grid: str | None,
     chip_size: tuple[int, int],
     products: str,
@@ -108,6 +112,8 @@ def extract(
       timesync-xr extract plots.csv --out project
       timesync-xr extract plots.csv --out project --datetime 2020/..
       timesync-xr extract plots.csv --out project --source landsatlook-scenes
+      timesync-xr extract plots.csv --out project --source landsatlook-scenes \\
+          --fallback earth-search
       timesync-xr extract plots.csv --out project \\
           --source items.json --mirror s3://usgs-landsat-ard=/data/ard
       timesync-xr extract plots.csv --out s3://bucket/project --profile lab --out-profile lab
@@ -120,8 +126,10 @@ def extract(
     from ...project.project import Project
     from ...run.extract import extract as run
 
-    archive = Archive(source, mirror=mirror, s3=s3)
+    archive = Archive(source, mirror=mirror, s3=s3, fallback=fallback)
     made = Products(products, grid, chip_size, chips_per_year=per_year)
+    for line in archive.bill:
+        click.echo(line, err=True)
     with chosen_workers(scheduler, scheduler_file, workers) as chosen:
         summary = run(
             plots,

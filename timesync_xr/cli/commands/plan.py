@@ -19,6 +19,8 @@ from ..options import (
 
 if TYPE_CHECKING:
     from ...cube.selection import Selection
+    from ...project.products import Products
+    from ...run.forecast import Prices
 
 
 @click.command(short_help="Tell what extract would take: requests, bytes, cost.")
@@ -55,12 +57,20 @@ if TYPE_CHECKING:
     help="Price of a GB to workers outside us-west-2. Default: 0.09, to the internet in 2025.",
 )
 @click.option(
+    "--compare",
+    is_flag=True,
+    help="Compare all sources that have a name, and the one of --source, for this list, and name "
+    "the cheapest. One that can't be reached is left out.",
+)
+@click.option(
     "--table",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a CSV with the tiles, items and observations of every plot.",
+    help="Write a CSV with the tiles, items and observations of every plot; with --compare a row "
+    "for each source.",
 )
 def plan(
     plots: Path,
+    *,
     source: str,
     grid: str | None,
     chip_size: tuple[int, int],
@@ -70,6 +80,7 @@ def plan(
     workers: int,
     request_price: float | None,
     transfer_price: float | None,
+    compare: bool,
     table: Path | None,
 ) -> None:
     """Tell what extract would take for the plots in PLOTS (CSV), without reading pixels.
@@ -82,6 +93,7 @@ def plan(
     Examples:
       timesync-xr plan plots.csv
       timesync-xr plan plots.csv --datetime 2020/.. --workers 8 --table plan.csv
+      timesync-xr plan world.csv --compare --datetime 2020/..
       timesync-xr plan plots.csv --season 06-01/09-30 --transfer-price 0.02
     """
     from ...catalog.archive import Archive
@@ -93,9 +105,35 @@ def plan(
     given = {"requests": request_price, "transfer": transfer_price}
     prices = Prices(**{name: price for name, price in given.items() if price is not None})
     products = Products(grid=grid, chip_size=chip_size)
+    if compare:
+        if out is not None:
+            raise click.UsageError("--compare keeps no items: leave --out out")
+        _compare(plots, source, select, products, workers, prices, table)
+        return
     project = None if out is None else Project(out, out_s3)
     forecast = run(plots, Archive(source), select, products, project=project)
     if table is not None:
         forecast.plots.to_csv(table, index=False, lineterminator="\n")
     if table is None or not is_quiet():
         click.echo(forecast.text(workers, prices))
+
+
+def _compare(
+    plots: Path,
+    source: str,
+    select: Selection,
+    products: Products,
+    workers: int,
+    prices: Prices,
+    table: Path | None,
+) -> None:
+    """Compare the sources that have a name, and another one."""
+    from ...catalog.archive import CATALOGS
+    from ...run.comparison import compare_sources
+
+    sources = dict.fromkeys((*CATALOGS, source))
+    compared = compare_sources(plots, select, products, sources=sources)
+    if table is not None:
+        compared.table(workers, prices).to_csv(table, index=False, lineterminator="\n")
+    if table is None or not is_quiet():
+        click.echo(compared.text(workers, prices))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...storage.access import S3
 from ..main import COMPLETE, INCOMPLETE, is_quiet
-from ..options import out_s3_options, s3_options
+from ..options import fallback_option, out_s3_options, s3_options
 
 _SHOWN = 20
 
@@ -56,6 +56,7 @@ _SHOWN = 20
     metavar="OLD=NEW",
     help="Where assets are read instead, as in timesync-xr extract.",
 )
+@fallback_option
 @click.option(
     "--workers", type=int, default=1, show_default=True, help="Processes that repair at a time."
 )
@@ -71,6 +72,7 @@ def verify(
     yes: bool,
     source: str,
     mirror: tuple[str, ...],
+    fallback: str | None,
     workers: int,
     s3: S3,
     out_s3: S3,
@@ -102,10 +104,13 @@ def verify(
     from ...run.archive_files import archive_files
     from ...run.repair import repair as run_repair
 
-    made, pixels = Project(project, out_s3), Archive(source, mirror=mirror, s3=s3)
+    made = Project(project, out_s3)
+    pixels = Archive(source, mirror=mirror, s3=s3, fallback=fallback)
     problems = run(made, plots, quick=quick)
     if repair and len(problems):
         _tell(problems)
+        for line in pixels.bill:
+            click.echo(line, err=True)
         for summary in run_repair(
             made, problems, pixels, plots, workers=workers, progress=not is_quiet()
         ):
