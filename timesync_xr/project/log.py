@@ -160,6 +160,11 @@ class ObservationLog:
         return (self.table["outcome"] == "").to_numpy()
 
     @property
+    def written_days(self) -> set[str]:
+        """Days of which an observation is written."""
+        return set(self.table.loc[self.table["outcome"] == WRITTEN, "day"])
+
+    @property
     def has_failures(self) -> bool:
         """Whether an observation failed."""
         return bool((self.table["outcome"] == FAILED).any())

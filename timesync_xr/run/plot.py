@@ -49,7 +49,8 @@ from ..project.log import (
     years_without_clear,
 )
 from ..project.products import FORMATS, Products
-from ..project.rows import renamed_row, written_observations
+from ..project.rows import Written, finder, parse_rows, renamed_row, written_observations
+from ..project.spectra import PlotTable
 from ..storage.folder import Folder
 from .chips import write_chips, write_spectra
 from .job import Job
@@ -108,7 +109,9 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         log.fail(np.flatnonzero(log.open), why)
         return set()
 
-    log, removed = _begin(plot, read_items_of(tables), job, folder, fail)
+    spectra = _table(plot, job, folder)
+    log, removed = _begin(plot, read_items_of(tables), job, folder, spectra, fail)
+    spectra.keep(log.written_days)
     if "zarr" in job.products.made and log.has_failures:
         settle_cube(folder, plot, whole=False)
     return _keep(plot, job, log, folder, removed)
@@ -153,14 +156,21 @@ def extract_plot(
         look_at_plot_pixels(log, log.open, job)
         return set()
 
-    log, removed = _begin(plot, items, job, folder, look)
+    spectra = _table(plot, job, folder)
+    log, removed = _begin(plot, items, job, folder, spectra, look)
     advance(int((~log.open).sum()))
     export = _export_with_cube if "zarr" in job.products.made else _export_open
     if job.products.pixel_only:
         export = _export_spectra
-    for count in export(log, plot, job, folder):
+    for count in export(log, plot, job, folder, spectra):
         advance(count)
+    spectra.keep(log.written_days)
     return log, removed
+
+
+def _table(plot: Plot, job: Job, folder: Folder) -> PlotTable:
+    """The table of the plot's spectra, if it is wanted."""
+    return PlotTable(folder, plot, wanted="spectra" in job.products.made)
 
 
 def _begin(
@@ -168,6 +178,7 @@ def _begin(
     items: pd.DataFrame,
     job: Job,
     folder: Folder,
+    spectra: PlotTable,
     look: Callable[[ObservationLog, pd.DataFrame], set[str]],
 ) -> tuple[ObservationLog, pd.DataFrame]:
     """Take over what is there and did not change, ``look`` at the rest, and remove what goes.
@@ -184,8 +195,10 @@ def _begin(
     kept = _kept_log(folder, plot)
     elsewhere = _made_elsewhere(kept, plot, job)
     here = kept.drop(elsewhere.index)
-    are_there = partial(_days_that_are_there, plot, job.products, folder)
+    _rows_of_csvs(here, plot, job.products, folder, spectra)
+    are_there = partial(_days_that_are_there, plot, job.products, folder, spectra)
     log.take_over(here, are_there)
+    renamed_rows = _rename_rows(log, here, spectra)
     renamed = _renamed_csvs(log, here, plot, job.products, folder)
     kept_up = look(log, here)
     lost = _with_anything(log.lost(here), plot, job.products, folder)
@@ -193,7 +206,7 @@ def _begin(
         log, lost = log.holding(lost, are_there(lost["day"].tolist()), here), lost[:0]
     withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
     renamed = {day: file for day, file in renamed.items() if day not in withdrawn}
-    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed}
+    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed, *renamed_rows}
     if begun:
         write_log(folder, plot, with_begun(log.finished(), kept, begun))
     _remove(folder, plot, job.products, withdrawn)
@@ -234,11 +247,9 @@ def _renamed_csvs(
 
     Nothing is read of the archive for them. Days whose CSV is none of before are opened again.
     """
-    rows = log.renamed(kept)
-    if rows.empty or "csv" not in products.made:
+    if "csv" not in products.made:
         return {}
-    new = written_observations(rows)
-    old = written_observations(rows.assign(date=rows["date_kept"], hv=rows["hv_kept"]))
+    old, new = _renamed(log, kept)
     ids = plot.project_id, plot.plot_id
     found = {n.day: (o, renamed_row(folder, *ids, o, n)) for o, n in zip(old, new, strict=True)}
     log.open_again(day for day, (_, data) in found.items() if data is None)
@@ -249,10 +260,44 @@ def _renamed_csvs(
     }
 
 
+def _renamed(log: ObservationLog, kept: pd.DataFrame) -> tuple[list[Written], list[Written]]:
+    """Observations of which only what items are called has changed: as they were, and are now."""
+    rows = log.renamed(kept)
+    before = rows.assign(date=rows["date_kept"], hv=rows["hv_kept"])
+    return written_observations(before), written_observations(rows)
+
+
+def _rename_rows(log: ObservationLog, kept: pd.DataFrame, spectra: PlotTable) -> set[str]:
+    """As `_renamed_csvs`, in the table of the plot; the days whose rows are others then."""
+    if not spectra.wanted:
+        return set()
+    days = set()
+    for old, new in zip(*_renamed(log, kept), strict=True):
+        titles = [(of.sensor, of.hv, of.date) for of in (old, new)]
+        if spectra.rename(new.day, *titles):
+            days.add(new.day)
+        else:
+            log.open_again([new.day])
+    return days
+
+
+def _rows_of_csvs(
+    kept: pd.DataFrame, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
+) -> None:
+    """Take rows into the table of a plot from the CSVs that it has already."""
+    if not spectra.wanted or "csv" not in products.made:
+        return
+    lacking = kept[~kept["day"].isin(spectra.days)]
+    find = finder(folder, plot.project_id, plot.plot_id, products.made)
+    rows = find(written_observations(lacking))
+    spectra.add(parse_rows(row.line for row in rows))
+
+
 def _days_that_are_there(
-    plot: Plot, products: Products, folder: Folder, days: list[str]
+    plot: Plot, products: Products, folder: Folder, spectra: PlotTable, days: list[str]
 ) -> set[str]:
-    """Those of some days of which all files are there."""
+    """Those of some days of which all files are there, and the row of the plot's table."""
+    days = [day for day in days if day in spectra.days] if spectra.wanted else days
     paths = {day: products.paths(plot, day) for day in days}
     there = folder.present([path for of_day in paths.values() for path in of_day])
     return {day for day, of_day in paths.items() if there.issuperset(of_day)}
@@ -279,12 +324,16 @@ def _with_anything(
     return lost[~without_files | lost.index.isin(list(in_cube))]
 
 
-def _export_open(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_open(
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+) -> Iterator[int]:
     """Read, render and write what is open; yield how many observations at a time."""
-    yield from _export(log, log.open, plot, job, folder)
+    yield from _export(log, log.open, plot, job, folder, spectra)
 
 
-def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_spectra(
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+) -> Iterator[int]:
     """As `_export_open`, of the plot pixel alone: a block of each asset.
 
     Whole chips are read of the few days that need them, see `write_spectra`.
@@ -298,28 +347,32 @@ def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -
             log.fail(rows[part], made)
             yield part.stop - part.start
         else:
-            told = write_spectra(made, plot, job.products, folder)
+            told = write_spectra(made, plot, job.products, folder, spectra)
             written.append(told.set_axis(rows[part][told.index]))
             yield len(told)
     if written:
         log.settle(pd.concat(written))
-    yield from _export_open(log, plot, job, folder)
+    yield from _export_open(log, plot, job, folder, spectra)
 
 
-def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_with_cube(
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+) -> Iterator[int]:
     """As `_export_open`, and put the plot's cube in place; what it held is not read again.
 
     A kept cube that is damaged is removed, and made anew.
     """
     try:
-        yield from _export_and_cube(log, plot, job, folder)
+        yield from _export_and_cube(log, plot, job, folder, spectra)
     except DamagedCubeError as error:
         _LOG.warning("%s: it is made again now", error.cube)
         remove_cubes(folder, plot)
-        yield from _export_and_cube(log, plot, job, folder)
+        yield from _export_and_cube(log, plot, job, folder, spectra)
 
 
-def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_and_cube(
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+) -> Iterator[int]:
     """What `_export_with_cube` does while nothing is damaged."""
     with kept_cube(folder, plot) as there, folder.scratch() as scratch:
         kept = there if there is not None and is_of(there, log.plan.grid) else None
@@ -339,7 +392,7 @@ def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) 
             return
         attrs = attributes(log.plan.grid, (plot.project_id, plot.plot_id))
         builder = CubeBuilder(scratch / "cube", log.plan.grid, attrs, kept, found)
-        yield from _export(log, todo, plot, job, folder, builder.add)
+        yield from _export(log, todo, plot, job, folder, spectra, builder.add)
         builder.finish(log.plan.observations, provenance(plot, job.origin))
         put_cube(folder, plot, scratch / "cube", whole=not log.has_failures)
 
@@ -350,6 +403,7 @@ def _export(
     plot: Plot,
     job: Job,
     folder: Folder,
+    spectra: PlotTable,
     keep: Callable[[Rows, npt.NDArray[np.uint16]], None] | None = None,
 ) -> Iterator[int]:
     """Read, render and write the chosen observations; yield how many at a time.
@@ -364,7 +418,7 @@ def _export(
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
-            told = write_chips(made, plot, job.products, folder)
+            told = write_chips(made, plot, job.products, folder, spectra)
             written.append(told.set_axis(rows[part]))
             if keep is not None:
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
