@@ -31,6 +31,7 @@ from timesync_xr.project import spectra
 from timesync_xr.project.files import table_path
 from timesync_xr.project.rows import NO_FILE, NO_ROW
 from timesync_xr.project.spectra import PlotTable, read_table, table_bytes
+from timesync_xr.run import pixels as run_pixels
 from timesync_xr.run import plot as run_plot
 from timesync_xr.run.render import render
 from timesync_xr.spectral.series import CSV_COLUMNS
@@ -69,6 +70,14 @@ def both(
         run(listed, one, archive, "png,csv"),
         run(listed, other, archive, "png,spectra"),
     )
+
+
+@pytest.fixture(scope="module")
+def cubes(listed: Path, archive: LinkedArchive, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of cubes alone."""
+    out = tmp_path_factory.mktemp("cubes") / "made"
+    run(listed, out, archive, "zarr")
+    return out
 
 
 @pytest.fixture
@@ -141,10 +150,9 @@ def test_tables_of_either_are_the_same(both: tuple[Project, Project]) -> None:
 
 
 def test_cubes_are_rendered_into_either(
-    archive: LinkedArchive, listed: Path, both: tuple[Project, Project], tmp_path: Path
+    both: tuple[Project, Project], cubes: Path, tmp_path: Path
 ) -> None:
-    run(listed, tmp_path / "cubes", archive, "zarr")
-    render(tmp_path / "cubes", tmp_path / "drawn", formats="png,spectra", progress=False)
+    render(cubes, tmp_path / "drawn", formats="png,spectra", progress=False)
     assert of(tmp_path / "drawn", "prj_") == of(both[1].place, "prj_")
     assert verify(tmp_path / "drawn").empty
 
@@ -164,20 +172,58 @@ def test_spectra_alone_and_chips_per_year_go_on_with_a_table(
     assert some.place == more.place
 
 
-def test_a_table_is_made_of_the_csvs_that_are_there(
-    archive: LinkedArchive,
-    listed: Path,
-    both: tuple[Project, Project],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run(listed, tmp_path / "made", archive, "png,csv")
+@pytest.fixture
+def no_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be read of the archive."""
 
     def read_nothing(todo: Plan, *_: object) -> Iterator[Any]:
         assert todo.observations.empty
         return iter(())
 
     monkeypatch.setattr(run_plot, "read_ahead", read_nothing)
+    monkeypatch.setattr(run_pixels, "read_ahead", read_nothing)
+
+
+@pytest.mark.usefixtures("no_archive")
+def test_products_are_made_of_a_kept_cube(
+    archive: LinkedArchive, listed: Path, both: tuple[Project, Project], cubes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "made"
+    shutil.copytree(cubes, out)
+    for formats in ("csv", "spectra", "png"):
+        run(listed, out, archive, formats)
+    found = {name: data for name, data in of(out, "prj_").items() if ".zarr" not in name}
+    assert found == {n: d for project in both for n, d in of(project.place, "prj_").items()}
+    before, now = (Project(place).log(IDS[0]) for place in (cubes, out))
+    pd.testing.assert_frame_equal(before, now)
+    assert verify(out).empty
+    assert of(out, "prj_p/cubes") == of(cubes, "prj_p/cubes")
+
+
+def test_what_a_kept_cube_has_no_more_comes_from_the_archive(
+    archive: LinkedArchive, listed: Path, both: tuple[Project, Project], cubes: Path, tmp_path: Path
+) -> None:
+    """Its pixels are damaged, or those of another observation, as the log tells."""
+    out = tmp_path / "made"
+    shutil.copytree(cubes, out)
+    log = next((out / "ledger/observations/prj_p").glob("plot_7.csv"))
+    sums = [str(text) for text in Project(out).log(IDS[0])["checksum"] if text]
+    log.write_text(log.read_text().replace(sums[0], "01234567"))
+    run(listed, out, archive, "png,csv,zarr")
+    found = {name: data for name, data in of(out, "prj_").items() if ".zarr" not in name}
+    assert found == of(both[0].place, "prj_")
+    assert verify(out).empty
+
+
+def test_a_table_is_made_of_the_csvs_that_are_there(
+    archive: LinkedArchive,
+    listed: Path,
+    both: tuple[Project, Project],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    run(listed, tmp_path / "made", archive, "png,csv")
+    request.getfixturevalue("no_archive")
     project = run(listed, tmp_path / "made", archive, "png,spectra")
     found = of(project.place, "prj_p/spectra")
     assert found == of(both[1].place, "prj_p/spectra")

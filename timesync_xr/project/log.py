@@ -232,6 +232,11 @@ class ObservationLog:
         before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
         return self.table[IDENTITY].merge(before, on=IDENTITY, how="left").fillna("")
 
+    def measured(self, kept: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Of which rows a whole chip was measured before that was not fill at the plot."""
+        same = self.as_before(kept)
+        return is_in_cube(same) & (same["checksum"] != "").to_numpy()
+
     def renamed(self, kept: pd.DataFrame) -> pd.DataFrame:
         """The rows that were taken over and whose `TITLES` are other than those of a kept log.
 

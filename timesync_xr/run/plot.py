@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from ..catalog.kept import TileTable, read_items_of
 from ..cube.chips import begin_cube
@@ -29,6 +30,7 @@ from ..project.cubes import (
     kept_cube,
     provenance,
     put_cube,
+    read_places,
     remove_cubes,
     settle_cube,
 )
@@ -37,12 +39,15 @@ from ..project.log import (
     FILL_AT_PLOT,
     LEFT_OUT,
     OTHER_PLATFORM,
+    PIXELS,
+    TITLES,
     WRITTEN,
     DamagedLogError,
     ObservationLog,
     Rows,
     days_with_files,
     empty_log,
+    measure_pixels,
     read_log,
     with_begun,
     write_log,
@@ -110,7 +115,7 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         return set()
 
     spectra = _table(plot, job, folder)
-    log, removed = _begin(plot, read_items_of(tables), job, folder, spectra, fail)
+    log, removed, _ = _begin(plot, read_items_of(tables), job, folder, spectra, fail)
     spectra.keep(log.written_days)
     if "zarr" in job.products.made and log.has_failures:
         settle_cube(folder, plot, whole=False)
@@ -153,19 +158,26 @@ def extract_plot(
     def look(log: ObservationLog, kept: pd.DataFrame) -> set[str]:
         if job.products.per_year is not None:
             return choose_days(log, kept, plot, job, folder)
-        look_at_plot_pixels(log, log.open, job)
+        in_cube = log.measured(kept) if "zarr" in job.products.made else np.False_
+        look_at_plot_pixels(log, log.open & ~in_cube, job)
         return set()
 
     spectra = _table(plot, job, folder)
-    log, removed = _begin(plot, items, job, folder, spectra, look)
+    log, removed, before = _begin(plot, items, job, folder, spectra, look)
     advance(int((~log.open).sum()))
-    export = _export_with_cube if "zarr" in job.products.made else _export_open
+    export: Export = _export_open
+    if "zarr" in job.products.made:
+        export = partial(_export_with_cube, before=before)
     if job.products.pixel_only:
         export = _export_spectra
     for count in export(log, plot, job, folder, spectra):
         advance(count)
     spectra.keep(log.written_days)
     return log, removed
+
+
+Export = Callable[[ObservationLog, Plot, Job, Folder, PlotTable], Iterator[int]]
+"""Reads, renders and writes what is open in a log; yields how many observations at a time."""
 
 
 def _table(plot: Plot, job: Job, folder: Folder) -> PlotTable:
@@ -180,14 +192,15 @@ def _begin(
     folder: Folder,
     spectra: PlotTable,
     look: Callable[[ObservationLog, pd.DataFrame], set[str]],
-) -> tuple[ObservationLog, pd.DataFrame]:
+) -> tuple[ObservationLog, pd.DataFrame, pd.DataFrame]:
     """Take over what is there and did not change, ``look`` at the rest, and remove what goes.
 
     ``look`` gets the log and the one of before, and returns the days that are only kept up, since
     they would not be chosen now.
-    Returns the log, whose open observations are to be made, and the rows of those that went for
-    good. Before a file is touched the kept log says which days are begun, so that a run that is
-    stopped at any moment leaves no file that is vouched for wrongly, and none that no log knows.
+    Returns the log, whose open observations are to be made, the rows of those that went for good,
+    and the log of before, as far as it is about the same pixels. Before a file is touched the kept
+    log says which days are begun, so that a run that is stopped at any moment leaves no file that
+    is vouched for wrongly, and none that no log knows.
     """
     plan = _plan(plot, items, job)
     job.reading.access.check_mirrors(plan.records[QA_BAND])
@@ -214,7 +227,7 @@ def _begin(
     removed = elsewhere[elsewhere["outcome"] == WRITTEN]
     if job.products.per_year is not None:
         log.keep_up(kept_up, NOT_AMONG.format(job.products.per_year.count))
-    return log, lost if removed.empty else pd.concat([lost, removed])
+    return log, lost if removed.empty else pd.concat([lost, removed]), here
 
 
 def _kept_log(folder: Folder, plot: Plot) -> pd.DataFrame:
@@ -356,26 +369,39 @@ def _export_spectra(
 
 
 def _export_with_cube(
-    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+    log: ObservationLog,
+    plot: Plot,
+    job: Job,
+    folder: Folder,
+    spectra: PlotTable,
+    before: pd.DataFrame,
 ) -> Iterator[int]:
     """As `_export_open`, and put the plot's cube in place; what it held is not read again.
 
-    A kept cube that is damaged is removed, and made anew.
+    ``before`` is the log of before, which tells what the cube held. A kept cube that is damaged is
+    removed, and made anew.
     """
     try:
-        yield from _export_and_cube(log, plot, job, folder, spectra)
+        yield from _export_and_cube(log, plot, job, folder, spectra, before)
     except DamagedCubeError as error:
         _LOG.warning("%s: it is made again now", error.cube)
         remove_cubes(folder, plot)
-        yield from _export_and_cube(log, plot, job, folder, spectra)
+        yield from _export_and_cube(log, plot, job, folder, spectra, before)
 
 
 def _export_and_cube(
-    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+    log: ObservationLog,
+    plot: Plot,
+    job: Job,
+    folder: Folder,
+    spectra: PlotTable,
+    before: pd.DataFrame,
 ) -> Iterator[int]:
     """What `_export_with_cube` does while nothing is damaged."""
     with kept_cube(folder, plot) as there, folder.scratch() as scratch:
         kept = there if there is not None and is_of(there, log.plan.grid) else None
+        if kept is not None:
+            yield from _export_of_cube(log, plot, job, folder, spectra, before, kept)
         found = found_in(kept, log.table[log.in_cube & log.whole])
         lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
         log.give_up(lost & log.plan.unreadable)
@@ -395,6 +421,41 @@ def _export_and_cube(
         yield from _export(log, todo, plot, job, folder, spectra, builder.add)
         builder.finish(log.plan.observations, provenance(plot, job.origin))
         put_cube(folder, plot, scratch / "cube", whole=not log.has_failures)
+
+
+def _export_of_cube(
+    log: ObservationLog,
+    plot: Plot,
+    job: Job,
+    folder: Folder,
+    spectra: PlotTable,
+    before: pd.DataFrame,
+    cube: xr.DataArray,
+) -> Iterator[int]:
+    """Render and write days that are open, of the pixels that the kept cube has of them.
+
+    That is of days all of whose observations are the same as before. `DamagedCubeError` where the
+    cube has other pixels of them than their log says.
+    """
+    same = log.as_before(before)
+    found = found_in(cube, log.table[log.open & log.measured(before)])
+    titles = {name: cube[name].values for name in TITLES}
+    for row, place in [*found.items()]:
+        if any(values[place] != log.table.at[row, name] for name, values in titles.items()):
+            del found[row]
+    others = set(log.table.loc[log.open & ~log.table.index.isin([*found]), "day"])
+    chosen = log.table.index.isin([*found]) & ~log.table["day"].isin(others).to_numpy()
+    rows, written = np.flatnonzero(chosen), []
+    for part in log.plan.select(chosen).chunks(_BATCH):
+        made = read_places(cube, [found[row] for row in rows[part].tolist()])
+        measured = measure_pixels(made).to_numpy()
+        if not (measured == same.loc[rows[part], list(PIXELS)].to_numpy()).all():
+            raise DamagedCubeError("its pixels are not those of its log")
+        told = write_chips(made, plot, job.products, folder, spectra)
+        written.append(told.set_axis(rows[part]))
+        yield part.stop - part.start
+    if written:
+        log.settle(pd.concat(written))
 
 
 def _export(
