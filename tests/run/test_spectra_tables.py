@@ -279,7 +279,7 @@ def spoil(project: Project, how: str) -> None:
     data, table = path.read_bytes(), read_table(project.folder, *IDS[0])
     dark = table["blue"].between(1, 2000) & (table["nir"] > 0)
     extra = table.iloc[:1].assign(year=1999)
-    changed = {
+    changed: dict[str, Callable[[], object]] = {
         "gone": path.unlink,
         "empty": lambda: path.write_bytes(b""),
         "half": lambda: path.write_bytes(data[: len(data) // 2]),
