@@ -155,7 +155,7 @@ def test_a_value_that_the_chips_do_not_show_is_found(project: Path) -> None:
     other_value(project / ROW)
     problems = verify(project)
     assert set(problems["file"]) <= {CHIP.replace("tc", name) for name in ("tc", "b743")}
-    assert problems["problem"].str.contains("the values in the CSV have the colour").all()
+    assert problems["problem"].str.contains("the values of its row have the colour").all()
     assert len(problems) >= 1
 
 

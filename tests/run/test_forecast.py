@@ -19,7 +19,7 @@ from timesync_xr import (
 )
 from timesync_xr.cli.main import main
 from timesync_xr.grid import REGIONS
-from timesync_xr.run.forecast import plan
+from timesync_xr.run.forecast import Forecast, plan
 from timesync_xr.sample import SamplePaths
 
 SUMMER = Selection(season="06-01/09-30", sensors=("LC08", "LC09"))
@@ -124,6 +124,7 @@ def test_choices_stand_side_by_side(tmp_path: Path) -> None:
         "--products csv": 20 * 7 + 20 + 80,
     }
     assert table["files"].tolist() == [53, 8, 24, 13]
+    assert table["files_with_tables"].tolist() == [41, 7, 19, 1]  # three chips each, and a table
     for column in ("gigabytes", "usd", "hours"):
         every, one, three, spectra = table[column].tolist()
         assert one < three < every
@@ -131,3 +132,41 @@ def test_choices_stand_side_by_side(tmp_path: Path) -> None:
     line = ["plan", str(tmp_path / "plots.csv"), "--source", str(items), "--workers", "2"]
     told = CliRunner().invoke(main, line).output
     assert "  --chips-per-year 1              52" in told
+
+
+def test_the_table_of_a_national_list_is_what_plan_computes() -> None:
+    """A chip of 255 pixels at random touches 1 + 254 / 256 rows of blocks, and columns."""
+    plots, each, years, tiles = 27_000, 3900, 43, 405
+    rows = 1 + 254 / 256
+    counts = {"places": 1, "items": each, "observations": each, "filtered": 0, "years": years}
+    table = pd.DataFrame({"plot_id": range(plots)}).assign(**counts)
+    headers, every = tiles * each * 7, plots * each
+    national = Forecast(
+        table, tiles, tiles * each, 0, headers, every * rows, every * rows**2, Selection()
+    )
+    found = national.choices().set_index("choice")
+    text = Path(__file__).parents[2].joinpath("docs/scale.md").read_text()
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    told = {cells[0]: cells[1:] for cells in lines if len(cells) == 6}
+    for choice, name in (
+        ("(all)", "all"),
+        ("--chips-per-year 3", "`--chips-per-year 3`"),
+        ("--chips-per-year 1", "`--chips-per-year 1`"),
+        ("--products csv", "spectra alone"),
+    ):
+        row, (requests, size, files, tables, hours) = found.loc[choice], told[name]
+        assert requests == f"{row['requests'] / 1e6:,.0f} million"
+        assert size == (
+            f"{row['gigabytes'] / 1e3:.0f} TB"
+            if row["gigabytes"] > 1e4
+            else f"{row['gigabytes'] / 1e3:.1f} TB"
+        )
+        assert float(files.split()[0]) == pytest.approx(row["files"] / 1e6, rel=0.012)
+        count = int(row["files_with_tables"])
+        assert tables == f"{count:,}" or float(tables.split()[0]) == pytest.approx(
+            count / 1e6, rel=0.012
+        )
+        assert float(hours) == pytest.approx(row["hours"], rel=0.012)
+    some, full = found.loc["--chips-per-year 3"], found.loc["(all)"]
+    assert full["requests"] / some["requests"] == pytest.approx(15, abs=0.5)
+    assert full["files"] / some["files_with_tables"] == pytest.approx(27, abs=0.5)

@@ -27,7 +27,7 @@ from timesync_xr.storage.folder import Folder
 X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 PLOTS = ("7", "8")
 SIZE = 3
-FORMATS = ("png,csv", "csv", "png,csv,zarr", "zarr")
+FORMATS = ("png,csv", "csv", "spectra", "png,csv,zarr", "zarr")
 SELECTIONS: tuple[dict[str, Any], ...] = (
     {},
     {"datetime": "2020"},
@@ -192,7 +192,7 @@ class History:
         self.out, self.drawn = place / "out", place / "drawn"
         self.state = {day: variants[0] for day, variants in world.variants.items()}
         self.told: list[str] = []
-        self.formats = FORMATS if self.dice.random() < 0.3 else FORMATS[:2]  # cubes take longest
+        self.formats = FORMATS if self.dice.random() < 0.3 else FORMATS[:3]  # cubes take longest
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -237,7 +237,10 @@ class History:
 
     def damage(self) -> None:
         """As a power failure leaves files: empty, or half."""
-        kinds = ("prj_*/**/*.csv", "prj_*/**/*.png", "ledger/observations/*/*", "prj_*/**/c/*/*")
+        kinds = (
+            "prj_*/**/*.csv", "prj_*/**/*.png", "prj_*/spectra/*", "ledger/observations/*/*",
+            "prj_*/**/c/*/*",
+        )  # fmt: skip
         pattern = self.dice.choice(kinds)
         paths = sorted(path for path in self.out.glob(pattern) if path.is_file())
         if paths:
@@ -266,7 +269,7 @@ class History:
                 truth = self.world.truth[row["plot_id"], made["item_ids"], made["date"]]
                 for path in files_of(row["plot_id"], made["day"], row["products"]):
                     assert (out / path).read_bytes() == truth[path], (self.told, path)
-            written += len(log) * ("csv" in row["products"])
+            written += len(log) * ("csv" in row["products"] or "spectra" in row["products"])
         return written
 
     def compare_drawn(self) -> None:

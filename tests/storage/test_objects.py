@@ -30,8 +30,8 @@ from timesync_xr.errors import (
     ServiceError,
     TransientReadError,
 )
-from timesync_xr.storage import objects as service
 from timesync_xr.storage import http
+from timesync_xr.storage import objects as service
 from timesync_xr.storage.access import S3, Access
 from timesync_xr.storage.objects import read_ranges
 from timesync_xr.storage.places import open_folder

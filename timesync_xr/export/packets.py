@@ -17,7 +17,7 @@ from ..errors import AccessError, InputError, Kind, ProjectError, check_choice, 
 from ..grid import Lattice
 from ..lists import expect_table, is_list, read_list
 from ..plots import Plot, read_plots
-from ..project.files import PLOTS, log_path, observation_files
+from ..project.files import PLOTS, log_path, observation_files, table_path
 from ..project.ledger import COLUMNS
 from ..project.places import as_listed, copy_listed
 from ..project.project import Project, as_project, keep_settings
@@ -33,7 +33,7 @@ SIZE: Final = 250
 FILES: Final = ("none", "link", "copy")
 """What a packet gets of a project's files: none, hard links, or copies."""
 
-_TAKEN = ("png", "csv")
+_TAKEN = ("png", "csv", "spectra")
 """Products that a packet gets; others stay in the project."""
 
 _KEY = ["project_id", "plot_id"]
@@ -192,7 +192,7 @@ def _list_as_written(path: str | Path, grid: str | Lattice) -> pd.DataFrame:
 
 
 def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files: str) -> int:
-    """Make a project of a part of another; count the chips and CSVs."""
+    """Make a project of a part of another; count the chips and files of spectra."""
     put = partial(_link if files == "link" else _copy, project.folder, target)
     target.remove(PLOTS)  # until all is there, it is no project
     with ThreadPoolExecutor(THREADS) as threads:
@@ -219,8 +219,11 @@ def _paths(project: Project, row: dict[Any, Any]) -> Iterator[str]:
             f"Make it again by timesync-xr verify {project.place} --repair"
         )
     yield log_path(plot.project_id, plot.plot_id)
-    for written in written_observations(log):
+    made = written_observations(log)
+    for written in made:
         yield from observation_files(plot, written.day, formats, names)
+    if made and "spectra" in formats:
+        yield table_path(plot.project_id, plot.plot_id)
 
 
 def _copy(source: Folder, target: Folder, path: str) -> None:

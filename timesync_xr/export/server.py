@@ -20,7 +20,7 @@ import pandas as pd
 from ..errors import InputError
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
-from ..project.files import COMBINED, log_path, project_path, spectra_path
+from ..project.files import COMBINED, log_path, project_path
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, csv_line, read_rows
 from ..spectral.series import CSV_COLUMNS
@@ -45,7 +45,7 @@ class Combined:
     """The files of the server: file (its name), server_project_id, year and rows."""
     left_out: pd.DataFrame
     """What the ledger says is written and is not in the files: project_id, plot_id, day, file and
-    problem. That is an observation whose CSV is missing or broken, or, without a day, a plot whose
+    problem. That is an observation whose row is missing or broken, or, without a day, a plot whose
     log is damaged or has another number of observations."""
     unfinished: list[str]
     """What the project does not hold yet, a line each."""
@@ -94,8 +94,9 @@ def combine(
         Files, counts, and what had to be left out. The files of a year have no header; the columns
         are ``server_project_id`` and those of the contract, the rows sorted by plot id
         (`timesync_xr.plots.id_order`), then day of the year, then project id. Every row is
-        that of the observation's CSV, byte by byte. ``spectra.csv`` (with a header) and
-        ``spectra.parquet`` hold the rows sorted by plot id, project id and date.
+        that of the observation's CSV, byte by byte, or is made of its plot's table, to the same
+        bytes. ``spectra.csv`` (with a header) and ``spectra.parquet`` hold the rows sorted by plot
+        id, project id and date.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def _left_out(plot: PlotRows) -> Iterator[dict[str, Any]]:
             yield {
                 **ids,
                 "day": row.of.day,
-                "file": spectra_path(plot.project_id, plot.plot_id, row.of.year, row.of.doy),
+                "file": row.file,
                 "problem": row.problem,
             }
 

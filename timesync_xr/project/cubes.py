@@ -199,6 +199,12 @@ def read_part(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:
         return cube[start:stop].compute()
 
 
+def read_places(cube: xr.DataArray, places: list[int]) -> xr.DataArray:
+    """As `read_part`, of observations that may lie apart."""
+    with _readable():
+        return cube.isel(time=places).compute()
+
+
 def is_of(cube: xr.DataArray, grid: ChipGrid) -> bool:
     """Whether a cube has the pixels of a chip: its grid, place and size."""
     told = attributes(grid)

@@ -4,6 +4,7 @@
 
     prj_P/tc/plot_N/plot_N_2020_183.png            a chip, for each composite
     prj_P/N_spectral_files_set_2020_183.csv        the spectra of an observation
+    prj_P/spectra/plot_N.parquet                   the spectra of a plot, in place of these
     prj_P/cubes/plot_N.zarr                        the cube of a plot
     ledger/project.json                            what the project is made with
     ledger/plots.csv, ledger/recent/*.csv          a row per plot
@@ -63,6 +64,9 @@ ANNUAL_COMPOSITES: Final = "annual_composites"
 COMBINED, EXPORTS, SITE, SHEETS = "combined", "exports", "browse", "sheets"
 """Folders of what is made of a project, unless the user names another place."""
 
+CUBES, TABLES = "cubes", "spectra"
+"""Folders of a project that lie among those of the composites, whose names these can't be."""
+
 CUBE_MARK: Final = "zarr.json"
 """The file that makes a cube: it is put in place last."""
 
@@ -107,6 +111,16 @@ def spectra_path(project_id: str, plot_id: str, year: int, doy: int) -> str:
     return f"{project_path(project_id)}/{name}"
 
 
+def tables_path(project_id: str) -> str:
+    """Folder of the tables of spectra of one project."""
+    return f"{project_path(project_id)}/{TABLES}"
+
+
+def table_path(project_id: str, plot_id: str) -> str:
+    """Path of the table of a plot's spectra."""
+    return f"{tables_path(project_id)}/{plot_path(plot_id)}.parquet"
+
+
 def spectra_name(name: str) -> tuple[str, int] | None:
     """Plot and year with day (2020183) that the name of an observation's CSV tells; or None."""
     found = _CSV.fullmatch(name)
@@ -116,7 +130,7 @@ def spectra_name(name: str) -> tuple[str, int] | None:
 def observation_files(
     plot: PlotIds, day: str, formats: Sequence[str], composites: Sequence[str]
 ) -> list[str]:
-    """Files of a plot and day (``YYYY-MM-DD``), the CSV last: a day that has it has all."""
+    """Files of a plot and day (``YYYY-MM-DD``) alone, the CSV last: a day that has it has all."""
     stamp = _stamp(day)
     when = plot.plot_id, stamp.year, stamp.day_of_year
     chips = composites if "png" in formats else ()
@@ -137,7 +151,7 @@ def _stamp(day: str) -> pd.Timestamp:
 
 def cubes_path(project_id: str) -> str:
     """Folder of the cubes of one project."""
-    return f"{project_path(project_id)}/cubes"
+    return f"{project_path(project_id)}/{CUBES}"
 
 
 def cube_path(project_id: str, plot_id: str) -> str:
@@ -173,10 +187,16 @@ PNG_LEVEL = 3
 depends on what lay in memory before, so that the same chip has other bytes now and then."""
 
 
+def csv_lines(table: pd.DataFrame) -> list[bytes]:
+    """The header of the contract's CSV, and the line of each row of a `spectral_table`, UTF-8."""
+    text = table.to_csv(index=False, lineterminator="\n")
+    return [line.encode() for line in text.splitlines(keepends=True)]
+
+
 def csv_files(table: pd.DataFrame) -> list[bytes]:
     """The contract's CSV of each row of a `spectral_table`: a header and one line, UTF-8."""
-    header, *lines = table.to_csv(index=False, lineterminator="\n").splitlines(keepends=True)
-    return [(header + line).encode() for line in lines]
+    header, *lines = csv_lines(table)
+    return [header + line for line in lines]
 
 
 def png_bytes(rgb: npt.NDArray[np.uint8]) -> bytes:

@@ -244,12 +244,8 @@ def _rows(folder: Folder, damaged: list[str] | None = None) -> list[dict[str, An
 
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 _COUNTS = COLUMNS[5:13]
-_KINDS: dict[Hashable, type] = dict.fromkeys(_COUNTS, int) | dict.fromkeys(
-    (
-        "project_id", "plot_id", "failures", "source", "fallback", "datetime", "products", "filters",
-    ),
-    str,
-)  # fmt: skip
+_TEXTS = (*COLUMNS[:2], *COLUMNS[13:])
+_KINDS: dict[Hashable, type] = dict.fromkeys(_COUNTS, int) | dict.fromkeys(_TEXTS, str)
 
 
 def _parsed_line(line: bytes) -> list[dict[str, Any]]:

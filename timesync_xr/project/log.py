@@ -175,6 +175,11 @@ class ObservationLog:
         return (self.table["outcome"] == "").to_numpy()
 
     @property
+    def written_days(self) -> set[str]:
+        """Days of which an observation is written."""
+        return set(self.table.loc[self.table["outcome"] == WRITTEN, "day"])
+
+    @property
     def has_failures(self) -> bool:
         """Whether an observation failed."""
         return bool((self.table["outcome"] == FAILED).any())
@@ -247,6 +252,11 @@ class ObservationLog:
         """For each row what was settled before of the same observation: all empty for others."""
         before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
         return self.table[IDENTITY].merge(before, on=IDENTITY, how="left").fillna("")
+
+    def measured(self, kept: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Of which rows a whole chip was measured before that was not fill at the plot."""
+        same = self.as_before(kept)
+        return is_in_cube(same) & (same["checksum"] != "").to_numpy()
 
     def renamed(self, kept: pd.DataFrame) -> pd.DataFrame:
         """The rows that were taken over and whose `TITLES` are other than those of a kept log.

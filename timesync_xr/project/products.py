@@ -17,9 +17,11 @@ from ..plots import Plot
 from ..spectral.annual import CONTRACT, KEY, TARGET_DAY, check_rule, check_target_day
 from ..spectral.composites import COMPOSITES, Composite
 from .files import observation_files
+from .rows import SPECTRA
 
-FORMATS: Final = ("png", "csv", "zarr")
-"""What can be made of an observation: chips, a row of spectra, its part of the plot's cube."""
+FORMATS: Final = ("png", "csv", "spectra", "zarr")
+"""What can be made of an observation: chips, its row of spectra in a file of its own, the same row
+in the table of the plot, its part of the plot's cube."""
 
 
 Override = tuple[str, str, int, int]
@@ -158,7 +160,7 @@ class Products:
     @property
     def pixel_only(self) -> bool:
         """Whether the plot pixel is all that is needed: for spectra alone."""
-        return self.made == ("csv",)
+        return set(self.made) <= set(SPECTRA)
 
     @property
     def lattice(self) -> Lattice:

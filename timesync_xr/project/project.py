@@ -25,11 +25,11 @@ from ..storage.access import S3, clean
 from ..storage.folder import Folder
 from ..storage.places import open_folder
 from .cubes import whole_cube
-from .files import PLOTS, RECENT, SETTINGS, observation_files
+from .files import PLOTS, RECENT, SETTINGS, observation_files, table_path
 from .ledger import CHECK, INCOMPLETE, NO_ITEMS, read_ledger
 from .log import read_log, with_numbers
 from .places import places
-from .rows import has_product, parse_rows, read_rows, tell_left_out
+from .rows import has_spectra, parse_rows, read_rows, tell_left_out
 from .series import annual_index, empty_series, series_tables
 from .tables import (
     annual_table,
@@ -195,14 +195,16 @@ class Project:
     def files(self, plot: object, day: str) -> list[str]:
         """Paths of all files that a plot has of a day (``YYYY-MM-DD``), below the project folder.
 
-        These are its chips and the CSV, last, as far as the plot was made with them.
+        These are its chips and its CSV, as far as the plot was made with them, and the table of the
+        plot's spectra, if there is one, which holds the rows of all of its days.
         """
         ids = plot_ids(plot)
         plots = self.plots
         row = plots[(plots["project_id"] == ids[0]) & (plots["plot_id"] == ids[1])]
         formats = row["products"].iloc[0].split(",") if len(row) else ()
         names = [composite.name for composite in self.settings.composites]
-        return observation_files(Plot(*ids, 0, 0), day, formats, names)
+        paths = observation_files(Plot(*ids, 0, 0), day, formats, names)
+        return [*paths, table_path(*ids)] if "spectra" in formats else paths
 
     def log(self, plot: object) -> pd.DataFrame:
         """What became of every observation of a plot, and of items that are part of none.
@@ -480,10 +482,10 @@ def unfinished(plots: pd.DataFrame, settings: Settings) -> list[str]:
             f"{_some(plots, incomplete)} are incomplete: what they lack is not in here. "
             "Run timesync-xr extract again to make it"
         )
-    without = ~has_product(plots, "csv")
+    without = ~has_spectra(plots)
     if without.any():
         lines.append(
-            f"{_some(plots, without)} were made without csv: they have no values. "
+            f"{_some(plots, without)} were made without spectra: they have no values. "
             f"Run timesync-xr {make} with --products png,csv to add them"
         )
     return lines

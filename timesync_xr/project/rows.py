@@ -1,6 +1,7 @@
-"""The rows of spectra in a project, as its logs name them and its CSVs hold them.
+"""The rows of spectra in a project, as its logs name them and its files hold them.
 
-Nothing is listed: the logs name every observation that was written, and its CSV is read under the
+Who reads spectra reads them here, whether each observation has a CSV or each plot has a table.
+Nothing is listed: the logs name every observation that was written, and its file is read under the
 name that follows from it. So a project of any size is gone through plot by plot.
 """
 
@@ -15,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -26,8 +26,9 @@ from ..landsat import CSV_BANDS
 from ..spectral.reflectance import collection1_table
 from ..spectral.series import CSV_COLUMNS
 from ..storage.folder import Folder, read_file
-from .files import spectra_path
+from .files import csv_lines, spectra_path, table_path
 from .log import WRITTEN, DamagedLogError, empty_log, read_log
+from .spectra import read_table
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +50,12 @@ DAMAGED_LOG: Final = "its log is damaged"
 _HEADER = ",".join(CSV_COLUMNS).encode() + b"\n"
 _LOWEST, _HIGHEST = (int(value) for value in collection1_table()[[0, -1]])
 _VALUES = re.compile(rb"(?:-?\d+,){6}[01],", re.ASCII)
+
+SPECTRA: Final = ("csv", "spectra")
+"""Products that hold the rows of spectra; the first that a plot has is read."""
+
+NO_ROW: Final = "the table has no row of this day"
+"""Problem of an observation that the table of its plot lacks."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,16 +79,24 @@ class Written(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The CSV of an observation, as it was found."""
+    """The row of spectra of an observation, as it was found."""
 
     of: Written
     """The observation."""
     line: bytes
     """Its row with the line feed, byte by byte; empty where ``problem`` tells why there is none."""
     problem: str
-    """What is wrong with the file; empty for a good one."""
+    """What is wrong with the row or its file; empty for a good one."""
+    file: str
+    """The file that holds it, below the project folder."""
     is_missing: bool = False
     """Whether it is not there at all."""
+    is_lost_with_all: bool = False
+    """Whether the whole table is missing or can't be read."""
+
+
+Find = Callable[[list[Written]], list[Row]]
+"""Finds the rows of some observations of a plot."""
 
 
 def kept_log(folder: Folder, row: Mapping[Any, Any] | pd.Series) -> tuple[pd.DataFrame, str]:
@@ -131,9 +146,8 @@ class PlotRows:
     @property
     def problems(self) -> list[str]:
         """What the ledger says is written and is not among the good rows, in words."""
-        path = partial(spectra_path, *self.ids)
-        lost = [f"{path(r.of.year, r.of.doy)}: {r.problem}" for r in self.rows if r.problem]
-        return [self.problem, *lost] if self.problem else lost
+        lost = dict.fromkeys(_told(row) for row in self.rows if row.problem)
+        return [self.problem, *lost] if self.problem else [*lost]
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -145,9 +159,20 @@ class PlotRows:
         return parse_rows(row.line for row in self.rows)
 
 
+def _told(row: Row) -> str:
+    """What is wrong with a row; the same for all rows of a table that can't be read."""
+    day = f" ({row.of.day})" if row.file.endswith(".parquet") and not row.is_lost_with_all else ""
+    return f"{row.file}{day}: {row.problem}"
+
+
 def has_product(plots: pd.DataFrame, product: str) -> pd.Series:
     """Which plots of a ledger were made with a product: bool, on the ledger's index."""
     return plots["products"].str.split(",").map(lambda made: product in made).astype(bool)
+
+
+def has_spectra(plots: pd.DataFrame) -> pd.Series:
+    """Which plots of a ledger were made with any of `SPECTRA`: bool, on the ledger's index."""
+    return has_product(plots, "csv") | has_product(plots, "spectra")
 
 
 def written_observations(log: pd.DataFrame, outcome: str = WRITTEN) -> list[Written]:
@@ -162,9 +187,10 @@ def written_observations(log: pd.DataFrame, outcome: str = WRITTEN) -> list[Writ
 def read_rows(folder: Folder, plots: pd.DataFrame) -> Iterator[PlotRows]:
     """The rows of plots of a ledger, in its order.
 
-    They are read a few plots ahead of who takes them. Plots that were made without csv have none.
+    They are read a few plots ahead of who takes them. Plots that were made without spectra have
+    none.
     """
-    made = plots[has_product(plots, "csv")]
+    made = plots[has_spectra(plots)]
     with ThreadPoolExecutor(THREADS) as readers:
 
         def read(row: dict[Hashable, Any]) -> PlotRows:
@@ -172,26 +198,58 @@ def read_rows(folder: Folder, plots: pd.DataFrame) -> Iterator[PlotRows]:
             _LOG.info("reading project %s, plot %s", *plot)
             log, problem = kept_log(folder, row)
             parts = chunks(written_observations(log), _CHUNK)
-            found = readers.map(lambda part: _read_part(folder, plot, part), parts)
+            found = readers.map(finder(folder, *plot, row["products"].split(",")), parts)
             return PlotRows(*plot, [row for rows in found for row in rows], problem)
 
         yield from in_order(read, made.to_dict("records"), _PLOTS)
 
 
-def _read_part(folder: Folder, plot: tuple[str, str], part: list[Written]) -> list[Row]:
-    return [read_row(folder, *plot, written) for written in part]
+def finder(folder: Folder, project_id: str, plot_id: str, products: Sequence[str]) -> Find:
+    """What finds rows of a plot that was made with these products; none without any of `SPECTRA`.
+
+    May be called by several threads. A table is read once, when it is made.
+    """
+    if "csv" in products:
+        return lambda part: [read_row(folder, project_id, plot_id, of) for of in part]
+    if "spectra" in products:
+        return table_finder(folder, project_id, plot_id)
+    return lambda _: []
+
+
+def table_finder(folder: Folder, project_id: str, plot_id: str) -> Find:
+    """What finds rows in the table of a plot, which is read at once."""
+    file = table_path(project_id, plot_id)
+    try:
+        table = read_table(folder, project_id, plot_id)
+        _, *lines = csv_lines(table)
+    except FileNotFoundError:
+        return lambda part: [Row(of, b"", NO_FILE, file, True, True) for of in part]
+    except DamagedError as error:
+        why = str(error)
+        return lambda part: [Row(of, b"", why, file, False, True) for of in part]
+    held = dict(zip(zip(table["year"], table["doy"], strict=True), lines, strict=True))
+
+    def find(written: Written) -> Row:
+        line = held.get((written.year, written.doy))
+        if line is None:
+            return Row(written, b"", NO_ROW, file, is_missing=True)
+        problem = _row_problem(_HEADER + line, project_id, plot_id, written)
+        return Row(written, b"" if problem else line, problem, file)
+
+    return lambda part: [*map(find, part)]
 
 
 def read_row(folder: Folder, project_id: str, plot_id: str, written: Written) -> Row:
     """Read the CSV of an observation and hold it against the log."""
+    file = spectra_path(project_id, plot_id, written.year, written.doy)
     try:
-        data = read_file(folder, spectra_path(project_id, plot_id, written.year, written.doy))
+        data = read_file(folder, file)
     except FileNotFoundError:
-        return Row(written, b"", NO_FILE, is_missing=True)
+        return Row(written, b"", NO_FILE, file, is_missing=True)
     except DamagedError as error:
-        return Row(written, b"", str(error))
+        return Row(written, b"", str(error), file)
     problem = _row_problem(data, project_id, plot_id, written)
-    return Row(written, b"" if problem else data[len(_HEADER) :], problem)
+    return Row(written, b"" if problem else data[len(_HEADER) :], problem, file)
 
 
 def renamed_row(

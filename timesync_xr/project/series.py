@@ -50,7 +50,7 @@ def ranked_rows(folder: Folder, plot: PlotRows) -> pd.DataFrame:
 
 
 def series_tables(folder: Folder, plots: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The series of each plot of a ledger that was made with csv, see `Project.series`."""
+    """The series of each plot of a ledger that was made with spectra, see `Project.series`."""
     for plot in read_rows(folder, plots):
         yield series_of(flagged_rows(folder, plot))
 

@@ -31,9 +31,11 @@ from .checks import (
 )
 from .files import (
     CUBE_MARK,
+    CUBES,
     LISTED,
     LOGS,
     SETTINGS,
+    TABLES,
     chip_path,
     chips_path,
     cube_path,
@@ -42,6 +44,8 @@ from .files import (
     project_path,
     spectra_name,
     spectra_path,
+    table_path,
+    tables_path,
 )
 from .ledger import CHECK, COMPLETE, NO_ITEMS, read_ledger
 from .log import BEGUN, FAILED, DamagedLogError, read_log
@@ -51,16 +55,18 @@ from .rows import (
     DAMAGED_LOG,
     NO_FILE,
     THREADS,
+    Find,
     Row,
     Written,
     chunks,
+    finder,
     has_product,
     in_order,
     miscounted,
     parse_rows,
-    read_row,
     written_observations,
 )
+from .spectra import read_table
 
 MISSING: Final = "missing"
 BROKEN: Final = "broken"
@@ -128,6 +134,7 @@ def _strays(project: Project, plots: pd.DataFrame, days: Days) -> Iterator[Probl
         if project_id in known:
             yield from sorted(_stray_rows(project, project_id, days))
             yield from _stray_folders(project, project_id, days)
+            yield from _stray_tables(project, project_id, plots)
             yield from _stray_cubes(project, project_id, plots)
         else:
             problem = "the ledger knows no plot of this project"
@@ -137,7 +144,7 @@ def _strays(project: Project, plots: pd.DataFrame, days: Days) -> Iterator[Probl
 def _stray_rows(project: Project, project_id: str, days: Days) -> Iterator[Problem]:
     """What lies among the CSVs of a project and is none of an observation that was written."""
     unknown: Counter[str] = Counter()
-    folders = {"cubes", *(composite.name for composite in project.settings.composites)}
+    folders = {CUBES, TABLES, *(composite.name for composite in project.settings.composites)}
     for name in project.folder.names(project_path(project_id)) - folders:
         path, found = f"{project_path(project_id)}/{name}", spectra_name(name)
         if not found:
@@ -162,6 +169,16 @@ def _stray_folders(project: Project, project_id: str, days: Days) -> Iterator[Pr
             if plot == name or (project_id, plot) not in days:
                 problem = "the ledger does not know this plot"
                 yield Problem(project_id, plot, "", STRAY, f"{folder}/{name}", problem, UNKNOWN)
+
+
+def _stray_tables(project: Project, project_id: str, plots: pd.DataFrame) -> Iterator[Problem]:
+    """What lies among the tables of spectra and is none of a plot that was made with one."""
+    plots = plots[has_product(plots, "spectra") & (plots["project_id"] == project_id)]
+    known = {table_path(project_id, plot) for plot in plots["plot_id"]}
+    folder = tables_path(project_id)
+    for path in sorted({f"{folder}/{n}" for n in project.folder.names(folder)} - known):
+        problem = "the ledger knows no plot with this table"
+        yield Problem(project_id, "", "", STRAY, path, problem, UNKNOWN)
 
 
 def _stray_cubes(project: Project, project_id: str, plots: pd.DataFrame) -> Iterator[Problem]:
@@ -199,20 +216,13 @@ class _Plot:
     plot_id: str
     """Its id there."""
     products: tuple[str, ...]
-    """What was made of it: some of png, csv and zarr."""
+    """What was made of it: some of png, csv, spectra and zarr."""
     composites: tuple[Composite, ...]
     """What its chips are made of."""
     pixels: Mapping[str, tuple[int, ...]]
-    """The plot pixel of every day by its cube, as the CSV has it; empty where there is none."""
+    """The plot pixel of every day by its cube, as spectra have it; empty where there is none."""
     repair: str
     """How its files are made again."""
-
-    @property
-    def has_csv(self) -> bool:
-        return "csv" in self.products
-
-    def csv(self, written: Written) -> str:
-        return spectra_path(self.project_id, self.plot_id, written.year, written.doy)
 
     def chips(self, written: Written) -> dict[str, str]:
         """The chips of an observation by composite; none where none were made."""
@@ -237,7 +247,7 @@ def verify(
         The plot list (CSV) or what `read_plots` made of it: all of its plots must be there. By
         default only the plots that the ledger knows are looked at.
     quick
-        Compare names only, without opening a chip, a CSV or a cube.
+        Compare names only, without opening a chip, a CSV, a table or a cube.
 
     Returns
     -------
@@ -247,10 +257,11 @@ def verify(
         project folder), ``problem`` and ``remedy``.
 
         Every observation that the ledger says is written needs the files of the products that the
-        plot was made with. A CSV must hold the row of that observation, a chip must be decoded as
+        plot was made with. A CSV must hold the row of that observation, and a plot's table of
+        spectra those of all of them and no others. A chip must be decoded as
         8-bit RGB of the project's size, and the colour of its plot pixel must be the one that the
-        values in the CSV have. A cube must hold the observations of the log with the pixels
-        at the plot that log and CSV have, and chips whose shares of fill and of clear pixels
+        values of the spectra have. A cube must hold the observations of the log with the pixels
+        at the plot that log and spectra have, and chips whose shares of fill and of clear pixels
         are those of the log.
 
     Raises
@@ -381,10 +392,16 @@ def _of_plot(
         problems.append(
             plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", plot.repair)
         )
-    check = partial(_missing_rows if quick else _wrong, folder, settings, plot)
+    begun = written_observations(log, BEGUN)
+    finders, of_table = _finders(folder, plot, written, begun, quick)
+    problems += of_table
+    check = (
+        partial(_missing_csvs, folder, plot)
+        if quick
+        else partial(_wrong, folder, settings, plot, finders)
+    )
     for found in readers.map(check, chunks(written, _CHUNK)):
         problems += found
-    begun = written_observations(log, BEGUN)
     if begun and row["status"] == COMPLETE:
         problem = f"it is complete by the ledger, and {len(begun)} days are begun by its log"
         problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
@@ -425,33 +442,70 @@ def _with_cube(
     return replace(plot, pixels=pixels), []
 
 
-def _missing_rows(
-    folder: Folder, _settings: Settings | None, plot: _Plot, part: list[Written]
-) -> list[Problem]:
+def _finders(
+    folder: Folder, plot: _Plot, written: list[Written], begun: list[Written], quick: bool
+) -> tuple[list[Find], list[Problem]]:
+    """What finds the rows of a plot, in CSVs and in its table; and what is wrong with the table."""
+    ids = plot.project_id, plot.plot_id
+    finders = [finder(folder, *ids, ["csv"])] if "csv" in plot.products else []
+    if "spectra" not in plot.products:
+        return finders, []
+    file = table_path(*ids)
+    if quick:
+        is_there = not written or bool(folder.present([file]))
+        return [], [] if is_there else [plot.problem("", MISSING, file, NO_FILE, plot.repair)]
+    try:
+        table = read_table(folder, *ids)
+    except FileNotFoundError:
+        gone = [plot.problem("", MISSING, file, NO_FILE, plot.repair)] if written else []
+        return finders, gone
+    except DamagedError as error:
+        return finders, [plot.problem("", BROKEN, file, str(error), plot.repair)]
+    known = {(of.year, of.doy) for of in [*written, *begun]}
+    strays = {*zip(table["year"], table["doy"], strict=True)} - known
+    return [*finders, finder(folder, *ids, ["spectra"])], [
+        plot.problem(
+            f"{pd.Timestamp(year, 1, 1) + pd.Timedelta(doy - 1, 'D'):%Y-%m-%d}",
+            BROKEN,
+            file,
+            f"its row of this day: {NOT_WRITTEN}",
+            plot.repair,
+        )
+        for year, doy in strays
+    ]
+
+
+def _missing_csvs(folder: Folder, plot: _Plot, part: list[Written]) -> list[Problem]:
     """CSVs that are not there."""
-    wanted = {plot.csv(written): written.day for written in part} if plot.has_csv else {}
+    path = partial(spectra_path, plot.project_id, plot.plot_id)
+    made = part if "csv" in plot.products else []
+    wanted = {path(written.year, written.doy): written.day for written in made}
     gone = wanted.keys() - folder.present(wanted)
     return [plot.problem(wanted[file], MISSING, file, NO_FILE, plot.repair) for file in gone]
 
 
 def _wrong(
-    folder: Folder, settings: Settings | None, plot: _Plot, part: list[Written]
+    folder: Folder,
+    settings: Settings | None,
+    plot: _Plot,
+    finders: list[Find],
+    part: list[Written],
 ) -> list[Problem]:
-    """CSVs that are not there, CSVs and chips that are not what they should be."""
-    ids = plot.project_id, plot.plot_id
-    rows = [read_row(folder, *ids, w) for w in part] if plot.has_csv else []
+    """Rows that are not there, rows and chips that are not what they should be."""
     problems = []
-    for row in rows:
-        if row.problem:
-            kind = MISSING if row.is_missing else BROKEN
-            problem = plot.problem(row.of.day, kind, plot.csv(row.of), row.problem, plot.repair)
-            problems.append(problem)
-    good = [row for row in rows if not row.problem]
-    spectra = parse_rows(row.line for row in good)
-    problems += _other_than_cube(plot, good, spectra)
-    if settings is None:
-        return problems
-    colours = _colours(good, spectra, settings)
+    colours: dict[tuple[str, str], tuple[int, ...]] = {}
+    for find in finders:
+        rows = find(part)
+        for row in rows:
+            if row.problem:
+                kind = MISSING if row.is_missing else BROKEN
+                problem = plot.problem(row.of.day, kind, row.file, row.problem, plot.repair)
+                problems.append(problem)
+        good = [row for row in rows if not row.problem]
+        spectra = parse_rows(row.line for row in good)
+        problems += _other_than_cube(plot, good, spectra)
+        if settings is not None:
+            colours = _colours(good, spectra, settings) | colours
     for written in part:
         for name, file in plot.chips(written).items():
             if why := _chip_problem(folder, settings, file, colours.get((written.day, name))):
@@ -466,7 +520,7 @@ def _other_than_cube(plot: _Plot, good: list[Row], spectra: pd.DataFrame) -> Ite
         held = plot.pixels.get(row.of.day, found)
         if held != found:
             problem = f"its values are {found}, in the cube {held}"
-            yield plot.problem(row.of.day, BROKEN, plot.csv(row.of), problem, plot.repair)
+            yield plot.problem(row.of.day, BROKEN, row.file, problem, plot.repair)
 
 
 def _colours(
@@ -497,7 +551,7 @@ def _chip_problem(
         return str(error)
     if colour is None or found == colour:
         return ""
-    return f"the plot pixel is {found}, but the values in the CSV have the colour {colour}"
+    return f"the plot pixel is {found}, but the values of its row have the colour {colour}"
 
 
 def _by_name(

@@ -14,17 +14,20 @@ from ..plots import Plot
 from ..project.files import csv_files, png_bytes
 from ..project.log import FILL_AT_PLOT, OF_CHIP, OTHER_PLATFORM, WRITTEN, measure_pixels
 from ..project.products import Products
+from ..project.spectra import PlotTable
 from ..spectral.composites import draw_each, is_fill_pixel
 from ..spectral.quality import contract_qa, is_fill, qa_grade
 from ..spectral.series import plot_pixel, spectral_table
 from ..storage.folder import Folder
 
 
-def write_chips(cube: xr.DataArray, plot: Plot, products: Products, folder: Folder) -> pd.DataFrame:
+def write_chips(
+    cube: xr.DataArray, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
+) -> pd.DataFrame:
     """Write the files of a cube in memory; return what became of each of its observations.
 
-    The table has a row per step of the cube and the columns outcome and those of
-    `timesync_xr.project.log.PIXELS`.
+    Its rows of spectra go into ``spectra``, too, if that is wanted. The table returned has a row
+    per step of the cube and the columns outcome and those of `timesync_xr.project.log.PIXELS`.
     """
     table = spectral_table(cube, plot.project_id, plot.plot_id)
     chosen = table.loc[choose_platforms(_at(cube, table.index))]
@@ -41,13 +44,14 @@ def write_chips(cube: xr.DataArray, plot: Plot, products: Products, folder: Fold
         for of_day, chips in zip(paths, drawn, strict=True)
         for path, chip in zip(of_day[: len(chips)], chips, strict=True)
     )
+    spectra.add(chosen)
     if lines:  # after the chips, see `Products.paths`
         folder.write_all((of_day[-1], line) for of_day, line in zip(paths, lines, strict=True))
     return made
 
 
 def write_spectra(
-    cube: xr.DataArray, plot: Plot, products: Products, folder: Folder
+    cube: xr.DataArray, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
 ) -> pd.DataFrame:
     """As `write_chips` of a cube in memory that holds the plot pixel alone: the rows of spectra.
 
@@ -56,7 +60,7 @@ def write_spectra(
     platform gets the files: their whole chips do, see `choose_platforms`.
     """
     steps = np.flatnonzero(~alike_at_plot(cube))
-    made = write_chips(_at(cube, pd.Index(steps)), plot, products, folder)
+    made = write_chips(_at(cube, pd.Index(steps)), plot, products, folder, spectra)
     made[list(OF_CHIP)] = ""
     return made.set_axis(steps)
 

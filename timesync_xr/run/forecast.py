@@ -163,13 +163,21 @@ class Forecast:
         """What may be chosen, side by side, about: a row for all, some chips a year, spectra alone.
 
         Columns: ``choice`` (the options of extract), ``requests``, ``gigabytes``, ``files`` (chips
-        and CSVs), ``usd`` (for requests, none for transfer) and ``hours`` of so many workers.
+        and CSVs), ``files_with_tables`` (chips, and of each plot a table of spectra in place of its
+        CSVs), ``usd`` (for requests, none for transfer) and ``hours`` of so many workers.
         """
         _check_workers(workers)
         check_kind(prices, Prices, "prices", "give timesync_xr.Prices")
         seen, count = self.observations * (1 - FILL_SHARE), len(BANDS)
         rows = [
-            ("(all)", float(self.requests), self.gigabytes, 4 * seen, seen * OBSERVATION_SECONDS)
+            (
+                "(all)",
+                float(self.requests),
+                self.gigabytes,
+                3 * seen,
+                seen,
+                seen * OBSERVATION_SECONDS,
+            )
         ]
         for wanted in PER_YEAR:
             chosen = min(seen, self.years * wanted)
@@ -181,17 +189,22 @@ class Forecast:
             size += looks * QA_BLOCK_BYTES + headers * FIRST_READ
             work = chosen * OBSERVATION_SECONDS + looks * PIXEL_SECONDS
             asked = headers + looks + of_chips * share
-            rows.append((f"--chips-per-year {wanted}", asked, size / 1e9, 4 * chosen, work))
+            rows.append((f"--chips-per-year {wanted}", asked, size / 1e9, 3 * chosen, chosen, work))
         asked = self.headers + self.observations + seen * (count - 1)
         size = self.observations * QA_BLOCK_BYTES + seen * (count - 1) * BLOCK_BYTES
         size += self.headers * FIRST_READ
-        rows.append(("--products csv", asked, size / 1e9, seen, self.observations * PIXEL_SECONDS))
-        table = pd.DataFrame(rows, columns=["choice", "requests", "gigabytes", "files", "work"])
+        work = self.observations * PIXEL_SECONDS
+        rows.append(("--products csv", asked, size / 1e9, 0.0, seen, work))
+        names = ["choice", "requests", "gigabytes", "files", "files_with_tables", "work"]
+        table = pd.DataFrame(rows, columns=names)  # chips; rows of spectra
+        chips, spectra = table["files"], table["files_with_tables"]
+        table["files"], table["files_with_tables"] = chips + spectra, chips + len(self.plots)
         price = 0.0 if self.plots.attrs.get("free") else prices.requests
         waiting = table["requests"] * LATENCY / REQUESTS_AT_A_TIME
         table["usd"] = table["requests"] * price / 1000
         table["hours"] = table.pop("work").clip(lower=waiting) / workers / 3600
-        return table.round({"requests": 0, "files": 0}).astype({"requests": int, "files": int})
+        counts = ["requests", "files", "files_with_tables"]
+        return table.round(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
 
     def text(self, workers: int, prices: Prices) -> str:
         """All of it in words, with the assumptions."""
@@ -251,12 +264,16 @@ class Forecast:
 
     def _side_by_side(self, workers: int, prices: Prices) -> Iterator[str]:
         yield "Side by side, of extract's options:"
-        yield f"  {'':<20}{'requests':>14}{'GB':>11}{'files':>13}{'USD':>9}{'hours':>9}"
+        yield (
+            f"  {'':<20}{'requests':>14}{'GB':>11}{'files':>13}{'with tables':>13}{'USD':>9}"
+            f"{'hours':>9}"
+        )
         for row in self.choices(workers, prices).itertuples(index=False):
             yield (
                 f"  {row.choice:<20}{row.requests:>14}{row.gigabytes:>11.1f}{row.files:>13}"
-                f"{row.usd:>9.2f}{row.hours:>9.2f}"
+                f"{row.files_with_tables:>13}{row.usd:>9.2f}{row.hours:>9.2f}"
             )
+        yield "  with tables: --products spectra in place of csv, a file of spectra for each plot"
 
     def _few(self) -> Iterator[str]:
         left = self.plots["observations"] - self.plots["filtered"]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from ..catalog.kept import TileTable, read_items_of
 from ..cube.chips import begin_cube
@@ -29,6 +30,7 @@ from ..project.cubes import (
     kept_cube,
     provenance,
     put_cube,
+    read_places,
     remove_cubes,
     settle_cube,
 )
@@ -37,19 +39,24 @@ from ..project.log import (
     FILL_AT_PLOT,
     LEFT_OUT,
     OTHER_PLATFORM,
+    PIXELS,
+    READ,
+    TITLES,
     WRITTEN,
     DamagedLogError,
     ObservationLog,
     Rows,
     days_with_files,
     empty_log,
+    measure_pixels,
     read_log,
     with_begun,
     write_log,
     years_without_clear,
 )
 from ..project.products import FORMATS, Products
-from ..project.rows import renamed_row, written_observations
+from ..project.rows import Written, finder, parse_rows, renamed_row, written_observations
+from ..project.spectra import PlotTable
 from ..storage.folder import Folder
 from .chips import write_chips, write_spectra
 from .job import Job
@@ -108,7 +115,9 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         log.fail(np.flatnonzero(log.open), why)
         return set()
 
-    log, removed = _begin(plot, read_items_of(tables), job, folder, fail)
+    spectra = _table(plot, job, folder)
+    log, removed, _ = _begin(plot, read_items_of(tables), job, folder, spectra, fail)
+    spectra.keep(log.written_days)
     if "zarr" in job.products.made and log.has_failures:
         settle_cube(folder, plot, whole=False)
     return _keep(plot, job, log, folder, removed)
@@ -150,17 +159,31 @@ def extract_plot(
     def look(log: ObservationLog, kept: pd.DataFrame) -> set[str]:
         if job.products.per_year is not None:
             return choose_days(log, kept, plot, job, folder)
-        look_at_plot_pixels(log, log.open, job)
+        in_cube = log.measured(kept) if "zarr" in job.products.made else np.False_
+        look_at_plot_pixels(log, log.open & ~in_cube, job)
         return set()
 
-    log, removed = _begin(plot, items, job, folder, look)
+    spectra = _table(plot, job, folder)
+    log, removed, before = _begin(plot, items, job, folder, spectra, look)
     advance(int((~log.open).sum()))
-    export = _export_with_cube if "zarr" in job.products.made else _export_open
+    export: Export = _export_open
+    if "zarr" in job.products.made:
+        export = partial(_export_with_cube, before=before)
     if job.products.pixel_only:
         export = _export_spectra
-    for count in export(log, plot, job, folder):
+    for count in export(log, plot, job, folder, spectra):
         advance(count)
+    spectra.keep(log.written_days)
     return log, removed
+
+
+Export = Callable[[ObservationLog, Plot, Job, Folder, PlotTable], Iterator[int]]
+"""Reads, renders and writes what is open in a log; yields how many observations at a time."""
+
+
+def _table(plot: Plot, job: Job, folder: Folder) -> PlotTable:
+    """The table of the plot's spectra, if it is wanted."""
+    return PlotTable(folder, plot, wanted="spectra" in job.products.made)
 
 
 def _begin(
@@ -168,15 +191,17 @@ def _begin(
     items: pd.DataFrame,
     job: Job,
     folder: Folder,
+    spectra: PlotTable,
     look: Callable[[ObservationLog, pd.DataFrame], set[str]],
-) -> tuple[ObservationLog, pd.DataFrame]:
+) -> tuple[ObservationLog, pd.DataFrame, pd.DataFrame]:
     """Take over what is there and did not change, ``look`` at the rest, and remove what goes.
 
     ``look`` gets the log and the one of before, and returns the days that are only kept up, since
     they would not be chosen now.
-    Returns the log, whose open observations are to be made, and the rows of those that went for
-    good. Before a file is touched the kept log says which days are begun, so that a run that is
-    stopped at any moment leaves no file that is vouched for wrongly, and none that no log knows.
+    Returns the log, whose open observations are to be made, the rows of those that went for good,
+    and the log of before, as far as it is about the same pixels. Before a file is touched the kept
+    log says which days are begun, so that a run that is stopped at any moment leaves no file that
+    is vouched for wrongly, and none that no log knows.
     """
     plan = _plan(plot, items, job)
     job.reading.access.check_mirrors(plan.records[QA_BAND])
@@ -184,8 +209,10 @@ def _begin(
     kept = _kept_log(folder, plot)
     elsewhere = _made_elsewhere(kept, plot, job)
     here = kept.drop(elsewhere.index)
-    are_there = partial(_days_that_are_there, plot, job.products, folder)
+    _rows_of_csvs(here, plot, job.products, folder, spectra)
+    are_there = partial(_days_that_are_there, plot, job.products, folder, spectra)
     log.take_over(here, are_there)
+    renamed_rows = _rename_rows(log, here, spectra)
     renamed = _renamed_csvs(log, here, plot, job.products, folder)
     kept_up = look(log, here)
     lost = _with_anything(log.lost(here), plot, job.products, folder)
@@ -193,7 +220,7 @@ def _begin(
         log, lost = log.holding(lost, are_there(lost["day"].tolist()), here), lost[:0]
     withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
     renamed = {day: file for day, file in renamed.items() if day not in withdrawn}
-    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed}
+    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed, *renamed_rows}
     if begun:
         write_log(folder, plot, with_begun(log.finished(), kept, begun))
     _remove(folder, plot, job.products, withdrawn)
@@ -201,7 +228,7 @@ def _begin(
     removed = elsewhere[elsewhere["outcome"] == WRITTEN]
     if job.products.per_year is not None:
         log.keep_up(kept_up, NOT_AMONG.format(job.products.per_year.count))
-    return log, lost if removed.empty else pd.concat([lost, removed])
+    return log, lost if removed.empty else pd.concat([lost, removed]), here
 
 
 def _kept_log(folder: Folder, plot: Plot) -> pd.DataFrame:
@@ -234,11 +261,9 @@ def _renamed_csvs(
 
     Nothing is read of the archive for them. Days whose CSV is none of before are opened again.
     """
-    rows = log.renamed(kept)
-    if rows.empty or "csv" not in products.made:
+    if "csv" not in products.made:
         return {}
-    new = written_observations(rows)
-    old = written_observations(rows.assign(date=rows["date_kept"], hv=rows["hv_kept"]))
+    old, new = _renamed(log, kept)
     ids = plot.project_id, plot.plot_id
     found = {n.day: (o, renamed_row(folder, *ids, o, n)) for o, n in zip(old, new, strict=True)}
     log.open_again(day for day, (_, data) in found.items() if data is None)
@@ -249,10 +274,44 @@ def _renamed_csvs(
     }
 
 
+def _renamed(log: ObservationLog, kept: pd.DataFrame) -> tuple[list[Written], list[Written]]:
+    """Observations of which only what items are called has changed: as they were, and are now."""
+    rows = log.renamed(kept)
+    before = rows.assign(date=rows["date_kept"], hv=rows["hv_kept"])
+    return written_observations(before), written_observations(rows)
+
+
+def _rename_rows(log: ObservationLog, kept: pd.DataFrame, spectra: PlotTable) -> set[str]:
+    """As `_renamed_csvs`, in the table of the plot; the days whose rows are others then."""
+    if not spectra.wanted:
+        return set()
+    days = set()
+    for old, new in zip(*_renamed(log, kept), strict=True):
+        titles = [(of.sensor, of.hv, of.date) for of in (old, new)]
+        if spectra.rename(new.day, *titles):
+            days.add(new.day)
+        else:
+            log.open_again([new.day])
+    return days
+
+
+def _rows_of_csvs(
+    kept: pd.DataFrame, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
+) -> None:
+    """Take rows into the table of a plot from the CSVs that it has already."""
+    if not spectra.wanted or "csv" not in products.made:
+        return
+    lacking = kept[~kept["day"].isin(spectra.days)]
+    find = finder(folder, plot.project_id, plot.plot_id, products.made)
+    rows = find(written_observations(lacking))
+    spectra.add(parse_rows(row.line for row in rows))
+
+
 def _days_that_are_there(
-    plot: Plot, products: Products, folder: Folder, days: list[str]
+    plot: Plot, products: Products, folder: Folder, spectra: PlotTable, days: list[str]
 ) -> set[str]:
-    """Those of some days of which all files are there."""
+    """Those of some days of which all files are there, and the row of the plot's table."""
+    days = [day for day in days if day in spectra.days] if spectra.wanted else days
     paths = {day: products.paths(plot, day) for day in days}
     there = folder.present([path for of_day in paths.values() for path in of_day])
     return {day for day, of_day in paths.items() if there.issuperset(of_day)}
@@ -279,12 +338,16 @@ def _with_anything(
     return lost[~without_files | lost.index.isin(list(in_cube))]
 
 
-def _export_open(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_open(
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+) -> Iterator[int]:
     """Read, render and write what is open; yield how many observations at a time."""
-    yield from _export(log, log.open, plot, job, folder)
+    yield from _export(log, log.open, plot, job, folder, spectra)
 
 
-def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_spectra(
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+) -> Iterator[int]:
     """As `_export_open`, of the plot pixel alone: a block of each asset.
 
     Whole chips are read of the few days that need them, see `write_spectra`.
@@ -298,32 +361,49 @@ def _export_spectra(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -
             log.fail(rows[part], made)
             yield part.stop - part.start
         else:
-            told = write_spectra(made, plot, job.products, folder)
+            told = write_spectra(made, plot, job.products, folder, spectra)
             told = told.join(_read_from(pixels, part, job))
             written.append(told.set_axis(rows[part][told.index]))
             yield len(told)
     if written:
         log.settle(pd.concat(written))
-    yield from _export_open(log, plot, job, folder)
+    yield from _export_open(log, plot, job, folder, spectra)
 
 
-def _export_with_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_with_cube(
+    log: ObservationLog,
+    plot: Plot,
+    job: Job,
+    folder: Folder,
+    spectra: PlotTable,
+    before: pd.DataFrame,
+) -> Iterator[int]:
     """As `_export_open`, and put the plot's cube in place; what it held is not read again.
 
-    A kept cube that is damaged is removed, and made anew.
+    ``before`` is the log of before, which tells what the cube held. A kept cube that is damaged is
+    removed, and made anew.
     """
     try:
-        yield from _export_and_cube(log, plot, job, folder)
+        yield from _export_and_cube(log, plot, job, folder, spectra, before)
     except DamagedCubeError as error:
         _LOG.warning("%s: it is made again now", error.cube)
         remove_cubes(folder, plot)
-        yield from _export_and_cube(log, plot, job, folder)
+        yield from _export_and_cube(log, plot, job, folder, spectra, before)
 
 
-def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) -> Iterator[int]:
+def _export_and_cube(
+    log: ObservationLog,
+    plot: Plot,
+    job: Job,
+    folder: Folder,
+    spectra: PlotTable,
+    before: pd.DataFrame,
+) -> Iterator[int]:
     """What `_export_with_cube` does while nothing is damaged."""
     with kept_cube(folder, plot) as there, folder.scratch() as scratch:
         kept = there if there is not None and is_of(there, log.plan.grid) else None
+        if kept is not None:
+            yield from _export_of_cube(log, plot, job, folder, spectra, before, kept)
         found = found_in(kept, log.table[log.in_cube & log.whole])
         lost = log.in_cube & ~np.isin(np.arange(len(log.table)), list(found))
         log.give_up(lost & log.plan.unreadable)
@@ -340,10 +420,45 @@ def _export_and_cube(log: ObservationLog, plot: Plot, job: Job, folder: Folder) 
             return
         attrs = attributes(log.plan.grid, (plot.project_id, plot.plot_id))
         builder = CubeBuilder(scratch / "cube", log.plan.grid, attrs, kept, found)
-        yield from _export(log, todo, plot, job, folder, builder.add)
+        yield from _export(log, todo, plot, job, folder, spectra, builder.add)
         origin = provenance(plot, job.source.collection, "; ".join(log.sources))
         builder.finish(log.plan.observations, origin)
         put_cube(folder, plot, scratch / "cube", whole=not log.has_failures)
+
+
+def _export_of_cube(
+    log: ObservationLog,
+    plot: Plot,
+    job: Job,
+    folder: Folder,
+    spectra: PlotTable,
+    before: pd.DataFrame,
+    cube: xr.DataArray,
+) -> Iterator[int]:
+    """Render and write days that are open, of the pixels that the kept cube has of them.
+
+    That is of days all of whose observations are the same as before. `DamagedCubeError` where the
+    cube has other pixels of them than their log says.
+    """
+    same = log.as_before(before)
+    found = found_in(cube, log.table[log.open & log.measured(before)])
+    titles = {name: cube[name].values for name in TITLES}
+    for row, place in [*found.items()]:
+        if any(values[place] != log.table.at[row, name] for name, values in titles.items()):
+            del found[row]
+    others = set(log.table.loc[log.open & ~log.table.index.isin([*found]), "day"])
+    chosen = log.table.index.isin([*found]) & ~log.table["day"].isin(others).to_numpy()
+    rows, written = np.flatnonzero(chosen), []
+    for part in log.plan.select(chosen).chunks(_BATCH):
+        made = read_places(cube, [found[row] for row in rows[part].tolist()])
+        measured = measure_pixels(made).to_numpy()
+        if not (measured == same.loc[rows[part], list(PIXELS)].to_numpy()).all():
+            raise DamagedCubeError("its pixels are not those of its log")
+        told = write_chips(made, plot, job.products, folder, spectra).set_axis(rows[part])
+        written.append(told.join(same[list(READ)]))
+        yield part.stop - part.start
+    if written:
+        log.settle(pd.concat(written))
 
 
 def _export(
@@ -352,6 +467,7 @@ def _export(
     plot: Plot,
     job: Job,
     folder: Folder,
+    spectra: PlotTable,
     keep: Callable[[Rows, npt.NDArray[np.uint16]], None] | None = None,
 ) -> Iterator[int]:
     """Read, render and write the chosen observations; yield how many at a time.
@@ -366,7 +482,8 @@ def _export(
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
-            told = write_chips(made, plot, job.products, folder).join(_read_from(todo, part, job))
+            told = write_chips(made, plot, job.products, folder, spectra)
+            told = told.join(_read_from(todo, part, job))
             written.append(told.set_axis(rows[part]))
             if keep is not None:
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()

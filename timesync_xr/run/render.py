@@ -35,6 +35,7 @@ from ..project.places import copy_listed
 from ..project.products import Products, read_formats
 from ..project.project import Project, Settings, as_project, keep_settings
 from ..project.rows import has_product
+from ..project.spectra import PlotTable
 from ..spectral.composites import COMPOSITES, Composite
 from ..spectral.styles import Stretch, Styles, with_percentiles
 from ..storage.folder import Folder
@@ -44,15 +45,18 @@ from .summary import some
 
 _LOG = logging.getLogger(__name__)
 
-FORMATS: Final = ("png", "csv")
+FORMATS: Final = ("png", "csv", "spectra")
 """What can be made of cubes."""
+
+USUAL: Final = FORMATS[:2]
+"""What is made of them, if nothing else is said."""
 
 
 def render(
     project: Project | str | Path,
     out: Project | str | Path,
     *,
-    formats: str | Iterable[str] = FORMATS,
+    formats: str | Iterable[str] = USUAL,
     composites: Sequence[str] = tuple(COMPOSITES),
     stretch: str = "fixed",
     styles: Styles | None = None,
@@ -62,10 +66,10 @@ def render(
     """Make a project of the cubes of another; return its ledger's rows of the plots made now.
 
     With the usual composites and the stretch ``fixed`` its files are those that `extract` makes.
-    ``formats`` are png, csv or both; ``composites`` and ``stretch`` are names in ``styles``. Plots
-    that are there already are skipped where their logs are the same: these tell items, processing
-    and the checksum of the pixels of every observation. With ``prune`` observations are removed
-    from ``out`` that the cubes have no more.
+    ``formats`` are some of png, csv and spectra; ``composites`` and ``stretch`` are names in
+    ``styles``. Plots that are there already are skipped where their logs are the same: these tell
+    items, processing and the checksum of the pixels of every observation. With ``prune``
+    observations are removed from ``out`` that the cubes have no more.
 
     Raises `InputError` where there is no cube, or a name is unknown, and `ProjectError` where
     ``out`` was drawn in another way, or is in use, has plots of these names elsewhere, has
@@ -214,13 +218,15 @@ def _render_plot(
             target.remove(path)
     with whole_cube(source, plot) as cube:
         products = replace(products, composites=drawn.of_plot(cube).composites)
-        made = [write_chips(part, plot, products, target) for part in _parts(cube)]
+        spectra = PlotTable(target, plot, wanted="spectra" in products.made)
+        made = [write_chips(part, plot, products, target, spectra) for part in _parts(cube)]
     wanted = log.loc[is_in_cube(log), ["outcome", *PIXELS]]
     if made and pd.concat(made)[[*wanted]].to_numpy().tolist() != wanted.to_numpy().tolist():
         raise ProjectError(
             f"{source.root}/{cube_path(plot.project_id, plot.plot_id)} is not what its log says: "
             "make it again by timesync-xr verify --repair"
         )
+    spectra.keep(days)
     write_log(target, plot, log)
     return int((~log["outcome"].isin(LEFT_OUT)).sum())
 

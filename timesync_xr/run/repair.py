@@ -17,6 +17,7 @@ from ..project.ledger import Ledger, mend_ledger
 from ..project.places import mend_listed
 from ..project.products import FORMATS, ChipsPerYear, Products
 from ..project.project import Plots, Project, as_project
+from ..project.spectra import PlotTable
 from ..project.verify import ARCHIVE, STRAY
 from .extract import extract
 from .summary import Summary
@@ -125,6 +126,9 @@ def _take_out(project: Project, chosen: pd.DataFrame, wanted: pd.DataFrame) -> N
             plot = Plot(project_id, plot_id, 0, 0)
             for path in observation_files(plot, day, FORMATS, names):
                 folder.remove(path)
+        for (project_id, plot_id), rows in days.groupby(_PLOT):
+            plot = Plot(str(project_id), str(plot_id), 0, 0)
+            PlotTable(folder, plot, wanted=True).drop(rows["day"])
         for file in wanted.loc[wanted["file"].str.endswith(".zarr"), "file"]:
             folder.remove_tree(file, CUBE_MARK)
         changed = wanted.loc[wanted["kind"] == ARCHIVE, _PLOT]

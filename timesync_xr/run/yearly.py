@@ -32,7 +32,7 @@ from ..project.log import (
     days_with_files,
 )
 from ..project.products import ChipsPerYear
-from ..project.rows import parse_rows, read_row, written_observations
+from ..project.rows import finder, parse_rows, written_observations
 from ..spectral.annual import GRADED, RULES, distance, is_usable
 from ..spectral.composites import is_fill_pixel
 from ..spectral.quality import contract_qa, qa_grade
@@ -240,12 +240,12 @@ class _Choice:
                 day.usable = day.written >= 0
 
     def _of_files(self, days: dict[str, _Day]) -> pd.DataFrame:
-        """What the CSVs tell of days that have theirs; a row for each."""
-        if "csv" not in self.job.products.made or not days:
+        """What their rows of spectra tell of days that have files; a row for each that has one."""
+        if not days:
             return pd.DataFrame(columns=["day", "quality", "usable"])
         log = self.log.table.iloc[[day.written for day in days.values()]]
         ids = self.plot.project_id, self.plot.plot_id
-        rows = [read_row(self.folder, *ids, of) for of in written_observations(log)]
+        rows = finder(self.folder, *ids, self.job.products.made)(written_observations(log))
         good = [row for row in rows if not row.problem]
         table = parse_rows(row.line for row in good)
         of_day = log.set_index("day").loc[[row.of.day for row in good]]

@@ -96,7 +96,9 @@ def read_styles(path: str | os.PathLike[str]) -> Styles:
 def _composite(name: str, value: Mapping[str, Any]) -> Composite:
     first, second, third = (str(channel) for channel in value["channels"])
     a, b, c = ((float(low), float(high)) for low, high in value["limits"])
-    if name == "cubes":  # where those of the plots lie
+    if not all(-np.inf < low < high < np.inf for low, high in (a, b, c)):
+        raise InputError(f"the composite {name!r} has limits whose low is not below its high")
+    if name in ("cubes", "spectra"):  # where those of the plots lie
         raise InputError(f"a composite can't be named {name!r}: rename it")
     return Composite(name, (first, second, third), (a, b, c))
 

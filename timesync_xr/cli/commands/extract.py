@@ -58,8 +58,9 @@ if TYPE_CHECKING:
     "--products",
     default="png,csv",
     show_default=True,
-    help="What to make: png (three composites), csv (spectra), zarr (the cube); with commas. csv "
-    "alone reads the plot pixel alone: half the requests, a quarter of the bytes.",
+    help="What to make: png (three composites), csv (spectra, a file per observation), spectra "
+    "(the same rows, a Parquet file per plot), zarr (the cube); with commas. csv or spectra alone "
+    "read the plot pixel alone: half the requests, a quarter of the bytes.",
 )
 @per_year_options
 @selection_options
@@ -120,6 +121,7 @@ def extract(
       timesync-xr extract plots.csv --out s3://bucket/project --scheduler tcp://10.0.0.7:8786
       timesync-xr extract plots.csv --out project --season 06-01/09-30 --no-slc-off
       timesync-xr extract plots.csv --out project --chips-per-year 1 --target-day 200
+      timesync-xr extract plots.csv --out project --chips-per-year 3 --products png,spectra
     """
     from ...catalog.archive import Archive
     from ...project.products import Products

@@ -16,7 +16,7 @@ from ..options import out_s3_options, project_s3_options
 @click.option(
     "--out", type=click.Path(), required=True, metavar="OTHER", help="Project folder to make."
 )
-@click.option("--products", default="png,csv", show_default=True, help="png, csv or both.")
+@click.option("--products", default="png,csv", show_default=True, help="Some of png, csv, spectra.")
 @click.option(
     "--composites",
     default="tc,b743,b432",

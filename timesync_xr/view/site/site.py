@@ -20,7 +20,7 @@ from ...interpret.legend import Legend, read_legend
 from ...lists import read_list
 from ...project.files import PLOTS, PNG_SIGNATURE, RECENT, SITE, chip_path, chips_path
 from ...project.project import Project, as_project, unfinished
-from ...project.rows import PlotRows, has_product, kept_log, read_rows, tell_left_out
+from ...project.rows import SPECTRA, PlotRows, has_spectra, kept_log, read_rows, tell_left_out
 from ...run.progress import show_progress
 from ...spectral.annual import CONTRACT, RULES, TARGET_DAY, check_rule
 from ...storage.folder import Folder
@@ -136,7 +136,7 @@ def browse(
         index = []
         for row, table in _plots(project.folder, known):
             log, problem = kept_log(project.folder, row)
-            if problem and "csv" not in row["products"].split(","):
+            if problem and set(SPECTRA).isdisjoint(row["products"].split(",")):
                 tell_left_out(row["project_id"], row["plot_id"], [problem])
             rows = observations(log, table, target_day)
             cells = own.get((row["project_id"], row["plot_id"]), [""] * len(names))
@@ -233,11 +233,10 @@ def _own_columns(
 
 
 def _plots(folder: Folder, plots: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
-    """Rows of the ledger, each with its table of spectra, empty for plots made without csv."""
-    made = has_product(plots, "csv")
+    """Rows of the ledger, each with its table of spectra, empty for plots made without."""
     spectra = read_rows(folder, plots)
-    for (_, row), has_spectra in zip(plots.iterrows(), made, strict=True):
-        plot = next(spectra) if has_spectra else PlotRows(row["project_id"], row["plot_id"], [])
+    for (_, row), has_rows in zip(plots.iterrows(), has_spectra(plots), strict=True):
+        plot = next(spectra) if has_rows else PlotRows(row["project_id"], row["plot_id"], [])
         tell_left_out(*plot.ids, plot.problems)
         yield row, plot.table()
 
