@@ -157,6 +157,7 @@ def test_cubes_are_rendered_into_either(
     assert verify(tmp_path / "drawn").empty
 
 
+@pytest.mark.deep
 def test_spectra_alone_and_chips_per_year_go_on_with_a_table(
     archive: LinkedArchive, listed: Path, both: tuple[Project, Project], tmp_path: Path
 ) -> None:
@@ -244,6 +245,7 @@ def stopped_at_table(
     return stop
 
 
+@pytest.mark.deep
 def test_a_stopped_run_goes_on(
     archive: LinkedArchive, listed: Path, both: tuple[Project, Project], tmp_path: Path
 ) -> None:
