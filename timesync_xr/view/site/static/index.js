@@ -380,6 +380,26 @@ timesync.receiveIndex = (site) => {
     event.preventDefault();
     zoomMap(2 ** (-Math.sign(event.deltaY) / 2), onMap(event));
   }, { passive: false });
+  /** Where two fingers are on the map: the middle between them, and how far they are apart. */
+  const fingersOn = (event) => {
+    const [[a, b], [c, d]] = [...event.touches].map(onMap);
+    return { at: [(a + c) / 2, (b + d) / 2], apart: Math.max(1, Math.hypot(a - c, b - d)) };
+  };
+  let pinch = null; // one finger scrolls the page, two are the map's
+  for (const kind of ["touchstart", "touchend", "touchcancel"]) {
+    byId("map").addEventListener(kind, (event) => {
+      pinch = event.touches.length === 2 ? fingersOn(event) : null;
+      if (pinch && event.cancelable) event.preventDefault();
+    }, { passive: false });
+  }
+  byId("map").addEventListener("touchmove", (event) => {
+    if (!pinch || event.touches.length !== 2) return;
+    event.preventDefault();
+    const now = fingersOn(event);
+    panMap(pinch.at[0] - now.at[0], pinch.at[1] - now.at[1]);
+    zoomMap(now.apart / pinch.apart, now.at);
+    pinch = now;
+  }, { passive: false });
   byId("map").addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
     if (steps[event.key]) panMap(...steps[event.key]);
