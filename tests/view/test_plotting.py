@@ -139,15 +139,10 @@ def test_a_series_of_a_project_tells_clear_and_outliers(sample_project: Path) ->
     assert one["outlier"].isna().any(), "not all can be told"
     assert drawn["clear"][0] == one["day"][one["strict_clear"]].tolist()
     assert drawn["outlier"][0] == ["1990-09-02"]
-    given = {name: one[name] for name in ("outlier", "strict_clear")}
-    values = (
-        one["ndvi"]
-        .to_xarray()
-        .rename(index="time")
-        .assign_coords(time=one["day"].to_numpy("M8[ns]"))
-    )
-    again = drawn_by(plot_trajectory(values, clear=given["strict_clear"], outlier=given["outlier"]))
-    assert again == drawn
+    times = one["day"].to_numpy("datetime64[ns]")
+    values = xr.DataArray(one["ndvi"].to_numpy(), {"time": times}, "time")
+    again = plot_trajectory(values, clear=one["strict_clear"], outlier=one["outlier"])
+    assert drawn_by(again) == drawn
     for table, index, message in (
         (series, "nbr", "several plots"),
         (one, "ndvii", "did you mean 'ndvi'"),

@@ -125,11 +125,11 @@ def plot_trajectory(
     index
         One of `timesync_xr.spectral.indices.NAMES`, or a band.
     clear, chosen, outlier
-        bool along time, or of each row; what is missing is False. ``clear`` tells dots from crosses: for a cube it is
-        `is_clear` unless given, for a table its column ``strict_clear``, or else ``qa``; all of
-        a series of one's own are dots. ``chosen``, such as `selected_of_year`, is ringed and
-        joined by a line; ``outlier`` has a square around it, by default where a table has such a
-        column.
+        bool along time, or of each row; what is missing is False. ``clear`` tells dots from
+        crosses: for a cube it is `is_clear` unless given, for a table its column ``strict_clear``,
+        or else ``qa``; all of a series of one's own are dots. ``chosen``, such as
+        `selected_of_year`, is ringed and joined by a line; ``outlier`` has a square around it, by
+        default where a table has such a column.
     ax
         Where to draw; a figure of its own by default.
 
@@ -213,8 +213,7 @@ def _of_table(
     told = {"long_name": index, "units": "1"} | ({"nodata": -2000} if index in CSV_BANDS else {})
     values = xr.DataArray(shown.to_numpy(float), {"time": days}, "time", index, told)
     seen = table["strict_clear"] if "strict_clear" in table else table["qa"] == 0
-    alone = table["outlier"] if "outlier" in table else None
-    return values, _along(seen), _along(alone)
+    return values, _along(seen), _along(table.get("outlier"))
 
 
 def _along(flags: Flags) -> Any:
