@@ -45,10 +45,11 @@ notebooks: $(VENV)/with-notebooks ## run every notebook; cells tagged skip-execu
 bench: $(VENV)/with-bench ## measure the speed beside that of others
 	$(BIN)/python -m benchmarks
 
-bench-scale: $(VENV)/with-test ## simulate 27,000 plots on a cluster; workers, one tile, cubes
+bench-scale: $(VENV)/with-test ## simulate 27,000 plots on a cluster; workers, one tile, cubes, answers
 	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.choices
 	$(BIN)/python -m benchmarks.cubes
+	$(BIN)/python -m benchmarks.answers
 	$(BIN)/python -m benchmarks.scale
 
 fuzz: $(VENV)/with-test ## try damaged TIFFs, items and plot lists, 20,000 of each

@@ -165,6 +165,15 @@ def test_matching_is_the_best_of_all(a: list[float], b: list[float], tolerance: 
     assert score(found) == pytest.approx(best)
 
 
+def test_one_plot_has_no_interval() -> None:
+    """What is drawn of it is always the same, and would look like certainty."""
+    compared = compare_answers(people(1, 0.3))
+    table = pd.concat([compared.agreement, compared.pairs])
+    assert table["share"].between(0, 1).all()
+    assert table[["share_low", "share_high", "alpha_low", "kappa_high"]].isna().all(axis=None)
+    assert " to " not in str(compared).splitlines()[0]
+
+
 def test_nobody_to_compare() -> None:
     compared = compare_answers([])
     assert compared.pairs.empty

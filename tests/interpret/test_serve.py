@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -172,6 +174,28 @@ def test_a_full_disk_is_told(desk: Desk, ask: Ask, monkeypatch: pytest.MonkeyPat
     assert b"No space left" in data
     monkeypatch.undo()
     assert ask(address, {"acts": whole()})[0] == 200
+
+
+def test_a_browser_that_leaves_early_is_no_error(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever goes on while chips are on their way sees no traceback in the terminal."""
+    (desk.root / "prj_1001/tc/large.png").write_bytes(bytes(1 << 25))
+    seen, usual = threading.Event(), Desk.handle_error
+
+    def handle(server: Desk, *told: Any) -> None:
+        usual(server, *told)
+        seen.set()
+
+    monkeypatch.setattr(Desk, "handle_error", handle)
+    host = f"127.0.0.1:{desk.server_address[1]}"
+    with socket.create_connection(("127.0.0.1", desk.server_address[1])) as browser:
+        asked = f"GET /{desk.token}/prj_1001/tc/large.png HTTP/1.1"
+        browser.sendall(f"{asked}\r\nHost: {host}\r\n\r\n".encode())
+        assert browser.recv(12) == b"HTTP/1.1 200"
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert seen.wait(60)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_project_keeps_its_port(sample_project: Path, desk: Desk) -> None:

@@ -213,6 +213,11 @@ def test_the_export_holds_the_tables(project: Project, tmp_path: Path) -> None:
     assert pd.read_csv(folder / "plots.csv", dtype=str)["stratum"].fillna("").tolist() == [
         "forest", "", "crop",
     ]  # fmt: skip
+    export_project(project, "series", tmp_path, offsets="roy2016-ols")
+    told = pd.read_csv(folder / "offsets.csv").set_index("band")
+    assert (told["lines"] == "roy2016-ols").all(), "not those of the export before"
+    nir = told.loc["nir"]
+    assert (nir["slope"], nir["intercept"]) == (0.8462, 0.0412)
     with pytest.raises(InputError, match="offsets are for series"):
         export_project(project, "sqlite", tmp_path, offsets="own")
 

@@ -133,7 +133,9 @@ def test_by_keys_served(chrome: Chrome, project: Path) -> None:
         WebDriverWait(chrome, WAIT).until(
             lambda c: "1 of 6 plots complete" in texts(c, "#answered")[0]
         )
-        assert texts(chrome, "#plots tbody tr")[1].endswith("✓")
+        first, second, *_ = texts(chrome, "#plots tbody tr")
+        assert second.endswith("in 1996 ✓")
+        assert first.endswith("once complete"), "no date before the plot was looked at"
         Select(chrome.find_element(By.ID, "answers")).select_by_value("complete")
         WebDriverWait(chrome, WAIT).until(lambda c: len(texts(c, "#plots tbody tr")) == 1)
     assert console(chrome) == []

@@ -673,6 +673,41 @@ def test_map_is_moved_zoomed_and_fitted(open_page: Open) -> None:
     assert transform_of(chrome) != fitted
 
 
+def test_map_is_moved_and_zoomed_by_two_fingers(open_page: Open) -> None:
+    """One finger scrolls the page, as everywhere; what lies below the fingers stays below them."""
+    chrome = open_page("index.html")
+    left, top, width, height = chrome.execute_script(
+        "const b = document.querySelector('#map svg').getBoundingClientRect();"
+        "return [b.left, b.top, b.width, b.height]"
+    )
+
+    def touch(kind: str, *fingers: tuple[float, float]) -> None:
+        points = [{"x": left + x, "y": top + y, "id": n} for n, (x, y) in enumerate(fingers)]
+        chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def frame() -> tuple[float, float, float]:
+        found = re.findall(r"-?[\d.]+(?:e-?\d+)?", transform_of(chrome))
+        return float(found[0]), float(found[1]), float(found[2])
+
+    x, y = width / 2, height / 2
+    fitted = frame()
+    touch("touchStart", (x - 40, y))
+    touch("touchMove", (x + 20, y))
+    touch("touchEnd")
+    assert frame() == fitted
+    touch("touchStart", (x - 40, y), (x + 40, y))
+    for step in (10, 20, 40):  # apart, and both to the right and down
+        touch("touchMove", (x - 40 - step + 30, y + 15), (x + 40 + step + 30, y + 15))
+    touch("touchEnd")
+    zoomed = frame()
+    assert zoomed[2] == pytest.approx(2 * fitted[2])
+    for at, (before, after, moved) in zip(
+        (x, y), ((fitted[0], zoomed[0], 30), (fitted[1], zoomed[1], 15)), strict=True
+    ):
+        assert (at + moved - after) / zoomed[2] == pytest.approx((at - before) / fitted[2])
+    assert "TimeSync project" in chrome.title, "no plot is opened"
+
+
 def test_tips_stay_inside_the_window(open_page: Open) -> None:
     chrome = open_page("index.html")
     metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}

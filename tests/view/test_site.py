@@ -11,14 +11,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from tests.making import make
 from timesync_xr import Archive, Project, read_plots
+from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, LeftOutWarning, ProjectError
+from timesync_xr.interpret.legend import read_legend
 from timesync_xr.sample import SamplePaths
 from timesync_xr.view.site import browse
 from timesync_xr.view.site.records import INDEX_COLUMNS
-from timesync_xr.view.site.site import renew
+from timesync_xr.view.site.site import legend_of, renew
 
 
 def data_of(path: Path) -> dict[str, Any]:
@@ -237,7 +240,7 @@ def test_own_columns_and_title_stay_where_a_site_is_renewed(
     folder = tmp_path / "project"
     shutil.copytree(sample_project, folder, copy_function=os.link)
     project = Project(folder)
-    usual: dict[str, Any] = {"target_day": 215, "progress": False}
+    usual: dict[str, Any] = {"target_day": 215, "progress": False, "legend": read_legend()}
     plots = tmp_path / "mine.csv"
     plots.write_text('project_id,plot_id,note,strata\n1001,2,"a, ""b""",=1\n')
     place = Path(renew(project, plots=plots, title="Mine", **usual))
@@ -251,3 +254,31 @@ def test_own_columns_and_title_stay_where_a_site_is_renewed(
     renew(project, plots=None, title="", **usual)
     assert data_of(place / "data/plots.js") == first
     assert (place / "assets/plot.js").read_text() != "of another version"
+    assert legend_of(project) == read_legend()
+    lcmap = read_legend("lcmap")
+    renew(project, plots=None, title="", **usual | {"legend": lcmap})
+    assert data_of(place / "data/plots.js") == first | {
+        "legend": lcmap.to_json() | {"digest": lcmap.digest}
+    }
+    assert legend_of(project) == lcmap
+    (place / "data/plots.js").write_text('timesync.receiveIndex({"legend": ["<b>"]});')
+    assert legend_of(project) == read_legend(), "what is none is not taken"
+
+
+def test_the_pages_keep_their_legend_where_interpret_is_given_none(
+    sample_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from timesync_xr.interpret.serve import Desk
+
+    folder = tmp_path / "project"
+    shutil.copytree(sample_project, folder, copy_function=os.link)
+    at_work: list[str] = []
+    monkeypatch.setattr(Desk, "serve_forever", lambda desk: at_work.append(desk.legend.name))
+    for options in ([], ["--legend", "lcmap"], [], ["--legend", "v3"], []):
+        words = ["interpret", str(folder), "--as", "ann", "--no-open", "--quiet", *options]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, result.output
+        kept = data_of(folder / "browse/data/plots.js")["legend"]
+        assert kept["name"] == at_work[-1]
+    v3, lcmap = (read_legend(name).name for name in ("v3", "lcmap"))
+    assert at_work == [v3, lcmap, lcmap, v3, v3]

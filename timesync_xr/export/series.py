@@ -10,7 +10,14 @@ import pandas as pd
 
 from ..project.project import Project
 from ..project.series import empty_series
-from ..spectral.offsets import OWN, REFERENCE, sensor_offsets, unreached, with_adjusted
+from ..spectral.offsets import (
+    OWN,
+    REFERENCE,
+    published_lines,
+    sensor_offsets,
+    unreached,
+    with_adjusted,
+)
 from ..storage.tables import table_file
 
 OBSERVATIONS: Final = "observations"
@@ -20,7 +27,7 @@ PLOTS: Final = "plots.csv"
 """Name of the table of plots and where they lie."""
 
 OFFSETS: Final = "offsets.csv"
-"""Name of the table of offsets by which values were corrected."""
+"""Name of the table of offsets, or of published lines, by which values were corrected."""
 
 
 def write_series(
@@ -39,8 +46,8 @@ def write_series(
     ``observations.csv`` and ``.parquet`` are `Project.series`, a row per observation.
     ``annual_{index}.csv`` and ``.parquet`` are `Project.annual_index`, a column per year.
     ``plots.csv`` tells where the plots lie, see `Project.places`. With ``offsets`` the long table
-    has columns ``{value}_adjusted``, see `with_adjusted`; a table of offsets, given or the
-    project's own (``"own"``), is kept beside it as ``offsets.csv``.
+    has columns ``{value}_adjusted``, see `with_adjusted`; ``offsets.csv`` beside it tells by what
+    they were corrected: the offsets, given or the project's own (``"own"``), or published lines.
     """
     lacking: list[str] = []
     if isinstance(offsets, str) and offsets == OWN:
@@ -51,8 +58,9 @@ def write_series(
             "values are missing. Give offsets of more --days, or published ones"
             for sensor in unreached(series, offsets, REFERENCE)
         ]
-    if isinstance(offsets, pd.DataFrame):
-        offsets.to_csv(folder / OFFSETS, index=False, lineterminator="\n")
+    if offsets is not None:
+        table = published_lines(offsets) if isinstance(offsets, str) else offsets
+        table.to_csv(folder / OFFSETS, index=False, lineterminator="\n")
 
     def told(series: pd.DataFrame) -> pd.DataFrame:
         return series if offsets is None else with_adjusted(series, offsets, REFERENCE)

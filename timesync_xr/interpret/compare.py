@@ -69,9 +69,9 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [
-            f"{row.kind}: {row.plots} plots, {row.years} plot-years, {_told(row.share)} alike "
-            f"({_told(row.share_low)} to {_told(row.share_high)}), alpha {_told(row.alpha)} "
-            f"({_told(row.alpha_low)} to {_told(row.alpha_high)})"
+            f"{row.kind}: {row.plots} plots, {row.years} plot-years, {_told(row.share)} alike"
+            f"{_between(row.share_low, row.share_high)}, alpha {_told(row.alpha)}"
+            f"{_between(row.alpha_low, row.alpha_high)}"
             for row in self.agreement.itertuples()
         ]
         lines += [
@@ -85,6 +85,11 @@ class Comparison:
 
 def _told(value: object) -> str:
     return "unknown" if pd.isna(value) else f"{float(value):.2f}"  # type: ignore[arg-type, call-overload]
+
+
+def _between(low: object, high: object) -> str:
+    """An interval in brackets; nothing where there is none."""
+    return "" if pd.isna(low) else f" ({_told(low)} to {_told(high)})"  # type: ignore[call-overload]
 
 
 def compare_answers(
@@ -174,9 +179,14 @@ def _agreement(found: list[tuple[int, Floats]], seed: int) -> list[float]:
 
 
 def _with_interval(matrices: Floats, measure: object, seed: int) -> list[float]:
-    """A measure of the sum of matrices, and its interval of 95 % by draws of plots."""
+    """A measure of the sum of matrices, and its interval of 95 % by draws of plots.
+
+    A single plot, drawn from itself again and again, tells nothing of others: it has no interval.
+    """
     rng = np.random.default_rng(seed)
     count = len(matrices)
+    if count < 2:
+        return [measure(matrices.sum(axis=0)), np.nan, np.nan]  # type: ignore[operator]
     draws = rng.multinomial(count, np.full(count, 1 / count), DRAWS).astype(float)
     sums = np.tensordot(draws, matrices, 1)
     values = np.array([measure(one) for one in sums])  # type: ignore[operator]

@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -83,8 +83,7 @@ def read_legend(source: str | Path = "v3") -> Legend:
     'Harvest'
     """
     if str(source) in BUILT_IN:
-        text = (files(__package__) / "legends" / f"{source}.toml").read_text(encoding="utf-8")
-        return legend_from(tomllib.loads(text), str(source))
+        return _built_in(str(source))
     path = Path(source)
     try:
         return legend_from(tomllib.loads(path.read_text(encoding="utf-8-sig")), str(source))
@@ -99,6 +98,12 @@ def read_legend(source: str | Path = "v3") -> Legend:
         raise InputError(f"the legend {source} is not UTF-8: save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"the legend {source} is not TOML: {error}") from None
+
+
+@cache
+def _built_in(name: str) -> Legend:
+    text = (files(__package__) / "legends" / f"{name}.toml").read_text(encoding="utf-8")
+    return legend_from(tomllib.loads(text), name)
 
 
 def legend_from(kept: Mapping[str, Any], source: str) -> Legend:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -133,6 +134,11 @@ class Desk(ThreadingHTTPServer):
         """The address of the list of plots; who has it can write answers."""
         inside = self.site.relative_to(self.root).as_posix()
         return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/{inside}/index.html"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went to another page before it had everything."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def keep(self, sent: object) -> dict[str, Any]:
         """Keep what a page sent, for good; the ids of what is kept."""

@@ -60,6 +60,7 @@ class Store:
         self.root = Path(project.place)
         self._threads = threading.Lock()
         self._known: dict[str, _Known] = {}
+        self._legends: dict[tuple[str, int, int], Legend] = {}
 
     def acts(self, project: str, plot: str, who: str) -> list[Act]:
         """The acts of an interpreter on a plot, in their order; none where there is no log."""
@@ -104,14 +105,21 @@ class Store:
             raise disk_error(target, "written", error) from error
 
     def legends(self) -> dict[str, Legend]:
-        """The legends that answers were given under, by their digests; V3's is always there."""
+        """The legends that answers were given under, by their digests; V3's is always there.
+
+        Files are read again only where they have changed, since every save asks.
+        """
         kept = {one.digest: one for one in [read_legend()]}
         for path in sorted(self._place(LEGENDS).glob("[!.]*.json")):
             try:
-                legend = legend_from(json.loads(path.read_bytes()), str(path))
+                told = path.stat()
+                seen = (path.name, told.st_size, told.st_mtime_ns)
+                if seen not in self._legends:
+                    legend = legend_from(json.loads(path.read_bytes()), str(path))
+                    self._legends[seen] = legend
             except (ValueError, OSError) as error:
                 raise ProjectError(f"{path} is damaged: put back a copy of it") from error
-            kept[legend.digest] = legend
+            kept[self._legends[seen].digest] = self._legends[seen]
         return kept
 
     def logs(self) -> Iterator[tuple[str, str, str]]:

@@ -268,18 +268,29 @@ def offsets_to(offsets: pd.DataFrame, value: str, reference: str) -> dict[str, f
 
 
 def _published(series: pd.DataFrame, name: str, reference: str) -> pd.DataFrame:
+    lines = published_lines(name)
+    if reference not in OLI:
+        raise InputError(f"{name} leads to OLI, not to {reference}: give {' or '.join(OLI)}")
+    bands = series[list(CSV_BANDS)].astype(float)
+    line = bands * lines["slope"].array + lines["intercept"].array * COLLECTION1_SCALE
+    moved = line.where(~series["sensor"].isin(OLI), bands).where(bands != -2000)
+    return pd.concat([moved, index_table(moved)], axis=1)
+
+
+def published_lines(name: str) -> pd.DataFrame:
+    """The lines of a name of `PUBLISHED`: lines (the name), band, slope, intercept (reflectance).
+
+    `InputError` for another name.
+    """
     if name not in PUBLISHED:
         raise InputError(
             f"there are no offsets {name!r}{did_you_mean(name, PUBLISHED)}: give own, or choose "
             f"from {', '.join(PUBLISHED)}"
         )
-    if reference not in OLI:
-        raise InputError(f"{name} leads to OLI, not to {reference}: give {' or '.join(OLI)}")
-    slope, intercept = (np.array(numbers) for numbers in PUBLISHED[name])
-    bands = series[list(CSV_BANDS)].astype(float)
-    line = bands * slope + intercept * COLLECTION1_SCALE
-    moved = line.where(~series["sensor"].isin(OLI), bands).where(bands != -2000)
-    return pd.concat([moved, index_table(moved)], axis=1)
+    slope, intercept = PUBLISHED[name]
+    return pd.DataFrame(
+        {"lines": name, "band": list(CSV_BANDS), "slope": slope, "intercept": intercept}
+    )
 
 
 def unreached(series: pd.DataFrame, offsets: pd.DataFrame, reference: str) -> Sequence[str]:

@@ -40,11 +40,13 @@ def is_outlier(series: pd.DataFrame, season: str = SUMMER) -> pd.Series[bool]:
 
     Each is compared with up to three observations before it and up to three after it, all strictly
     clear, of the same season and no more than three years away. It is an outlier where in one of
-    `OUTLIER_BANDS` it is off the median of those before and off the median of those after, on the
-    same side, and both by more than 5 times the noise of the plot's series. That noise is 1.4826
-    times the median of how far an observation is from the mean of these two medians, at least 100.
-    So a cloud or shadow that QA_PIXEL missed is one; a fire, a clear-cut, and what comes back after
-    them are none, since what is new agrees with what follows it.
+    `OUTLIER_BANDS` it is off the median of those before and off the median of those after, off the
+    one just before and off the one just after, all on the same side and by more than 5 times the
+    noise of the plot's series. That noise is 1.4826 times the median of how far an observation is
+    from the mean of the two medians, at least 100. So a cloud or shadow that QA_PIXEL missed is
+    one. A fire, a clear-cut, and what comes back after them are none, since what is new agrees with
+    what follows it; but one that was seen once, before it grew over, looks like a shadow, and is
+    one. So is a field that was bare in one year.
 
     ``series`` is a table of `Project.series`, or any with project_id, plot_id, day, strict_clear
     and `OUTLIER_BANDS`; ``season`` is that of `timesync_xr.Selection`, all year where it is empty.
@@ -76,22 +78,21 @@ def _alone(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which of some observations in time order can be judged, and which of these are outliers."""
     count = len(days)
-    before, after = (np.full(values.shape, np.nan) for _ in range(2))
+    last, before, after, following = (np.full(values.shape, np.nan) for _ in range(4))
     near = np.timedelta64(round(_YEARS * 365.25), "D")
     for n in range(count):
-        for side, rows in (
-            (before, np.arange(max(0, n - _NEIGHBOURS), n)),
-            (after, np.arange(n + 1, min(count, n + 1 + _NEIGHBOURS))),
+        for side, next_to, rows in (
+            (before, last, np.arange(n - 1, max(-1, n - 1 - _NEIGHBOURS), -1)),
+            (after, following, np.arange(n + 1, min(count, n + 1 + _NEIGHBOURS))),
         ):
             close = rows[np.abs(days[rows] - days[n]) <= near]
             if len(close) >= _LEAST:
-                side[n] = np.median(values[close], axis=0)
+                side[n], next_to[n] = np.median(values[close], axis=0), values[close[0]]
     told = ~(np.isnan(before) | np.isnan(after)).any(axis=1)
-    off_before, off_after = values - before, values - after
     if not told.any():
         return told, told
-    off = np.abs(values - (before + after) / 2)[told]
-    noise = np.maximum(_FLOOR, _TO_DEVIATION * np.median(off, axis=0))
-    least = np.minimum(np.abs(off_before), np.abs(off_after))
-    alone = (np.sign(off_before) == np.sign(off_after)) & (least > _TIMES * noise)
+    usual = np.abs(values - (before + after) / 2)[told]
+    noise = np.maximum(_FLOOR, _TO_DEVIATION * np.median(usual, axis=0))
+    off = values - np.stack([last, before, after, following])
+    alone = (off > _TIMES * noise).all(axis=0) | (off < -_TIMES * noise).all(axis=0)
     return told, alone.any(axis=1)

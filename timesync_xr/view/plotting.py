@@ -127,11 +127,11 @@ def plot_trajectory(
     index
         One of `timesync_xr.spectral.indices.NAMES`, or a band.
     clear, chosen, outlier
-        bool along time, or of each row. ``clear`` tells dots from crosses: for a cube it is
-        `is_clear` unless given, for a table its column ``strict_clear``, or else ``qa``; all of
-        a series of one's own are dots. ``chosen``, such as `selected_of_year`, is ringed and
-        joined by a line; ``outlier`` has a square around it, by default where a table has such a
-        column.
+        bool along time, or of each row; what is missing is False. ``clear`` tells dots from
+        crosses: for a cube it is `is_clear` unless given, for a table its column ``strict_clear``,
+        or else ``qa``; all of a series of one's own are dots. ``chosen``, such as
+        `selected_of_year`, is ringed and joined by a line; ``outlier`` has a square around it, by
+        default where a table has such a column.
     ax
         Where to draw; a figure of its own by default.
 
@@ -215,15 +215,16 @@ def _of_table(
     shown = table[index] if index in CSV_BANDS else index_table(table, [index])[index]
     told = {"long_name": index, "units": "1"} | ({"nodata": -2000} if index in CSV_BANDS else {})
     values = xr.DataArray(shown.to_numpy(float), {"time": days}, "time", index, told)
-    seen = table["strict_clear"].eq(True) if "strict_clear" in table else table["qa"] == 0
-    alone = table["outlier"].eq(True) if "outlier" in table else None
-    return values, _along(seen), _along(alone)
+    seen = table["strict_clear"] if "strict_clear" in table else table["qa"] == 0
+    return values, _along(seen), _along(table.get("outlier"))
 
 
 def _along(flags: Flags) -> Any:
-    """Flags of the rows of a table along the time of a series; others as they are."""
+    """Flags of the rows of a table along the time of a series, missing ones False; others as is."""
     if not isinstance(flags, pd.Series | np.ndarray) or flags.ndim != 1:
         return flags
+    if isinstance(flags, pd.Series) and flags.dtype == "boolean":
+        flags = flags.fillna(False).to_numpy(bool)
     return xr.DataArray(np.asarray(flags), dims="time")
 
 

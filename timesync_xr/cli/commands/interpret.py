@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,10 +23,8 @@ from ..options import target_day_option
 )
 @click.option(
     "--legend",
-    default="v3",
-    show_default=True,
     metavar="v3|lcmap|FILE.toml",
-    help="What may be said of a plot.",
+    help="What may be said of a plot. Default: as the project's pages have it, else v3.",
 )
 @click.option(
     "--port",
@@ -46,7 +45,7 @@ def interpret(
     project: str,
     who: str,
     judge: tuple[str, ...],
-    legend: str,
+    legend: str | None,
     port: int,
     plots: Path | None,
     title: str,
@@ -69,11 +68,12 @@ def interpret(
     from ...interpret.legend import read_legend
     from ...interpret.serve import Desk
     from ...project.project import Project
-    from ...view.site.site import renew
+    from ...view.site.site import legend_of, renew
 
-    made, read = Project(project), read_legend(legend)
-    quiet = is_quiet()
-    site = renew(made, target_day=target_day, plots=plots, title=title, progress=not quiet)
+    made, quiet = Project(project), is_quiet()
+    read = read_legend(legend) if legend else legend_of(made)
+    options: dict[str, Any] = {"plots": plots, "title": title, "legend": read}
+    site = renew(made, target_day=target_day, progress=not quiet, **options)
     with Desk(made, site, who, read, port, others=judge) as desk:
         click.echo(f"{who} interprets {project}: {desk.address}")
         if not quiet:

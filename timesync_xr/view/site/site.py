@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from ...errors import check_kind
+from ...errors import InputError, check_kind
 from ...export.maps import chip_outlines
-from ...interpret.legend import Legend, read_legend
+from ...interpret.legend import Legend, legend_from, read_legend
 from ...lists import read_list
 from ...project.files import PLOTS, PNG_SIGNATURE, RECENT, SITE, chip_path, chips_path
 from ...project.project import Project, as_project, unfinished
@@ -161,29 +161,51 @@ def browse(
     return Site(place, len(index), way_up is None, unfinished(known, project.settings))
 
 
+def legend_of(project: Project) -> Legend:
+    """The legend of the site inside a project on disk; that of TimeSync V3 where it has none."""
+    return _kept_legend(_record_of(Path(beside(project.place, SITE), LIST))) or read_legend()
+
+
+def _kept_legend(record: dict[str, Any]) -> Legend | None:
+    """The legend that the list of a site holds, if it is one."""
+    kept = record.get("legend")
+    if not isinstance(kept, dict):
+        return None
+    try:
+        return legend_from({k: v for k, v in kept.items() if k != "digest"}, LIST)
+    except InputError:
+        return None
+
+
 def renew(
-    project: Project, *, target_day: int, plots: Path | None, title: str, progress: bool
+    project: Project,
+    *,
+    target_day: int,
+    legend: Legend,
+    plots: Path | None,
+    title: str,
+    progress: bool,
 ) -> str:
     """The site inside a project on disk, made anew where it is older than the project's tables.
 
-    With ``plots`` or a ``title`` it is always made anew; without them it keeps those that it has,
-    and the rule of its annual choices in any case.
+    With ``plots``, a ``title`` or another legend it is always made anew; without them it keeps
+    those that it has, and the rule of its annual choices in any case.
     """
     place = beside(project.place, SITE)
     made = Path(place, LIST)
     tables = [Path(project.place, PLOTS), *Path(project.place, RECENT).glob("*")]
     newest = max((table.stat().st_mtime for table in tables if table.exists()), default=0.0)
     former = _record_of(made)
-    is_good = former.get("target_day") == target_day and _has_these_pages(Path(place))
+    made_as = (former.get("target_day"), _kept_legend(former))
+    is_good = made_as == (target_day, legend) and _has_these_pages(Path(place))
     if is_good and not plots and not title and made.stat().st_mtime > newest:
         return place
     with tempfile.TemporaryDirectory() as folder:
         listed = plots or _own_list(former, Path(folder, "own.csv"))
         name = title or str(former.get("name", ""))
         rule = former["rule"] if former.get("rule") in RULES else CONTRACT
-        browse(
-            project, target_day=target_day, plots=listed, title=name, rule=rule, progress=progress
-        )
+        options: dict[str, Any] = {"plots": listed, "title": name, "legend": legend}
+        browse(project, target_day=target_day, rule=rule, progress=progress, **options)
     return place
 
 

@@ -14,11 +14,14 @@ timesync.receiveIndex = (site) => {
     { key: "clear", name: "Clear", number: true, show: percent },
     { key: "gaps", name: "Years without", number: true, wide: true },
     { key: "fall", name: "Largest NBR fall", number: true, wide: true, isLeastFirst: true,
-      show: (fall, row) => (fall === null ? "" : `${fall.toFixed(2)} in ${row.fall_year}`) },
+      show: (fall, row) => (fall === null ? (isHidden(row) && "once complete") || "" : `${fall.toFixed(2)} in ${row.fall_year}`) },
     { key: "left", name: "Answers", number: true, isLeastFirst: true,
       show: (left) => (left === null ? "" : left ? `${left} left` : "✓") },
   ];
   const natural = new Intl.Collator("en", { numeric: true }).compare;
+  // What was found by a rule shall tell no date to an interpreter who has not looked yet.
+  const isBlind = Boolean(timesync.session.who) && !timesync.session.others?.length;
+  const isHidden = (row) => isBlind && row.left !== 0;
   const rows = site.plots.map((values) =>
     Object.fromEntries(site.columns.map((column, i) => [column, values[i]])));
   COLUMNS.splice(2, 0, ...site.own.map((name, i) => ({ key: `own ${i}`, name, text: true, wide: true, own: i })));
@@ -34,7 +37,10 @@ timesync.receiveIndex = (site) => {
     column.kinds = !column.number && kinds.length <= 12 && kinds.length < rows.length ? kinds : null;
     if (column.number) Object.assign(column, { text: false, isLeastFirst: true, value: (row) => (row[column.key] ? Number(row[column.key]) : null) });
   }
-  rows.forEach((row) => { row.left = null; row.said = said(row); }); // labels that are missing; null before the first
+  rows.forEach((row) => { // left: labels that are missing; null before the first
+    Object.assign(row, { left: null, said: said(row), found: row.fall });
+    if (isHidden(row)) row.fall = null;
+  });
   const state = { sort: "plot", ascending: true, page: 0, shown: rows, frame: null };
 
   function compare(a, b) {
@@ -326,7 +332,10 @@ timesync.receiveIndex = (site) => {
     await keeper.open();
     const states = new Map((await keeper.summary()).map(([project, plot, , left]) => [`${project}/${plot}`, left]));
     const before = rows.map((row) => row.left);
-    rows.forEach((row) => { row.left = states.get(`${row.project}/${row.plot}`) ?? null; });
+    rows.forEach((row) => {
+      row.left = states.get(`${row.project}/${row.plot}`) ?? null;
+      row.fall = isHidden(row) ? null : row.found;
+    });
     const complete = rows.filter((row) => row.left === 0).length;
     const begun = rows.filter((row) => row.left).length;
     const text = element("span", {}, keeper.who
@@ -379,6 +388,26 @@ timesync.receiveIndex = (site) => {
   byId("map").addEventListener("wheel", (event) => {
     event.preventDefault();
     zoomMap(2 ** (-Math.sign(event.deltaY) / 2), onMap(event));
+  }, { passive: false });
+  /** Where two fingers are on the map: the middle between them, and how far they are apart. */
+  const fingersOn = (event) => {
+    const [[a, b], [c, d]] = [...event.touches].map(onMap);
+    return { at: [(a + c) / 2, (b + d) / 2], apart: Math.max(1, Math.hypot(a - c, b - d)) };
+  };
+  let pinch = null; // one finger scrolls the page, two are the map's
+  for (const kind of ["touchstart", "touchend", "touchcancel"]) {
+    byId("map").addEventListener(kind, (event) => {
+      pinch = event.touches.length === 2 ? fingersOn(event) : null;
+      if (pinch && event.cancelable) event.preventDefault();
+    }, { passive: false });
+  }
+  byId("map").addEventListener("touchmove", (event) => {
+    if (!pinch || event.touches.length !== 2) return;
+    event.preventDefault();
+    const now = fingersOn(event);
+    panMap(pinch.at[0] - now.at[0], pinch.at[1] - now.at[1]);
+    zoomMap(now.apart / pinch.apart, now.at);
+    pinch = now;
   }, { passive: false });
   byId("map").addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
