@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
 from .archive import CATALOGS, Archive, as_archive
@@ -222,7 +222,8 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
         stat = path.stat()
     except OSError as error:
         raise InputError(
-            f"there is no file of items at {path} ({error.strerror}): give "
+            f"there is no file of items at {path} ({error.strerror})"
+            f"{did_you_mean(path, CATALOGS)}: give "
             f"{', '.join(CATALOGS)}, the address of a STAC API, or a file"
         ) from None
     return _file_table(path.absolute(), stat.st_mtime_ns, stat.st_size, archive.what, grid)
