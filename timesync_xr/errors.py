@@ -76,6 +76,15 @@ class TimesyncError(Exception):
     """Base of all errors of this package; catch it to catch them all.
 
     ``kind`` is the word of `Kind` for it: that of its class, unless one is given.
+
+    Examples
+    --------
+    ::
+
+        try:
+            tx.read_plots("nowhere.csv")
+        except tx.TimesyncError as error:
+            print(error.kind, error)
     """
 
     kind: Kind = Kind.ACCESS

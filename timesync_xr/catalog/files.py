@@ -26,6 +26,13 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
     The file holds JSON (a FeatureCollection, a list of items, or one item), an item per line
     (.ndjson, .jsonl), or stac-geoparquet. Raises `InputError` if it can't be read or is none of
     these.
+
+    Examples
+    --------
+    ::
+
+        items = tx.read_items("demo/items.json")
+        len(items)
     """
     path = Path(path)
     try:
@@ -128,6 +135,12 @@ def write_items(items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
     The file appears complete or not at all. Geoparquet keeps ``datetime`` to the millisecond only,
     so its text is kept beside it. Raises `CatalogError` for items that geoparquet can't hold:
     none at all, without a geometry, or with properties of mixed types.
+
+    Examples
+    --------
+    ::
+
+        tx.write_items(tx.read_items("demo/items.json"), "items.parquet")
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -78,6 +78,13 @@ def search_items(
         that pass are waited out first.
     AccessError
         The API can't be reached or refuses access.
+
+    Examples
+    --------
+    ::
+
+        items = tx.search_items(["h19v06"], archive, datetime="1996")
+        items.groupby("sensor").size()
     """
     archive = as_archive(archive)
     query = _query(tiles, archive.what, grid, datetime)

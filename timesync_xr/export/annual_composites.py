@@ -98,6 +98,13 @@ def write_annual_composites(
         For an unknown method, season, rule or composite, and where no plot has a complete cube.
     ProjectError, AccessError
         There is no project, or something can't be read or written.
+
+    Examples
+    --------
+    ::
+
+        made = tx.write_annual_composites(project, "composites", plots=plots.head(1))
+        print(made)
     """
     check_method(method)
     check_rule(rule)

@@ -31,7 +31,14 @@ from .tasseled_cap import COMPONENTS, tasseled_cap, tasseled_cap_kernel
 
 @dataclass(frozen=True)
 class Composite:
-    """Three channels of a chip image and the range of each that becomes 0..255."""
+    """Three channels of a chip image and the range of each that becomes 0..255.
+
+    Examples
+    --------
+    ::
+
+        tx.Composite("b754", ("swir22", "swir16", "nir08"), ((0, 3000), (0, 4000), (0, 5000)))
+    """
 
     name: str
     """Name of the folder in a TimeSync project."""
@@ -92,6 +99,16 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     that is fill (0, or NaN) in any of the six surface reflectance bands is black; so is a channel
     where its index has no value. `InputError` for an unknown name or channel, a missing band, or
     what holds no digital numbers; where only the values of a lazy array tell, once it is computed.
+
+    Examples
+    --------
+    ::
+
+        rgb = tx.composite_rgb(cube, "tc")
+        rgb.isel(time=0).plot.imshow(rgb="rgb")
+
+        own = tx.Composite("b754", ("swir22", "swir16", "nir08"), ((0, 3000), (0, 4000), (0, 5000)))
+        tx.composite_rgb(cube, own)
     """
     chosen = get_composite(composite)
     bands = select_bands(cube, SR_BANDS)
@@ -155,6 +172,13 @@ def stretch(values: Any, low: float, high: float) -> Any:
 
     Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out. NaN becomes 0.
     `InputError` for what holds no numbers, and for limits whose low is not below their high.
+
+    Examples
+    --------
+    ::
+
+        nir = tx.to_collection1(cube.sel(band="nir08"))
+        tx.stretch(nir, 0, 5000)  # uint8, 5000 and more become 255
     """
     expect_numbers(values)
     if (

@@ -52,6 +52,12 @@ def observation_density(series: pd.DataFrame, by: str = "year") -> pd.DataFrame:
     ------
     InputError
         For another ``by``, or a missing column.
+
+    Examples
+    --------
+    ::
+
+        tx.observation_density(project.series())
     """
     if by not in PERIODS:
         raise InputError(f"there is no period {by!r}: choose one of {', '.join(PERIODS)}")

@@ -94,6 +94,12 @@ def sensor_offsets(
     ------
     InputError
         For a wrong number of days or resamples, or a missing column.
+
+    Examples
+    --------
+    ::
+
+        tx.sensor_offsets(project.series(), resamples=100)
     """
     if not is_whole(days) or days < 0:
         raise InputError(f"pairs can't be {days!r} days apart: give a whole number, 0 or more")
@@ -207,6 +213,12 @@ def with_adjusted(
     ------
     InputError
         For an unknown name or reference, or a table of other columns.
+
+    Examples
+    --------
+    ::
+
+        tx.with_adjusted(project.series(), "roy2016-rma").head()
     """
     names = [name for name in VALUES if name in series]
     if isinstance(offsets, str):
@@ -231,7 +243,15 @@ def with_adjusted(
 
 
 def read_offsets(path: str | Path) -> pd.DataFrame:
-    """A table of `sensor_offsets` that was kept as CSV. `InputError` where it is none."""
+    """A table of `sensor_offsets` that was kept as CSV. `InputError` where it is none.
+
+    Examples
+    --------
+    ::
+
+        tx.sensor_offsets(project.series(), resamples=100).to_csv("offsets.csv", index=False)
+        tx.read_offsets("offsets.csv")
+    """
     try:
         table = pd.read_csv(path, float_precision="round_trip")
     except OSError as error:
