@@ -103,7 +103,8 @@ def write_annual_composites(
     --------
     ::
 
-        made = tx.write_annual_composites(project, "composites", plots=plots.head(1))
+        few = {"plots": plots.head(1), "season": "08-01/08-15"}
+        made = tx.write_annual_composites(project, "composites", **few)
         print(made)
     """
     check_method(method)

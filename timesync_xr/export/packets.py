@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..errors import AccessError, InputError, Kind, ProjectError
+from ..errors import AccessError, InputError, Kind, ProjectError, check_kind, did_you_mean
 from ..grid import Lattice
 from ..lists import is_list, read_list
 from ..plots import Plot, read_plots
@@ -108,10 +108,12 @@ def write_packets(
     --------
     ::
 
-        tx.write_packets(plots, "packets", size=3)
+        tx.write_packets("demo/plots.csv", "packets", size=3)
     """
+    check_kind(plots, Project | str | Path, "plots", "give a plot list (CSV), or a project")
     if files not in FILES:
-        raise InputError(f"files can't be {files!r}: choose from {', '.join(FILES)}")
+        near = did_you_mean(files, FILES)
+        raise InputError(f"files can't be {files!r}{near}: choose from {', '.join(FILES)}")
     place = plots.place if isinstance(plots, Project) else str(plots)
     if files == "link" and (scheme_of(place) or scheme_of(str(out))):
         raise InputError("a bucket has no hard links: use --files copy")

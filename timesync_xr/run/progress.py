@@ -78,6 +78,7 @@ def _bar(progress: Progress) -> Iterator[None]:
     from tqdm.auto import tqdm
 
     with tqdm(total=progress.plots, initial=progress.already, unit="plot") as bar:
+        waited_for = ""
 
         def show() -> None:
             bar.set_postfix_str(waited_for or progress.note, refresh=False)
@@ -88,7 +89,6 @@ def _bar(progress: Progress) -> Iterator[None]:
             waited_for = text
             bar.set_postfix_str(text or progress.note)
 
-        waited_for = ""
         progress.changed, progress.tell = show, lambda text: bar.write(text, sys.stderr)
         with listening(wait):
             yield

@@ -574,10 +574,10 @@ def _get(
     def get(span: Range) -> None:
         here[span] = _get_span(store, path, address, span)
 
-    first, *others = [span for span in spans if span not in here]
+    own, *others = [span for span in spans if span not in here]
     asked = [_side_by_side(os.getpid()).submit(get, span) for span in others]
     try:
-        get(first)
+        get(own)
     finally:
         wait_for(asked)
     for other in asked:
