@@ -26,7 +26,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     monkeypatch.setattr(time, "monotonic", lambda: moment[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: moment.__setitem__(0, moment[0] + seconds))
     for known in (waiting._leads, waiting._lines, objects._healths):
-        known.clear()  # type: ignore[attr-defined]
+        known.clear()
     yield moment
     assert not waiting._listeners
 
