@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUN := $(patsubst %,docs/%,$(wildcard notebooks/*.ipynb))
+CODE := $(shell find timesync_xr -name '*.py')
 TESTS := $(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test test-all lint types docs notebooks bench bench-scale fuzz clean
@@ -35,12 +37,14 @@ lint: $(VENV)/with-dev ## check style and format
 types: $(VENV)/with-dev $(VENV)/with-test ## check types
 	$(BIN)/mypy
 
-docs: $(VENV)/with-docs ## build the documentation into docs/_build/html
+docs: $(VENV)/with-docs $(RUN) ## build the documentation into docs/_build/html; runs the notebooks
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
 
-notebooks: $(VENV)/with-notebooks ## run every notebook; cells tagged skip-execution are left out
-	@set -e; for notebook in $(wildcard notebooks/*.ipynb); do \
-	  $(BIN)/jupyter execute "$$notebook"; done
+notebooks: $(RUN) ## run every notebook into docs/notebooks; cells tagged skip-execution are left out
+
+docs/notebooks/%.ipynb: notebooks/%.ipynb $(CODE) $(VENV)/with-docs
+	@mkdir -p $(@D)
+	$(BIN)/jupyter execute --startup_timeout=600 --output=../$(basename $@) $<
 
 bench: $(VENV)/with-bench ## measure the speed beside that of others
 	$(BIN)/python -m benchmarks
@@ -56,7 +60,7 @@ fuzz: $(VENV)/with-test ## try damaged TIFFs, items and plot lists, 20,000 of ea
 	$(BIN)/python -m tests.fuzz
 
 clean: ## remove what the other targets made, but for .venv
-	rm -rf demo build dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf demo build dist docs/_build docs/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # One stamp for each extra of pyproject.toml; make runs pip again where pyproject.toml is newer.
 $(VENV)/with-%: pyproject.toml $(VENV)/made

@@ -13,10 +13,12 @@ copyright = author
 release = version = installed_version("timesync-xr")
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx_click",
 ]
+autosummary_generate = False  # the tables lead to the pages of each task
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True  # "Selection()", not all of its fields
 autodoc_typehints = "signature"
@@ -26,6 +28,8 @@ myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [("py:class", ".*")]  # types of other libraries, whose sites are elsewhere
 exclude_patterns = ["_build"]
+
+nb_execution_mode = "off"  # make docs has run them
 smartquotes = False  # it makes a dash of the two hyphens of an option
 
 html_theme = "furo"

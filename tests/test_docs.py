@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import inspect
 import json
 import os
 import re
 import shlex
 import shutil
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -48,6 +52,11 @@ STANDS_FOR = {
 LANGUAGES = {"console", "python", "toml", "text", "{toctree}", "{eval-rst}", "{include}"}
 """What blocks may be; the first three are run, the others are no code."""
 
+RESULTS = {
+    "AnnualComposites", "Combined", "Exported", "Forecast", "Sheets", "Site", "Styles", "Summary",
+}  # fmt: skip
+"""Classes of what functions return, which nobody makes."""
+
 FENCE = r"^```(\w+)\n(.*?)^```"
 """A block: its language and what is in it. One of ``python no-run`` is only compiled."""
 
@@ -55,7 +64,7 @@ FENCE = r"^```(\w+)\n(.*?)^```"
 def blocks(page: str, language: str) -> list[str]:
     """The code of a language on a page, in its order."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{re.escape(language)}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def command_lines(page: str, block: str) -> list[list[str]]:
@@ -156,6 +165,58 @@ def test_page_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> No
             for line in command_lines(page, block):
                 run_here(line)
     plt.close("all")
+
+
+EXAMPLES = {
+    name: inspect.getdoc(getattr(tx, name)) or ""
+    for name in tx.__all__
+    if callable(getattr(tx, name)) and name not in RESULTS
+}
+"""The docstrings of what users call."""
+
+
+def example(name: str) -> str:
+    """The code of an example in a docstring."""
+    text = EXAMPLES[name].partition("Examples\n--------\n")[2]
+    code = re.findall(r"^ {4}.*(?:\n(?: {4}.*|))*", text, re.MULTILINE)
+    prompted = re.findall(r"^(?:>>>|\.\.\.) (.*)$", text, re.MULTILINE)
+    return "\n".join(prompted or [textwrap.dedent(block) for block in code])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_public_function_has_an_example_that_calls_it(name: str) -> None:
+    tree = ast.parse(example(name))
+    calls = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert f"tx.{name}" in calls or name in named
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_docstrings_run(name: str, demo: Path) -> None:
+    plt.switch_backend("agg")
+    (begin,) = blocks("docs/reference/api.md", "python")
+    names: dict[str, object] = {name: getattr(tx, name), "__name__": "__main__"}
+    exec(compile(begin, "api.md", "exec"), names)
+    with contextlib.chdir(demo):
+        exec(compile(example(name), name, "exec"), names)
+    plt.close("all")
+
+
+def test_all_that_is_public_is_in_the_reference_once_and_in_its_tables() -> None:
+    """A name has a row in a table of the overview, and its place on one page."""
+    names = {name for name in tx.__all__ if callable(getattr(tx, name))}
+    tables = blocks("docs/reference/api.md", "{eval-rst}")
+    rows = re.findall(r"^   (\w+)$", "\n".join(tables), re.MULTILINE)
+    assert sorted(rows) == sorted({*names, "indices"})
+    pages = [page for page in PAGES if page.startswith("docs/reference/")]
+    told = [
+        name
+        for page in pages
+        for block in blocks(page, "{eval-rst}")
+        for name in re.findall(r"^\.\. auto(?:class|function):: (\w+)$", block, re.MULTILINE)
+    ]
+    assert sorted(told) == sorted(names - {"TimesyncError"})  # that is among the errors
 
 
 def _move_to_hawaii(place: Path) -> None:

@@ -29,6 +29,7 @@ skipped on request. `LeftOutWarning` is none either: it tells of what a table or
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -75,6 +76,15 @@ class TimesyncError(Exception):
     """Base of all errors of this package; catch it to catch them all.
 
     ``kind`` is the word of `Kind` for it: that of its class, unless one is given.
+
+    Examples
+    --------
+    ::
+
+        try:
+            tx.read_plots("nowhere.csv")
+        except tx.TimesyncError as error:
+            print(error.kind, error)
     """
 
     kind: Kind = Kind.ACCESS
@@ -83,6 +93,18 @@ class TimesyncError(Exception):
         super().__init__(*args)
         if kind is not None:
             self.kind = kind
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter and IPython show of it: the message, and where in one's own cells.
+
+        ``traceback.print_exception(sys.last_value)`` shows all of the way to it.
+        """
+        own = [
+            f"line {frame.lineno} of the cell: {frame.line}"
+            for frame in traceback.extract_tb(self.__traceback__)
+            if frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
+        ]
+        return [*own, f"{type(self).__name__}: {self}"]
 
 
 class InputError(TimesyncError):
@@ -125,12 +147,15 @@ class ServiceError(AccessError):
     ``remedy``.
     """
 
+    tried: str = ""
+    """How often it was tried, and how long, in words. No part of the cause, which tables keep."""
+
     def __init__(self, place: str, cause: str, remedy: str, kind: Kind) -> None:
         self.place, self.cause, self.remedy = place, cause, remedy
         super().__init__(place, cause, remedy, kind, kind=kind)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.cause}. {self.remedy}"
+        return f"{self.place}: {self.cause}{self.tried}. {self.remedy}"
 
     @property
     def of_one(self) -> ReadError:
@@ -150,12 +175,15 @@ class ReadError(TimesyncError):
     ``remedy``.
     """
 
+    tried: str = ""
+    """How often it was tried, and how long, in words. No part of the cause, which tables keep."""
+
     def __init__(self, asset: str, cause: str, remedy: str, *, kind: Kind | None = None) -> None:
         self.asset, self.cause, self.remedy = asset, cause, remedy
         super().__init__(asset, cause, remedy, kind=kind)
 
     def __str__(self) -> str:
-        return f"{self.asset}: {self.cause}. {self.remedy}"
+        return f"{self.asset}: {self.cause}{self.tried}. {self.remedy}"
 
 
 class ReadWarning(UserWarning):
@@ -220,7 +248,12 @@ class NoProjectError(ProjectError, InputError):
 KNOWN_AS: Final = {
     "conus": "CU", "usa": "CU", "us": "CU", "alaska": "AK", "hawaii": "HI",
     "shp": "gpkg", "shapefile": "gpkg", "geojson": "gpkg", "geopackage": "gpkg", "kmz": "kml",
-    "json": "v3-json", "v3": "v3-json", "db": "sqlite",
+    "json": "v3-json", "v3": "v3-json", "db": "sqlite", "tif": "geotiff", "cog": "geotiff",
+    "nc": "netcdf", "chips": "png", "images": "png", "spectra": "csv", "cube": "zarr",
+    "rgb": "b321", "truecolor": "b321", "ard": "landsatlook", "scenes": "landsatlook-scenes",
+    "pc": "planetary-computer", "l9": "LC09", "l8": "LC08", "l7": "LE07", "l5": "LT05",
+    "l4": "LT04", "landsat9": "LC09", "landsat8": "LC08", "landsat7": "LE07",
+    "landsat5": "LT05", "landsat4": "LT04", "strict": "graded", "median": "geomedian",
 }  # fmt: skip
 """Other words for choices of this package, in small letters."""
 

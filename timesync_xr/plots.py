@@ -80,7 +80,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot on the grid: where its pixel is, and what it is called."""
+    """A plot on the grid: where its pixel is, and what it is called.
+
+    Examples
+    --------
+    ::
+
+        tx.Plot("1001", "7", x=434430, y=2414790)
+    """
 
     project_id: str
     """Name of the project; "" for a bare point."""
@@ -181,6 +188,13 @@ def read_plots(path: str | os.PathLike[str], grid: str | Lattice = "CU") -> pd.D
     line: what is not UTF-8 or CSV, missing or repeated columns, no plots, too many cells, ids
     that can't name a file (see `id_problem`) or differ only in upper and lower case, repeated
     plots, coordinates that are no finite numbers or lie outside the grid.
+
+    Examples
+    --------
+    ::
+
+        plots = tx.read_plots("demo/plots.csv")
+        plots[["project_id", "plot_id", "x", "y"]]
     """
     grid = get_grid(grid)
     listed = read_list(path, _NEEDED)

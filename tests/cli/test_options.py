@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from functools import partial
@@ -243,12 +244,18 @@ def test_quiet_still_tells_trouble(place: Path) -> None:
     ("arguments", "words"),
     [
         (["extrct"], "'extrct' (did you mean 'extract'?)"),
-        (["nothing-like-it"], "There is no command 'nothing-like-it'."),
+        (["nothing-like-it"], "no command 'nothing-like-it': choose from plan, extract"),
         (["extract", "x.csv", "--prodcts", "png"], "--products"),
         (["extract", "{plots}", "--out", "x", "--products", "pgn"], "(did you mean 'png'?)"),
         (["render", "x", "--out", "y", "--composites", "b742"], "(did you mean 'b743'?)"),
         (["extract", "x", "--out", "x", "--sensors", "lc8"], "(did you mean 'LC08'?)"),
         (["extract", "x", "--out", "x", "--sorce", "y"], "'--source'"),
+        (["extract", "{plots}", "--out", "x", "--source", "landsatlok"], "mean 'landsatlook'?)"),
+        (["extract", "{plots}", "--out", "x", "--sensors", "landsat8"], "(did you mean 'LC08'?)"),
+        (["extract", "{plots}", "--out", "x", "--products", "cube"], "(did you mean 'zarr'?)"),
+        (["render", "x", "--out", "y", "--composites", "rgb"], "(did you mean 'b321'?)"),
+        (["answers", "exprot", "x"], "There is no command 'exprot' (did you mean 'export'?)."),
+        (["answers", "x"], "There is no command 'x': choose from compare, export, import, merge."),
     ],
 )
 def test_misspelt_words_are_met_by_the_nearest(
@@ -397,6 +404,9 @@ def test_every_command_shows_an_example_of_itself(command: str) -> None:
         (["export", "p", "--format", "shp"], "'gpkg'"),
         (["export", "p", "--format", "sqlit"], "'sqlite'"),
         (["packets", "p", "--out", "o", "--files", "links"], "'link'"),
+        (["export", "p", "--format", "tiff"], "'geotiff'"),
+        (["export", "p", "--format", "nc"], "'netcdf'"),
+        (["answers", "export", "p", "--format", "shapefile"], "'gpkg'"),
     ],
 )
 def test_a_choice_that_is_none_is_met_by_the_one_that_was_meant(
@@ -411,3 +421,41 @@ def test_python_gets_the_same_hint() -> None:
     for make in (lambda: Products(grid="CONUS"), lambda: search_items([(3, 9)], grid="conus")):
         with pytest.raises(InputError, match="did you mean 'CU'"):
             make()
+
+
+def test_every_choice_of_a_word_meets_a_slip() -> None:
+    """Whatever command and option: one letter too many is met by the word."""
+    tried = 0
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command
+        parts = command.commands.values() if isinstance(command, click.Group) else [command]
+        for option in (option for part in parts for option in part.params):
+            if not isinstance(option.type, click.Choice):
+                continue
+            for word in map(str, option.type.choices):
+                with pytest.raises(click.BadParameter, match=rf"did you mean '{word}'\?\)\.$"):
+                    option.type.convert(f"{word}x", option, None)
+                tried += 1
+    assert tried > 30
+
+
+def test_help_tells_common_options_first_and_every_option_once() -> None:
+    text = CliRunner().invoke(main, ["extract", "--help"]).output
+    sections = re.split(r"^(\S.*):$", text.partition("\nOptions:\n")[2], flags=re.MULTILINE)
+    common, titles = sections[0], sections[1::2]
+    first = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", common, re.MULTILINE)
+    assert first == ["--out", "--source", "--mirror", "--datetime", "--products",
+                     "--chips-per-year", "--workers"]  # fmt: skip
+    assert titles == ["Which observations", "Which observation of a year", "Grid and chips",
+                      "A project that is there already", "How the archive is reached",
+                      "Output in a bucket", "On a cluster", "Of every command"]  # fmt: skip
+    command = main.get_command(click.Context(main), "extract")
+    assert command
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert len(re.findall(rf"^  .*{option.opts[0]}\b", text, re.MULTILINE)) >= 1
+    told = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", "".join(sections), re.MULTILINE)
+    assert len(told) == len(set(told))
+    assert {o.opts[0] for o in command.params if isinstance(o, click.Option)} - set(told) <= {
+        "-q", "-v"}  # fmt: skip

@@ -196,3 +196,10 @@ def test_duplicates_need_two_packets(tmp_path: Path) -> None:
         write_packets(plots, tmp_path / "a", duplicates=0.5)
     with pytest.raises(InputError, match="give 0 to 1"):
         write_packets(plots, tmp_path / "a", duplicates=10)
+
+
+def test_a_table_of_plots_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"plots is of DataFrame, .* give a plot list \(CSV\)"):
+        write_packets(pd.DataFrame({"plot_id": ["1"]}), tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"'links' \(did you mean 'link'\?\)"):
+        write_packets(tmp_path / "plots.csv", tmp_path, files="links")

@@ -125,3 +125,21 @@ def test_no_control_flow_compares_sentences() -> None:
             if isinstance(value, str) and " " in value.strip() and value not in VOCABULARY:
                 found.append(f"{module}:{node.lineno} {value}")
     assert found == []
+
+
+def test_a_notebook_shows_the_line_of_the_cell_and_the_message() -> None:
+    """In a cell nothing of the way through this package and its libraries is shown."""
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    made = shell.instance(colors="nocolor")
+    shown: list[str] = []
+    made._showtraceback = lambda kind, value, lines: shown.extend(lines)
+    try:
+        made.run_cell("import timesync_xr as tx\ntx.Products('pgn')")
+        made.run_cell("1 / 0")
+    finally:
+        shell.clear_instance()
+    assert shown[:2] == [
+        "line 2 of the cell: tx.Products('pgn')",
+        "InputError: there is no product 'pgn' (did you mean 'png'?): choose from png, csv, zarr",
+    ]
+    assert "Traceback" in "".join(shown[2:])  # any other error is shown as ever

@@ -67,6 +67,13 @@ class Archive:
         cube = tx.chips_for_plot(plot, archive)
 
     Making one looks at the mirrors' folders, and requests nothing.
+
+    Examples
+    --------
+    ::
+
+        tx.Archive("demo/items.json", mirror="s3://usgs-landsat-ard=demo")  # a copy of your own
+        tx.Archive("landsatlook-scenes")  # free scenes of the whole Earth
     """
 
     items: str | os.PathLike[str] | pd.DataFrame | Items = "landsatlook"

@@ -88,6 +88,12 @@ def parse_datetime(datetime: Datetime) -> DatetimeRange:
     too (a moment at midnight is its day), and (START, END) as a tuple, a list or a slice.
 
     Raises `InputError` for anything else, and for an end before the start.
+
+    Examples
+    --------
+    ::
+
+        print(tx.parse_datetime("1996/.."))
     """
     if isinstance(datetime, DatetimeRange):
         return datetime

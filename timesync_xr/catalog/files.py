@@ -27,6 +27,13 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
     The file holds JSON (a FeatureCollection, a list of items, or one item), an item per line
     (.ndjson, .jsonl), or stac-geoparquet. Raises `InputError` if it can't be read or is none of
     these.
+
+    Examples
+    --------
+    ::
+
+        items = tx.read_items("demo/items.json")
+        len(items)
     """
     check_kind(path, str | os.PathLike, "path", "give that of a file of STAC items")
     path = Path(path)
@@ -154,6 +161,12 @@ def write_items(items: Sequence[Any] | Mapping[str, Any], path: str | os.PathLik
     so its text is kept beside it. Raises `InputError` for what is no items, and `CatalogError` for
     items that geoparquet can't hold (none at all, without a geometry, or with properties of mixed
     types), or JSON can't.
+
+    Examples
+    --------
+    ::
+
+        tx.write_items(tx.read_items("demo/items.json"), "items.parquet")
     """
     kept = plain_items(items, "give a list of items, or an item collection")
     if odd := [type(item).__name__ for item in kept if not isinstance(item, Mapping)]:

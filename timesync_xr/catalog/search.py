@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
 from .archive import CATALOGS, Archive, as_archive
@@ -79,6 +79,13 @@ def search_items(
         that pass are waited out first.
     AccessError
         The API can't be reached or refuses access.
+
+    Examples
+    --------
+    ::
+
+        items = tx.search_items(["h19v06"], archive, datetime="1996")
+        items.groupby("sensor").size()
     """
     archive = as_archive(archive)
     query = _query(tiles, archive.what, grid, datetime)
@@ -234,7 +241,8 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
         stat = path.stat()
     except OSError as error:
         raise InputError(
-            f"there is no file of items at {path} ({error.strerror}): give "
+            f"there is no file of items at {path} ({error.strerror})"
+            f"{did_you_mean(path, CATALOGS)}: give "
             f"{', '.join(CATALOGS)}, the address of a STAC API, or a file"
         ) from None
     return _file_table(path.absolute(), stat.st_mtime_ns, stat.st_size, archive.what, grid)

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 import requests
@@ -28,6 +28,7 @@ from pystac_client.stac_api_io import StacApiIO
 from ..errors import AccessError, CatalogError, Kind, TimesyncError
 from ..storage.access import clean
 from ..storage.retry import growing, is_passing, retried
+from ..storage.waiting import Wait
 from .dates import DatetimeRange
 from .items import Query
 from .sources import Box, Place
@@ -65,6 +66,11 @@ class _PassingError(Exception):
         self.cause, self.wait, self.reached = cause, wait, reached
         super().__init__(cause)
 
+    @property
+    def told(self) -> str:
+        """The cause in words."""
+        return self.cause if self.reached else f"it can't be reached ({self.cause})"
+
 
 class PatientIO(StacApiIO):
     """The transport of a pystac-client `Client`: waits faults out and says what went wrong.
@@ -95,23 +101,27 @@ class PatientIO(StacApiIO):
             json=parameters if post else None,
             params={} if post else parameters,
         )
+        parts, longest = urlsplit(clean(href)), self._patience.longest_wait
+        wait = Wait(f"{parts.scheme}://{parts.netloc}", self._patience.tries)
+
+        def pause(failed: int, error: Exception) -> float | None:
+            if not isinstance(error, _PassingError) or failed == self._patience.tries:
+                return None
+            grown = growing(self._patience.backoff, failed, longest)
+            seconds = min(max(grown, error.wait), longest)
+            wait.before_next(failed, error.told, seconds)
+            return seconds
+
         try:
-            return retried(lambda: self._send(request), self._pause)
+            text = retried(lambda: self._send(request), pause)
         except _PassingError as error:
-            raise self._given_up(href, error) from None
-
-    def _pause(self, failed: int, error: Exception) -> float | None:
-        """Seconds before the next try, None where there is none."""
-        if not isinstance(error, _PassingError) or failed == self._patience.tries:
-            return None
-        longest = self._patience.longest_wait
-        return min(max(growing(self._patience.backoff, failed, longest), error.wait), longest)
-
-    def _given_up(self, href: str, error: _PassingError) -> Exception:
-        fact = f"{clean(href)}: {error.cause}, {self._patience.tries} times"
-        if error.reached:
-            return CatalogError(f"{fact}. Run again later", kind=Kind.TRANSIENT)
-        return AccessError(f"{fact}. Check the address and the network", kind=Kind.UNREACHABLE)
+            fact = f"{clean(href)}: {error.told}{wait.gave_up()}"
+            if error.reached:
+                raise CatalogError(f"{fact}. Run again later", kind=Kind.TRANSIENT) from None
+            remedy = "Check the address and the network"
+            raise AccessError(f"{fact}. {remedy}", kind=Kind.UNREACHABLE) from None
+        wait.answered()
+        return text
 
     def _send(self, request: requests.Request) -> str:
         """One try."""

@@ -21,8 +21,10 @@ from typing import Any, Final, NoReturn
 import click
 
 from .. import __version__
-from ..errors import InputError, LeftOutWarning, TimesyncError, did_you_mean
+from ..errors import InputError, LeftOutWarning, TimesyncError
+from ..storage.waiting import listening
 from .config import read_config
+from .help import Group
 from .outputs import DeadPipe, open_outputs
 
 COMPLETE, INCOMPLETE, USAGE, STOPPED = 0, 1, 2, 130
@@ -123,7 +125,7 @@ def _command(name: str) -> click.Command:
 _COMMANDS: Final = {name: partial(_command, name) for name in COMMANDS}
 
 
-class _Program(click.Group):
+class _Program(Group):
     """The command group: imports a command when it is used, turns errors into exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -133,15 +135,6 @@ class _Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name."""
         return _command(cmd_name) if cmd_name in COMMANDS else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is asked for; a misspelt one is met by the nearest."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = did_you_mean(args[0], COMMANDS)
-            ctx.fail(f"There is no command {args[0]!r}{near}.")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands in groups."""
@@ -154,7 +147,7 @@ class _Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is one message and an exit code, without a traceback."""
         try:
-            with _telling_left_out():
+            with _telling_left_out(), _unless_quiet(ctx):
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException, DeadPipe):
             raise
@@ -171,6 +164,18 @@ class _Program(click.Group):
         except KeyboardInterrupt:
             click.echo(f"\ntimesync-xr: {_STOPPED}", err=True)
             ctx.exit(STOPPED)
+
+
+@contextmanager
+def _unless_quiet(ctx: click.Context) -> Iterator[None]:
+    """Tell of services that are waited for where any progress is wanted."""
+
+    def tell(text: str, is_news: bool) -> None:
+        if is_news and "timesync_xr.quiet" not in ctx.meta:
+            click.echo(text, err=True)
+
+    with listening(tell):
+        yield
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..grid import REGIONS, get_grid
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
+from .help import Choice
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -25,18 +26,6 @@ Command = Callable[..., Any]
 
 _AWS_REGION = "us-west-2"
 _SHOWN = 5
-
-
-class Choice(click.Choice[str]):
-    """One of some words; the hint for any other names the one that was probably meant."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The word, or an error of usage."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter as error:
-            near = did_you_mean(value, map(str, self.choices))
-            raise click.BadParameter(f"{error.message}{near}", ctx, param) from None
 
 
 target_day_option = click.option(

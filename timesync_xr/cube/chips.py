@@ -86,6 +86,16 @@ def chips_for_plot(
         At once, for what is wrong with the arguments or the search.
     ReadError, AccessError
         At ``compute``, for an asset that can't be read.
+
+    Examples
+    --------
+    ::
+
+        cube = tx.chips_for_plot(plot, archive, datetime="1996", chip_size=65)
+        cube.isel(time=0).sel(band="nir08").plot.imshow()  # reads one file
+
+        place = {"lon": -90.5146, "lat": 44.5928}
+        tx.chips_for_plot(place, archive, datetime="1996-08")
     """
     _check(errors, engine, chunks)
     archive = as_archive(archive)

@@ -369,6 +369,17 @@ def merge_records(
     the one that covers a pixel always wins. A QA_PIXEL of 0 is fill. Returns
     ``(observation, band, y, x)``. `InputError` for records that are not uint16 with these four
     dimensions, and for starts or a band that they do not have.
+
+    Examples
+    --------
+    ::
+
+        import numpy as np
+
+        first = np.array([0, 9000, 1], np.uint16)  # a pixel of two bands and QA_PIXEL: fill
+        second = np.array([8000, 9500, 5440], np.uint16)
+        records = np.stack([first, second])[:, :, None, None]  # (record, band, y, x)
+        tx.merge_records(records, [0])  # one observation, of both
     """
     _check_records(records, starts, qa)
     edges = [*np.asarray(starts, dtype=int), len(records)]

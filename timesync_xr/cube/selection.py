@@ -31,6 +31,12 @@ class Selection:
     """Which observations to take; by default all. An observation must pass every filter.
 
     All but ``clear_only`` are decided on metadata, before anything is read.
+
+    Examples
+    --------
+    ::
+
+        tx.Selection(datetime="2000/2010", season="06-01/09-30", max_cloud=50)
     """
 
     datetime: Datetime = None

@@ -100,6 +100,14 @@ def write_annual_composites(
         For an unknown method, season, rule or composite, and where no plot has a complete cube.
     ProjectError, AccessError
         There is no project, or something can't be read or written.
+
+    Examples
+    --------
+    ::
+
+        few = {"plots": plots.head(1), "season": "08-01/08-15"}
+        made = tx.write_annual_composites(project, "composites", **few)
+        print(made)
     """
     check_method(method)
     check_rule(rule)

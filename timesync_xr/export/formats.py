@@ -105,6 +105,12 @@ def export_project(
     -----
     Records that the ledger says are written and that can't be read are left out, each with a
     `timesync_xr.errors.LeftOutWarning`.
+
+    Examples
+    --------
+    ::
+
+        print(tx.export_project(project, "kml", "maps"))
     """
     check_choice(form, FORMATS, "format")
     if rule is not None:

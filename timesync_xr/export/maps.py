@@ -33,6 +33,12 @@ def chip_outlines(
     of the plot pixel, and ``outline``, a float64 array (vertices, 2) of the chip's outer edge: a
     closed ring of lon, lat, counter-clockwise from the lower left corner, its corners exact and a
     vertex at every `STEP` pixels or less. Across 180 degrees it goes on beyond it.
+
+    Examples
+    --------
+    ::
+
+        tx.chip_outlines(plots)[["plot_id", "outline"]]
     """
     grid = get_grid(grid)
     remedy = "give one of read_plots or Project.plots"

@@ -45,6 +45,12 @@ def split_packets(plots: pd.DataFrame, size: int = SIZE) -> list[pd.DataFrame]:
     ``plots`` has the columns project_id and plot_id, and a row or several of each plot (a plot
     list, or a table of observations): rows of one plot stay together. Plots keep the order in
     which they first come, rows their order. `InputError` for a size below 1.
+
+    Examples
+    --------
+    ::
+
+        first, second = tx.split_packets(plots, size=3)
     """
     if not is_whole(size) or size < 1:
         raise InputError(f"a packet can't hold {size!r} plots: give a whole number, 1 or more")
@@ -100,6 +106,12 @@ def write_packets(
     ------
     InputError, PlotListError, ProjectError, AccessError
         For wrong arguments or lists, where there is no project, or where nothing can be written.
+
+    Examples
+    --------
+    ::
+
+        tx.write_packets("demo/plots.csv", "packets", size=3)
     """
     check_choice(files, FILES, "way with files")
     if not isinstance(plots, Project):

@@ -57,6 +57,12 @@ def write_geotiff(array: xr.DataArray, path: str | Path) -> None:
     its ``nodata``; for digital numbers scale and offset of reflectance, which QGIS and terra apply;
     and as tags its attributes, time, sensor and items. `InputError` for more dimensions, and for an
     array that has no place.
+
+    Examples
+    --------
+    ::
+
+        tx.write_geotiff(cube.isel(time=0), "bands.tif")
     """
     import rasterio
     import rioxarray  # noqa: F401 - registers the .rio accessor
@@ -128,6 +134,14 @@ def write_world_file(chip: xr.DataArray, png: str | Path) -> None:
     ``chip`` is what was drawn (y, x, rgb), with coordinates and CRS; ``png`` the path of the PNG.
     The world file has the size and place of the pixels, the other the CRS; QGIS, GDAL, terra and
     ArcGIS read both. `InputError` for a chip without place.
+
+    Examples
+    --------
+    ::
+
+        chip = tx.composite_rgb(cube, "tc").isel(time=0)
+        tx.write_png(chip, "chip.png")
+        tx.write_world_file(chip, "chip.png")  # chip.pgw and chip.png.aux.xml
     """
     import rioxarray  # noqa: F401 - registers the .rio accessor
 
@@ -195,6 +209,12 @@ def export_rasters(
         needed and not installed.
     ProjectError, AccessError
         There is no project, or something can't be read or written.
+
+    Examples
+    --------
+    ::
+
+        print(tx.export_rasters(project, "png", "rasters", plots=plots.head(1)))
     """
     check_choice(form, RASTERS, "format")
     project = as_project(project)

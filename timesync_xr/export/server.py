@@ -104,6 +104,13 @@ def combine(
         An id that can't be part of a file name.
     ProjectError, AccessError
         There is no project, or nothing can be read or written.
+
+    Examples
+    --------
+    ::
+
+        combined = tx.combine(project, server_project="3132", out="combined")
+        combined.files
     """
     if server_project is not None and (problem := id_problem(server_project)):
         raise InputError(f"the server's project id {server_project!r} {problem}")

@@ -63,6 +63,13 @@ def v3_records(
     else text. ``tsa`` is 999999, ``url`` the path of the chip of ``composite`` below the project
     folder (empty for None), and ``yod`` is missing: the year of a disturbance is for the
     interpreter to find.
+
+    Examples
+    --------
+    ::
+
+        records = tx.v3_records(project.spectra())
+        records[["plotid", "image_year", "image_julday", "selected"]].head()
     """
     numbers = ("year", "doy", *CSV_BANDS, "qa")
     needed = ("project_id", "plot_id", "sensor", *numbers)

@@ -233,7 +233,14 @@ def png_bytes(rgb: npt.NDArray[np.uint8]) -> bytes:
 
 
 def write_png(rgb: xr.DataArray | npt.NDArray[np.uint8], path: str | Path) -> None:
-    """Write one chip (y, x, rgb) of `composite_rgb` as a PNG; a lazy one is computed."""
+    """Write one chip (y, x, rgb) of `composite_rgb` as a PNG; a lazy one is computed.
+
+    Examples
+    --------
+    ::
+
+        tx.write_png(tx.composite_rgb(cube, "tc").isel(time=0), "chip.png")
+    """
     try:
         pixels = np.asarray(rgb)
     except (TypeError, ValueError):
@@ -245,7 +252,15 @@ def write_png(rgb: xr.DataArray | npt.NDArray[np.uint8], path: str | Path) -> No
 
 
 def write_csv(row: pd.DataFrame, path: str | Path) -> None:
-    """Write one row of `spectral_table` as the contract's CSV; `InputError` for more or fewer."""
+    """Write one row of `spectral_table` as the contract's CSV; `InputError` for more or fewer.
+
+    Examples
+    --------
+    ::
+
+        table = tx.spectral_table(cube, "1001", "2")
+        tx.write_csv(table.head(1), "one.csv")
+    """
     expect_table(row, CSV_COLUMNS, "give one row of spectral_table")
     if len(row) != 1:
         raise InputError(

@@ -33,6 +33,12 @@ class ChipsPerYear:
     """Which observations of each year are made: the best by the rule of `timesync_xr.annual`.
 
     What the server would choose of all observations is among them.
+
+    Examples
+    --------
+    ::
+
+        tx.ChipsPerYear(3, target_day=200)  # the three best days of each year
     """
 
     count: int
@@ -113,6 +119,12 @@ class Products:
     """What is made of every plot.
 
     Texts and lists are taken as users write them, and kept as the types below.
+
+    Examples
+    --------
+    ::
+
+        tx.Products("png,csv,zarr", chips_per_year=tx.ChipsPerYear(1))
     """
 
     formats: str | Iterable[str] = ("png", "csv")

@@ -163,6 +163,14 @@ class Project:
     ``place`` is a folder, or an address like ``s3://bucket/prefix``, which is reached by ``s3``.
     Making one requests nothing; each property and method reads what is there at that moment.
     Plots are meant by a row of `plots` or `read_plots`, a `Plot`, or a pair of ids.
+
+    Examples
+    --------
+    ::
+
+        project = tx.Project("project")
+        project.plots[["plot_id", "status", "written"]]
+        project.files(("1001", "2"), "1996-08-09")
     """
 
     def __init__(self, place: str | Path, s3: S3 = S3()) -> None:

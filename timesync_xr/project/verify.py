@@ -270,6 +270,13 @@ def verify(
         The plot list is wrong.
     ProjectError, AccessError
         There is no project, or it can't be read.
+
+    Examples
+    --------
+    ::
+
+        problems = tx.verify(project)
+        problems[["plot_id", "day", "kind", "file"]]
     """
     project = as_project(project)
     problems, settings, known = _of_all(project, quick)

@@ -96,6 +96,13 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     pixels in the chip, then the newer platform. Returns a bool for each step along ``time``, one of
     each day True; a lazy cube is computed where days are double. `InputError` for what is no cube
     with times and sensors.
+
+    Examples
+    --------
+    ::
+
+        days = tx.chips_for_plot(plot, archive, datetime="2022", chip_size=33)
+        days[tx.choose_platforms(days)]  # one observation a day
     """
     expect_dims(cube, ("time",), ("time", "sensor"))
     if cube["time"].dtype.kind != "M":

@@ -23,6 +23,7 @@ from distributed import WorkerPlugin
 
 from ..errors import AccessError, InputError, Kind, TimesyncError
 from ..plots import Plot
+from ..storage import waiting
 from .schedule import PlotQueue
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ _GUARD: Final = (
     "script"
 )
 _PLUGIN: Final = "timesync_xr settings"
+_WAITING: Final = "timesync_xr waiting"
+"""Where workers tell what they wait for, so that the run says it once for all of them."""
+
 _LOG = logging.getLogger(__name__)
 _BEFORE: Final[dict[str, str | None]] = {}
 """What a worker had before the first run set a variable."""
@@ -89,10 +93,13 @@ class Settings(WorkerPlugin):
         for name in self._variables:
             _BEFORE.setdefault(name, os.environ.get(name))
         os.environ.update(self._variables)
+        waiting.hand_on(lambda *told: worker.log_event(_WAITING, told))
 
     def teardown(self, worker: Worker) -> None:
         """Put back what was before, or what another run has set."""
         others = [p for p in worker.plugins.values() if isinstance(p, Settings) and p is not self]
+        if not others:
+            waiting.hand_on(None)
         for name in self._variables:
             values = [p._variables[name] for p in others if name in p._variables]
             value = values[-1] if values else _BEFORE.pop(name, None)
@@ -216,6 +223,7 @@ def work_through(
     settings = Settings(f"{_PLUGIN} {hashlib.sha256(run.encode()).hexdigest()[:12]}")
     try:
         _settle_in(client, settings)
+        client.subscribe_topic(_WAITING, lambda event: waiting.tell(*event[1]))
         crew = _Crew(client, task)
         suspects: list[Plot] = []
         for plot, result in crew.do(queue):
@@ -227,6 +235,7 @@ def work_through(
             yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
     finally:
         if client.status == "running":
+            client.unsubscribe_topic(_WAITING)
             _settle_up(client, settings.name)
 
 

@@ -159,6 +159,14 @@ def extract(
         or another place of a plot would remove something.
     CatalogError, AccessError
         The search failed, or nothing can be read or written at all; run again to go on.
+
+    Examples
+    --------
+    ::
+
+        few = tx.Selection(datetime="1996", season="06-01/09-30")
+        summary = tx.extract(plots.head(1), "summers", archive, few)
+        print(summary)
     """
     archive, project = as_archive(archive), as_project(project)
     check_choices(select, products)

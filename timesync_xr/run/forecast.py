@@ -69,7 +69,14 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Prices:
-    """What the requester pays, in US dollars."""
+    """What the requester pays, in US dollars.
+
+    Examples
+    --------
+    ::
+
+        print(tx.plan(plots.head(1), archive).text(workers=1, prices=tx.Prices(transfer=0.0)))
+    """
 
     requests: float = 0.0004
     """For 1000 GET requests: S3 Standard in us-west-2, list price of 2025."""
@@ -300,6 +307,14 @@ def plan(
 
     The items are searched once per place. With ``project`` they are kept there, where a later run
     finds them. Raises what `search_items` and `read_plots` raise.
+
+    Examples
+    --------
+    ::
+
+        forecast = tx.plan(plots.head(2), archive)
+        print(forecast.requests, forecast.gigabytes)
+        print(forecast.text(workers=8, prices=tx.Prices()))
     """
     archive = as_archive(archive)
     check_choices(select, products)

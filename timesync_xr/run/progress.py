@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from ..storage.waiting import listening
+
 _LOG_SECONDS = 30
 """How often a log file gets a line."""
 
@@ -76,13 +78,20 @@ def _bar(progress: Progress) -> Iterator[None]:
     from tqdm.auto import tqdm
 
     with tqdm(total=progress.plots, initial=progress.already, unit="plot") as bar:
+        waited_for = ""
 
         def show() -> None:
-            bar.set_postfix_str(progress.note, refresh=False)
+            bar.set_postfix_str(waited_for or progress.note, refresh=False)
             bar.update(progress.done - bar.n)
 
+        def wait(text: str, _: bool) -> None:
+            nonlocal waited_for
+            waited_for = text
+            bar.set_postfix_str(text or progress.note)
+
         progress.changed, progress.tell = show, lambda text: bar.write(text, sys.stderr)
-        yield
+        with listening(wait):
+            yield
 
 
 @contextmanager
@@ -107,6 +116,7 @@ def _log(progress: Progress) -> Iterator[None]:
 
     progress.changed, progress.tell = show, tell
     try:
-        yield
+        with listening(lambda text, is_news: tell(text) if is_news else None):
+            yield
     finally:
         line()

@@ -74,6 +74,12 @@ def render(
     Raises `InputError` where there is no cube, or a name is unknown, and `ProjectError` where
     ``out`` was drawn in another way, or is in use, has plots of these names elsewhere, has
     observations that would be lost without ``prune``, or where a cube is none of its log.
+
+    Examples
+    --------
+    ::
+
+        tx.render(project, "natural", formats="png", composites=["b321"])
     """
     if styles is None:
         styles = Styles()

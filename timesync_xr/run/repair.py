@@ -69,6 +69,13 @@ def repair(
         There is no project, or it was made by `render`, or a run is at work on it.
     InputError, CatalogError, AccessError
         As in `extract`; what was removed is made by the next run.
+
+    Examples
+    --------
+    ::
+
+        problems = tx.verify(project)
+        tx.repair(project, problems, archive)
     """
     project = as_project(project)
     remedy = "give what timesync_xr.verify found"

@@ -23,6 +23,13 @@ def make_sample(folder: Path | str, *, scenes: bool = False) -> SamplePaths:
     United States, in Europe and in the south of Africa. Each is seen from two paths in two zones of
     UTM, by rows that overlap, in files that begin elsewhere on each date. Items are as Planetary
     Computer answers, and plots are given by ``lon, lat``.
+
+    Examples
+    --------
+    ::
+
+        sample = tx.make_sample("sample")
+        archive = tx.Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
     """
     root = Path(folder)
     return make_scenes(root) if scenes else make_tiles(root)

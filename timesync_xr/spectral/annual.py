@@ -43,6 +43,13 @@ def selected_of_year(
     """Which rows are chosen, one of each project, plot and year that has any: bool, on its index.
 
     Parameters, rule and errors are those of `annual`.
+
+    Examples
+    --------
+    ::
+
+        table = tx.spectral_table(cube, "1001", "2")
+        table[tx.selected_of_year(table)]
     """
     _check(table, target_day, rule, overrides)
     ranks = table[list(KEY)].reset_index(drop=True).assign(cost=_cost(table, target_day, rule))
@@ -92,6 +99,13 @@ def annual(
     ------
     InputError
         An unknown rule, a day that does not exist, or a missing column.
+
+    Examples
+    --------
+    ::
+
+        table = project.spectra()
+        tx.annual(table)[["year", "doy", "sensor", "cause"]].head()
     """
     selected = selected_of_year(table, target_day, overrides=overrides, rule=rule).to_numpy()
     key, quality = list(KEY), RULES[rule]
@@ -112,10 +126,19 @@ def annual(
 
 
 def read_overrides(path: str | Path) -> pd.DataFrame:
-    """What interpreters chose, from a list with the columns project_id, plot_id, year and doy.
+    r"""What interpreters chose, from a list with the columns project_id, plot_id, year and doy.
 
     It is read as a plot list is, see `timesync_xr.lists.read_list`. Further columns are left out;
     ids are text. `PlotListError` names every line that is wrong.
+
+    Examples
+    --------
+    ::
+
+        from pathlib import Path
+
+        Path("overrides.csv").write_text("project_id,plot_id,year,doy\n1001,2,1996,222\n")
+        tx.annual(project.spectra(), overrides=tx.read_overrides("overrides.csv"))
     """
     columns = [*KEY, "doy"]
     listed = read_list(path, [(name,) for name in columns])

@@ -83,6 +83,13 @@ def annual_composite(
     multi-dimensional median). Remote Sensing 5, 6481-6500. Roberts, D., Mueller, N., McIntyre, A.
     (2017): High-dimensional pixel composites from Earth observation time series. IEEE Transactions
     on Geoscience and Remote Sensing 55, 6254-6264.
+
+    Examples
+    --------
+    ::
+
+        years = tx.annual_composite(cube)
+        years["digital_number"].sel(year=1996)
     """
     check_method(method)
     check_rule(rule)

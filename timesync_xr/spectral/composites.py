@@ -42,6 +42,12 @@ class Composite:
 
     `InputError` for a name that can't be a folder, an unknown channel, and for limits whose low is
     not below their high.
+
+    Examples
+    --------
+    ::
+
+        tx.Composite("b754", ("swir22", "swir16", "nir08"), ((0, 3000), (0, 4000), (0, 5000)))
     """
 
     name: str
@@ -127,6 +133,16 @@ def composite_rgb(cube: xr.DataArray, composite: str | Composite) -> xr.DataArra
     that is fill (0, or NaN) in any of the six surface reflectance bands is black; so is a channel
     where its index has no value. `InputError` for an unknown name or channel, a missing band, or
     what holds no digital numbers; where only the values of a lazy array tell, once it is computed.
+
+    Examples
+    --------
+    ::
+
+        rgb = tx.composite_rgb(cube, "tc")
+        rgb.isel(time=0).plot.imshow(rgb="rgb")
+
+        own = tx.Composite("b754", ("swir22", "swir16", "nir08"), ((0, 3000), (0, 4000), (0, 5000)))
+        tx.composite_rgb(cube, own)
     """
     chosen = get_composite(composite)
     bands = select_bands(cube, SR_BANDS)
@@ -174,6 +190,13 @@ def stretch(values: Any, low: float, high: float) -> Any:
 
     Any shape, any kind of array (NumPy, dask, DataArray), lazy in, lazy out. NaN becomes 0.
     `InputError` for what holds no numbers, and for limits whose low is not below their high.
+
+    Examples
+    --------
+    ::
+
+        nir = tx.to_collection1(cube.sel(band="nir08"))
+        tx.stretch(nir, 0, 5000)  # uint8, 5000 and more become 255
     """
     expect_numbers(values)
     if not all(is_number(limit) for limit in (low, high)) or not -np.inf < low < high < np.inf:

@@ -53,6 +53,12 @@ def observation_density(series: pd.DataFrame, by: str = "year") -> pd.DataFrame:
     ------
     InputError
         For another ``by``, or a missing column.
+
+    Examples
+    --------
+    ::
+
+        tx.observation_density(project.series())
     """
     check_choice(by, PERIODS, "period")
     expect_table(series, _NEEDED, "give one of Project.series")

@@ -96,6 +96,12 @@ def sensor_offsets(
     ------
     InputError
         For a wrong number of days or resamples, or a missing column.
+
+    Examples
+    --------
+    ::
+
+        tx.sensor_offsets(project.series(), resamples=100)
     """
     if not is_whole(days) or days < 0:
         raise InputError(f"pairs can't be {days!r} days apart: give a whole number, 0 or more")
@@ -215,6 +221,12 @@ def with_adjusted(
     ------
     InputError
         For an unknown name or reference, or a table of other columns.
+
+    Examples
+    --------
+    ::
+
+        tx.with_adjusted(project.series(), "roy2016-rma").head()
     """
     expect_table(series, (*_KEY, "sensor"), "give one of Project.series")
     check_choice(reference, PLATFORM_AGE, "sensor")
@@ -235,7 +247,15 @@ def with_adjusted(
 
 
 def read_offsets(path: str | Path) -> pd.DataFrame:
-    """A table of `sensor_offsets` that was kept as CSV. `InputError` where it is none."""
+    """A table of `sensor_offsets` that was kept as CSV. `InputError` where it is none.
+
+    Examples
+    --------
+    ::
+
+        tx.sensor_offsets(project.series(), resamples=100).to_csv("offsets.csv", index=False)
+        tx.read_offsets("offsets.csv")
+    """
     check_kind(path, str | os.PathLike, "path", "give that of a table of timesync-xr offsets")
     try:
         table = pd.read_csv(path, float_precision="round_trip")

@@ -55,6 +55,13 @@ def is_outlier(series: pd.DataFrame, season: str = SUMMER) -> pd.Series[bool]:
     bands are those of Zhu, Z., Woodcock, C. E. (2014): Automated cloud, cloud shadow, and snow
     detection in multitemporal Landsat data. Remote Sensing of Environment 152, 217-234.
     `InputError` for a missing column or what is no season.
+
+    Examples
+    --------
+    ::
+
+        series = project.series()
+        series[tx.is_outlier(series)]
     """
     needed = (*_KEY, "day", "strict_clear", *OUTLIER_BANDS)
     expect_table(series, needed, "give one of Project.series")

@@ -22,7 +22,14 @@ from .arrays import Array, digital_numbers, elementwise, quality_bits
 
 
 def is_fill(qa: Array) -> Array:
-    """Where QA_PIXEL says that there is no data (bit 0, or 0 or NaN): bool, any shape, lazy."""
+    """Where QA_PIXEL says that there is no data (bit 0, or 0 or NaN): bool, any shape, lazy.
+
+    Examples
+    --------
+    ::
+
+        share = tx.is_fill(cube.sel(band="qa_pixel")).mean(("x", "y"))  # of each observation
+    """
     return _bit(qa, QABit.FILL, "is_fill", "no data, by QA_PIXEL")
 
 
@@ -33,6 +40,12 @@ def contract_qa(qa: Array) -> Array:
     depends on the sensor: on Landsat 8 and 9 cloud and dilated cloud, so that shadow and snow count
     as usable; on Landsat 4 to 7 cloud, shadow and snow, so that dilated cloud does. Over water bit
     7 makes anything usable. `is_clear` and `qa_grade` are the same for all sensors.
+
+    Examples
+    --------
+    ::
+
+        tx.contract_qa(cube.sel(band="qa_pixel"))  # 0 clear or water, 1 all else
     """
     clear = (1 << QABit.CLEAR) | (1 << QABit.WATER)
     return _of_bits(
@@ -50,6 +63,13 @@ def is_clear(qa: Array) -> Array:
     A confidence of medium (which USGS gives to cloud alone) or high counts as not clear. Stricter
     than `contract_qa`. Of Landsat 4 to 7, which have no band for it, cirrus is not known. Any
     shape, lazy in, lazy out.
+
+    Examples
+    --------
+    ::
+
+        clear = tx.is_clear(cube.sel(band="qa_pixel"))
+        tx.indices.ndvi(tx.reflectance(cube)).where(clear).median("time")
     """
     return _of_bits(
         lambda v: (v & _NOT_CLEAR.astype(v.dtype)) == 0,
@@ -76,6 +96,13 @@ def qa_flags(qa: xr.DataArray) -> xr.Dataset:
     confidence of 0 says that there is no band for it (Landsat 4 to 7): then cirrus is not known,
     whatever its flag. ``clear`` is bit 6, whose meaning depends on the sensor: see `contract_qa`
     and `is_clear`. Source: as `timesync_xr.landsat.QABit`.
+
+    Examples
+    --------
+    ::
+
+        flags = tx.qa_flags(cube.sel(band="qa_pixel"))
+        flags["cloud"] | flags["cloud_shadow"]
     """
     expect_array(qa)
     flags = {name: _bit(qa, bit, name, f"{name}, by QA_PIXEL") for name, bit in QA_FLAGS.items()}
@@ -104,6 +131,12 @@ def qa_grade(qa: Array) -> Array:
     TimeSync v4's. How QA_PIXEL becomes one of them is ours: dilated cloud and cirrus are cloud, a
     confidence of medium or high counts like the flag, and where several hold the highest is taken.
     So a grade of 0 or 1 is the same as `is_clear`. `fmask` gives the same classes other numbers.
+
+    Examples
+    --------
+    ::
+
+        tx.qa_grade(cube.sel(band="qa_pixel")).min("time")  # 0 where it was clear at least once
     """
     classes = ", ".join(f"{grade} {name}" for name, grade in GRADES.items())
     return _of_bits(
@@ -124,6 +157,12 @@ def fmask(qa: Array) -> Array:
     shadow, snow, water, clear) is that of pyccd and pycold. Source: Zhu, Z., Woodcock, C. E.
     (2012): Object-based cloud and cloud shadow detection in Landsat imagery. Remote Sensing of
     Environment 118, 83-94.
+
+    Examples
+    --------
+    ::
+
+        tx.fmask(cube.sel(band="qa_pixel"))  # 0 clear, 1 water, 2 shadow, 3 snow, 4 cloud, 255 fill
     """
     classes = ", ".join(f"{number} {name}" for name, number in FMASK.items())
     return _of_bits(
@@ -151,6 +190,12 @@ def is_valid(dn: Array) -> Array:
     Below and above stands what is filled, saturated, or what the atmosphere's correction made
     impossible: a reflectance below 0 or above 1. NaN is not valid. Any shape, lazy in, lazy out.
     Source: as `timesync_xr.landsat.VALID_RANGE`. `InputError` for what holds no digital numbers.
+
+    Examples
+    --------
+    ::
+
+        good = tx.is_valid(cube.sel(band=list(tx.SR_BANDS))).all("band")
     """
     numbers = digital_numbers(dn)
     low, high = VALID_RANGE
@@ -189,6 +234,12 @@ def has_bit(qa: Array, bit: int) -> Array:
     """Where a bit of QA_PIXEL is set (see `timesync_xr.landsat.QABit`): bool, lazy in, lazy out.
 
     Bit 0 also counts as set where QA_PIXEL is 0 or NaN. `InputError` for a bit that is not 0 to 15.
+
+    Examples
+    --------
+    ::
+
+        snow = tx.has_bit(cube.sel(band="qa_pixel"), 5)
     """
     if not is_whole(bit) or not 0 <= bit <= 15:
         raise InputError(f"QA_PIXEL has no bit {bit!r}: give 0 to 15, as those of landsat.QABit")

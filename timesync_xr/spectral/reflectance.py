@@ -39,6 +39,12 @@ def to_collection1(dn: Array) -> Array:
     factors of Collection 2 Level 2 and the range that TimeSync's stretches were made for.
     `InputError` for what holds no digital numbers; where only the values of a lazy array tell, once
     it is computed.
+
+    Examples
+    --------
+    ::
+
+        tx.to_collection1(cube.sel(band="red"))  # 10000 is a reflectance of 1
     """
     numbers = digital_numbers(dn)
     return elementwise(

@@ -41,6 +41,12 @@ def plot_pixel(cube: xr.DataArray) -> xr.DataArray:
     pixels are. An array with neither these nor coordinates y and x is taken for a whole chip: its
     plot is index ``size // 2``. `InputError` for a part that lacks the plot, and for one that does
     not tell where it lies.
+
+    Examples
+    --------
+    ::
+
+        tx.plot_pixel(cube).sel(band="nir08").to_series()
     """
     expect_array(cube)
     return cube.isel({dim: at.start for dim, at in plot_window(cube).items()})
@@ -55,6 +61,12 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
     integers, ``hv`` as four digits, ``qa`` 0 or 1 by `contract_qa`, ``date`` verbatim from the STAC
     item. Masked pixels (NaN) are fill. `InputError` for an array without time, without one of its
     bands or without the plot, and for what holds no digital numbers.
+
+    Examples
+    --------
+    ::
+
+        tx.spectral_table(cube, "1001", "2").head()
     """
     _check_ids(project_id, plot_id)
     pixel = select_bands(plot_pixel(cube), BANDS)
@@ -100,6 +112,13 @@ def index_table(table: pd.DataFrame, names: Sequence[str] = indices.NAMES) -> pd
 
     ``table`` has the six bands of the contract (`CSV_BANDS`) in the Collection 1 range; ``names``
     are some of `timesync_xr.spectral.indices.NAMES`. The index is that of the table.
+
+    Examples
+    --------
+    ::
+
+        table = tx.spectral_table(cube, "1001", "2")
+        tx.index_table(table, ["ndvi", "nbr"])
     """
     wanted = texts(names)
     for name in wanted:
@@ -137,6 +156,12 @@ def window_statistics(cube: xr.DataArray, size: int = 3, index: str = "ndvi") ->
     Without a valid pixel mean and std are NaN, without a clear one spread is. `InputError` for a
     size that is even, an unknown index, a part of a cube that does not hold the whole window, a
     missing band, and for what holds no digital numbers.
+
+    Examples
+    --------
+    ::
+
+        tx.window_statistics(cube, size=3).head()
     """
     check_choice(index, indices.NAMES, "index")
     if not is_whole(size) or size < 1 or size % 2 == 0:

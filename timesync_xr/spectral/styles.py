@@ -79,7 +79,22 @@ class Styles:
 
 
 def read_styles(path: str | os.PathLike[str]) -> Styles:
-    """The registry with what a user's file adds or replaces; `InputError` says what is wrong."""
+    r"""The registry with what a user's file adds or replaces; `InputError` says what is wrong.
+
+    Examples
+    --------
+    ::
+
+        from pathlib import Path
+
+        text = '''
+        [composites.forest]
+        channels = ["swir16", "ndvi", "wetness"]
+        limits = [[0, 4000], [0, 1], [-2245, 843]]
+        '''
+        Path("styles.toml").write_text(text)
+        tx.read_styles(Path("styles.toml")).composites["forest"]
+    """
     check_kind(path, str | os.PathLike, "path", "give that of a TOML file")
     try:
         text = tomllib.loads(Path(path).read_text("utf-8"))

@@ -32,6 +32,12 @@ def tasseled_cap(values: xr.DataArray, coefficients: str = "crist1985") -> xr.Da
     NaN. Whole numbers are summed exactly. ``coefficients`` is the name of one of
     `timesync_xr.landsat.TASSELED_CAPS`, where the sources are; Crist (1985) is what TimeSync uses
     for every sensor. `InputError` for an unknown name, a missing band or digital numbers.
+
+    Examples
+    --------
+    ::
+
+        tx.tasseled_cap(tx.reflectance(cube)).sel(component="wetness")
     """
     weights = _weights(coefficients)
     known = select_bands(values, SR_BANDS)

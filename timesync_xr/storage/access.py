@@ -52,6 +52,12 @@ class S3:
     """How a service is reached: the options of S3, and the patience with S3 and HTTP alike.
 
     Plain values that pickle; it holds no secret. Credentials are looked up where they are needed.
+
+    Examples
+    --------
+    ::
+
+        tx.Archive(s3=tx.S3(profile="lab", max_retries=4))
     """
 
     profile: str | None = None

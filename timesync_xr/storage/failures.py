@@ -280,12 +280,13 @@ def _reason(text: str) -> str:
 
 
 def is_repeatable(error: Exception, address: str) -> bool:
-    """Whether to ask again: a broken body, or a passing fault that obstore did not repeat itself.
+    """Whether to ask again: after a broken body, or another fault that may pass.
 
-    It does not repeat what changes something and got no answer; all requests made here may be.
+    So does what changes something and got no answer; all requests made here may be repeated. An
+    error of ours is one of a request within this one, after all its tries.
     """
-    text = str(error)
-    if _BROKEN_BODY in text:
+    if _BROKEN_BODY in str(error):
         return True
-    repeated = re.search(r"after \d+ retries", text)
-    return not repeated and isinstance(translated(error, address), TransientReadError)
+    told = translated(error, address)
+    is_away = told is not error and getattr(told, "kind", None) == Kind.UNREACHABLE
+    return is_away or isinstance(told, TransientReadError)

@@ -1,6 +1,6 @@
 """The only door to objects in buckets and on servers: their stores, requests and failures.
 
-obstore makes the requests and repeats those that fail in passing; broken bodies are repeated here.
+obstore makes the requests; those that fail in passing are repeated here.
 What still fails is judged: does it concern one object, or all that its service (a bucket or a
 host) holds?
 
@@ -17,6 +17,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -31,7 +32,6 @@ from ..errors import (
     MissingAssetError,
     ReadError,
     ServiceError,
-    TimesyncError,
     TransientReadError,
 )
 from .access import S3, Access, clean, is_file, scheme_of, signed_container
@@ -49,8 +49,9 @@ from .failures import (
     translated,
 )
 from .http import region_of, small_file
-from .retry import growing, retried, retry_config
+from .retry import NO_RETRIES, growing, retried
 from .signing import signed_store, tokens_of
+from .waiting import Wait
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
@@ -68,8 +69,7 @@ def request(
 ) -> T:
     """What ``call(store, path)`` returns for an address, asked until its bytes are here.
 
-    With ``before``, which is called before each try and may raise, no try is made without it:
-    obstore repeats none by itself then.
+    With ``before``, which is called before each try and may raise, no try is made without it.
 
     Raises `MissingAssetError`, `CorruptAssetError`, `TransientReadError` (after all tries) or
     another `ReadError`, or `AccessError` where the service gives nothing else either.
@@ -79,28 +79,32 @@ def request(
         raise health.denial(address)
     end = time.monotonic() + access.s3.patience
 
-    one_try = replace(access, s3=replace(access.s3, max_retries=0)) if before else access
+    wait = Wait(_service(address), access.s3.max_retries + 1)
 
     def ask() -> T:
         if before is not None:
             before()
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("asking for %s", clean(address))
-        return _ask(call, address, one_try)
+        return _ask(call, address, access)
 
     def pause(failed: int, error: Exception) -> float | None:
         if failed > access.s3.max_retries or time.monotonic() > end:
             return None
-        again = is_repeatable(error, address)
-        if before is not None and not isinstance(error, TimesyncError):  # as obstore would do
-            kind = getattr(translated(error, address), "kind", None)
-            again = again or kind in (Kind.TRANSIENT, Kind.UNREACHABLE)
-        return growing(0.1, failed, 5) if again else None
+        if not is_repeatable(error, address):
+            return None
+        seconds = growing(0.1, failed, 15)
+        wait.before_next(failed, getattr(translated(error, address), "cause", ""), seconds)
+        return seconds
 
     try:
         found = retried(ask, pause)
     except Exception as error:  # noqa: BLE001 - credential providers raise what they like
-        raise _judged(_told(error, address, access.s3), address, access) from None
+        told = _told(error, address, access.s3)
+        if isinstance(told, ReadError | ServiceError) and is_repeatable(error, address):
+            told.tried = wait.gave_up()
+        raise _judged(told, address, access) from None
+    wait.answered()
     health.worked(address, access)
     return found
 
@@ -232,8 +236,8 @@ def _doubted(error: TransientReadError, address: str, access: Access) -> Excepti
     if health.given_up < _GIVEN_UP or _works(health, access) or _is_aside(address, access):
         return error
     return AccessError(
-        f"{error.asset}: {error.cause}, as did all of the last {_GIVEN_UP} requests. The "
-        f"service is down. {LATER}",
+        f"{error.asset}: {error.cause}{error.tried}, as did all of the last {_GIVEN_UP} requests. "
+        f"The service is down. {LATER}",
         kind=Kind.TRANSIENT,
     )
 
@@ -262,10 +266,14 @@ def _works(health: _Health, access: Access) -> bool:
     if not health.good:
         return False
     timeout = min(5.0, access.s3.timeout_seconds)
-    hasty = replace(access, s3=replace(access.s3, max_retries=1, timeout_seconds=timeout))
+    hasty = replace(access, s3=replace(access.s3, timeout_seconds=timeout))
     store, path = open_store(health.good, hasty)
+
+    def pause(failed: int, error: Exception) -> float | None:
+        return 0.1 if failed == 1 and is_repeatable(error, health.good) else None
+
     try:
-        _get_span(store, path, health.good, (0, 1))
+        retried(lambda: _get_span(store, path, health.good, (0, 1)), pause)
     except FileNotFoundError:
         pass
     except Exception:  # noqa: BLE001 - credential providers raise what they like
@@ -312,11 +320,11 @@ def _store(service: str, s3: S3) -> ObjectStore:
     if scheme == "s3":
         options = _s3_options(s3)
         client = _client_options(s3, s3.endpoint or "")
-        return S3Store(host, client_options=client, retry_config=retry_config(s3), **options)
+        return S3Store(host, client_options=client, retry_config=NO_RETRIES, **options)
     client = _client_options(s3, service)
     if scheme in ("http", "https"):
-        return HTTPStore(service, client_options=client, retry_config=retry_config(s3))
-    return from_url(service, client_options=client, retry_config=retry_config(s3))
+        return HTTPStore(service, client_options=client, retry_config=NO_RETRIES)
+    return from_url(service, client_options=client, retry_config=NO_RETRIES)
 
 
 def _s3_options(s3: S3) -> dict[str, Any]:
@@ -487,7 +495,7 @@ def _read(
         if is_file(address):
             found = _read_file(address, ranges)
         else:
-            get = partial(_get_parts, ranges, allow_short, address, access.s3)
+            get = partial(_get_parts, ranges, allow_short, address, access.s3, {})
             found = request(get, address, access)
         found = _check(found, version, address)
         return found if allow_short else _whole(found, ranges, address)
@@ -546,6 +554,7 @@ def _get_parts(
     allow_short: bool,
     address: str,
     s3: S3,
+    here: _Spans,
     store: ObjectStore,
     path: str,
 ) -> _Found:
@@ -554,7 +563,7 @@ def _get_parts(
     HTTP allows a server to send all of a file of which a range asks for all.
     """
     try:
-        return _get(store, path, ranges, address, allow_short=allow_short)
+        return _get(store, path, ranges, address, here, allow_short=allow_short)
     except Exception as error:
         plain = scheme_of(address) in ("http", "https") and not signed_container(address)
         if not (is_whole(error) and plain):
@@ -564,8 +573,18 @@ def _get_parts(
     return [data[start:stop] for start, stop in ranges], {version}
 
 
+_Spans = dict[Range, tuple[bytes, Version]]
+"""What earlier tries of a read have brought, which is not asked for again."""
+
+
 def _get(
-    store: ObjectStore, path: str, ranges: Sequence[Range], address: str, *, allow_short: bool
+    store: ObjectStore,
+    path: str,
+    ranges: Sequence[Range],
+    address: str,
+    here: _Spans,
+    *,
+    allow_short: bool,
 ) -> _Found:
     """Bytes of each range as far as the object goes; those that nearly touch in one request.
 
@@ -574,9 +593,19 @@ def _get(
     wanted = sum(stop - start for start, stop in ranges)
     gap = -1 if allow_short else wanted // (10 * max(1, len(ranges) - 1))
     spans = _joined(ranges, gap)
-    get = partial(_get_span, store, path, address)
-    others = [_side_by_side(os.getpid()).submit(get, span) for span in spans[1:]]
-    bodies = [get(spans[0]), *(other.result() for other in others)]
+
+    def get(span: Range) -> None:
+        here[span] = _get_span(store, path, address, span)
+
+    own, *others = [span for span in spans if span not in here]
+    asked = [_side_by_side(os.getpid()).submit(get, span) for span in others]
+    try:
+        get(own)
+    finally:
+        wait_for(asked)
+    for other in asked:
+        other.result()
+    bodies = [here[span] for span in spans]
     data = []
     for start, stop in ranges:
         number = bisect_right(spans, (start, math.inf)) - 1

@@ -1,7 +1,6 @@
 """Trying again what failed: how often, how long, and with which pauses.
 
-`retry_config` is what obstore does for every request to a bucket or server by itself, as `S3` says;
-`retried` is for what it does not repeat, and for STAC APIs.
+obstore repeats nothing by itself (`NO_RETRIES`): it could not tell anyone that it waits.
 """
 
 from __future__ import annotations
@@ -9,11 +8,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
-
-from .access import S3
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -63,14 +59,5 @@ def growing(first: float, failed: int, longest: float) -> float:
     return jitter * min(first * 2.0 ** min(failed - 1, 60), longest)
 
 
-def retry_config(s3: S3) -> RetryConfig:
-    """Waits of 0.1 s, doubled each time up to 15 s, with jitter."""
-    return {
-        "max_retries": s3.max_retries,
-        "retry_timeout": timedelta(seconds=s3.patience),
-        "backoff": {
-            "init_backoff": timedelta(seconds=0.1),
-            "max_backoff": timedelta(seconds=15),
-            "base": 2,
-        },
-    }
+NO_RETRIES: Final[RetryConfig] = {"max_retries": 0}
+"""What stores are made with."""

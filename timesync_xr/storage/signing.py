@@ -23,7 +23,8 @@ import requests
 
 from ..errors import AccessError, Kind
 from .access import S3, scheme_of
-from .retry import growing, is_passing, retried, retry_config
+from .retry import NO_RETRIES, growing, is_passing, retried
+from .waiting import Wait
 
 if TYPE_CHECKING:
     from obstore.store import AzureSASToken, ObjectStore
@@ -106,21 +107,28 @@ class Tokens:
     def _anew(self) -> Token:
         base = os.environ.get(TOKEN_URL) or _DEFAULT_URL
         end = time.monotonic() + self._s3.patience
+        host = urlsplit(base)
+        wait = Wait(f"{host.scheme}://{host.hostname}", self._s3.max_retries + 1)
 
         def pause(failed: int, error: Exception) -> float | None:
             passing = isinstance(error, _PassingError)
             if not passing or failed > self._s3.max_retries or time.monotonic() > end:
                 return None
             left = max(end - time.monotonic(), 0.1)
-            return min(max(growing(0.5, failed, 15), getattr(error, "wait", 0.0)), left)
+            seconds = min(max(growing(0.5, failed, 15), getattr(error, "wait", 0.0)), left)
+            wait.before_next(failed, getattr(error, "cause", ""), seconds)
+            return seconds
 
         try:
             url = f"{base.rstrip('/')}/{self.account}/{self.container}"
-            return retried(lambda: self._ask(url), pause)
+            token = retried(lambda: self._ask(url), pause)
+            wait.answered()
+            return token
         except _PassingError as error:
+            cause = f"{error.cause}{wait.gave_up()}"
             raise AccessError(
                 f"{self.account}: the service of Planetary Computer that gives tokens fails "
-                f"({error.cause}). Run again later: what is done is kept; a key of theirs in {KEY} "
+                f"({cause}). Run again later: what is done is kept; a key of theirs in {KEY} "
                 "loosens its limits",
                 kind=Kind.TRANSIENT,
             ) from None
@@ -184,5 +192,5 @@ def signed_store(container: str, s3: S3, token: Token) -> ObjectStore:
             "timeout": timedelta(seconds=s3.timeout_seconds),
             "read_timeout": timedelta(seconds=s3.timeout_seconds / 2),
         },
-        retry_config=retry_config(s3),
+        retry_config=NO_RETRIES,
     )

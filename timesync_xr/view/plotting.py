@@ -65,6 +65,12 @@ def plot_chips(
     one chip. Spatial parts of them will do. Masked pixels (NaN) are black. ``box`` draws the 3 x 3
     pixels around the plot. `InputError` where there is no chip, for what has no colours, and for a
     box that the part does not hold.
+
+    Examples
+    --------
+    ::
+
+        tx.plot_chips(cube.isel(time=slice(0, 6)), "b743", columns=3)
     """
     plt = _pyplot()
     check_kind(box, bool, "box", "give True or False")
@@ -144,6 +150,12 @@ def plot_trajectory(
     ------
     InputError
         For any other dimensions, types or index, and for a table of several plots.
+
+    Examples
+    --------
+    ::
+
+        tx.plot_trajectory(cube, "nbr")
     """
     plt = _pyplot()
     _check_axes(ax)
@@ -253,6 +265,12 @@ def plot_density(density: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ``density`` is a table of `Project.density` by year, of one plot or many. The bars are means
     over the plots that have the year; a cross below each tells the share of plots without any clear
     observation, where there are such. `InputError` for any other table.
+
+    Examples
+    --------
+    ::
+
+        tx.plot_density(tx.observation_density(project.series()))
     """
     plt = _pyplot()
     _check_axes(ax)
@@ -288,6 +306,12 @@ def plot_offsets(
     ``offsets`` is a table of `sensor_offsets`; ``values`` are some of its values, of one unit. A
     point per two sensors and value, labelled by the number of pairs. `InputError` for any other
     table, and for values that it does not have.
+
+    Examples
+    --------
+    ::
+
+        tx.plot_offsets(tx.sensor_offsets(project.series(), days=16, resamples=100))
     """
     plt = _pyplot()
     _check_axes(ax)
@@ -340,6 +364,12 @@ def plot_before_after(
 
     ``chips`` and ``composite`` as in `plot_chips`. `InputError` where both dates have the same
     chip, and for what is no date.
+
+    Examples
+    --------
+    ::
+
+        tx.plot_before_after(cube, "1995-08-03", "1996-08-09")
     """
     expect_dims(chips, ("time",), ("time",))
     if not chips.sizes["time"] or chips["time"].dtype.kind != "M":

@@ -91,6 +91,12 @@ def contact_sheet(
     ``target_day`` and ``rule`` those of `annual`. Years without a choice or a chip are grey.
     Returns an RGB image of Pillow, which notebooks show. `InputError` for a plot that the project
     lacks, or an unknown composite.
+
+    Examples
+    --------
+    ::
+
+        tx.contact_sheet(project, "1001", "2", composites=["tc"]).save("plot_2.png")
     """
     for name, text in (("project_id", project_id), ("plot_id", plot_id)):
         check_kind(text, str, name, "give the id as text")
@@ -123,6 +129,12 @@ def write_sheets(
     `contact_sheet`; ``progress`` is shown on standard error. The files are
     ``prj_{project}_plot_{plot}.{png,strip.png,gif,webp}``. `InputError` for an unknown form or
     composite.
+
+    Examples
+    --------
+    ::
+
+        print(tx.write_sheets(project, "sheets", form="strip"))
     """
     check_choice(form, FORMS, "form")
     project = as_project(project)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import (
     out_s3_options,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@click.command(short_help="List the observation of each plot and year.")
+@click.command(cls=Command, short_help="List the observation of each plot and year.")
 @click.argument("project", type=click.Path())
 @target_day_option
 @overrides_option

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..help import Choice, Group
 from ..main import is_quiet
-from ..options import Choice
 
 _FILE = click.Path(exists=True, path_type=Path)
 _AS = click.option(
@@ -20,7 +20,7 @@ _AS = click.option(
 _OUT = click.option("--out", type=click.Path(), metavar="DIR", help="Folder to write to.")
 
 
-@click.group(short_help="Merge, export, import, compare answers.")
+@click.group(cls=Group, short_help="Merge, export, import, compare answers.")
 def answers() -> None:
     """What interpreters said of the plots of a project.
 

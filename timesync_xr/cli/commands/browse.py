@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import is_quiet
 from ..options import out_s3_options, rule_option, target_day_option
 
 
-@click.command(short_help="Make pages of a project to look at in a browser.")
+@click.command(cls=Command, short_help="Make pages of a project to look at in a browser.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--out",

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import out_s3_options
 
 _SHOWN = 10
 
 
-@click.command(short_help="Make the tables that the TimeSync server loads.")
+@click.command(cls=Command, short_help="Make the tables that the TimeSync server loads.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--server-project",

@@ -8,11 +8,12 @@ import click
 
 from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
+from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, plots_option
+from ..options import out_s3_options, plots_option
 
 
-@click.command(short_help="Make annual composites of a project's cubes.")
+@click.command(cls=Command, short_help="Make annual composites of a project's cubes.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--method",

@@ -7,17 +7,12 @@ from pathlib import Path
 import click
 
 from ...storage.access import S3
+from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import (
-    Choice,
-    out_s3_options,
-    plots_option,
-    table_option,
-    tell_what_is_missing,
-)
+from ..options import out_s3_options, plots_option, table_option, tell_what_is_missing
 
 
-@click.command(short_help="Count clear observations by plot and year.")
+@click.command(cls=Command, short_help="Count clear observations by plot and year.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--by",

@@ -9,11 +9,12 @@ import click
 
 from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
+from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, target_day_option
+from ..options import out_s3_options, target_day_option
 
 
-@click.command(short_help="Write a project in another program's format.")
+@click.command(cls=Command, short_help="Write a project in another program's format.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--format",

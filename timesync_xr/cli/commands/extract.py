@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import (
     chip_size_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ...project.products import ChipsPerYear
 
 
-@click.command(short_help="Make a TimeSync project of a plot list.")
+@click.command(cls=Command, short_help="Make a TimeSync project of a plot list.")
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--out",

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from ..help import Command
 from ..main import is_quiet
 from ..options import target_day_option
 
 
-@click.command(short_help="Record what an interpreter sees, in a browser.")
+@click.command(cls=Command, short_help="Record what an interpreter sees, in a browser.")
 @click.argument("project", type=click.Path())
 @click.option("--as", "who", required=True, metavar="NAME", help="Who interprets.")
 @click.option(

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import is_quiet
 from ..options import out_s3_options, plots_option, table_option, tell_what_is_missing
 
 
-@click.command(short_help="List all observations and where they come from.")
+@click.command(cls=Command, short_help="List all observations and where they come from.")
 @click.argument("project", type=click.Path())
 @table_option
 @plots_option

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import INCOMPLETE, is_quiet
 from ..options import out_s3_options, plots_option, table_option, tell_what_is_missing
 
 
-@click.command(short_help="Measure how far sensors differ.")
+@click.command(cls=Command, short_help="Measure how far sensors differ.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--days",

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from ...storage.access import S3
+from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import Choice, grid_option, out_s3_options
+from ..options import grid_option, out_s3_options
 
 
-@click.command(short_help="Split a plot list or project into packets.")
+@click.command(cls=Command, short_help="Split a plot list or project into packets.")
 @click.argument("plots", type=click.Path(), metavar="PLOTS.csv|PROJECT")
 @click.option(
     "--out", type=click.Path(), required=True, metavar="DIR", help="Folder of the packets."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import is_quiet
 from ..options import (
     chip_size_option,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ...run.forecast import Prices
 
 
-@click.command(short_help="Tell what extract would take: requests, bytes, cost.")
+@click.command(cls=Command, short_help="Tell what extract would take: requests, bytes, cost.")
 @click.argument("plots", type=click.Path(dir_okay=False, path_type=Path))
 @source_option
 @grid_option

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import is_quiet
 from ..options import out_s3_options, project_s3_options
 
 
-@click.command(short_help="Make chips and spectra of a project's cubes.")
+@click.command(cls=Command, short_help="Make chips and spectra of a project's cubes.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--out", type=click.Path(), required=True, metavar="OTHER", help="Project folder to make."

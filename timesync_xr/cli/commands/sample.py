@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from ...storage.folder import disk_error
+from ..help import Command
 from ..main import is_quiet
 
 
-@click.command(short_help="Write a small made-up archive to try all on.")
+@click.command(cls=Command, short_help="Write a small made-up archive to try all on.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--scenes",

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from ...storage.access import S3
+from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import Choice, out_s3_options, plots_option, rule_option, target_day_option
+from ..options import out_s3_options, plots_option, rule_option, target_day_option
 
 
-@click.command(short_help="Make a picture or animation of every plot.")
+@click.command(cls=Command, short_help="Make a picture or animation of every plot.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--out", type=click.Path(), metavar="DIR", default="", help="Default: PROJECT/sheets."

@@ -9,13 +9,14 @@ import click
 import pandas as pd
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import COMPLETE, INCOMPLETE, is_quiet
 from ..options import fallback_option, out_s3_options, s3_options
 
 _SHOWN = 20
 
 
-@click.command(short_help="Compare a project's files with its ledger; repair.")
+@click.command(cls=Command, short_help="Compare a project's files with its ledger; repair.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--plots",

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from ...storage.access import S3
+from ..help import Command
 from ..main import INCOMPLETE, is_quiet
 from ..options import out_s3_options, plots_option, table_option, tell_what_is_missing
 
 
-@click.command(short_help="List statistics of the pixels around each plot.")
+@click.command(cls=Command, short_help="List statistics of the pixels around each plot.")
 @click.argument("project", type=click.Path())
 @click.option(
     "--size", type=int, default=3, show_default=True, help="Edge of the window in pixels, odd."

@@ -118,6 +118,12 @@ def browse(
         ``project`` has no ledger.
     AccessError
         Something can't be read or written.
+
+    Examples
+    --------
+    ::
+
+        print(tx.browse(project, "pages"))  # then open pages/index.html
     """
     check_rule(rule)
     check_kind(title, str, "title", "give text")
