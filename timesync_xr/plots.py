@@ -299,10 +299,11 @@ def _place(
     if bad:
         return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like -1115430.5"
     if rough := [words for words, text in zip(said, texts, strict=True) if _is_rounded(text)]:
-        return _NOWHERE, _NOWHERE, (
+        problem = (
             f"{' and '.join(rough)}: a spreadsheet has left out digits, so that the place is lost: "
             "set the columns to numbers with all digits there, and save it again"
         )
+        return _NOWHERE, _NOWHERE, problem
     a, b = map(float, texts)
     degrees = columns.pair == ("lon", "lat")
     x, y = grid.from_degrees(a, b) if degrees else (a, b)
