@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +237,15 @@ def test_any_text_is_a_range_or_a_clean_error(text: Any) -> None:
     except InputError:
         return
     assert found.start is None or found.end is None or found.start <= found.end
+
+
+@given(
+    st.dates(pd.Timestamp("1990-01-01").date(), pd.Timestamp("2030-12-31").date()),
+    st.integers(-12 * 60, 14 * 60).filter(bool),
+)
+def test_a_midnight_of_another_zone_is_the_day_there(day: date, minutes: int) -> None:
+    zone = timezone(timedelta(minutes=minutes))
+    found = parse_datetime(datetime(day.year, day.month, day.day, tzinfo=zone))
+    start = np.datetime64(day, "ns") - np.timedelta64(minutes, "m")
+    assert found.start == start
+    assert found.end == start + np.timedelta64(24 * 60, "m") - np.timedelta64(1, "ns")

@@ -85,7 +85,8 @@ def parse_datetime(datetime: Datetime) -> DatetimeRange:
     START and END are a year, a month, a day or an instant (RFC 3339, UTC unless it tells its
     zone), or ".." or nothing for an open end. Both are included as a whole: ``"2009/2011"`` ends
     with 2011. A single date covers itself. Dates and moments of Python, NumPy and pandas are taken,
-    too (a moment at midnight is its day), and (START, END) as a tuple, a list or a slice.
+    too (a moment at midnight is its day, that of its own zone), and (START, END) as a tuple, a list
+    or a slice.
 
     Raises `InputError` for anything else, and for an end before the start.
 
@@ -124,10 +125,11 @@ def _text(datetime: object) -> str:
         return "/".join(".." if end is None else _text(end) for end in datetime)
     if isinstance(datetime, np.datetime64) and np.datetime_data(datetime)[0] in ("h", "m"):
         datetime = datetime.astype("datetime64[s]")
-    return datetime if isinstance(datetime, str) else _MIDNIGHT.sub("", str(datetime))
+    return datetime if isinstance(datetime, str) else _MIDNIGHT.sub(r"\1", str(datetime))
 
 
-_MIDNIGHT = re.compile(r"[T ]00:00:00(\.0+)?(\+00:00)?$", re.ASCII)
+_MIDNIGHT = re.compile(r"[T ]00:00:00(?:\.0+)?(?:\+00:00|([+-]\d\d:\d\d))?$", re.ASCII)
+_DAY_OF_ZONE = re.compile(r"(\d{4}-\d\d-\d\d)([+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"(19|20|21)\d\d(-\d\d(-\d\d)?)?", re.ASCII)
 
 
@@ -140,6 +142,10 @@ def _span(datetime: str, text: str) -> tuple[np.datetime64 | None, np.datetime64
         if _DAY.fullmatch(text):
             value = np.datetime64(text)  # its unit is the precision of the text
             return value.astype("M8[ns]"), (value + 1).astype("M8[ns]") - np.timedelta64(1, "ns")
+        if local := _DAY_OF_ZONE.fullmatch(text):
+            start = parse_time(f"{local[1]}T00:00:00{local[2]}")
+            if not np.isnat(start):
+                return start, start + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
         instant = parse_time(text)
     except ValueError:
         instant = np.datetime64("NaT", "ns")
