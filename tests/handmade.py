@@ -76,6 +76,7 @@ def write_project(
         status = "incomplete" if plot_id in incomplete else "complete"
         rows.append((project_id, plot_id, *PLACE, status, "csv", len(of_plot), 0))
     columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
-    ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value="")
+    ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value=0)
+    ledger = ledger.assign(failures="[]", datetime="1982-01-01/..", filters="")
     ledger.to_csv(folder / "ledger/plots.csv", index=False)
     return folder

@@ -155,7 +155,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_table_says_what_to_do(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "ledger").mkdir()
     (tmp_path / "ledger/plots.csv").write_bytes(data)
-    with pytest.raises(ProjectError, match=r"plots.csv is damaged: remove it"):
+    with pytest.raises(ProjectError, match=r"plots.csv is damaged: timesync-xr verify --repair"):
         Ledger(Folder(tmp_path))
 
 

@@ -101,6 +101,11 @@ def test_what_is_damaged_is_refused_by_its_name(place: Path, reader: str, damage
         rewrite(place, DAMAGED[damage])
     else:
         (place / "ledger/project.json").write_text("{half" if damage == "not JSON" else "")
+    if reader == "verify":  # which goes on with what it can look at
+        (problem,) = verify(place).to_dict("records")
+        assert (problem["kind"], problem["file"]) == ("broken", "ledger/project.json")
+        assert problem["remedy"].startswith("Put back a copy of it")
+        return
     with pytest.raises(ProjectError, match=r"ledger/project\.json is damaged \(\w+\): put back"):
         READERS[reader](place)
 
