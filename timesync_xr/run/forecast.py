@@ -109,8 +109,6 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
-    seen: tuple[frozenset[tuple[str, str]], ...] = ()
-    """Platform and day of the observations to look at whose items hold the plot, of each plot."""
 
     @property
     def years(self) -> int:
@@ -264,7 +262,21 @@ def plan(
     The items are searched once per place. With ``project`` they are kept there, where a later run
     finds them. Raises what `search_items` and `read_plots` raise.
     """
-    archive = as_archive(archive)
+    return plan_and_see(plots, as_archive(archive), select, products, project)[0]
+
+
+Seen = tuple[frozenset[tuple[str, str]], ...]
+"""Platform and day of the observations to look at whose items hold the plot, of each plot."""
+
+
+def plan_and_see(
+    plots: str | Path | pd.DataFrame,
+    archive: Archive,
+    select: Selection,
+    products: Products,
+    project: Project | str | Path | None = None,
+) -> tuple[Forecast, Seen]:
+    """As `plan`, with what is seen of each plot."""
     check_choices(select, products)
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ("project_id", "plot_id", "x", "y"), numbers="xy")
@@ -286,7 +298,7 @@ def _forecast(
     items: TileItems,
     source: Source,
     select: Selection,
-) -> Forecast:
+) -> tuple[Forecast, Seen]:
     known: dict[tuple[Place, ...], _Count] = {}
     places = [source.places(chip) for chip in chips]
     counts: list[_Count] = []
@@ -315,7 +327,7 @@ def _forecast(
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = len(BANDS) * len(frozenset().union(*(count.items for count in counts)))
     seen = tuple(count.seen for count in counts)
-    return Forecast(rows, len(searched), good, refused, headers, *touched, select, seen)
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select), seen
 
 
 @dataclass(frozen=True)
