@@ -251,8 +251,8 @@ def test_where_another_formula_holds_for_a_part_no_pixel_is_wrong(
         patch.setattr(footing, "transformer", lambda *_: way)
         turned_pixels.cache_clear()
         turned = turned_pixels(chip.lattice, (left, top), (size, size), to, (15, 15))
-        xs = np.broadcast_to(left + 15 + 30 * np.arange(size), (size, size))
-        ys = np.broadcast_to(top - 15 - 30 * np.arange(size)[:, None], (size, size))
+        xs = np.broadcast_to(left + 15 + 30.0 * np.arange(size), (size, size))
+        ys = np.broadcast_to(top - 15 - 30.0 * np.arange(size)[:, None], (size, size))
         cols, rows = footing.pixels_of(chip.lattice, xs, ys, to, (15, 15))
     turned_pixels.cache_clear()
     assert turned is not None

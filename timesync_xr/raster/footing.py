@@ -130,8 +130,8 @@ def turned_pixels(
 
     None where that plane has no such pixels near each other.
     """
-    x = corner[0] + PIXEL / 2 + PIXEL * np.arange(size[0])
-    y = corner[1] - PIXEL / 2 - PIXEL * np.arange(size[1])
+    x = corner[0] + PIXEL / 2 + PIXEL * np.arange(size[0], dtype=np.float64)
+    y = corner[1] - PIXEL / 2 - PIXEL * np.arange(size[1], dtype=np.float64)
     cols, rows = _pixels_of_raster(lattice, x, y, grid, phase)
     edges = [float(edge) for part in (cols, rows) for edge in (part.min(), part.max())]
     if not np.isfinite(edges).all():
@@ -179,7 +179,8 @@ def _polynomial(lattice: Lattice, x: _Floats, y: _Floats, grid: str) -> _Floats 
     to = transformer(lattice.crs, get_grid(grid).crs)
     at = _nodes(_NODES)
     nodes = [edge.mean() + np.ptp(edge) / 2 * at for edge in (x, y)]
-    values = np.array(to.transform(*np.meshgrid(*nodes)))
+    xs, ys = np.meshgrid(*nodes)
+    values = np.array(to.transform(xs, ys))
     if not np.isfinite(values).all():
         return None
     matrix = chebyshev.chebvander(at, _NODES - 1) * 2 / _NODES
@@ -191,8 +192,8 @@ def _polynomial(lattice: Lattice, x: _Floats, y: _Floats, grid: str) -> _Floats 
     of_y = chebyshev.chebvander(np.linspace(1, -1, len(y)), _NODES - 1)  # from the north
     near: _Floats = of_y @ terms @ of_x.T
     for n, m in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
-        line = np.broadcast_arrays(x[m], y[n])
-        if not np.abs(near[:, n, m] - np.array(to.transform(*line))).max() <= _FITS:
+        xs, ys = np.broadcast_arrays(x[m], y[n])
+        if not np.abs(near[:, n, m] - np.array(to.transform(xs, ys))).max() <= _FITS:
             return None
     return near
 

@@ -428,6 +428,7 @@ class _State:
         self.blocks = Cache[bytes](blocks // 2, _block_size)
         self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
+        self._threads = _setting(THREADS, 0)
         self.pools: dict[int, ThreadPoolExecutor] = {}
         self._locks = [threading.Lock() for _ in range(1024)]
 
@@ -442,8 +443,9 @@ class _State:
 
     def pool(self, at_a_time: int) -> ThreadPoolExecutor:
         """Threads that make so many requests at the same time."""
-        size = max(1, _setting(THREADS, at_a_time))
-        return self.pools.setdefault(size, ThreadPoolExecutor(size, "timesync_xr"))
+        size = self._threads or at_a_time
+        found = self.pools.get(size)
+        return found or self.pools.setdefault(size, ThreadPoolExecutor(size, "timesync_xr"))
 
     def lock(self, address: str) -> threading.Lock:
         """A lock for an address; few other addresses share it."""

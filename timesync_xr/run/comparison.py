@@ -15,7 +15,7 @@ from ..cube.selection import Selection
 from ..errors import InputError, PlotListError, TimesyncError
 from ..landsat import BANDS
 from ..project.products import Products
-from .forecast import Forecast, Prices, plan
+from .forecast import Forecast, Prices, Seen, plan_and_see
 from .job import check_choices
 
 _PRICES: Final = Prices()
@@ -29,6 +29,8 @@ class Comparison:
     """The sources, by name."""
     forecasts: Mapping[str, Forecast]
     """What a run would take of each that could be searched, by name."""
+    seen: Mapping[str, Seen]
+    """Platform and day of the observations of each plot, by the names of these."""
     left_out: Mapping[str, str]
     """Why the others could not, by name."""
 
@@ -66,11 +68,10 @@ class Comparison:
     def _lacking(self, name: str) -> int:
         """Observations of the plots that another source of the kind has and this one has not."""
         kind = self.archives[name].what.has_scenes
-        alike = [f for n, f in self.forecasts.items() if self.archives[n].what.has_scenes == kind]
-        own = self.forecasts[name].seen
+        alike = [s for n, s in self.seen.items() if self.archives[n].what.has_scenes == kind]
         return sum(
-            len(frozenset().union(*(other.seen[n] for other in alike)) - seen)
-            for n, seen in enumerate(own)
+            len(frozenset().union(*(other[plot] for other in alike)) - own)
+            for plot, own in enumerate(self.seen[name])
         )
 
     def text(self, workers: int = 1, prices: Prices = _PRICES) -> str:
@@ -129,19 +130,24 @@ def compare_sources(
     if not archives:
         raise InputError(f"no sources to compare: name some of {', '.join(CATALOGS)}")
 
-    def forecast(archive: Archive) -> Forecast | TimesyncError:
+    def forecast(archive: Archive) -> tuple[Forecast, Seen] | TimesyncError:
         try:
-            return plan(plots, archive, select, products)
+            return plan_and_see(plots, archive, select, products)
         except TimesyncError as error:
             return error
 
     with ThreadPoolExecutor(len(archives)) as pool:
         found = dict(zip(archives, pool.map(forecast, archives.values()), strict=True))
-    good = {name: one for name, one in found.items() if isinstance(one, Forecast)}
+    good = {name: one for name, one in found.items() if isinstance(one, tuple)}
     bad = {name: one for name, one in found.items() if isinstance(one, TimesyncError)}
     if not good:
         raise next(iter(bad.values()))
-    return Comparison(archives, good, {name: _why(error) for name, error in bad.items()})
+    return Comparison(
+        archives,
+        {name: one[0] for name, one in good.items()},
+        {name: one[1] for name, one in good.items()},
+        {name: _why(error) for name, error in bad.items()},
+    )
 
 
 def _why(error: TimesyncError) -> str:

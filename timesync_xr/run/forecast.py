@@ -128,8 +128,6 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
-    seen: tuple[frozenset[tuple[str, str]], ...] = ()
-    """Platform and day of the observations to look at whose items hold the plot, of each plot."""
     uncounted: tuple[str, ...] = ()
     """Places whose items the catalog did not count, so that no one knows whether they are all."""
 
@@ -316,7 +314,21 @@ def plan(
         print(forecast.requests, forecast.gigabytes)
         print(forecast.text(workers=8, prices=tx.Prices()))
     """
-    archive = as_archive(archive)
+    return plan_and_see(plots, as_archive(archive), select, products, project)[0]
+
+
+Seen = tuple[frozenset[tuple[str, str]], ...]
+"""Platform and day of the observations to look at whose items hold the plot, of each plot."""
+
+
+def plan_and_see(
+    plots: str | Path | pd.DataFrame,
+    archive: Archive,
+    select: Selection,
+    products: Products,
+    project: Project | str | Path | None = None,
+) -> tuple[Forecast, Seen]:
+    """As `plan`, with what is seen of each plot."""
     check_choices(select, products)
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ("project_id", "plot_id", "x", "y"), numbers="xy")
@@ -338,7 +350,7 @@ def _forecast(
     items: TileItems,
     source: Source,
     select: Selection,
-) -> Forecast:
+) -> tuple[Forecast, Seen]:
     known: dict[tuple[Place, ...], _Count] = {}
     places = [source.places(chip) for chip in chips]
     counts: list[_Count] = []
@@ -367,9 +379,8 @@ def _forecast(
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = len(BANDS) * len(frozenset().union(*(count.items for count in counts)))
     seen = tuple(count.seen for count in counts)
-    return Forecast(
-        rows, len(searched), good, refused, headers, *touched, select, seen, items.uncounted
-    )
+    told = (headers, *touched, select, items.uncounted)
+    return Forecast(rows, len(searched), good, refused, *told), seen
 
 
 @dataclass(frozen=True)
