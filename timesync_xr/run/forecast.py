@@ -104,8 +104,8 @@ class Forecast:
 
     ``place`` is the plot's own, such as the tile 0304, and ``places`` the number of those searched.
 
-    Its ``attrs`` tell what a place is (``place``), and of an archive that costs nothing why
-    (``free``).
+    Its ``attrs`` tell what a place is (``place``), of an archive that costs nothing why (``free``),
+    and of which places the catalog did not count the items (``uncounted``).
 
     ``items`` are those of the observations to look at, and ``filtered`` counts the observations
     that metadata rule out, which are among ``observations``. ``years`` counts those that have
@@ -128,8 +128,6 @@ class Forecast:
     """Blocks of these rows."""
     select: Selection
     """What is taken."""
-    uncounted: tuple[str, ...] = ()
-    """Places whose items the catalog did not count, so that no one knows whether they are all."""
 
     @property
     def years(self) -> int:
@@ -233,8 +231,8 @@ class Forecast:
         of = self.plots.attrs.get("place", "tile")
         yield f"{len(self.plots)} plots, {spanning} of them on more than one {of}"
         yield f"{self.tiles} {of}s, {self.items} items, {self.refused} more that would be refused"
-        if self.uncounted:
-            yield not_counted(self.uncounted)
+        if uncounted := self.plots.attrs.get("uncounted"):
+            yield not_counted(uncounted)
         fill = round(self.observations * FILL_SHARE)
         yield f"{self.observations} observations, some {fill} of them fill at the plot"
         if filtered := self.plots["filtered"].sum():
@@ -376,11 +374,11 @@ def _forecast(
         good, refused = good + len(usable), refused + len(found) - len(usable)
     touched = _touched(chips, rows)
     rows.attrs["place"] = "cell" if source.has_scenes else "tile"
+    rows.attrs["uncounted"] = items.uncounted
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = len(BANDS) * len(frozenset().union(*(count.items for count in counts)))
     seen = tuple(count.seen for count in counts)
-    told = (headers, *touched, select, items.uncounted)
-    return Forecast(rows, len(searched), good, refused, *told), seen
+    return Forecast(rows, len(searched), good, refused, headers, *touched, select), seen
 
 
 @dataclass(frozen=True)
