@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, check_kind, did_you_mean, is_choice
+from ..errors import InputError, check_kind, did_you_mean
 from ..raster.reader import Fallback, Reading
 from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
 from .ard import ARD
@@ -126,10 +126,11 @@ class Archive:
         what, name = self.what, self.fallback
         alike = {n: c.source for n, c in CATALOGS.items() if c.source.has_scenes == what.has_scenes}
         fit = [n for n, source in alike.items() if self.mirror or source.files != what.files]
-        if is_choice(name, fit):
+        check_kind(name, str, "fallback", f"choose from {', '.join(CATALOGS)}")
+        if name in fit:
             return
         fact = f"there is no fallback {name!r}{did_you_mean(name, fit)}"
-        if is_choice(name, CATALOGS):
+        if name in CATALOGS:
             why = "is where they are read at first" if name in alike else "has none of them"
             fact = f"{name} is no fallback for the files of {self.name}: it {why}"
         known = " or ".join(fit) or "a --mirror, so that the archive itself is the fallback"

@@ -18,8 +18,8 @@ import pandas as pd
 from ..errors import DamagedError
 from ..landsat import CSV_BANDS
 from ..spectral.series import CSV_COLUMNS
-from ..storage.folder import Folder
-from .files import PlotIds, read_file, table_path
+from ..storage.folder import Folder, read_file
+from .files import PlotIds, table_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -513,6 +513,8 @@ def _wrong(
         problems += _other_than_cube(plot, good, spectra)
         if settings is not None:
             colours = _colours(good, spectra, settings) | colours
+    if settings is None:
+        return problems
     for written in part:
         for name, file in plot.chips(written).items():
             if why := _chip_problem(folder, settings, file, colours.get((written.day, name))):
