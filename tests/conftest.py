@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,18 @@ settings.load_profile("quick")  # unless --hypothesis-profile says otherwise
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for the processes of the tests
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the further cases of a test with ``cases`` to the full depth."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if marker := item.get_closest_marker("cases"):
+            name = item.nodeid.partition("[")[0]
+            seen[name] += 1
+            if seen[name] > marker.args[0]:
+                item.add_marker(pytest.mark.deep)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -72,6 +72,7 @@ def imported_packages(module: Path) -> set[str]:
     return {name.partition(".")[0] for name in [*plain, *named]} - sys.stdlib_module_names
 
 
+@pytest.mark.deep
 def test_every_import_is_declared() -> None:
     # what stands in brackets counts too: dask brings distributed by its extra of that name
     declared = set(re.findall(r"[a-z][\w-]*", " ".join(requirements())))

@@ -143,6 +143,7 @@ def test_who_pays_is_the_source_s_unless_told() -> None:
     assert Archive(s3=S3(requester_pays=False)).access.s3 == S3(requester_pays=False)
 
 
+@pytest.mark.deep
 def test_one_archive_serves_a_notebook(small: SmallArchive, tmp_path: Path) -> None:
     """From a look at one plot to a project that is mended, by the same value."""
     (tmp_path / "plots.csv").write_text(f"project_id,plot_id,x,y\np,7,{PLOT[0]},{PLOT[1]}\n")
@@ -307,6 +308,7 @@ KEPT = {"memory": lambda table, _: table, "parquet": keep_as_parquet, "pickle": 
 
 
 @pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
+@pytest.mark.cases(1)
 def test_a_table_that_was_not_searched_for_a_tile_of_the_chip_is_no_source(
     tmp_path: Path, keep: Callable[[pd.DataFrame, Path], pd.DataFrame]
 ) -> None:
@@ -362,6 +364,7 @@ def test_a_table_of_a_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:
             Archive(pd.read_csv(tmp_path / "items.csv", **options))
 
 
+@pytest.mark.deep
 def test_a_table_that_pandas_changed_is_the_same_or_refused(tmp_path: Path) -> None:
     small = SmallArchive(tmp_path)
     small.add("LC08", "2020-07-01T18:30:00Z")

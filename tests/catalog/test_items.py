@@ -323,6 +323,7 @@ def damaged_items(draw: st.DrawFn) -> Any:
 
 @examples(300)
 @given(json_values | damaged_items())
+@pytest.mark.deep
 def test_any_json_gives_a_sound_row_or_a_refusal(value: object) -> None:
     (row,) = items_table([value], H3V9).to_dict("records")
     if row["refused"] == "":
@@ -336,6 +337,7 @@ def test_any_json_gives_a_sound_row_or_a_refusal(value: object) -> None:
 
 
 @given(st.lists(damaged_items() | st.builds(item), max_size=5), st.randoms(use_true_random=False))
+@pytest.mark.deep
 def test_the_order_of_items_does_not_matter(items: list[Any], chance: random.Random) -> None:
     shuffled = chance.sample(items, len(items))
     pd.testing.assert_frame_equal(items_table(items, H3V9), items_table(shuffled, H3V9))
@@ -395,6 +397,7 @@ def test_recorded_ids(shared: Path) -> None:
         assert row["processed"] == record["ard_id"].split("_")[4]
 
 
+@pytest.mark.deep
 def test_the_work_grows_with_the_items_and_no_faster() -> None:
     items = [item(datetime=f"2023-09-09T18:28:07.{i:07d}Z", id=f"LC09_{i}") for i in range(2000)]
     few, many = (calls_of(partial(items_table, items[:count], H3V9)) for count in (500, 2000))

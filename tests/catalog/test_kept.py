@@ -127,6 +127,7 @@ def test_a_search_that_was_cut_off_is_made_again(api: list[object], tmp_path: Pa
     assert len(api) == 3
 
 
+@pytest.mark.deep
 def test_refresh_adds_what_is_new_to_complete_plots(tmp_path: Path) -> None:
     archive = SmallArchive(tmp_path / "archive")
     archive.add("LC08", "2020-07-01T18:30:00Z")

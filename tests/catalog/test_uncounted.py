@@ -138,6 +138,7 @@ TRAPS: dict[str, dict[str, Any]] = {
     "STAC API",
 )
 @pytest.mark.parametrize("trap", TRAPS)
+@pytest.mark.cases(1)
 def test_a_search_brings_every_item_once(
     items: list[dict[str, Any]], trap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def test_verbose_tells_each_plot(project: Path, tmp_path: Path, command: str) ->
     assert SAID[command] not in usual.stderr
 
 
+@pytest.mark.deep
 def test_verbose_tells_requests(project: Path, tmp_path: Path) -> None:
     """The archive over HTTP: every object that is asked for is named."""
     with file_server(project / "archive") as port:
@@ -266,6 +267,7 @@ def test_misspelt_words_are_met_by_the_nearest(
     assert words in result.output
 
 
+@pytest.mark.deep
 def test_traceback_only_when_asked(tmp_path: Path) -> None:
     line = ["extract", str(tmp_path / "none.csv"), "--out", str(tmp_path / "out")]
     program = [sys.executable, "-m", "timesync_xr"]
@@ -365,6 +367,7 @@ def test_shell_completion_of_commands_and_options(shell: str) -> None:
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+@pytest.mark.cases(1)
 def test_colours_only_on_terminals_and_not_with_no_color(
     tmp_path: Path, environment: dict[str, str], coloured: bool
 ) -> None:

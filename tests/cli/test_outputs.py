@@ -80,6 +80,7 @@ def test_telling_never_ends_the_work(extract: list[object], tmp_path: Path, shel
 
 
 @pytest.mark.parametrize("shell", [">&-", ">/dev/full"])
+@pytest.mark.cases(1)
 def test_a_table_that_can_not_be_told_is_an_error(project: Path, shell: str) -> None:
     """Where what is told is the work."""
     told = run(shell, "observations", project)
@@ -89,6 +90,7 @@ def test_a_table_that_can_not_be_told_is_an_error(project: Path, shell: str) -> 
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["observations", "{project}"]])
+@pytest.mark.cases(1)
 def test_a_dead_pipe_ends_it_like_other_commands(project: Path, arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -100,6 +102,7 @@ def test_a_dead_pipe_ends_it_like_other_commands(project: Path, arguments: list[
 
 
 @shows("a pipe that nobody reads", "run")
+@pytest.mark.deep
 def test_a_dead_pipe_for_the_progress_ends_a_run_that_can_go_on(
     extract: list[object], tmp_path: Path
 ) -> None:

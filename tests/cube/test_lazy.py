@@ -151,6 +151,7 @@ SELECTIONS: dict[str, tuple[Callable[[xr.DataArray], Any], dict[str, Any], int]]
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.cases(1)
 def test_what_is_read_is_what_is_looked_at(
     sample: SamplePaths, cube: xr.DataArray, door: Door, name: str
 ) -> None:
@@ -181,6 +182,7 @@ def test_one_step_of_what_is_composed_reads_one_observation(
     xr.testing.assert_identical(composed[0].isel(time=3).compute(), alone)
 
 
+@pytest.mark.cases(1)
 def test_computing_all_that_is_composed_reads_nothing_twice(
     sample: SamplePaths, cube: xr.DataArray, door: Door
 ) -> None:
@@ -190,6 +192,7 @@ def test_computing_all_that_is_composed_reads_nothing_twice(
     assert door.count(tx.composite_rgb(cube, "b743")[[8, 1, 7]].compute) == some
 
 
+@pytest.mark.deep
 def test_what_is_composed_is_computed_in_other_processes(sample: SamplePaths) -> None:
     cube = cube_of(sample, tx.read_plots(sample.plots).iloc[0], chip_size=9)
     composed = tx.composite_rgb(cube, "tc")
@@ -199,6 +202,7 @@ def test_what_is_composed_is_computed_in_other_processes(sample: SamplePaths) ->
 
 
 @pytest.mark.parametrize("formats", ["png,csv", "csv"])
+@pytest.mark.cases(1)
 def test_a_run_reads_the_same(
     sample: SamplePaths, door: Door, tmp_path: Path, formats: str
 ) -> None:
@@ -268,6 +272,7 @@ def outer(values: np.ndarray, key: tuple[Any, ...]) -> np.ndarray:
 @settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", [0, 1], ids=["without dask", "dask"])
+@pytest.mark.cases(1)
 def test_any_chain_of_selections_is_that_of_the_whole(
     whole: tuple[xr.DataArray, ...], data: st.DataObject, kind: int
 ) -> None:
@@ -355,6 +360,7 @@ def test_records_beside_each_other_are_what_merging_makes_of_them(tmp_path: Path
         np.testing.assert_array_equal(found, merged)
 
 
+@pytest.mark.deep
 def test_many_observations_are_read_in_batches(
     sample: SamplePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +392,7 @@ def broken(tmp_path: Path) -> SmallArchive:
 
 
 @pytest.mark.parametrize("chunks", [8, None])
+@pytest.mark.cases(1)
 def test_an_asset_that_can_not_be_read_is_skipped_on_request(
     tmp_path: Path, chunks: int | None
 ) -> None:
@@ -432,6 +439,7 @@ needs_stackstac = pytest.mark.skipif(
 
 
 @needs_stackstac
+@pytest.mark.deep
 def test_stackstac_makes_the_same_cube(sample: SamplePaths, place: tuple[float, float]) -> None:
     ours = cube_of(sample, place)
     theirs = cube_of(sample, place, engine="stackstac")

@@ -80,6 +80,7 @@ days = st.lists(
 
 
 @given(days, st.integers(1, 5), st.randoms())
+@pytest.mark.deep
 def test_plans_do_not_depend_on_order_and_chunks_never_part_a_day(
     days: list[tuple[int, str, int]], size: int, random: object
 ) -> None:

@@ -90,6 +90,7 @@ def test_bands_are_named_in_a_geotiff(kept: xr.DataArray, tmp_path: Path) -> Non
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("part", [{}, {"time": slice(3, None)}, {"y": slice(5, 20), "band": [2]}])
 @pytest.mark.filterwarnings("ignore")  # of Zarr: text and consolidated metadata are not settled
+@pytest.mark.cases(1)
 def test_a_copy_of_a_kept_cube_works_as_it_is(
     kept: xr.DataArray, tmp_path: Path, zarr_format: Any, part: dict[str, Any]
 ) -> None:

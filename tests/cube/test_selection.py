@@ -168,6 +168,7 @@ SETTINGS = (
 
 @pytest.mark.parametrize("second", SETTINGS, ids=str)
 @pytest.mark.parametrize("first", SETTINGS, ids=str)
+@pytest.mark.cases(1)
 def test_other_filters_end_like_a_fresh_project(
     run: Callable[..., Summary], tmp_path: Path, first: Selection, second: Selection
 ) -> None:
@@ -203,6 +204,7 @@ def test_what_covers_another_selection_takes_all_of_it(
 
 
 @pytest.mark.parametrize("last", [ALL, Selection(slc_off=False)], ids=["back", "on"])
+@pytest.mark.cases(1)
 def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
     run: Callable[..., Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Selection
 ) -> None:
@@ -241,6 +243,7 @@ def test_what_is_left_out_is_told(run: Callable[..., Summary], tmp_path: Path) -
     assert "4 filtered" in str(summary)
 
 
+@pytest.mark.deep
 def test_what_metadata_rule_out_is_never_read(archive: SmallArchive, tmp_path: Path) -> None:
     """Its files are not even there."""
     empty = SmallArchive(tmp_path / "archive")

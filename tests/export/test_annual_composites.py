@@ -48,6 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.mark.parametrize("method", ["medoid", "geomedian"])
+@pytest.mark.cases(1)
 def test_files_are_those_of_the_cube(project: Project, tmp_path: Path, method: str) -> None:
     with project.cube(("1211", "7")) as cube:
         expected = annual_composite(cube, method)

@@ -71,6 +71,7 @@ PLACES = st.sampled_from(sorted(REGIONS)).flatmap(
 
 
 @given(PLACES, st.tuples(st.integers(1, 600), st.integers(1, 600)))
+@pytest.mark.deep
 def test_outline_is_closed_counter_clockwise_and_within_2_cm(
     place: tuple[str, int, int], size: tuple[int, int]
 ) -> None:
@@ -112,6 +113,7 @@ def wkb_ring(blob: bytes) -> tuple[int, Ring]:
     return srs, np.frombuffer(blob, "<f8", 2 * count, 8 + envelope + 13).reshape(-1, 2)
 
 
+@pytest.mark.deep
 def test_geopackage_holds_plots_and_chips(golden_projects: dict[str, Path], tmp_path: Path) -> None:
     made = export_project(golden_projects["mosaic"], "gpkg", tmp_path)
     assert made.count == 6

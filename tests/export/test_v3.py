@@ -157,6 +157,7 @@ def test_a_project_without_plots(project: Path) -> None:
         assert made.unfinished
 
 
+@pytest.mark.deep
 def test_again_replaces_the_file(project: Path) -> None:
     for _ in range(2):
         for form in FORMATS:

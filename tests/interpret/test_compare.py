@@ -115,6 +115,7 @@ def test_years_and_labels_add_up() -> None:
     assert differing == (table["ann"] != table["ben"]).sum()
 
 
+@pytest.mark.deep
 def test_intervals_hold_the_truth() -> None:
     """Two people who err on their own in a tenth of labels agree in 0.9 ** 2 + 0.1 ** 2 / 2."""
     truth = 0.9**2 + 0.1**2 / 2

@@ -257,6 +257,7 @@ for number in range(rounds):
 
 @shows(["the server killed", "the power off"], "answers")
 @pytest.mark.parametrize("kills", [10, pytest.param(300, marks=pytest.mark.deep)])
+@pytest.mark.deep
 def test_a_killed_server_loses_nothing_that_it_acknowledged(
     sample_project: Path, tmp_path: Path, kills: int
 ) -> None:

@@ -162,6 +162,7 @@ for number in range(int(sys.argv[2]), 10**9):
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.deep)])
+@pytest.mark.deep
 def test_killed_writers_lose_nothing_acknowledged(tmp_path: Path, kills: int) -> None:
     told: list[str] = []
     for number in range(kills):

@@ -80,6 +80,7 @@ def test_what_is_wrong_is_told(data: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize("archive", ["real", "mosaic"])
+@pytest.mark.cases(1)
 def test_values_have_the_colours_of_the_golden_chips(shared: Path, archive: str) -> None:
     """Of chips and values that the reference made."""
     count = 0
@@ -187,6 +188,7 @@ def no_cube(cube: Path) -> None:
         (no_cube, "missing", "the cube is missing"),
     ],
 )
+@pytest.mark.cases(1)
 def test_a_wrong_cube_is_found_and_made_again(
     made: tuple[SmallArchive, Path],
     project: Path,

@@ -65,6 +65,7 @@ def contract(out: Path) -> dict[str, str]:
     return {name: digest for name, digest in digests(out).items() if name.startswith("prj_")}
 
 
+@pytest.mark.deep
 def test_it_holds_what_was_read_and_opens_without_this_package(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_it_holds_what_was_read_and_opens_without_this_package(
 @pytest.mark.parametrize(
     ("before", "settled"), [("2006/2022", ("2012", "2022")), ("../2022", ("2005", "2012", "2022"))]
 )
+@pytest.mark.cases(1)
 def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
     archive: SmallArchive, tmp_path: Path, before: str, settled: tuple[str, ...]
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
     assert run(archive, tmp_path / "out", formats=products, refresh=True).complete
 
 
+@pytest.mark.deep
 def test_a_new_year_takes_the_requests_of_its_own_observations(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
@@ -131,6 +134,7 @@ def test_a_new_year_takes_the_requests_of_its_own_observations(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "no metadata"])
+@pytest.mark.cases(1)
 def test_what_a_damaged_cube_held_is_never_taken_over(
     archive: SmallArchive, tmp_path: Path, damage: str
 ) -> None:
@@ -157,6 +161,7 @@ def test_what_a_worker_says_arrives_as_it_was(error: ProjectError) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+@pytest.mark.deep
 def test_products_may_come_one_after_the_other(archive: SmallArchive, tmp_path: Path) -> None:
     run(archive, tmp_path / "full", formats=("png", "csv", "zarr"))
     for products in (("csv",), ("zarr",), ("png", "csv")):
@@ -164,6 +169,7 @@ def test_products_may_come_one_after_the_other(archive: SmallArchive, tmp_path: 
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
+@pytest.mark.deep
 def test_a_cube_is_there_when_nothing_is_missing_and_the_rest_is_not_read_again(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
@@ -181,6 +187,7 @@ def test_a_cube_is_there_when_nothing_is_missing_and_the_rest_is_not_read_again(
     assert not list((tmp_path / "out/ledger").rglob("*.zarr"))
 
 
+@pytest.mark.deep
 def test_a_half_cube_is_none(archive: SmallArchive, tmp_path: Path) -> None:
     """A run that was killed while it removed the old cube leaves one without its mark."""
     run(archive, tmp_path / "out", datetime="../2021")
@@ -190,6 +197,7 @@ def test_a_half_cube_is_none(archive: SmallArchive, tmp_path: Path) -> None:
     assert digests(tmp_path / "out" / CUBE) == digests(tmp_path / "full" / CUBE)
 
 
+@pytest.mark.deep
 def test_a_plot_without_observations_has_an_empty_cube(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
@@ -198,6 +206,7 @@ def test_a_plot_without_observations_has_an_empty_cube(
 
 
 @pytest.mark.parametrize("kept", [0, 1, SHARD_TIMES, SHARD_TIMES + 5])
+@pytest.mark.cases(1)
 def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     """However much of it there was before, the files are the same."""
     from tests.strategies import items_table
@@ -231,6 +240,7 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     ("before", "after"),
     [(("png", "csv", "zarr"), ("csv",)), (("csv",), ("zarr",)), (("zarr",), ("png",))],
 )
+@pytest.mark.cases(1)
 def test_what_a_plot_has_is_kept_up_by_later_runs(
     archive: SmallArchive, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
 ) -> None:
@@ -244,6 +254,7 @@ def test_what_a_plot_has_is_kept_up_by_later_runs(
     assert verify(tmp_path / "out").empty
 
 
+@pytest.mark.deep
 def test_other_filters_leave_no_cube_behind_that_holds_more(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
@@ -254,6 +265,7 @@ def test_other_filters_leave_no_cube_behind_that_holds_more(
     assert contract(tmp_path / "out") == contract(tmp_path / "full")
 
 
+@pytest.mark.deep
 def test_no_cube_holds_less_than_the_other_files(archive: SmallArchive, tmp_path: Path) -> None:
     """One new observation can't be read, another can: the cube goes until both are in it."""
     products = ("csv", "zarr")

@@ -87,6 +87,7 @@ def test_writers_write_what_they_are_given(tmp_path: Path) -> None:
     assert (np.asarray(Image.open(tmp_path / "chip.png")) == rgb).all()
 
 
+@pytest.mark.deep
 def test_the_bytes_of_a_chip_depend_on_nothing_but_the_chip() -> None:
     """Not on what was packed before, or at the same time: projects are compared byte by byte."""
     random = np.random.default_rng(1)

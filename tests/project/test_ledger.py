@@ -120,6 +120,7 @@ def test_a_kill_between_table_and_clean_up_changes_nothing(tmp_path: Path) -> No
     assert (tmp_path / "ledger/plots.csv").read_bytes() == table
 
 
+@pytest.mark.deep
 def test_keeping_the_ledger_costs_the_same_per_plot(tmp_path: Path) -> None:
     """Bytes written per plot do not grow with the number of plots more than its logarithm."""
 

@@ -79,6 +79,7 @@ def series(project: Project) -> pd.DataFrame:
     return project.series()
 
 
+@pytest.mark.deep
 def test_a_row_has_values_flags_and_indices(project: Project, series: pd.DataFrame) -> None:
     assert tuple(series) == SERIES_COLUMNS
     assert len(series) == 3 * 8
@@ -141,6 +142,7 @@ def test_a_project_without_any_row_has_no_years(tmp_path: Path) -> None:
     assert list(project.annual_index("ndvi")) == ["project_id", "plot_id"]
 
 
+@pytest.mark.deep
 def test_density_and_offsets_of_a_project(project: Project) -> None:
     density = project.density()
     of_plot = density[density["plot_id"] == "7"]
@@ -191,6 +193,7 @@ def test_windows_tell_how_pure_a_plot_is(project: Project) -> None:
     assert np.isnan(rows["7", "2020-08-02", "red"]["spread"])
 
 
+@pytest.mark.deep
 def test_the_export_holds_the_tables(project: Project, tmp_path: Path) -> None:
     made = export_project(project, "series", tmp_path, index="ndvi", offsets="own")
     folder = Path(made.path)
@@ -237,6 +240,7 @@ def test_maps_and_records_tell_where_plots_lie(project: Project, tmp_path: Path)
 
 
 @pytest.mark.parametrize("rule", ["contract", "graded"])
+@pytest.mark.cases(1)
 def test_records_are_selected_by_the_rule(project: Project, tmp_path: Path, rule: str) -> None:
     import json
 
@@ -249,6 +253,7 @@ def test_records_are_selected_by_the_rule(project: Project, tmp_path: Path, rule
     assert ((2020, 215) in chosen) == (rule == "contract"), "the shadow of 2 August"
 
 
+@pytest.mark.deep
 def test_commands_give_the_same_tables(project: Project, tmp_path: Path) -> None:
     def run(*words: str) -> str:
         result = CliRunner().invoke(main, [words[0], project.place, *words[1:]])

@@ -73,6 +73,7 @@ def table(project: Path) -> pd.DataFrame:
     return Project(project).observations()
 
 
+@pytest.mark.deep
 def test_it_tells_all_of_every_observation(table: pd.DataFrame) -> None:
     assert tuple(table.columns) == OBSERVATION_COLUMNS
     row = table.set_index("day").loc["2020-08-18"]
@@ -244,6 +245,7 @@ def test_command_for_the_annual_choice(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("archive", ["real", "mosaic"])
+@pytest.mark.cases(1)
 def test_on_the_golden_archives(
     shared: Path, golden_projects: dict[str, Path], archive: str
 ) -> None:
@@ -265,6 +267,7 @@ def test_on_the_golden_archives(
     assert set(chosen["plot_id"]) == set(written["plot_id"])
 
 
+@pytest.mark.deep
 def test_on_the_sample(sample_project: Path) -> None:
     ledger = Project(str(sample_project)).plots
     table = Project(sample_project).observations()

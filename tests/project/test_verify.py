@@ -254,6 +254,7 @@ def test_what_failed_is_told_with_cause_and_remedy(made: Path, tmp_path: Path) -
     assert (problems["remedy"] != "").all()
 
 
+@pytest.mark.deep
 def test_a_project_without_chips_needs_none(made: Path, tmp_path: Path) -> None:
     archive = made / "archive"
     for products in (("csv",), ("png",)):

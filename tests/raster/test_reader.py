@@ -431,6 +431,7 @@ def _in_another_process(of: Asset, access: Access) -> int:
     return int(read_pixels(of, 0, 0, 9, 9, access).sum())
 
 
+@pytest.mark.deep
 def test_another_process_has_its_own_state(access: Access) -> None:
     expected = _in_another_process(asset(), access)
     with multiprocessing.get_context("spawn").Pool(1) as pool:

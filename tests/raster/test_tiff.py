@@ -109,6 +109,7 @@ EDGES = [
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made=options(), drawn=st.lists(image_windows(), min_size=2, max_size=4))
+@pytest.mark.deep
 def test_pixels_equal_those_of_rasterio(tmp_path: Path, made: Options, drawn: list[Window]) -> None:
     path = make(tmp_path / "image.tif", **made)
     data = path.read_bytes()

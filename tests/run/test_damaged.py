@@ -132,6 +132,7 @@ def whole(archive: SmallArchive, tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.mark.parametrize(
     ("kind", "part"), [(kind, part) for kind in DAMAGE for part in DAMAGE[kind]]
 )
+@pytest.mark.cases(1)
 def test_a_damaged_file_costs_one_observation(
     archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, kind: str, part: str
 ) -> None:
@@ -335,6 +336,7 @@ def test_a_damaged_search_is_made_anew(archive: SmallArchive, tmp_path: Path, ma
 
 @pytest.mark.parametrize("name", OF_ALL)
 @pytest.mark.parametrize("damage", ["half", "bytes"])
+@pytest.mark.cases(1)
 def test_a_damaged_file_of_the_project_is_named(
     archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
 ) -> None:

@@ -148,6 +148,7 @@ def test_reprocessed_duplicate_is_not_added_and_is_reported(
     assert sorted(i.split("_")[4] for i in left) == ["20200801", "20201231"]
 
 
+@pytest.mark.deep
 def test_hv_and_date_are_those_of_the_plots_tile(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ def test_a_repaired_asset_is_made_up_for_and_nothing_else_is_read(
     assert run().already == 1
 
 
+@pytest.mark.deep
 def test_where_one_of_two_platforms_fails_the_day_waits(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -307,6 +309,7 @@ def test_products_are_made_as_asked_and_added_later(
     assert run(formats=("png",)).already == 1
 
 
+@pytest.mark.deep
 def test_a_longer_time_adds_to_a_project(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -369,6 +372,7 @@ def test_wrong_options_say_what_is_right(
 
 
 @pytest.mark.random
+@pytest.mark.deep
 def test_an_interrupted_project_ends_like_an_uninterrupted_one(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -395,6 +399,7 @@ def files(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]
 
 
+@pytest.mark.deep
 def test_an_observation_whose_item_is_refused_is_not_fill_and_keeps_its_files(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -506,6 +511,7 @@ def mixed(archive: SmallArchive) -> SmallArchive:
 
 @shows("filters that leave out what is there", "run")
 @pytest.mark.parametrize(("options", "told"), NARROWER)
+@pytest.mark.cases(1)
 def test_what_narrower_filters_would_remove_is_counted_and_stays_unless_pruned(
     mixed: SmallArchive,
     run: Callable[..., Summary],
@@ -532,6 +538,7 @@ def test_what_narrower_filters_would_remove_is_counted_and_stays_unless_pruned(
     assert contents(out) == before[0]
 
 
+@pytest.mark.deep
 def test_filters_that_remove_nothing_are_free(
     mixed: SmallArchive, run: Callable[..., Summary]
 ) -> None:
@@ -544,6 +551,7 @@ def test_filters_that_remove_nothing_are_free(
 
 @shows("items gone or refused by now", "STAC API")
 @pytest.mark.parametrize("way", ["gone", "refused", "cloudy"])
+@pytest.mark.cases(1)
 def test_what_the_catalog_lost_is_kept_told_and_removed_only_by_prune(
     mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, way: str
 ) -> None:
@@ -590,6 +598,7 @@ def in_cube(out: Path) -> list[str]:
         return [str(sensor) for sensor in cube["sensor"].values]
 
 
+@pytest.mark.deep
 def test_what_a_cube_alone_would_lose_is_counted_too(
     shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -606,6 +615,7 @@ def test_what_a_cube_alone_would_lose_is_counted_too(
     assert in_cube(out) == ["LC08", "LC09"]
 
 
+@pytest.mark.deep
 def test_the_other_platform_of_a_day_is_no_loss_where_there_is_no_cube(
     shared_day: SmallArchive, run: Callable[..., Summary]
 ) -> None:
@@ -615,6 +625,7 @@ def test_the_other_platform_of_a_day_is_no_loss_where_there_is_no_cube(
 
 @pytest.mark.parametrize("sensor", ["LC09", "LE07"])
 @pytest.mark.parametrize("way", ["gone", "refused"])
+@pytest.mark.cases(1)
 def test_of_a_day_of_two_platforms_the_catalog_loses_one(
     shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path, sensor: str, way: str
 ) -> None:
@@ -640,6 +651,7 @@ def test_of_a_day_of_two_platforms_the_catalog_loses_one(
     assert verify(out).empty
 
 
+@pytest.mark.deep
 def test_a_platform_that_comes_to_a_day_of_what_is_gone_waits(
     shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -661,6 +673,7 @@ def test_a_platform_that_comes_to_a_day_of_what_is_gone_waits(
 
 
 @pytest.mark.parametrize("more", ["zarr", "png"])
+@pytest.mark.cases(1)
 def test_what_is_gone_lacks_a_new_product_and_is_told(
     mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, more: str
 ) -> None:
@@ -688,6 +701,7 @@ def test_the_command_refuses_to_narrow_before_the_first_request(
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.deep
 def test_a_year_of_which_nothing_was_written_tells_why_and_a_window_needs_a_cube(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -711,6 +725,7 @@ def test_a_year_of_which_nothing_was_written_tells_why_and_a_window_needs_a_cube
     assert not table.exists()
 
 
+@pytest.mark.deep
 def test_plots_in_one_pixel_are_told(archive: SmallArchive, run: Callable[..., Summary]) -> None:
     """A pixel owns its left and upper edge; other projects may have the same plots."""
     archive.add("LC08", f"2020-07-01{NOON}")
@@ -746,6 +761,7 @@ def test_a_mirror_that_fits_nothing_is_an_error_not_a_bill(
         run(mirror="s3://usgs-landsat-ard=/nowhere")
 
 
+@pytest.mark.deep
 def test_both_ends_of_a_time_are_inside(archive: SmallArchive, run: Callable[..., Summary]) -> None:
     for time in ("2019-12-31T23:59:59.9999999Z", "2020-01-01T00:00:00.0Z"):
         archive.add("LC08", time)

@@ -74,6 +74,7 @@ def test_blocks_that_two_plots_share_count_once(
     assert forecast.headers == 2 * 7
 
 
+@pytest.mark.deep
 def test_plots_with_few_items_are_named(sample: SamplePaths, tmp_path: Path) -> None:
     table = tmp_path / "plan.csv"
     arguments = ["plan", str(sample.plots), "--source", str(sample.items)]

@@ -167,13 +167,15 @@ def test_usual_arguments_are_taken(made: Made, name: str) -> None:
 def test_odd_arguments_end_well_or_in_an_error_of_ours(
     made: Made, name: str, parameter: str
 ) -> None:
-    check(made, name, parameter, list(ODD))
+    """A third of them each, so that the parameters of a call meet all."""
+    first = list(inspect.signature(CALLS[name]).parameters).index(parameter) % 3
+    check(made, name, parameter, list(ODD)[first::3])
 
 
 QUICK = {"extract", "write_packets", "with_adjusted", "write_png", "Selection", "Project.files"}
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", sorted(QUICK))
 def test_some_odd_arguments_of_some_calls(made: Made, name: str) -> None:
     for parameter in {*inspect.signature(CALLS[name]).parameters} - SWITCHES:
         check(made, name, parameter, ["an object", "a table", "nothing"])

@@ -85,6 +85,7 @@ def account(project: Project) -> pd.DataFrame:
     return read_log(project.folder, "p", "7")
 
 
+@pytest.mark.deep
 def test_one_request_per_asset_once_headers_are_known(
     served: tuple[Archive, list[str]], tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_one_request_per_asset_once_headers_are_known(
     assert len(asked) == ASSETS * len(DAYS)
 
 
+@pytest.mark.deep
 def test_the_spectra_are_those_of_a_full_run(
     served: tuple[Archive, list[str]], tmp_path: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_the_spectra_are_those_of_a_full_run(
 
 
 @pytest.mark.parametrize("formats", ["png,csv", "csv,zarr"])
+@pytest.mark.cases(1)
 def test_other_products_later_end_as_if_asked_for_at_first(
     served: tuple[Archive, list[str]], tmp_path: Path, formats: str
 ) -> None:
@@ -129,6 +132,7 @@ def test_other_products_later_end_as_if_asked_for_at_first(
     assert verify(later).empty
 
 
+@pytest.mark.deep
 def test_a_cube_whose_log_was_not_written_any_more_is_made_again(
     served: tuple[Archive, list[str]], tmp_path: Path
 ) -> None:

@@ -137,6 +137,7 @@ def services(
         ("corrupt bytes", "api"),
     ],
 )
+@pytest.mark.cases(1)
 def test_faults_that_pass_are_waited_out(
     services: Services, tmp_path: Path, name: str, where: str
 ) -> None:
@@ -152,6 +153,7 @@ def test_faults_that_pass_are_waited_out(
 @pytest.mark.parametrize(
     "name", ["503 with Retry-After", "connection reset", "stalled body", "slow trickle"]
 )
+@pytest.mark.cases(1)
 def test_an_api_that_keeps_failing_ends_the_run_with_one_message(
     services: Services, tmp_path: Path, name: str
 ) -> None:
@@ -175,6 +177,7 @@ def quiet(proxy: Proxy) -> None:
 
 @shows("a fault that stays", "one asset")
 @pytest.mark.parametrize("name", ["503", "connection reset", "stalled body", "wrong length"])
+@pytest.mark.cases(1)
 def test_an_archive_that_keeps_failing_for_one_file_costs_one_observation(
     services: Services, tmp_path: Path, name: str
 ) -> None:
@@ -213,6 +216,7 @@ LASTING = {
 
 @shows(list(LASTING)[:3], "one asset")
 @pytest.mark.parametrize(("fault", "part", "cause"), LASTING.values(), ids=LASTING)
+@pytest.mark.cases(1)
 def test_what_is_wrong_with_one_file_for_good_costs_one_observation(
     services: Services, tmp_path: Path, fault: Fault, part: str, cause: str
 ) -> None:
@@ -282,6 +286,7 @@ def denied_from(number: int, code: int = 403) -> Callable[[Request], Fault | Non
 
 @shows(["401", "403"], "archive")
 @pytest.mark.parametrize("number", [2, 40])
+@pytest.mark.cases(1)
 def test_credentials_that_are_refused_end_the_run_at_once(
     services: Services, tmp_path: Path, number: int
 ) -> None:
@@ -309,6 +314,7 @@ def denied(*parts: str) -> Callable[[Request], Fault | None]:
 @shows("403 for one file", "one asset")
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("part", ["first", "003009_20200101"])
+@pytest.mark.cases(1)
 def test_denied_files_cost_their_observations_whoever_meets_them_first(
     services: Services, tmp_path: Path, part: str, workers: int
 ) -> None:
@@ -334,6 +340,7 @@ def test_denied_files_cost_their_observations_whoever_meets_them_first(
 
 @shows(["401", "403"], "archive")
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deep)])
+@pytest.mark.deep
 def test_an_archive_that_denies_all_ends_the_run(
     services: Services, tmp_path: Path, workers: int
 ) -> None:
@@ -348,6 +355,7 @@ def test_an_archive_that_denies_all_ends_the_run(
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deep)])
+@pytest.mark.deep
 def test_wrong_credentials_end_a_big_run_before_thousands_of_requests(
     tmp_path: Path, workers: int
 ) -> None:
@@ -367,6 +375,7 @@ def test_wrong_credentials_end_a_big_run_before_thousands_of_requests(
 @shows(["401", "403"], "STAC API")
 @pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.cases(1)
 def test_an_api_that_denies_access_ends_the_run_at_once(
     services: Services, tmp_path: Path, number: int, code: int
 ) -> None:
@@ -409,6 +418,7 @@ def test_no_network_ends_the_run_at_once(services: Services, tmp_path: Path, add
 
 
 @shows("a fault that stays", "archive")
+@pytest.mark.deep
 def test_an_archive_that_is_down_ends_the_run_soon(services: Services, tmp_path: Path) -> None:
     """In the middle: 30 requests come through, then every one fails for good."""
     services.source.rule = lambda request: status(503) if request.number > 30 else None
@@ -421,6 +431,7 @@ def test_an_archive_that_is_down_ends_the_run_soon(services: Services, tmp_path:
 
 
 @shows("nothing read of 5 plots in a row", "archive")
+@pytest.mark.deep
 def test_plots_that_fail_wholly_in_a_row_end_the_run(
     archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +466,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     ids=["ENOSPC", "EROFS", "EDQUOT"],
 )
 @shows(["disk full", "read-only disk", "disk quota"], "output")
+@pytest.mark.cases(1)
 def test_a_target_that_takes_no_more_ends_the_run_at_once(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
@@ -500,6 +512,7 @@ def start(services: Services, out: Path, *more: str) -> subprocess.Popen[str]:
 
 @shows("Ctrl-C", "run")
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.deep)])
+@pytest.mark.deep
 def test_ctrl_c_stops_soon_and_says_how_to_go_on(
     services: Services, tmp_path: Path, workers: str
 ) -> None:
@@ -520,6 +533,7 @@ def test_ctrl_c_stops_soon_and_says_how_to_go_on(
     assert contents(tmp_path) == services.whole
 
 
+@pytest.mark.deep
 def test_ctrl_c_stops_while_the_api_is_silent(services: Services, tmp_path: Path) -> None:
     services.api.rule = lambda _: faults.Stalled(60)
     process = start(services, tmp_path, "--source", services.api.url)
@@ -534,6 +548,7 @@ def test_ctrl_c_stops_while_the_api_is_silent(services: Services, tmp_path: Path
 
 @pytest.mark.random
 @shows("SIGKILL", "run")
+@pytest.mark.deep
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(
     services: Services, tmp_path: Path
 ) -> None:

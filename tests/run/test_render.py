@@ -113,6 +113,7 @@ def test_other_composites_and_stretches_by_name(project: Path, tmp_path: Path) -
     assert max(chip.max() for chip in chips) == 255
 
 
+@pytest.mark.deep
 def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
     sample: SamplePaths, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_what_the_project_lost_is_removed_and_what_is_new_is_added(
     assert Project(str(tmp_path / "again")).plots["products"].tolist() == ["png,csv"]
 
 
+@pytest.mark.deep
 def test_no_project_is_drawn_in_two_ways(project: Path, tmp_path: Path) -> None:
     """Also where the name of a composite stays and what it stands for changes."""
     text = '[composites.mine]\nchannels = ["red", "red", "red"]\nlimits = [[0,1], [0,1], [0,{}]]'

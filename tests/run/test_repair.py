@@ -59,6 +59,7 @@ def mend(archive: SmallArchive, project: Path, plots: Path | None = None) -> Non
     repair(project, verify(project, plots), of(archive), plots, progress=False)
 
 
+@pytest.mark.deep
 def test_only_what_is_broken_is_made_again_and_as_it_was(
     archive: SmallArchive, project: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_only_what_is_broken_is_made_again_and_as_it_was(
     )
 
 
+@pytest.mark.deep
 def test_a_lost_account_is_made_again(archive: SmallArchive, project: Path) -> None:
     account = project / "ledger/observations/prj_1211/plot_8.csv"
     before = account.read_bytes()
@@ -94,6 +96,7 @@ def test_a_lost_account_is_made_again(archive: SmallArchive, project: Path) -> N
     assert verify(project).empty
 
 
+@pytest.mark.deep
 def test_plots_that_are_missing_are_made_like_most(archive: SmallArchive, project: Path) -> None:
     plots = project.parent / "plots.csv"
     plots.write_text(f"{LIST}1212,north,{X},{Y}\n")
@@ -104,6 +107,7 @@ def test_plots_that_are_missing_are_made_like_most(archive: SmallArchive, projec
     assert row["written"] == 3
 
 
+@pytest.mark.deep
 def test_what_should_not_be_there_is_left_alone(archive: SmallArchive, project: Path) -> None:
     stray = project / "prj_1211/notes.txt"
     stray.write_text("mine")
@@ -112,6 +116,7 @@ def test_what_should_not_be_there_is_left_alone(archive: SmallArchive, project: 
     assert contract(project) == before
 
 
+@pytest.mark.deep
 def test_what_can_not_be_made_stays_a_problem(archive: SmallArchive, project: Path) -> None:
     (project / "prj_1211/9_spectral_files_set_2020_183.csv").unlink()
     next(archive.folder.rglob("*20200701*red.TIF")).unlink()
@@ -120,6 +125,7 @@ def test_what_can_not_be_made_stays_a_problem(archive: SmallArchive, project: Pa
     assert (problem["plot_id"], problem["day"], problem["kind"]) == ("9", "2020-07-01", "failed")
 
 
+@pytest.mark.deep
 def test_a_repair_that_stops_is_taken_up_by_the_next(archive: SmallArchive, project: Path) -> None:
     before = contract(project)
     broken = project / "prj_1211/tc/plot_7/plot_7_2020_183.png"
@@ -134,6 +140,7 @@ def test_a_repair_that_stops_is_taken_up_by_the_next(archive: SmallArchive, proj
     }
 
 
+@pytest.mark.deep
 def test_command_repairs_and_verifies_again(archive: SmallArchive, project: Path) -> None:
     (project / "prj_1211/7_spectral_files_set_2020_183.csv").unlink()
     arguments = ["verify", str(project), "--source", str(archive.folder / "items.json")]

@@ -83,6 +83,7 @@ def run(made: SceneArchive, out: Path, **options: Any) -> Any:
     return make(made.folder / "plots.csv", out, archive, **{"formats": "png,csv,zarr"} | options)
 
 
+@pytest.mark.deep
 def test_a_list_of_degrees_becomes_a_project_anywhere(made: SceneArchive, tmp_path: Path) -> None:
     summary = run(made, tmp_path / "project")
     assert summary.complete, summary
@@ -110,6 +111,7 @@ def test_a_list_of_degrees_becomes_a_project_anywhere(made: SceneArchive, tmp_pa
     )
 
 
+@pytest.mark.deep
 def test_a_run_again_does_nothing_and_a_lost_file_is_made_again(
     made: SceneArchive, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_run_again_does_nothing_and_a_lost_file_is_made_again(
     assert (tmp_path / "project" / chip).read_bytes() == before
 
 
+@pytest.mark.deep
 def test_everything_that_is_made_of_a_project_is_made_of_scenes(
     made: SceneArchive, tmp_path: Path
 ) -> None:
@@ -213,6 +216,7 @@ def text_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.deep
 def test_one_token_serves_a_run(made: SceneArchive, tmp_path: Path, signed: Any) -> None:
     with serving_blobs(Blobs(made.folder)) as blobs:
         signed(blobs)
@@ -227,6 +231,7 @@ def test_one_token_serves_a_run(made: SceneArchive, tmp_path: Path, signed: Any)
 
 
 @shows(["an expired token", "the service of tokens down"], "archive")
+@pytest.mark.deep
 def test_tokens_that_end_in_the_middle_cost_nothing(
     made: SceneArchive, tmp_path: Path, signed: Any
 ) -> None:
@@ -241,6 +246,7 @@ def test_tokens_that_end_in_the_middle_cost_nothing(
 
 
 @shows("an expired token", "archive")
+@pytest.mark.deep
 def test_a_token_that_ends_before_it_says_is_renewed(
     made: SceneArchive, tmp_path: Path, signed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +276,7 @@ def test_a_token_service_that_stays_away_ends_the_run(
     assert b"a-key-of-mine" not in text_of(tmp_path)
 
 
+@pytest.mark.deep
 def test_what_the_free_copy_lacks_is_named(made: SceneArchive, tmp_path: Path, signed: Any) -> None:
     gone = made.path("LC08_L2SP_175083_20200701_20210504_02_T1", "red")
     content = gone.read_bytes()
@@ -365,6 +372,7 @@ def test_a_blob_that_no_one_signs_for_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["landsatlook-scenes", "planetary-computer"])
+@pytest.mark.cases(1)
 def test_a_newcomer_in_europe_needs_a_list_and_a_name(
     tmp_path: Path, signed: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

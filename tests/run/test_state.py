@@ -86,6 +86,7 @@ def command(*words: str | Path) -> tuple[int, str]:
 
 
 @shows("a plot that moved", "output")
+@pytest.mark.deep
 def test_a_plot_that_moved_before_the_ledger_knew_it_is_refused_or_made_anew(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_log_of_another_place_is_refused_also_where_the_ledger_is_lost(
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.deep
 def test_a_cube_of_another_place_is_found_and_not_taken(run: Run, tmp_path: Path) -> None:
     for out, x in (("out", X), ("other", X + 300)):
         run(f"p,7,{x},{Y}", out=out, formats="png,csv,zarr")
@@ -170,6 +172,7 @@ def test_the_checksum_is_the_crc_of_the_digital_numbers(run: Run, tmp_path: Path
 
 
 @shows("an item in place of another", "output")
+@pytest.mark.deep
 def test_render_draws_what_changed_and_nothing_else(
     run: Run, archive: SmallArchive, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -185,6 +188,7 @@ def test_render_draws_what_changed_and_nothing_else(
 
 
 @shows("a day that is gone", "output")
+@pytest.mark.deep
 def test_render_removes_only_what_it_may(
     run: Run, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -278,6 +282,7 @@ def refresh_stopped(
 
 
 @shows("a refresh that is stopped", "output")
+@pytest.mark.deep
 def test_a_refresh_is_stopped(
     run: Run, archive: SmallArchive, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -297,6 +302,7 @@ def test_a_refresh_is_stopped_at_each_of_its_changes(
 
 
 @shows("another text for a date", "output")
+@pytest.mark.deep
 def test_a_date_that_is_written_in_another_way_costs_no_pixel(
     run: Run, archive: SmallArchive, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -318,6 +324,7 @@ def test_a_date_that_is_written_in_another_way_costs_no_pixel(
 
 
 @shows("a day that is gone", "output")
+@pytest.mark.deep
 def test_a_day_that_goes_while_a_run_is_stopped_leaves_nothing(
     run: Run, items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -333,6 +340,7 @@ def test_a_day_that_goes_while_a_run_is_stopped_leaves_nothing(
     assert verify(tmp_path / "out").empty
 
 
+@pytest.mark.deep
 def test_a_plot_that_is_given_up_keeps_what_is_finished(
     run: Run, items: list[dict[str, Any]], made_of: Callable[[], Archive], tmp_path: Path
 ) -> None:
@@ -357,6 +365,7 @@ def _give_up(plot: Any, job: Any, tables: Any, folder: Any, _advance: Any) -> An
 
 @shows("a damaged log", "output")
 @pytest.mark.parametrize("data", [b"", b"\0" * 500, b"date,day\n1,2\n"])
+@pytest.mark.cases(1)
 def test_a_damaged_log_is_a_problem_of_its_plot(
     run: Run, made_of: Callable[[], Archive], tmp_path: Path, data: bytes
 ) -> None:
@@ -389,6 +398,7 @@ def test_a_damaged_log_is_a_problem_of_its_plot(
 
 
 @shows("fewer files than the ledger says", "output")
+@pytest.mark.deep
 def test_what_the_ledger_has_and_an_export_lacks_is_told(run: Run, tmp_path: Path) -> None:
     run(formats="png,csv")
     out = tmp_path / "out"
@@ -458,6 +468,7 @@ def test_damaged_settings_are_named(
         run(formats="csv")
 
 
+@pytest.mark.deep
 def test_ids_of_any_length_are_exported(run: Run, tmp_path: Path) -> None:
     ids = ["1" * 15, "1" * 16, "9" * 19, "9" * 40]
     run(*(f"p,{name},{X + 300 * n},{Y}" for n, name in enumerate(ids)), formats="csv")

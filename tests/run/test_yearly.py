@@ -124,6 +124,7 @@ def best(full: Project, choice: ChipsPerYear) -> set[str]:
 @pytest.mark.parametrize(
     "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.deep) for n in range(2, 40))]
 )
+@pytest.mark.cases(1)
 def test_what_the_server_would_choose_is_among_them(tmp_path: Path, seed: int) -> None:
     """Held against `annual` on a full run, and against the rule in words."""
     archive = random_archive(tmp_path / "archive", seed)
@@ -154,6 +155,7 @@ def test_what_the_server_would_choose_is_among_them(tmp_path: Path, seed: int) -
 @pytest.mark.parametrize(
     "formats", ["png,csv", *(pytest.param(f, marks=pytest.mark.deep) for f in ("png,zarr", "csv"))]
 )
+@pytest.mark.deep
 def test_a_greater_number_later_ends_as_if_asked_for_at_first(tmp_path: Path, formats: str) -> None:
     archive = random_archive(tmp_path / "archive", 3)
     later = run(tmp_path / "later", archive.source, 1, formats=formats)
@@ -178,6 +180,7 @@ def series(tmp_path: Path) -> LinkedArchive:
     return archive
 
 
+@pytest.mark.deep
 def test_another_target_day_adds_and_prune_takes_away(
     series: LinkedArchive, tmp_path: Path
 ) -> None:
@@ -202,6 +205,7 @@ def test_another_target_day_adds_and_prune_takes_away(
     assert verify(project).empty
 
 
+@pytest.mark.deep
 def test_a_full_project_loses_nothing_to_a_choice(series: LinkedArchive, tmp_path: Path) -> None:
     project = run(tmp_path / "out", series.source, None)
     whole = files(project)
@@ -228,6 +232,7 @@ def test_what_was_chosen_is_repaired_alone(series: LinkedArchive, tmp_path: Path
     assert verify(project).empty
 
 
+@pytest.mark.deep
 def test_what_is_not_chosen_is_not_paid_for(series: LinkedArchive, tmp_path: Path) -> None:
     """One look at the nearest day of each year, then its chips; later ones read what is new."""
     asked: list[str] = []

@@ -168,6 +168,7 @@ def test_the_rest_of_a_tile_is_fill(
     assert (whole == fill).all()
 
 
+@pytest.mark.deep
 def test_surface_reflectance_is_fill_where_quality_says_so(
     sample: SamplePaths, items: list[Item]
 ) -> None:
@@ -194,6 +195,7 @@ MEANT = {
 """QA_PIXEL of TM and ETM+, and of OLI, as they are met in the real archive (docs/data.md)."""
 
 
+@pytest.mark.deep
 def test_quality_is_told_in_the_values_of_each_sensor(
     sample: SamplePaths, items: list[Item]
 ) -> None:
@@ -224,6 +226,7 @@ def test_gaps_of_landsat_7_run_down_to_the_east(sample: SamplePaths, items: list
     assert all(5 <= shift <= 14 for shift in found), "60 columns x 0.15, and gaps that widen"
 
 
+@pytest.mark.deep
 def test_clouds_are_bright_and_shadows_dark(sample: SamplePaths, items: list[Item]) -> None:
     cloudy = [i for i in items if 5 < i["properties"]["eo:cloud_cover"] < 50]
     quality = np.concatenate([read(sample, i, "qa_pixel").ravel() for i in cloudy])
@@ -323,6 +326,7 @@ def test_chips_are_filled_to_their_edges(
         assert edges[20, 6][1] - 192 * 30 <= bottom < top <= edges[20, 6][1] + 136 * 30
 
 
+@pytest.mark.deep
 def test_plots_are_fill_on_some_dates(
     sample: SamplePaths, items: list[Item], plots: dict[str, ChipGrid]
 ) -> None:
@@ -336,6 +340,7 @@ def test_plots_are_fill_on_some_dates(
         assert 0.7 < np.mean(seen) < 1
 
 
+@pytest.mark.deep
 def test_the_fire_shows_and_the_forest_comes_back(
     sample: SamplePaths, items: list[Item], plots: dict[str, ChipGrid]
 ) -> None:
@@ -349,6 +354,7 @@ def test_the_fire_shows_and_the_forest_comes_back(
     assert mean_of_years(found, NBR, range(2019, 2022)) > before - 0.1
 
 
+@pytest.mark.deep
 def test_the_cut_forest_comes_back(
     sample: SamplePaths, items: list[Item], plots: dict[str, ChipGrid]
 ) -> None:
@@ -358,6 +364,7 @@ def test_the_cut_forest_comes_back(
     assert mean_of_years(found, NBR, range(2021, 2026)) > before - 0.15
 
 
+@pytest.mark.deep
 def test_the_town_grows_slowly(
     sample: SamplePaths, items: list[Item], plots: dict[str, ChipGrid]
 ) -> None:
@@ -370,6 +377,7 @@ def test_the_town_grows_slowly(
     assert swing[1] < 0.25
 
 
+@pytest.mark.deep
 def test_the_crop_follows_the_season(
     sample: SamplePaths, items: list[Item], plots: dict[str, ChipGrid]
 ) -> None:

@@ -59,6 +59,7 @@ def test_files_begin_elsewhere_and_are_of_another_size_on_each_date(table: pd.Da
     assert (of_row.max() > 1).all()
 
 
+@pytest.mark.deep
 def test_rows_of_a_pass_overlap(sample: SamplePaths, items: list[dict[str, Any]]) -> None:
     """Pixels that both hold are the same, and there are some."""
     passes: dict[str, list[dict[str, Any]]] = {}
@@ -91,6 +92,7 @@ def path_of(sample: SamplePaths, item: dict[str, Any], band: str) -> Path:
     return sample.folder / name
 
 
+@pytest.mark.deep
 def test_a_project_is_made_of_it(sample: SamplePaths, tmp_path: Path) -> None:
     archive = Archive(sample.items, mirror=sample.mirror)
     summary = extract(sample.plots, tmp_path, archive, products=Products("csv"), progress=False)

@@ -71,6 +71,7 @@ series = st.lists(rows, max_size=60).map(lambda rows: pd.DataFrame(rows, columns
     data=st.data(),
 )
 @examples(200)
+@pytest.mark.deep
 def test_it_is_the_servers_rule_over_random_series(
     table: pd.DataFrame, target: int, rule: str, data: st.DataObject
 ) -> None:
@@ -89,6 +90,7 @@ def test_it_is_the_servers_rule_over_random_series(
 
 
 @given(series, st.randoms(use_true_random=False))
+@pytest.mark.deep
 def test_the_order_of_rows_matters_to_equal_days_only(table: pd.DataFrame, random: object) -> None:
     table = table.drop_duplicates(["project_id", "plot_id", "year", "doy"])
     order = list(range(len(table)))
@@ -100,6 +102,7 @@ def test_the_order_of_rows_matters_to_equal_days_only(table: pd.DataFrame, rando
 
 
 @given(series)
+@pytest.mark.deep
 def test_every_year_of_a_plot_is_there_once(table: pd.DataFrame) -> None:
     chosen = annual(table)
     for plot, of_plot in chosen.groupby(["project_id", "plot_id"]):
@@ -201,6 +204,7 @@ def test_overrides_are_read_from_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lsat.example.dt", "noatak.dt"])
+@pytest.mark.cases(1)
 def test_on_real_pixel_series(shared: Path, name: str) -> None:
     """Point samples of Collection 2 with all their clouds, 6 and 100 places, 1985 to 2022."""
     raw = pd.read_csv(shared / "real" / "pixel_series_c2" / f"{name}.csv.gz")

@@ -57,6 +57,7 @@ def good_days(cube: xr.DataArray, year: int, y: int, x: int, rule: str) -> list[
 
 @pytest.mark.parametrize("rule", ["graded", "contract"])
 @pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.cases(1)
 def test_the_medoid_of_every_pixel_gone_through(rule: str, lazy: bool) -> None:
     cube = cube_of()
     given = cube.chunk(time=3, y=2) if lazy else cube
@@ -85,6 +86,7 @@ def test_the_medoid_of_every_pixel_gone_through(rule: str, lazy: bool) -> None:
     assert seen > 25
 
 
+@pytest.mark.deep
 def test_the_geometric_median_is_as_near_as_scipy_comes() -> None:
     optimize = pytest.importorskip("scipy.optimize", reason="see tests/oracles.txt")
     made = annual_composite(cube_of(1), "geomedian")

@@ -25,6 +25,7 @@ def test_tasseled_cap_is_orthonormal() -> None:
 
 
 @given(chips(times=1, size=2))
+@pytest.mark.deep
 def test_tasseled_cap_is_the_exact_sum(cube: xr.DataArray) -> None:
     values = to_collection1(cube)
     made = tasseled_cap(values)
@@ -74,6 +75,7 @@ def test_stretch_truncates() -> None:
 
 
 @given(chips(times=1, size=3))
+@pytest.mark.deep
 def test_bands_composites_are_stretched_collection1_values(cube: xr.DataArray) -> None:
     values = to_collection1(cube)
     black = (cube.sel(band=list(SR_BANDS)) == 0).any("band")
@@ -108,6 +110,7 @@ def test_fill_in_any_band_is_black(band: str, name: str) -> None:
 
 
 @given(chips(times=3), st.permutations(list(BANDS)))
+@pytest.mark.deep
 def test_order_of_bands_does_not_matter(cube: xr.DataArray, order: list[str]) -> None:
     shuffled = cube.sel(band=order)
     for name in COMPOSITES:

@@ -174,6 +174,7 @@ def test_decimal_years(time: str, expected: float) -> None:
 
 
 @given(st.lists(st.datetimes(pd.Timestamp("1970-01-01"), pd.Timestamp("2100-01-01")), min_size=2))
+@pytest.mark.deep
 def test_decimal_years_keep_the_order_of_time(times: list[Any]) -> None:
     series = xr.DataArray(np.array(sorted(times), dtype="datetime64[ns]"), dims="time")
     years = indices.decimal_year(series)

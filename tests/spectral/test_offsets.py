@@ -61,6 +61,7 @@ def test_planted_offsets_are_found_with_their_counts() -> None:
     assert table["value"].tolist() == [*VALUES] * 2
 
 
+@pytest.mark.deep
 def test_the_interval_holds_what_was_planted_about_as_often_as_it_says() -> None:
     """Plots differ by an offset of their own, so that pairs of a plot are no independent ones."""
     held = []
@@ -87,6 +88,7 @@ def test_the_interval_holds_what_was_planted_about_as_often_as_it_says() -> None
     days=st.integers(0, 9),
 )
 @examples(100)
+@pytest.mark.deep
 def test_pairs_are_all_that_there_are(rows: list[tuple[str, int, str, int]], days: int) -> None:
     """Against every two rows: counts, means, medians; not clear is what 0 is drawn for."""
     table = pd.DataFrame(
@@ -108,6 +110,7 @@ def test_pairs_are_all_that_there_are(rows: list[tuple[str, int, str, int]], day
         assert blue.loc[key, "median"] == pytest.approx(np.median(values))
 
 
+@pytest.mark.deep
 def test_real_sensors_differ_as_is_known_of_them(shared: Path) -> None:
     """NDVI of OLI is above ETM+, of TM below it; wetness is about the same (docs/data.md)."""
     table = sensor_offsets(real_table(shared))

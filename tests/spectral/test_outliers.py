@@ -172,6 +172,7 @@ def test_it_is_the_rule_gone_through_by_hand(rows: list[tuple[int, int, int]]) -
     assert {n: bool(found[n]) for n in found.index[found.notna()]} == by_hand(table)
 
 
+@pytest.mark.deep
 def test_on_real_series_few_are_flagged_and_they_are_cloud_or_shadow(shared: Path) -> None:
     """Most of them are brighter in all bands than their place is in summer, or darker in all."""
     table = real_table(shared)

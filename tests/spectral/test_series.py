@@ -49,6 +49,7 @@ def pixel_by_pixel(cube: xr.DataArray, size: int) -> list[tuple[float, float, in
 
 
 @given(chips(times=2, size=6))
+@pytest.mark.deep
 def test_it_is_what_loops_over_pixels_find(cube: xr.DataArray) -> None:
     for size in (1, 3, 5):
         table = window_statistics(cube, size)
@@ -114,6 +115,7 @@ def test_on_the_golden_archive(shared: Path) -> None:
     np.testing.assert_allclose(table[["mean", "std", "valid"]], expected, rtol=1e-9)
 
 
+@pytest.mark.deep
 def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> None:
     folder = shared / "golden" / "mosaic"
     plots = tmp_path / "plots.csv"

@@ -33,6 +33,7 @@ def test_what_is_written_is_read_and_listed(tmp_path: Path) -> None:
         folder.read("a/b/d.txt")
 
 
+@pytest.mark.deep
 def test_a_reader_never_sees_part_of_a_file(tmp_path: Path) -> None:
     """One thread writes files of equal bytes, another reads: it finds whole ones only."""
     folder = Folder(tmp_path)

@@ -47,6 +47,7 @@ def record(path: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("rule", "gaps"), [("contract", 0), ("graded", 0)])
+@pytest.mark.cases(1)
 def test_the_data_of_the_pages_have_the_choices_of_both_rules(
     project: Project, tmp_path: Path, rule: str, gaps: int
 ) -> None:
@@ -70,6 +71,7 @@ def test_the_data_of_the_pages_have_the_choices_of_both_rules(
     assert -0.1 < facts["fall"] < 0, "from clear to clear: that of the shadow would be 0.5"
 
 
+@pytest.mark.deep
 def test_sheets_show_the_choice_of_the_rule(project: Project, tmp_path: Path) -> None:
     by_rule = {
         rule: np.asarray(contact_sheet(project, "1211", "7", rule=rule))

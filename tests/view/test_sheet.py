@@ -22,6 +22,7 @@ def chip(project: Path, composite: str, name: str) -> np.ndarray:
         return np.asarray(image)
 
 
+@pytest.mark.deep
 def test_chips_lie_in_the_order_of_years_and_composites(sample_project: Path) -> None:
     """In full size a chip is unchanged: each of 1996 is found pixel by pixel, in its place."""
     sheet = np.asarray(
@@ -63,6 +64,7 @@ def test_forms(sample_project: Path, tmp_path: Path, form: str, ending: str, fra
             assert image.width > 42 * 28 > image.height
 
 
+@pytest.mark.deep
 def test_every_plot_gets_a_sheet(sample_project: Path, tmp_path: Path) -> None:
     made = write_sheets(sample_project, tmp_path, size=16)
     assert len(made.files) == 6

@@ -38,6 +38,7 @@ def site(sample_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return Path(browse(sample_project, tmp_path_factory.mktemp("site")).out)
 
 
+@pytest.mark.deep
 def test_list_holds_every_plot_of_the_ledger(site: Path, sample_project: Path) -> None:
     listed = data_of(site / "data/plots.js")
     table = pd.DataFrame(listed["plots"], columns=list(INDEX_COLUMNS))
@@ -95,6 +96,7 @@ def test_outside_the_project_chips_are_hard_links(site: Path, sample_project: Pa
     )
 
 
+@pytest.mark.deep
 def test_chips_are_copied_where_links_are_refused(
     sample_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,7 @@ def test_chips_are_copied_where_links_are_refused(
 
 
 @pytest.mark.parametrize(("out", "way"), [("", "../"), ("looks/at/it", "../../../")])
+@pytest.mark.cases(1)
 def test_inside_the_project_its_own_chips_are_shown(
     sample_project: Path, tmp_path: Path, out: str, way: str
 ) -> None:
@@ -121,12 +124,14 @@ def test_inside_the_project_its_own_chips_are_shown(
     assert "together" in str(site)
 
 
+@pytest.mark.deep
 def test_made_again_it_is_the_same(site: Path, sample_project: Path) -> None:
     before = {path: path.read_bytes() for path in site.rglob("*.js")}
     browse(sample_project, site)
     assert {path: path.read_bytes() for path in site.rglob("*.js")} == before
 
 
+@pytest.mark.deep
 def test_what_is_missing_is_left_out(sample_project: Path, tmp_path: Path) -> None:
     """Neither a chip nor a CSV that is gone stops the site."""
     project = tmp_path / "project"
@@ -142,6 +147,7 @@ def test_what_is_missing_is_left_out(sample_project: Path, tmp_path: Path) -> No
     assert at not in record["annual_by_rule"]["contract"]
 
 
+@pytest.mark.deep
 def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path: Path) -> None:
     """Plot 2 has four observations in 1995: the choice follows the day as `annual` does."""
     browse(sample_project, tmp_path, target_day=100)
@@ -159,6 +165,7 @@ def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path:
 
 
 @pytest.mark.parametrize("out", ["project/browse", "site"])
+@pytest.mark.cases(1)
 def test_what_the_project_lost_is_gone_from_a_site_made_again(
     sample_project: Path, tmp_path: Path, out: str
 ) -> None:
@@ -198,6 +205,7 @@ def test_another_project_is_no_place_for_a_site(sample_project: Path, tmp_path: 
     assert sorted(other.rglob("*")) == before
 
 
+@pytest.mark.deep
 def test_plots_without_spectra_are_shown_by_their_chips(
     sample: SamplePaths, tmp_path: Path
 ) -> None:
@@ -233,6 +241,7 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
             assert "http" not in text
 
 
+@pytest.mark.deep
 def test_own_columns_and_title_stay_where_a_site_is_renewed(
     sample: SamplePaths, sample_project: Path, tmp_path: Path
 ) -> None:

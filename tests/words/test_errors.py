@@ -111,6 +111,7 @@ def compared(tree: ast.Module) -> Iterator[ast.expr]:
             yield from node.args if node.func.attr in SEARCHES else []
 
 
+@pytest.mark.deep
 def test_no_control_flow_compares_sentences() -> None:
     root = Path(timesync_xr.__file__).parent
     trees = {f.relative_to(root).as_posix(): ast.parse(f.read_text()) for f in root.rglob("*.py")}

@@ -325,6 +325,7 @@ def test_any_bytes_give_a_table_or_a_clean_error(
     assert not plots.duplicated(["project_id", "plot_id"]).any()
 
 
+@pytest.mark.deep
 def test_the_work_grows_with_the_list_and_no_faster(listed: Listed) -> None:
     rows = [f"1211,{i},{-1965600 + 30 * (i % 999)},1814820,99" for i in range(9_000)]
     work = []
