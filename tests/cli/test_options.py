@@ -260,8 +260,9 @@ def test_quiet_still_tells_trouble(place: Path) -> None:
     ],
 )
 def test_misspelt_words_are_met_by_the_nearest(
-    place: Path, arguments: list[str], words: str
+    place: Path, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where the output may begin before the slip is seen
     result = invoke(*(argument.format(plots=place / "plots.csv") for argument in arguments))
     assert result.exit_code == 2
     assert words in result.output
