@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rasterio
 from rasterio.transform import from_origin
 from rasterio.windows import Window
@@ -155,3 +157,12 @@ def _pattern(name: str, band: str, window: Window) -> np.ndarray:
     values = 7273 + (cols * 7919 + rows * 104729 + seed) % 36000
     values = values & ~1 | 64 if band == "qa_pixel" else values
     return np.asarray(values, dtype=np.uint16)
+
+
+def as_read_anywhere(path: Path) -> bytes:
+    """A file of a project; a log or the ledger without the name of the archive it was read from."""
+    data = path.read_bytes()
+    if path.suffix != ".csv" or "ledger" not in path.parts:
+        return data
+    table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    return table.drop(columns="source").to_csv(index=False).encode()

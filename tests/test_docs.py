@@ -53,7 +53,8 @@ LANGUAGES = {"console", "python", "toml", "text", "{toctree}", "{eval-rst}", "{i
 """What blocks may be; the first three are run, the others are no code."""
 
 RESULTS = {
-    "AnnualComposites", "Combined", "Exported", "Forecast", "Sheets", "Site", "Styles", "Summary",
+    "AnnualComposites", "ArchiveFiles", "Combined", "Comparison", "Exported", "Forecast", "Sheets",
+    "Site", "Styles", "Summary",
 }  # fmt: skip
 """Classes of what functions return, which nobody makes."""
 

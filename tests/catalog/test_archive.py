@@ -72,7 +72,10 @@ def test_items_in_memory_are_those_of_the_file(small: SmallArchive, kind: str) -
     assert (table["refused"] == "").all()
     pd.testing.assert_frame_equal(table, search_items([(3, 9)], expected))
     cube = chips_for_plot(PLOT, given, chip_size=5)
-    xr.testing.assert_identical(cube.compute(), chips_for_plot(PLOT, expected, chip_size=5))
+    assert cube.attrs.pop("source")
+    kept = chips_for_plot(PLOT, expected, chip_size=5)
+    assert kept.attrs.pop("source") == str(small.write_items())
+    xr.testing.assert_identical(cube.compute(), kept)
     wanted = small.read("LC08", "2020-07-17", (3, 9), "red", 2498, 2498, 5, 5)
     np.testing.assert_array_equal(cube.sel(band="red")[1], wanted)
 

@@ -418,7 +418,7 @@ def test_an_asset_that_can_not_be_read_is_skipped_on_request(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"errors": "ignore"}, "'raise' or 'skip'"),
+        ({"errors": "ignore"}, "choose from raise, skip"),
         ({"engine": "other"}, "no engine 'other'"),
         ({"chunks": 0}, "1 or more"),
         ({"engine": "stackstac", "errors": "skip"}, "skips nothing"),

@@ -202,7 +202,7 @@ def test_no_command_follows_a_name_out_of_its_folder(
     out = str(tmp_path / "a/b/c/out")
     told = run(command, str(project), *(text.format(out=out) for text in COMMANDS[command]))
     assert told.exit_code == 1, told.output
-    assert "damaged" in told.stderr
+    assert "damaged" in told.output
     after = snapshot(tmp_path)
     assert {name for name in after if name not in before and not name.startswith("a/b/c/out/")} == (
         set()

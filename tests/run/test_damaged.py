@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.archive import BUCKET, SmallArchive
+from tests.archive import BUCKET, SmallArchive, as_read_anywhere
 from tests.tally import shows
 from timesync_xr import Archive, Products, Project, extract, repair, verify
 from timesync_xr.catalog import kept as tile_items
@@ -118,7 +118,7 @@ def run(archive: Path, out: Path) -> Any:
 def contents(out: Path) -> dict[str, bytes]:
     kept = ("prj_", "ledger/observations/", "ledger/plots.csv")
     paths = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
-    return {name: path.read_bytes() for name, path in paths.items() if name.startswith(kept)}
+    return {name: as_read_anywhere(path) for name, path in paths.items() if name.startswith(kept)}
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ LACKING = {
 }  # fmt: skip
 
 
-@shows("a file that is missing or broken, with a fallback", "one asset")
+@shows("a missing or broken file where there is a fallback", "one asset")
 def test_only_what_the_first_lacks_is_read_and_billed_at_the_second(
     both: tuple[SceneArchive, Path],
     tmp_path: Path,

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.archive import SmallArchive
+from tests.archive import SmallArchive, as_read_anywhere
 from tests.tally import counts, shows
 from timesync_xr import Archive, Products, Project, Selection, combine, extract, repair, verify
 from timesync_xr.errors import InputError, ProjectError
@@ -109,13 +109,14 @@ def contents(out: Path) -> dict[str, Any]:
         name = path.relative_to(out).as_posix()
         of_it = name.startswith(("prj_", "ledger/observations/")) and ".zarr" not in name
         if of_it and path.is_file():
-            found[name] = path.read_bytes()
+            found[name] = as_read_anywhere(path)
     for row in project.plots.to_dict("records"):
         if "zarr" in row["products"]:
             with project.cube((row["project_id"], row["plot_id"])) as cube:
                 names = ("time", "sensor", "date", "item_ids", "processed")
                 told = [cube[name].values.tolist() for name in names]
-                found[f"cube {row['plot_id']}"] = told, cube.values.tobytes(), str(cube.attrs)
+                attrs = str({**cube.attrs, "source": ""})
+                found[f"cube {row['plot_id']}"] = told, cube.values.tobytes(), attrs
     found["ledger"] = project.plots[COLUMNS].astype(str).to_numpy().tolist()
     return found
 

@@ -26,7 +26,7 @@ SWITCHES = {"self", "progress", "quick", "refresh", "prune", "scenes", "shown"}
 
 MADE_HERE = {
     *("AnnualComposites", "Combined", "Exported", "Sheets", "Site", "Summary", "TimesyncError"),
-    *("Forecast", "make_sample"),
+    *("ArchiveFiles", "Comparison", "Forecast", "make_sample"),
 }
 """What the package alone makes; and what takes a folder and works for seconds."""
 
@@ -81,6 +81,8 @@ class Made:
             "Project": project, "Forecast": tx.plan(plots, archive, products=products),
             "ChipsPerYear": tx.ChipsPerYear(1), "Selection": tx.Selection(), "Products": products,
             "Styles": tx.Styles(), "Archive": archive,
+            "ArchiveFiles": tx.archive_files(place, archive),
+            "Comparison": tx.compare_sources(plots, sources=[archive]),
         }  # fmt: skip
         self.usual: dict[str, Any] = {
             "plot": plot, "plots": plots, "archive": archive, "products": products,
@@ -92,7 +94,7 @@ class Made:
             "chip": chip, "rgb": chip, "array": chip, "row": spectra[:1], "items": small.items,
             "before": "2020-06-01", "after": "2020-08-01", "composite": "tc", "name": "tc",
             "channels": ("red",) * 3, "limits": ((0, 1),) * 3, "count": 1, "text": "",
-            "low": 0, "high": 2, "tiles": [(3, 9)], "datetime": None, "day": "2020-07-01",
+            "sources": [archive], "low": 0, "high": 2, "tiles": [(3, 9)], "datetime": None, "day": "2020-07-01",
             "form": "kml", "grid": "CU", "other": tx.Selection(), "workers": 1,
             "prices": tx.Prices(), "problems": tx.verify(place), "progress": False,
         }  # fmt: skip
@@ -122,7 +124,7 @@ class Made:
             **self.own.get(name, {}),
         }
         known = inspect.signature(call).parameters
-        always = {"out", "archive", "products", "chip_size", "progress"}
+        always = {"out", "archive", "products", "chip_size", "progress", "sources"}
         needed = [key for key, p in known.items() if p.default is p.empty or key in always]
         found = call(**({key: usual[key] for key in needed if key in usual} | odd))
         if isinstance(found, Iterator):

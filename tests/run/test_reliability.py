@@ -23,7 +23,7 @@ import pandas as pd
 import pytest
 
 from tests import faults
-from tests.archive import BUCKET, SmallArchive
+from tests.archive import BUCKET, SmallArchive, as_read_anywhere
 from tests.faults import PASSING, Fault, Proxy, Request, first, status
 from tests.servers import file_server, stac_server
 from tests.strategies import share
@@ -78,7 +78,7 @@ def contents(out: Path) -> dict[str, bytes]:
     """Files of the contract, and the accounts and the table of the ledger."""
     kept = ("prj_", "ledger/observations/", "ledger/plots.csv")
     paths = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
-    return {name: path.read_bytes() for name, path in paths.items() if name.startswith(kept)}
+    return {name: as_read_anywhere(path) for name, path in paths.items() if name.startswith(kept)}
 
 
 @pytest.fixture(scope="module")

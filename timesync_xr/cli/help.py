@@ -15,7 +15,7 @@ _RARER: Final = {
     "Which observation of a year": ("target_day", "overrides", "rule"),
     "Grid and chips": ("grid", "chip_size"),
     "A project that is there already": ("refresh", "prune"),
-    "How the archive is reached": ("profile", "endpoint", "aws_region", "unsigned"),
+    "How the archive is reached": ("fallback", "profile", "endpoint", "aws_region", "unsigned"),
     "Output in a bucket": ("out_profile", "out_endpoint", "out_aws_region"),
     "On a cluster": ("scheduler", "scheduler_file"),
     "Of every command": ("quiet", "verbose", "config", "debug", "version", "help"),

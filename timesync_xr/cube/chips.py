@@ -119,7 +119,7 @@ def chips_for_plot(
 
 
 def _check(errors: object, engine: object, chunks: object) -> None:
-    check_choice(errors, ("raise", "skip"), "way with errors")
+    check_choice(errors, ("raise", "skip"), "choice of errors")
     check_choice(engine, ("timesync_xr", "stackstac"), "engine")
     if engine == "stackstac" and (errors == "skip" or chunks is None):
         raise InputError("the engine stackstac has dask's chunks and skips nothing: leave it out")

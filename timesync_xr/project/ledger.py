@@ -243,8 +243,8 @@ def _rows(folder: Folder, damaged: list[str] | None = None) -> list[dict[str, An
 
 
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
-_COUNTS = COLUMNS[5:13]
-_TEXTS = (*COLUMNS[:2], *COLUMNS[13:])
+_COUNTS = (*COLUMNS[5:13], "fallback")
+_TEXTS = [name for name in COLUMNS if name not in (*_COUNTS, "x", "y", "status")]
 _KINDS: dict[Hashable, type] = dict.fromkeys(_COUNTS, int) | dict.fromkeys(_TEXTS, str)
 
 

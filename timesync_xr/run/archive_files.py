@@ -189,6 +189,14 @@ def archive_files(
         The plot list is wrong, the archive is another than that of the project, or no mirror fits.
     ProjectError, AccessError
         There is no project, or it can't be read.
+
+    Examples
+    --------
+    ::
+
+        files = tx.archive_files("project", archive)
+        print(files)  # what verify would read, and what it costs
+        files.verify(progress=False)
     """
     project, archive = as_project(project), as_archive(archive)
     source, access = archive.what, archive.access

@@ -121,6 +121,12 @@ def compare_sources(
     Each is searched on its own grid where ``products`` name none, all at the same time, and what
     is found is kept nowhere. One that can't be searched, or whose grid does not hold the plots, is
     left out with the reason. `InputError` where that holds for all.
+
+    Examples
+    --------
+    ::
+
+        tx.compare_sources(plots, sources=[archive]).table()
     """
     check_choices(select, products)
     archives = {

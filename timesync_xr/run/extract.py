@@ -194,8 +194,11 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
-    fallback = archive.fallback or ""
-    return Summary(project.place, table, *told, products.lattice, items.uncounted, fallback)
+    rows, left_out, *rest = told
+    left_out.attrs["uncounted"] = items.uncounted
+    return Summary(
+        project.place, table, rows, left_out, *rest, products.lattice, archive.fallback or ""
+    )
 
 
 def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:

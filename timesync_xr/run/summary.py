@@ -38,10 +38,13 @@ class Summary:
     clear observation: project_id, plot_id, year."""
     grid: Lattice
     """Grid of the plots."""
-    uncounted: tuple[str, ...] = ()
-    """Tiles, or cells of scenes, whose items the catalog did not count."""
     fallback: str = ""
     """Name of the second archive; empty where there is none."""
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Tiles, or cells of scenes, whose items the catalog did not count."""
+        return tuple(self.left_out.attrs.get("uncounted", ()))
 
     @property
     def already(self) -> int:

@@ -84,15 +84,24 @@ class Tokens:
         self._s3 = s3
         self._lock = threading.Lock()
         self._token: Token | None = None
+        self._failed = 0.0, AccessError("no token was asked for")
 
     def current(self) -> Token:
         """A token that holds for now; one thread asks for a new one, and the others wait.
 
-        `AccessError` where the service gives none, after all tries.
+        `AccessError` where the service gives none, after all tries, which are those of all.
         """
+        since = time.monotonic()
         with self._lock:
+            failed, error = self._failed
+            if failed > since:
+                raise AccessError(str(error), kind=error.kind)
             if self._token is None or not self._token.is_good():
-                self._token = self._anew()
+                try:
+                    self._token = self._anew()
+                except AccessError as error:
+                    self._failed = time.monotonic(), error
+                    raise
             return self._token
 
     def drop(self, token: Token) -> bool:
