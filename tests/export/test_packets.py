@@ -200,7 +200,7 @@ def test_duplicates_need_two_packets(tmp_path: Path) -> None:
 
 
 def test_a_table_of_plots_is_refused_with_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="plots is of DataFrame, .* give a plot list, or"):
+    with pytest.raises(InputError, match=r"plots is of DataFrame, .* give a plot list, or"):
         write_packets(pd.DataFrame({"plot_id": ["1"]}), tmp_path)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"'links' \(did you mean 'link'\?\)"):
         write_packets(tmp_path / "plots.csv", tmp_path, files="links")

@@ -160,7 +160,7 @@ def test_the_command_says_first_what_may_cost_money(tmp_path: Path) -> None:
         ("earth-serch", (), r"no fallback 'earth-serch' \(did you mean 'earth-search'\?\)"),
         ("planetary-computer", (), "it is where they are read at first; give earth-search"),
         ("landsatlook", (), "it has none of them; give earth-search"),
-        (3, (), "there is no fallback 3"),
+        (3, (), "fallback is of int"),
     ],
 )
 def test_a_fallback_that_can_not_help_is_refused(fallback: Any, mirror: Any, told: str) -> None:

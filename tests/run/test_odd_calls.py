@@ -94,7 +94,8 @@ class Made:
             "chip": chip, "rgb": chip, "array": chip, "row": spectra[:1], "items": small.items,
             "before": "2020-06-01", "after": "2020-08-01", "composite": "tc", "name": "tc",
             "channels": ("red",) * 3, "limits": ((0, 1),) * 3, "count": 1, "text": "",
-            "sources": [archive], "low": 0, "high": 2, "tiles": [(3, 9)], "datetime": None, "day": "2020-07-01",
+            "low": 0, "high": 2, "sources": [archive],
+            "tiles": [(3, 9)], "datetime": None, "day": "2020-07-01",
             "form": "kml", "grid": "CU", "other": tx.Selection(), "workers": 1,
             "prices": tx.Prices(), "problems": tx.verify(place), "progress": False,
         }  # fmt: skip

@@ -889,7 +889,7 @@ class Plain(socketserver.BaseRequestHandler):
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
-@shows("no trusted certificate, no https", "archive")
+@shows("no trusted certificate or no https", "archive")
 def test_servers_without_a_trusted_certificate_are_told(tmp_path: Path) -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Plain) as plain:
         threading.Thread(target=plain.serve_forever, args=(0.01,), daemon=True).start()
