@@ -141,7 +141,9 @@ def test_a_notebook_shows_the_line_of_the_cell_and_the_message() -> None:
         shell.clear_instance()
     assert shown[:2] == [
         "line 2 of the cell: tx.Products('pgn')",
-        "InputError: there is no product 'pgn' (did you mean 'png'?): "
-        "choose from png, csv, spectra, zarr",
+        (
+            "InputError: there is no product 'pgn' (did you mean 'png'?): "
+            "choose from png, csv, spectra, zarr"
+        ),
     ]
     assert "Traceback" in "".join(shown[2:])  # any other error is shown as ever

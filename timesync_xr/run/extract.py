@@ -194,11 +194,8 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
-    rows, left_out, *rest = told
-    left_out.attrs["uncounted"] = items.uncounted
-    return Summary(
-        project.place, table, rows, left_out, *rest, products.lattice, archive.fallback or ""
-    )
+    told[1].attrs["uncounted"] = items.uncounted  # told by the items that were left out
+    return Summary(project.place, table, *told, products.lattice, archive.fallback or "")
 
 
 def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:
