@@ -39,6 +39,7 @@ NOT_RUN = {
     "--scheduler": "it needs a cluster, which tests/run/test_cluster.py starts",
     "--scheduler-file": "the same",
     "interpret": "it serves until it is ended; tests/interpret/test_serve.py asks it",
+    "--compare": "it searches catalogs far away; tests/run/test_comparison.py serves some",
     "--version": "it is run by tests/cli/test_main.py",
 }
 """Commands of the pages that are only parsed, by a word of theirs, and why."""

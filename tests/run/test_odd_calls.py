@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import timesync_xr as tx
@@ -71,7 +72,7 @@ class Made:
         cube = tx.chips_for_plot(plot, archive, chip_size=3).compute()
         chip = tx.composite_rgb(cube, "tc").isel(time=0)
         qa, numbers = cube.sel(band="qa_pixel"), tx.to_collection1(cube)
-        spectra, series = project.spectra(), project.series()
+        spectra, series = project.spectra(), project.series().assign(strict_clear=True)
         offsets = tx.sensor_offsets(series)
         offsets.to_csv(folder / "offsets.csv", index=False)
         (folder / "overrides.csv").write_text("project_id,plot_id,year,doy\np,1,2020,183\n")
@@ -102,6 +103,9 @@ class Made:
         self.own: dict[str, dict[str, Any]] = {
             "chip_outlines": {"plots": project.plots}, "split_packets": {"plots": project.plots},
             "write_packets": {"plots": place}, "export_rasters": {"form": "png"},
+            "Selection.causes": {
+                "observations": project.observations().assign(time=pd.Timestamp("2020-07-01"))
+            },
             "stretch": {"values": np.arange(3)},
             "plot_trajectory": {"values": spectra[spectra["plot_id"] == "1"]},
             "plot_offsets": {"values": ["ndvi"]}, "Styles.stretch": {"name": "fixed"},

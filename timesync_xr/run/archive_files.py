@@ -148,10 +148,10 @@ class ArchiveFiles:
         files = [file for file in self._files if isinstance(file[2].checksum, Checksum)]
         check = partial(_check, self._access)
         with tqdm(total=len(files), unit="file", disable=not (progress and has_bar())) as bar:
-            for file, (problem, remedy) in zip(
+            for file, (problem, remedy, is_other) in zip(
                 files, in_order(check, files, _READERS), strict=True
             ):
-                if problem and remedy == AGAIN:
+                if is_other:
                     seen = self._of[file[0]]
                     problems += [Problem(*of, ARCHIVE, "", problem, remedy) for of in seen]
                 elif problem:
@@ -301,8 +301,8 @@ def _row(access: Access, item_id: str, band: str, file: _Told) -> tuple[Any, ...
     return item_id, band, clean(address), size, checksum, "" if known else file.checksum
 
 
-def _check(access: Access, file: tuple[str, str, _Told]) -> tuple[str, str]:
-    """What is wrong with a file, and what to do; empty where nothing is."""
+def _check(access: Access, file: tuple[str, str, _Told]) -> tuple[str, str, bool]:
+    """What is wrong with a file and what to do, empty where nothing is; whether it is another."""
     item_id, band, told = file
     checksum = told.checksum
     assert isinstance(checksum, Checksum)  # noqa: S101 - the others are not read
@@ -316,14 +316,14 @@ def _check(access: Access, file: tuple[str, str, _Told]) -> tuple[str, str]:
             if told.size is not None and size > told.size:
                 break
     except ReadError as error:
-        return f"{item_id} {band}: {error.asset}: {error.cause}: not compared", error.remedy
+        return f"{item_id} {band}: {error.asset}: {error.cause}: not compared", error.remedy, False
     found = state.hexdigest()
     if found == checksum.digest and told.size in (None, size):
-        return "", ""
-    where = f"{item_id} {band}: {clean(address)}"
-    if told.size is not None and size > told.size:
-        return f"{where}: it has more bytes than the {told.size} that its item tells", AGAIN
-    if told.size not in (None, size):
-        return f"{where}: it has {size} bytes, {told.size} by its item", AGAIN
+        return "", "", False
     begins = found[:_SHOWN], checksum.digest[:_SHOWN]
-    return f"{where}: its {checksum.name} begins with {begins[0]}, {begins[1]} by its item", AGAIN
+    why = f"its {checksum.name} begins with {begins[0]}, {begins[1]} by its item"
+    if told.size is not None and size > told.size:
+        why = f"it has more bytes than the {told.size} that its item tells"
+    elif told.size not in (None, size):
+        why = f"it has {size} bytes, {told.size} by its item"
+    return f"{item_id} {band}: {clean(address)}: {why}", AGAIN, True

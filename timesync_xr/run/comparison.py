@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..catalog.archive import CATALOGS, Archive
 from ..cube.selection import Selection
-from ..errors import InputError, PlotListError, TimesyncError
+from ..errors import InputError, PlotListError, TimesyncError, check_kind
 from ..landsat import BANDS
 from ..project.products import Products
 from .forecast import Forecast, Prices, Seen, plan_and_see
@@ -42,6 +42,7 @@ class Comparison:
         ``gigabytes`` to read; ``usd`` for requests, within us-west-2; ``usd_elsewhere`` with
         transfer out of AWS; ``hours`` of so many workers; ``gaps``, what it is known to lack.
         """
+        check_kind(prices, Prices, "prices", "give timesync_xr.Prices")
         rows = []
         for name, forecast in self.forecasts.items():
             what = self.archives[name].what
