@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +114,7 @@ def compare_sources(
     select: Selection = Selection(),
     products: Products = Products(),
     *,
-    sources: Iterable[str | Archive] = tuple(CATALOGS),
+    sources: Sequence[str | Archive] = tuple(CATALOGS),
 ) -> Comparison:
     """Compare what `timesync_xr.extract` would take of some sources; reads no pixel.
 
@@ -130,6 +130,7 @@ def compare_sources(
         tx.compare_sources(plots, sources=[archive]).table()
     """
     check_choices(select, products)
+    check_kind(sources, list | tuple, "sources", "give a list of catalogs or archives")
     archives = {
         archive.name: archive
         for archive in (Archive(s) if not isinstance(s, Archive) else s for s in sources)

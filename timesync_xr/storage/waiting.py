@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from .access import clean
+
 _LOG = logging.getLogger(__name__)
 
 Listener = Callable[[str, bool], None]
@@ -38,7 +40,7 @@ class Wait:
     """The tries of one request, from the first that fails."""
 
     def __init__(self, service: str, tries: int) -> None:
-        self.service, self.tries = service, tries
+        self.service, self.tries = clean(service), tries
         self._failed, self._start = 0, time.monotonic()
 
     def before_next(self, failed: int, cause: str, seconds: float) -> None:
