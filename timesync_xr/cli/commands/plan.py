@@ -132,7 +132,7 @@ def _compare(
     from ...catalog.archive import CATALOGS
     from ...run.comparison import compare_sources
 
-    sources = dict.fromkeys((*CATALOGS, source))
+    sources = list(dict.fromkeys((*CATALOGS, source)))
     compared = compare_sources(plots, select, products, sources=sources)
     if table is not None:
         compared.table(workers, prices).to_csv(table, index=False, lineterminator="\n")
