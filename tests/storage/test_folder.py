@@ -41,7 +41,7 @@ def test_a_reader_never_sees_part_of_a_file(tmp_path: Path) -> None:
     done = threading.Event()
 
     def write() -> None:
-        for n in range(100):
+        for n in range(20):
             folder.write("f", bytes([n]) * 500_000)
         done.set()
 
