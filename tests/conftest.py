@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -103,6 +104,14 @@ def sample(made_once: MakeOnce) -> SamplePaths:
 def sample_project(sample: SamplePaths, made_once: MakeOnce) -> Path:
     """A project of all plots of the sample archive. It is shared: copy it to change it."""
     return made_once("project", lambda out: project_of(sample.folder, out))
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    """Leave no figure to the tests that follow."""
+    yield
+    if plots := sys.modules.get("matplotlib.pyplot"):
+        plots.close("all")
 
 
 @pytest.fixture(scope="session", autouse=True)
