@@ -47,7 +47,7 @@ def other_machine(folder: Folder) -> None:
 
 def row(plot_id: str, status: str = COMPLETE) -> tuple[Plot, dict[str, object]]:
     ids = {"project_id": "p", "plot_id": plot_id, "status": status}
-    text = {"failures": "[]", "datetime": "", "products": "png,csv", "filters": ""}
+    text = {"failures": "[]", "datetime": "1982-01-01/..", "products": "png,csv", "filters": ""}
     return Plot("p", plot_id, 0, 0), {**dict.fromkeys(COLUMNS, 0), **ids, **text}
 
 

@@ -77,7 +77,8 @@ def empty_density() -> pd.DataFrame:
 
 def _table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     counts = ("year", "observations", "clear", *PLATFORM_AGE, "longest_gap")
-    return pd.DataFrame(rows, columns=list(DENSITY_COLUMNS)).astype(dict.fromkeys(counts, "int64"))
+    kinds = dict.fromkeys(DENSITY_COLUMNS, str) | dict.fromkeys(counts, "int64")
+    return pd.DataFrame(rows, columns=list(DENSITY_COLUMNS)).astype(kinds)
 
 
 def _periods(ids: Any, plot: pd.DataFrame, by: str) -> Iterator[tuple[Any, ...]]:
