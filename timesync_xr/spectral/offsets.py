@@ -5,6 +5,7 @@ Nothing is ever corrected unasked. What is corrected stands in columns of its ow
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -126,7 +127,7 @@ def sensor_offsets(
         names = (PLATFORM_AGE[a], PLATFORM_AGE[b])
         rows += [(*names, name, *numbers) for name, numbers in zip(VALUES, told, strict=True)]
     counts = {"pairs": "int64", "plots": "int64"}
-    numbers = dict.fromkeys(("mean", "median", "low", "high"), "float64")
+    numbers = dict.fromkeys(_NUMBERS, "float64")
     return pd.DataFrame(rows, columns=list(OFFSET_COLUMNS)).astype(counts | numbers)
 
 
@@ -258,7 +259,7 @@ def read_offsets(path: str | Path) -> pd.DataFrame:
     """
     check_kind(path, str | os.PathLike, "path", "give that of a table of timesync-xr offsets")
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path, converters=dict.fromkeys(_NUMBERS, _number))
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}") from None
     except ValueError as error:
@@ -266,6 +267,14 @@ def read_offsets(path: str | Path) -> pd.DataFrame:
     if missing := [name for name in OFFSET_COLUMNS if name not in table]:
         raise InputError(f"{path} lacks {', '.join(missing)}: give a table of timesync-xr offsets")
     return table[list(OFFSET_COLUMNS)]
+
+
+_NUMBERS: Final = ("mean", "median", "low", "high")
+
+
+def _number(text: str) -> float:
+    """A number with all its digits; what is empty is missing."""
+    return float(text) if text else math.nan
 
 
 def offsets_to(offsets: pd.DataFrame, value: str, reference: str) -> dict[str, float]:

@@ -68,8 +68,8 @@ def is_outlier(series: pd.DataFrame, season: str = SUMMER) -> pd.Series[bool]:
     found = pd.array([pd.NA] * len(series), dtype="boolean")
     days = pd.to_datetime(series["day"])
     judged = series["strict_clear"].eq(True).fillna(False).to_numpy(bool)
-    judged &= series[list(OUTLIER_BANDS)].notna().all(axis=1).to_numpy(bool)
-    judged &= in_season(days, season).to_numpy(bool)
+    judged = judged & series[list(OUTLIER_BANDS)].notna().all(axis=1).to_numpy(bool)
+    judged = judged & in_season(days, season).to_numpy(bool)
     number = series.groupby(_KEY, sort=False).ngroup().to_numpy()
     for plot in np.unique(number[judged]):
         rows = np.flatnonzero(judged & (number == plot))
