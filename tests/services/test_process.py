@@ -17,7 +17,7 @@ from timesync_xr.grid import REGIONS
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 SECRETS = ("hunter2", "AKIDPLANTED", "planted/secret+key", "planted-session-token")
-RUNS = 60
+RUNS = 24
 
 
 @pytest.fixture
