@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import expect_dims, select_bands
+from ..cube.schema import DIMS, expect_dims, select_bands
 from ..errors import InputError
 from ..landsat import GRADES, PLATFORM_AGE, QA_BAND
 from ..plots import Plot
@@ -112,6 +112,8 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
         return np.ones(len(days), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]
     expect_dims(cube, ("y", "x"))
+    if further := [str(dim) for dim in cube.dims if dim not in DIMS]:
+        raise InputError(f"the cube has a dimension {further[0]} more: choose one step along it")
     ranks = _ranks_at_plot(cube)
     ranks["fill"] = is_fill_pixel(cube).sum(("y", "x")).to_numpy()
     ranks["age"] = -np.array(age)

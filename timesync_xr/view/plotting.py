@@ -223,8 +223,8 @@ def _of_table(
     expect_table(table, needed, "give one of spectral_table", numbers=numbers)
     if len(table[["project_id", "plot_id"]].drop_duplicates()) > 1:
         raise InputError("the table holds several plots: choose the rows of one")
-    days = (table["year"] * 1000 + table["doy"]).astype(str)
-    days = pd.to_datetime(days, format="%Y%j").to_numpy()
+    numbers_of_days = (table["year"] * 1000 + table["doy"]).astype(str)
+    days = pd.to_datetime(numbers_of_days, format="%Y%j").to_numpy()
     shown = table[index] if index in CSV_BANDS else index_table(table, [index])[index]
     told = {"long_name": index, "units": "1"} | ({"nodata": -2000} if index in CSV_BANDS else {})
     values = xr.DataArray(shown.to_numpy(float), {"time": days}, "time", index, told)
