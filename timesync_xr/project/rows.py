@@ -220,13 +220,18 @@ def table_finder(folder: Folder, project_id: str, plot_id: str) -> Find:
     """What finds rows in the table of a plot, which is read at once."""
     file = table_path(project_id, plot_id)
     try:
-        table = read_table(folder, project_id, plot_id)
-        _, *lines = csv_lines(table)
+        return finder_in(read_table(folder, project_id, plot_id), project_id, plot_id)
     except FileNotFoundError:
         return lambda part: [Row(of, b"", NO_FILE, file, True, True) for of in part]
     except DamagedError as error:
         why = str(error)
         return lambda part: [Row(of, b"", why, file, False, True) for of in part]
+
+
+def finder_in(table: pd.DataFrame, project_id: str, plot_id: str) -> Find:
+    """What finds rows in the table of a plot that was read."""
+    file = table_path(project_id, plot_id)
+    _, *lines = csv_lines(table)
     held = dict(zip(zip(table["year"], table["doy"], strict=True), lines, strict=True))
 
     def find(written: Written) -> Row:

@@ -60,6 +60,7 @@ from .rows import (
     Written,
     chunks,
     finder,
+    finder_in,
     has_product,
     in_order,
     miscounted,
@@ -134,8 +135,11 @@ def _strays(project: Project, plots: pd.DataFrame, days: Days) -> Iterator[Probl
         if project_id in known:
             yield from sorted(_stray_rows(project, project_id, days))
             yield from _stray_folders(project, project_id, days)
-            yield from _stray_tables(project, project_id, plots)
-            yield from _stray_cubes(project, project_id, plots)
+            here = plots[plots["project_id"] == project_id]
+            tables = {table_path(project_id, plot) for plot in _made_with(here, "spectra")}
+            yield from _stray_files(project, project_id, tables_path(project_id), tables, "table")
+            cubes = {cube_path(project_id, plot) for plot in _made_with(here, "zarr")}
+            yield from _stray_files(project, project_id, cubes_path(project_id), cubes, "cube")
         else:
             problem = "the ledger knows no plot of this project"
             yield Problem(project_id, "", "", STRAY, folder, problem, UNKNOWN)
@@ -171,23 +175,17 @@ def _stray_folders(project: Project, project_id: str, days: Days) -> Iterator[Pr
                 yield Problem(project_id, plot, "", STRAY, f"{folder}/{name}", problem, UNKNOWN)
 
 
-def _stray_tables(project: Project, project_id: str, plots: pd.DataFrame) -> Iterator[Problem]:
-    """What lies among the tables of spectra and is none of a plot that was made with one."""
-    plots = plots[has_product(plots, "spectra") & (plots["project_id"] == project_id)]
-    known = {table_path(project_id, plot) for plot in plots["plot_id"]}
-    folder = tables_path(project_id)
-    for path in sorted({f"{folder}/{n}" for n in project.folder.names(folder)} - known):
-        problem = "the ledger knows no plot with this table"
-        yield Problem(project_id, "", "", STRAY, path, problem, UNKNOWN)
+def _made_with(plots: pd.DataFrame, product: str) -> list[str]:
+    """Ids of the plots that were made with a product."""
+    return list(plots.loc[has_product(plots, product), "plot_id"])
 
 
-def _stray_cubes(project: Project, project_id: str, plots: pd.DataFrame) -> Iterator[Problem]:
-    """What lies among the cubes and is none of a plot that was made with one."""
-    plots = plots[has_product(plots, "zarr") & (plots["project_id"] == project_id)]
-    known = {cube_path(project_id, plot) for plot in plots["plot_id"]}
-    folder = cubes_path(project_id)
+def _stray_files(
+    project: Project, project_id: str, folder: str, known: set[str], what: str
+) -> Iterator[Problem]:
+    """What lies in a folder with one ``what`` of each plot and is none of a plot made with one."""
     for path in sorted({f"{folder}/{n}" for n in project.folder.names(folder)} - known):
-        problem = "the ledger knows no plot with this cube"
+        problem = f"the ledger knows no plot with this {what}"
         yield Problem(project_id, "", "", STRAY, path, problem, UNKNOWN)
 
 
@@ -470,7 +468,7 @@ def _finders(
         return finders, [plot.problem("", BROKEN, file, str(error), plot.repair)]
     known = {(of.year, of.doy) for of in [*written, *begun]}
     strays = {*zip(table["year"], table["doy"], strict=True)} - known
-    return [*finders, finder(folder, *ids, ["spectra"])], [
+    return [*finders, finder_in(table, *ids)], [
         plot.problem(
             f"{pd.Timestamp(year, 1, 1) + pd.Timedelta(doy - 1, 'D'):%Y-%m-%d}",
             BROKEN,
