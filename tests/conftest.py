@@ -23,7 +23,8 @@ from timesync_xr.sample import SamplePaths
 from timesync_xr.storage import folder
 
 settings.register_profile("full", deadline=None)  # a shared machine is slow at times
-settings.register_profile("quick", settings.get_profile("full"), max_examples=25)
+settings.register_profile("ci", settings.get_profile("full"), derandomize=True)
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=25)
 settings.load_profile("quick")  # unless --hypothesis-profile says otherwise
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a shell's background

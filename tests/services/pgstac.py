@@ -23,8 +23,8 @@ from tests.servers import JsonHandler, serving
 from tests.services.s3 import free_ports
 
 COLLECTION = {
-    "type": "Collection", "id": "landsat-c2ard-sr", "stac_version": "1.0.0", "license": "other",
-    "description": "Landsat Collection 2 U.S. ARD surface reflectance", "links": [],
+    "type": "Collection", "stac_version": "1.0.0", "license": "other",
+    "description": "Landsat Collection 2 surface reflectance", "links": [],
     "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]},
                "temporal": {"interval": [["1982-01-01T00:00:00Z", None]]}},
 }  # fmt: skip
@@ -47,8 +47,8 @@ def _as_postgres(*command: str) -> None:
 
 
 @contextmanager
-def stac_api(items: list[dict[str, Any]]) -> Iterator[str]:
-    """An API that holds some items; gives its address.
+def stac_api(items: list[dict[str, Any]], *, collection: str = "landsat-c2ard-sr") -> Iterator[str]:
+    """An API that holds some items of a collection; gives its address.
 
     Its files lie beside pytest's folders, which are closed to the user of PostgreSQL.
     """
@@ -71,7 +71,7 @@ def stac_api(items: list[dict[str, Any]]) -> Iterator[str]:
             "PGPASSWORD": "none", "PGDATABASE": "postgres", "USE_API_HYDRATE": "false",
             "ENABLE_TRANSACTIONS_EXTENSIONS": "false",
         }  # fmt: skip
-        _load(folder, items, environment)
+        _load(folder, {**COLLECTION, "id": collection}, items, environment)
         with _serving(port, environment, folder):
             yield f"http://127.0.0.1:{port}"
     finally:
@@ -79,8 +79,13 @@ def stac_api(items: list[dict[str, Any]]) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def _load(folder: Path, items: list[dict[str, Any]], environment: dict[str, str]) -> None:
-    (folder / "collection.json").write_text(json.dumps(COLLECTION))
+def _load(
+    folder: Path,
+    collection: dict[str, Any],
+    items: list[dict[str, Any]],
+    environment: dict[str, str],
+) -> None:
+    (folder / "collection.json").write_text(json.dumps(collection))
     (folder / "items.ndjson").write_text("\n".join(json.dumps(item) for item in items))
     pypgstac = str(Path(sys.executable).with_name("pypgstac"))
     for command in (["migrate"], ["load", "collections", str(folder / "collection.json")],
