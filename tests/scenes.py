@@ -258,9 +258,11 @@ class Paid:
     """USGS's bucket of scenes, where the requester pays, on loopback."""
 
     folder: Path
+    denies: bool = False
+    """Whether it opens to nobody."""
     port: int = 0
     refused: int = 0
-    """Requests that did not agree to pay."""
+    """Requests that it did not serve, such as those that did not agree to pay."""
     billed: list[str] = field(default_factory=list)
     """Keys of the requests that did."""
 
@@ -277,7 +279,7 @@ def serving_paid(paid: Paid) -> Iterator[Paid]:
         def do_GET(self) -> None:  # noqa: N802 - as http.server wants it
             path = unquote(self.path.partition("?")[0])
             with lock:
-                if self.headers.get("x-amz-request-payer") != "requester":
+                if paid.denies or self.headers.get("x-amz-request-payer") != "requester":
                     paid.refused += 1
                     self.reply(403, b"<Error><Code>AccessDenied</Code></Error>")
                     return

@@ -122,6 +122,33 @@ def test_what_both_lack_fails_by_both_names(
     assert "; at earth-search, too: s3://usgs-landsat/collection02/level-2/" in told
 
 
+@pytest.mark.deep
+def test_a_fallback_that_opens_to_nobody_costs_what_the_first_lacks(
+    both: tuple[SceneArchive, Path], tmp_path: Path, signed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first has is written all the same, and the fallback is what is told."""
+    scenes, copy = both
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-mine")
+    plots, items = scenes.folder / "plots.csv", scenes.folder / "items.json"
+    out = tmp_path / "out"
+    with (
+        serving_blobs(Blobs(copy, pages=PAGES)) as blobs,
+        serving_paid(Paid(scenes.folder, denies=True)) as usgs,
+    ):
+        signed(blobs)
+        archive = Archive(items, s3=usgs.s3, fallback="earth-search")
+        summary = make(plots, out, archive)
+        asked = usgs.refused
+    assert summary.incomplete["failed"].tolist() == [3]
+    assert len(list((out / "prj_p/tc/plot_1").iterdir())) == 1
+    assert 0 < asked <= 2 * len(LACKING)
+    told = str(summary)
+    assert told.count("at earth-search, too: s3://usgs-landsat/") == 3
+    assert told.count("the server denies access") == 3
+    assert "a-secret-of-mine" not in told
+
+
 def test_what_a_mirror_lacks_is_read_where_it_is_from(
     both: tuple[SceneArchive, Path], tmp_path: Path, signed: Any
 ) -> None:
