@@ -6,10 +6,10 @@ import ipaddress
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,8 @@ def sample(made_once: MakeOnce) -> SamplePaths:
 @pytest.fixture(scope="session")
 def sample_project(sample: SamplePaths, made_once: MakeOnce) -> Path:
     """A project of all plots of the sample archive. It is shared: copy it to change it."""
-    return made_once("project", lambda out: project_of(sample.folder, out))
+    archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
+    return made_once("project", lambda out: extract(sample.plots, out, archive, progress=False))
 
 
 @pytest.fixture(autouse=True)
@@ -140,20 +141,33 @@ def _stay_on_this_machine() -> Iterator[None]:
         yield
 
 
+class _GoldenProjects(dict[str, Path]):
+    """Made when they are asked for."""
+
+    def __init__(self, make: Callable[[str], Path]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, name: str) -> Path:
+        return self.setdefault(name, self.make(name))
+
+
 @pytest.fixture(scope="session")
 def golden_projects(shared: Path, made_once: MakeOnce) -> dict[str, Path]:
-    """A project of each golden archive, by its name. They are shared: copy one to change it."""
-    return {
-        name: made_once(name, partial(project_of, shared / "golden" / name))
-        for name in ("real", "mosaic")
-    }
+    """A project of each golden archive ("real", "mosaic"), made by the command as a user gives it.
+
+    They are shared: copy one to change it.
+    """
+
+    def make(name: str) -> Path:
+        return made_once(name, lambda out: run_extract(shared / "golden" / name, out))
+
+    return _GoldenProjects(make)
 
 
-def project_of(archive: Path, out: Path) -> None:
-    """Extract all plots of an archive in a folder."""
-    extract(
-        archive / "plots.csv",
-        out,
-        Archive(archive / "items.json", mirror=f"s3://usgs-landsat-ard={archive}"),
-        progress=False,
-    )
+def run_extract(archive: Path, out: Path, *more: str) -> None:
+    """Extract all plots of an archive in a folder by the command."""
+    command = [sys.executable, "-m", "timesync_xr", "extract", str(archive / "plots.csv")]
+    command += ["--out", str(out), "--source", str(archive / "items.json")]
+    command += ["--mirror", f"s3://usgs-landsat-ard={archive}", *more]
+    subprocess.run(command, check=True, capture_output=True, text=True)

@@ -65,6 +65,7 @@ IN_MEMORY: dict[str, Callable[[SmallArchive], Any]] = {
 
 
 @pytest.mark.parametrize("kind", IN_MEMORY)
+@pytest.mark.cases(1)
 def test_items_in_memory_are_those_of_the_file(small: SmallArchive, kind: str) -> None:
     expected = Archive(small.write_items(), mirror=small.mirror)
     given = Archive(IN_MEMORY[kind](small), mirror=small.mirror)
@@ -311,7 +312,7 @@ KEPT = {"memory": lambda table, _: table, "parquet": keep_as_parquet, "pickle": 
 
 
 @pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_table_that_was_not_searched_for_a_tile_of_the_chip_is_no_source(
     tmp_path: Path, keep: Callable[[pd.DataFrame, Path], pd.DataFrame]
 ) -> None:

@@ -94,6 +94,7 @@ def test_the_golden_archives_by_json_parquet_and_api(
 
 @pytest.mark.parametrize("paging", ["token", "merge", "get"])
 @pytest.mark.parametrize("datetime", [None, "2004/2011-06-01", "../2003", "2020-06", "2020-06-09"])
+@pytest.mark.cases(6)
 def test_an_api_and_a_file_select_the_same(
     api: Api, tmp_path: Path, paging: str, datetime: str | None
 ) -> None:
@@ -366,6 +367,7 @@ def once(number: int, send: Callable[[Handler], None]) -> Callable[[Handler, int
 
 
 @pytest.mark.parametrize("send", passing.values(), ids=passing)
+@pytest.mark.cases(6)
 def test_every_passing_fault(api: Api, send: Callable[[Handler], None]) -> None:
     api.fault = once(3, send)
     assert len(search(api)) == 46

@@ -157,6 +157,7 @@ def line_of(command: str, place: Path, out: Path) -> list[str]:
         pytest.param("sample", True, marks=pytest.mark.deep),
     ],
 )
+@pytest.mark.cases(6)
 def test_quiet_says_nothing_where_all_is_well(
     project: Path, tmp_path: Path, command: str, before: bool
 ) -> None:
@@ -211,6 +212,7 @@ def test_verbose_tells_requests(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [*QUICK, pytest.param("sample", marks=pytest.mark.deep)])
+@pytest.mark.cases(6)
 def test_config_holds_the_options_of_any_command(
     project: Path, tmp_path: Path, command: str
 ) -> None:
@@ -259,6 +261,7 @@ def test_quiet_still_tells_trouble(place: Path) -> None:
         (["answers", "x"], "There is no command 'x': choose from compare, export, import, merge."),
     ],
 )
+@pytest.mark.cases(6)
 def test_misspelt_words_are_met_by_the_nearest(
     place: Path, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,7 +371,7 @@ def test_shell_completion_of_commands_and_options(shell: str) -> None:
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_colours_only_on_terminals_and_not_with_no_color(
     tmp_path: Path, environment: dict[str, str], coloured: bool
 ) -> None:

@@ -203,7 +203,7 @@ def test_a_table_of_items_is_cut_to_the_time_asked_for(archive: SmallArchive) ->
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 4])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_cubes_are_right_in_every_chunk(archive: SmallArchive, chunks: int) -> None:
     tiles = ((3, 9), (4, 9), (3, 10), (4, 10))
     for day in range(1, 6):

@@ -171,6 +171,7 @@ COMPOSED: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
 
 
 @pytest.mark.parametrize("name", COMPOSED)
+@pytest.mark.cases(1)
 def test_one_step_of_what_is_composed_reads_one_observation(
     sample: SamplePaths, cube: xr.DataArray, door: Door, name: str
 ) -> None:
@@ -272,7 +273,7 @@ def outer(values: np.ndarray, key: tuple[Any, ...]) -> np.ndarray:
 @settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", [0, 1], ids=["without dask", "dask"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_any_chain_of_selections_is_that_of_the_whole(
     whole: tuple[xr.DataArray, ...], data: st.DataObject, kind: int
 ) -> None:
@@ -343,6 +344,7 @@ def test_records_that_overlap_are_merged_as_merge_records_does(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("qa", [1, 3, 21824, 0])
+@pytest.mark.cases(1)
 def test_records_beside_each_other_are_what_merging_makes_of_them(tmp_path: Path, qa: int) -> None:
     """Also where QA_PIXEL says fill, but has other bits, too."""
     archive = SmallArchive(tmp_path)

@@ -115,6 +115,7 @@ def test_netcdf_comes_back_as_it_was(cube: xr.DataArray, name: str, tmp_path: Pa
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
+@pytest.mark.cases(6)
 def test_zarr_comes_back_as_it_was(
     cube: xr.DataArray, name: str, zarr_format: Any, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def test_plans_do_not_depend_on_order_and_chunks_never_part_a_day(
 
 
 @given(days, st.data())
+@pytest.mark.deep
 def test_selecting_observations_keeps_their_records(
     days: list[tuple[int, str, int]], data: st.DataObject
 ) -> None:

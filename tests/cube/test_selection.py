@@ -182,6 +182,7 @@ def test_other_filters_end_like_a_fresh_project(
 @pytest.mark.parametrize("second", SETTINGS, ids=str)
 @pytest.mark.parametrize("first", SETTINGS, ids=str)
 @pytest.mark.parametrize("dates", [(None, None), ("2020", "2019/"), ("2019/", "2020")])
+@pytest.mark.cases(20)
 def test_what_covers_another_selection_takes_all_of_it(
     first: Selection, second: Selection, dates: tuple[str | None, str | None]
 ) -> None:
@@ -204,7 +205,7 @@ def test_what_covers_another_selection_takes_all_of_it(
 
 
 @pytest.mark.parametrize("last", [ALL, Selection(slc_off=False)], ids=["back", "on"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_run_with_other_filters_may_be_killed_and_any_run_may_follow(
     run: Callable[..., Summary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Selection
 ) -> None:

@@ -142,6 +142,7 @@ def test_geopackage_holds_plots_and_chips(golden_projects: dict[str, Path], tmp_
         assert (ring == one(x, y)["outline"]).all()
 
 
+@pytest.mark.deep
 def test_kml_holds_a_placemark_for_each_plot(
     golden_projects: dict[str, Path], tmp_path: Path
 ) -> None:

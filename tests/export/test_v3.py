@@ -108,6 +108,7 @@ def test_sqlite_holds_the_same_records(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("archive", ["real", "mosaic"])
+@pytest.mark.cases(1)
 def test_golden_projects_in_both_formats(
     golden_projects: dict[str, Path], tmp_path: Path, archive: str
 ) -> None:

@@ -71,6 +71,7 @@ COLUMN = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.cases(1)
 def test_alpha_is_that_of_krippendorff(kind: str) -> None:
     """With labels that are missing, and plots that only some people have."""
     answers = people(25, 0.3)
@@ -86,6 +87,7 @@ def test_alpha_is_that_of_krippendorff(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.cases(1)
 def test_kappa_is_that_of_scikit_learn(kind: str) -> None:
     answers = people(25, 0.3)
     table = wide(answers, COLUMN[kind])

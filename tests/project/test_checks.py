@@ -188,7 +188,7 @@ def no_cube(cube: Path) -> None:
         (no_cube, "missing", "the cube is missing"),
     ],
 )
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_wrong_cube_is_found_and_made_again(
     made: tuple[SmallArchive, Path],
     project: Path,

@@ -89,7 +89,7 @@ def test_it_holds_what_was_read_and_opens_without_this_package(
 @pytest.mark.parametrize(
     ("before", "settled"), [("2006/2022", ("2012", "2022")), ("../2022", ("2005", "2012", "2022"))]
 )
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_longer_time_reads_only_what_is_new_and_ends_the_same(
     archive: SmallArchive, tmp_path: Path, before: str, settled: tuple[str, ...]
 ) -> None:
@@ -134,7 +134,7 @@ def test_a_new_year_takes_the_requests_of_its_own_observations(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "no metadata"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_a_damaged_cube_held_is_never_taken_over(
     archive: SmallArchive, tmp_path: Path, damage: str
 ) -> None:

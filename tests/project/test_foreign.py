@@ -99,6 +99,7 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.cases(6)
 def test_a_cube_is_opened_only_as_this_package_writes_it(
     project: Path, tmp_path: Path, name: str
 ) -> None:
@@ -187,6 +188,7 @@ COMMANDS: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("where", ["composite", "project", "plot"])
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.cases(6)
 def test_no_command_follows_a_name_out_of_its_folder(
     project: Path, tmp_path: Path, command: str, where: str
 ) -> None:

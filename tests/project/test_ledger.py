@@ -86,6 +86,7 @@ def test_it_is_a_table_for_pandas_and_keeps_ids_as_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plots", [1, 5, 100])
+@pytest.mark.cases(1)
 def test_every_row_can_be_read_as_soon_as_it_is_recorded(tmp_path: Path, plots: int) -> None:
     """Also by another process, and by the next run after this one was killed."""
     ledger = Ledger(Folder(tmp_path))

@@ -96,6 +96,7 @@ def test_another_layout_is_refused_by_its_number(
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("damage", ["not JSON", "nothing", *DAMAGED])
+@pytest.mark.cases(20)
 def test_what_is_damaged_is_refused_by_its_name(place: Path, reader: str, damage: str) -> None:
     if damage in DAMAGED:
         rewrite(place, DAMAGED[damage])

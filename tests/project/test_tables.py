@@ -111,6 +111,7 @@ def test_it_tells_all_of_every_observation(table: pd.DataFrame) -> None:
     assert row["scene_count"] is pd.NA
 
 
+@pytest.mark.deep
 def test_grades_flags_and_contract_side_by_side(table: pd.DataFrame) -> None:
     written = table[table["outcome"] == "written"].set_index("day")
     columns = ["grade", "fmask", "qa", "is_clear", "strict_clear", "bands_filled"]

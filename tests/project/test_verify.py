@@ -135,6 +135,7 @@ def other_value(path: Path) -> None:
         (ROW, other_day, "broken", "does not begin with LC08,1211,7,0309,2020,183"),
     ],
 )
+@pytest.mark.cases(6)
 def test_damage_is_found_and_named(
     project: Path, file: str, damage: Callable[[Path], None], kind: str, words: str
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_value_that_the_chips_do_not_show_is_found(project: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.cases(6)
 def test_what_should_not_be_there_is_found(
     project: Path, file: str, words: str, quick: bool
 ) -> None:

@@ -104,6 +104,7 @@ def test_there_are_enough_pairs() -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda p: f"{p.grid}-{p.lon}-{p.lat}-{p.zone}")
+@pytest.mark.cases(6)
 def test_every_pixel_is_the_one_of_the_definition_and_of_gdal(pair: Pair) -> None:
     """GDAL at a tolerance of 1e-7 px; pixels within 1e-6 px of an edge are not compared to it."""
     chip = chip_of(pair)

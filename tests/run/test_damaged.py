@@ -176,6 +176,7 @@ OF_ALL = ("ledger/plots.csv", "ledger/project.json", "ledger/items/CU_h03v09_tab
 @shows("corrupt bytes", "output")
 @pytest.mark.parametrize("name", OF_ALL)
 @pytest.mark.parametrize("damage", ["half", "bytes"])
+@pytest.mark.cases(1)
 def test_a_damaged_file_of_all_plots_is_a_finding_that_is_mended(
     archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_damaged_file_of_all_plots_is_a_finding_that_is_mended(
         assert (out / "ledger/damaged/plots.csv").read_bytes() != good
 
 
+@pytest.mark.deep
 def test_rows_that_can_be_read_are_kept(archive: SmallArchive, tmp_path: Path) -> None:
     out = tmp_path / "out"
     items = Archive(archive.folder / "items.json", mirror=f"{BUCKET}={archive.folder}")
@@ -238,6 +240,7 @@ def test_rows_that_can_be_read_are_kept(archive: SmallArchive, tmp_path: Path) -
     assert verify(out, archive.folder / "plots.csv").empty
 
 
+@pytest.mark.deep
 def test_a_damaged_recent_row_makes_no_plot_complete(archive: SmallArchive, tmp_path: Path) -> None:
     out = tmp_path / "out"
     items = Archive(archive.folder / "items.json", mirror=f"{BUCKET}={archive.folder}")
@@ -257,6 +260,7 @@ def test_a_damaged_recent_row_makes_no_plot_complete(archive: SmallArchive, tmp_
 
 
 @pytest.mark.parametrize("damage", ["text", "folder", "nothing"])
+@pytest.mark.cases(1)
 def test_a_damaged_list_is_a_finding_that_a_list_mends(
     archive: SmallArchive, tmp_path: Path, damage: str
 ) -> None:
@@ -286,6 +290,7 @@ def test_a_damaged_list_is_a_finding_that_a_list_mends(
 @pytest.mark.parametrize(
     "name", ["plots.csv", "project.json", "items/CU_h03v09_table.parquet", "items/CU_h03v09.json"]
 )
+@pytest.mark.cases(1)
 def test_a_folder_in_place_of_a_file_does_not_end_verify(
     archive: SmallArchive, tmp_path: Path, name: str
 ) -> None:
@@ -336,7 +341,7 @@ def test_a_damaged_search_is_made_anew(archive: SmallArchive, tmp_path: Path, ma
 
 @pytest.mark.parametrize("name", OF_ALL)
 @pytest.mark.parametrize("damage", ["half", "bytes"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_damaged_file_of_the_project_is_named(
     archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
 ) -> None:

@@ -83,6 +83,7 @@ def chip(tmp_path: Path, day: str, composite: str = "b743") -> np.ndarray:
         ((12000, 1), (9001, CLOUD), "LE07", "the other is fill at the plot"),
     ],
 )
+@pytest.mark.deep
 def test_two_platforms_on_one_day(
     archive: SmallArchive,
     run: Callable[..., Summary],
@@ -169,6 +170,7 @@ def test_end_of_time_is_open(
 
 
 @pytest.mark.parametrize(("region", "tile"), [("HI", (2, 1)), ("AK", (13, 6))])
+@pytest.mark.deep
 def test_other_regions(tmp_path: Path, region: str, tile: tuple[int, int]) -> None:
     archive = SmallArchive(tmp_path / "archive", region)
     archive.add("LC08", f"2020-07-01{NOON}", tile)
@@ -551,7 +553,7 @@ def test_filters_that_remove_nothing_are_free(
 
 @shows("items gone or refused by now", "STAC API")
 @pytest.mark.parametrize("way", ["gone", "refused", "cloudy"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_the_catalog_lost_is_kept_told_and_removed_only_by_prune(
     mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, way: str
 ) -> None:
@@ -625,7 +627,7 @@ def test_the_other_platform_of_a_day_is_no_loss_where_there_is_no_cube(
 
 @pytest.mark.parametrize("sensor", ["LC09", "LE07"])
 @pytest.mark.parametrize("way", ["gone", "refused"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_of_a_day_of_two_platforms_the_catalog_loses_one(
     shared_day: SmallArchive, run: Callable[..., Summary], tmp_path: Path, sensor: str, way: str
 ) -> None:
@@ -673,7 +675,7 @@ def test_a_platform_that_comes_to_a_day_of_what_is_gone_waits(
 
 
 @pytest.mark.parametrize("more", ["zarr", "png"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_is_gone_lacks_a_new_product_and_is_told(
     mixed: SmallArchive, run: Callable[..., Summary], tmp_path: Path, more: str
 ) -> None:

@@ -91,6 +91,7 @@ def test_plots_with_few_items_are_named(sample: SamplePaths, tmp_path: Path) -> 
     assert "0 requests, 0.0 GB" in result.output
 
 
+@pytest.mark.deep
 def test_prices_may_be_given(sample: SamplePaths) -> None:
     arguments = ["plan", str(sample.plots), "--source", str(sample.items)]
     usual = CliRunner().invoke(main, arguments).output

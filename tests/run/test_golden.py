@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +9,9 @@ import pytest
 from PIL import Image
 
 import timesync_xr
+from tests.conftest import run_extract
 
 ARCHIVES = ("real", "mosaic")
-
-
-def run_extract(golden: Path, archive: str, out: Path, *more: str) -> None:
-    """The command as a user gives it."""
-    command = [sys.executable, "-m", "timesync_xr", "extract", str(golden / archive / "plots.csv")]
-    command += ["--out", str(out), "--source", str(golden / archive / "items.json")]
-    command += ["--mirror", f"s3://usgs-landsat-ard={golden / archive}", *more]
-    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def files(folder: Path) -> set[str]:
@@ -38,18 +29,11 @@ def golden(shared: Path) -> Path:
     return shared / "golden"
 
 
-@pytest.fixture(scope="module")
-def projects(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of each golden archive, made by the command."""
-    folder = tmp_path_factory.mktemp("golden")
-    for archive in ARCHIVES:
-        run_extract(golden, archive, folder / archive)
-    return folder
-
-
 @pytest.mark.parametrize("archive", ARCHIVES)
-def test_command_gives_the_golden_output(golden: Path, projects: Path, archive: str) -> None:
-    expected, made = golden / f"{archive}_expected", projects / archive
+def test_command_gives_the_golden_output(
+    golden: Path, golden_projects: dict[str, Path], archive: str
+) -> None:
+    expected, made = golden / f"{archive}_expected", golden_projects[archive]
     contract = {name for name in files(made) if name.startswith("prj_")}
     assert contract == files(expected)
     assert len(contract) > 100
@@ -60,11 +44,12 @@ def test_command_gives_the_golden_output(golden: Path, projects: Path, archive: 
             assert (pixels(made / name) == pixels(expected / name)).all(), name
 
 
-@pytest.mark.parametrize("size", [pytest.param(99, marks=pytest.mark.deep), 1])
+@pytest.mark.parametrize("size", [99, 1])
+@pytest.mark.deep
 def test_smaller_odd_chip_is_the_middle_of_the_golden_one(
     golden: Path, tmp_path: Path, size: int
 ) -> None:
-    run_extract(golden, "mosaic", tmp_path, "--chip-size", str(size), str(size))
+    run_extract(golden / "mosaic", tmp_path, "--chip-size", str(size), str(size))
     first = 127 - size // 2
     middle = slice(first, first + size)
     expected = golden / "mosaic_expected"
@@ -77,9 +62,12 @@ def test_smaller_odd_chip_is_the_middle_of_the_golden_one(
 
 
 @pytest.mark.deep
-def test_processes_give_the_same_as_one(golden: Path, projects: Path, tmp_path: Path) -> None:
-    run_extract(golden, "mosaic", tmp_path, "--workers", "2")
-    one = {n: (projects / "mosaic" / n).read_bytes() for n in files(projects / "mosaic")}
+def test_processes_give_the_same_as_one(
+    golden: Path, golden_projects: dict[str, Path], tmp_path: Path
+) -> None:
+    run_extract(golden / "mosaic", tmp_path, "--workers", "2")
+    mosaic = golden_projects["mosaic"]
+    one = {n: (mosaic / n).read_bytes() for n in files(mosaic)}
     two = {n: (tmp_path / n).read_bytes() for n in files(tmp_path)}
     ledger = "ledger/plots.csv"
     assert sorted(one.pop(ledger).splitlines()) == sorted(two.pop(ledger).splitlines())

@@ -317,12 +317,10 @@ def run_histories(world: World, place: Path, seeds: range) -> None:
 @shows("any history", "output")
 @pytest.mark.parametrize(
     "seeds",
-    [
-        range(2),
-        *(pytest.param(range(n, n + 10), marks=pytest.mark.deep) for n in range(2, 52, 10)),
-    ],
+    [range(2), *(range(n, n + 10) for n in range(2, 52, 10))],
     ids=str,
 )
+@pytest.mark.deep
 def test_what_a_history_leaves_is_right_or_named(
     world: World, tmp_path: Path, seeds: range
 ) -> None:

@@ -119,7 +119,7 @@ def test_the_spectra_are_those_of_a_full_run(
 
 
 @pytest.mark.parametrize("formats", ["png,csv", "csv,zarr"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_other_products_later_end_as_if_asked_for_at_first(
     served: tuple[Archive, list[str]], tmp_path: Path, formats: str
 ) -> None:

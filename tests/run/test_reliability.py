@@ -177,7 +177,7 @@ def quiet(proxy: Proxy) -> None:
 
 @shows("a fault that stays", "one asset")
 @pytest.mark.parametrize("name", ["503", "connection reset", "stalled body", "wrong length"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_an_archive_that_keeps_failing_for_one_file_costs_one_observation(
     services: Services, tmp_path: Path, name: str
 ) -> None:
@@ -286,7 +286,7 @@ def denied_from(number: int, code: int = 403) -> Callable[[Request], Fault | Non
 
 @shows(["401", "403"], "archive")
 @pytest.mark.parametrize("number", [2, 40])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_credentials_that_are_refused_end_the_run_at_once(
     services: Services, tmp_path: Path, number: int
 ) -> None:
@@ -375,7 +375,7 @@ def test_wrong_credentials_end_a_big_run_before_thousands_of_requests(
 @shows(["401", "403"], "STAC API")
 @pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("number", [1, 4])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_an_api_that_denies_access_ends_the_run_at_once(
     services: Services, tmp_path: Path, number: int, code: int
 ) -> None:

@@ -146,6 +146,7 @@ def test_everything_that_is_made_of_a_project_is_made_of_scenes(
 
 
 @pytest.mark.parametrize("grid", ["EPSG:3035", "EPSG:32632", "EPSG:32732", "utm"])
+@pytest.mark.cases(1)
 def test_a_cube_of_a_place_lies_on_the_grid_that_is_asked_for(
     made: SceneArchive, grid: str
 ) -> None:

@@ -138,6 +138,7 @@ def test_what_is_made_of_either_is_the_same_to_the_byte(
     assert parquets
 
 
+@pytest.mark.deep
 def test_tables_of_either_are_the_same(both: tuple[Project, Project]) -> None:
     for name in ("annual", "series", "observations", "density", "annual_index", "spectra"):
         one, other = (getattr(project, name)() for project in both)
@@ -149,6 +150,7 @@ def test_tables_of_either_are_the_same(both: tuple[Project, Project]) -> None:
     assert both[1].files(IDS[0], "2001-01-01")[-1] == table_path(*IDS[0])
 
 
+@pytest.mark.deep
 def test_cubes_are_rendered_into_either(
     both: tuple[Project, Project], cubes: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def no_archive(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_archive")
+@pytest.mark.deep
 def test_products_are_made_of_a_kept_cube(
     archive: LinkedArchive, listed: Path, both: tuple[Project, Project], cubes: Path, tmp_path: Path
 ) -> None:
@@ -201,6 +204,7 @@ def test_products_are_made_of_a_kept_cube(
     assert of(out, "prj_p/cubes") == of(cubes, "prj_p/cubes")
 
 
+@pytest.mark.deep
 def test_what_a_kept_cube_has_no_more_comes_from_the_archive(
     archive: LinkedArchive, listed: Path, both: tuple[Project, Project], cubes: Path, tmp_path: Path
 ) -> None:
@@ -216,6 +220,7 @@ def test_what_a_kept_cube_has_no_more_comes_from_the_archive(
     assert verify(out).empty
 
 
+@pytest.mark.deep
 def test_a_table_is_made_of_the_csvs_that_are_there(
     archive: LinkedArchive,
     listed: Path,
@@ -313,6 +318,7 @@ def spoil(project: Project, how: str) -> None:
         ("colour", "broken", "the values of its row have the colour"),
     ],
 )
+@pytest.mark.cases(1)
 def test_damage_is_named_and_mended(
     both: tuple[Project, Project],
     copy: Project,

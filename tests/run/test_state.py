@@ -119,6 +119,7 @@ def _second(first: Callable[..., Any], then: Callable[..., Any]) -> Callable[...
 
 
 @shows("a plot that moved", "output")
+@pytest.mark.deep
 def test_a_log_of_another_place_is_refused_also_where_the_ledger_is_lost(
     run: Run, tmp_path: Path
 ) -> None:
@@ -218,6 +219,7 @@ def test_render_refuses_a_plot_of_the_same_name_elsewhere(run: Run, tmp_path: Pa
 @pytest.mark.parametrize(
     ("first", "second"), [("A", "a"), ("e\u0301", "\xe9"), ("Straße", "STRASSE")]
 )
+@pytest.mark.cases(1)
 def test_a_name_that_would_be_anothers_file_is_refused_across_runs(
     run: Run, tmp_path: Path, first: str, second: str
 ) -> None:
@@ -365,7 +367,7 @@ def _give_up(plot: Any, job: Any, tables: Any, folder: Any, _advance: Any) -> An
 
 @shows("a damaged log", "output")
 @pytest.mark.parametrize("data", [b"", b"\0" * 500, b"date,day\n1,2\n"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_damaged_log_is_a_problem_of_its_plot(
     run: Run, made_of: Callable[[], Archive], tmp_path: Path, data: bytes
 ) -> None:
@@ -448,6 +450,7 @@ def test_an_odd_chip_is_a_problem_of_its_own(run: Run, tmp_path: Path) -> None:
         ("chip_size", "[5.5, 5]"),
     ],
 )
+@pytest.mark.cases(1)
 def test_damaged_settings_are_named(
     run: Run, tmp_path: Path, damage: str | tuple[str, str]
 ) -> None:

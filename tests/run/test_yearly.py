@@ -121,10 +121,8 @@ def best(full: Project, choice: ChipsPerYear) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.deep) for n in range(2, 14))]
-)
-@pytest.mark.cases(1)
+@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.deep
 def test_what_the_server_would_choose_is_among_them(tmp_path: Path, seed: int) -> None:
     """Held against `annual` on a full run, and against the rule in words."""
     archive = random_archive(tmp_path / "archive", seed)
@@ -282,6 +280,7 @@ def test_where_the_best_fails_the_next_takes_its_place(
     assert project.plots["failed"].tolist() == [1]
 
 
+@pytest.mark.deep
 def test_an_archive_that_is_gone_takes_no_files_away(series: LinkedArchive, tmp_path: Path) -> None:
     """Of chips without CSVs the pixels are looked at again, to rank them."""
     project = run(tmp_path / "out", series.source, 1, formats="png")

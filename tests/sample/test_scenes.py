@@ -42,6 +42,7 @@ def table(items: list[dict[str, Any]]) -> pd.DataFrame:
     return items_table(items, Query(PC_SCENES, UTM))
 
 
+@pytest.mark.deep
 def test_no_scene_is_refused(table: pd.DataFrame) -> None:
     assert (table["refused"] == "").all()
 

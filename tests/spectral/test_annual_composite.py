@@ -57,7 +57,7 @@ def good_days(cube: xr.DataArray, year: int, y: int, x: int, rule: str) -> list[
 
 @pytest.mark.parametrize("rule", ["graded", "contract"])
 @pytest.mark.parametrize("lazy", [False, True])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_the_medoid_of_every_pixel_gone_through(rule: str, lazy: bool) -> None:
     cube = cube_of()
     given = cube.chunk(time=3, y=2) if lazy else cube

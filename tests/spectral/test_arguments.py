@@ -143,6 +143,7 @@ def ends_well(name: str, argument: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.cases(6)
 def test_each_odd_argument(name: str) -> None:
     for argument in [*(odd([step]) for step in STEPS), *ALONE]:
         ends_well(name, argument)
@@ -151,6 +152,7 @@ def test_each_odd_argument(name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 @given(st.lists(st.sampled_from(list(STEPS)), min_size=2, max_size=4))
 @example(["no pixels", "lazy"])
+@pytest.mark.deep
 def test_several_odd_things_at_once(name: str, steps: list[str]) -> None:
     argument = odd(steps)
     with warnings.catch_warnings():

@@ -48,6 +48,7 @@ def written_out(b: float, g: float, r: float, n: float, s1: float, s2: float) ->
 
 
 @given(st.lists(st.integers(1, 3000), min_size=6, max_size=6))
+@pytest.mark.deep
 def test_every_index_is_what_is_written_out(bands: list[int]) -> None:
     values = pixel(**dict(zip(SR_BANDS, bands, strict=True))).astype(np.int16)
     for name, expected in written_out(*bands).items():

@@ -183,6 +183,7 @@ def reflectance(dtype: str) -> xr.DataArray:
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("dtype", dtypes("int16", "int32", "int64", "float32", "float64"))
 @pytest.mark.parametrize("name", [*OF_CUBE, *OF_VALUES])
+@pytest.mark.cases(20)
 def test_collection1_values(name: str, dtype: str, labelled: bool, how: str) -> None:
     values = collection1(dtype)
     values = backed(values if labelled else values.drop_attrs().rename(None), how)
@@ -197,6 +198,7 @@ def test_collection1_values(name: str, dtype: str, labelled: bool, how: str) -> 
 @pytest.mark.parametrize("dtype", dtypes("float32", "float64"))
 @pytest.mark.parametrize("named", ["digital_number", "surface_reflectance", None])
 @pytest.mark.parametrize("name", [*OF_CUBE, *OF_VALUES, *OF_QA])
+@pytest.mark.cases(20)
 def test_reflectance(name: str, named: str | None, dtype: str, how: str) -> None:
     """Tasseled cap is the same in any unit; all else needs the other numbers."""
     values = backed(reflectance(dtype).rename(named), how)
@@ -212,6 +214,7 @@ def test_reflectance(name: str, named: str | None, dtype: str, how: str) -> None
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("dtype", dtypes(*sorted(EXACT), "int16"))
 @pytest.mark.parametrize("name", OF_VALUES)
+@pytest.mark.cases(20)
 def test_digital_numbers_are_not_taken_for_values(
     name: str, dtype: str, labelled: bool, how: str
 ) -> None:
@@ -224,6 +227,7 @@ def test_digital_numbers_are_not_taken_for_values(
 @pytest.mark.parametrize("dtype", dtypes(*sorted(EXACT), "int16"))
 @pytest.mark.parametrize("fill", [0, 1])
 @pytest.mark.parametrize("name", OF_QA)
+@pytest.mark.cases(20)
 def test_quality(name: str, fill: int, dtype: str, how: str) -> None:
     qa = cube_of(numbers()).sel(band="qa_pixel")
     check(name, OF_QA[name](backed(masked(qa, dtype, fill), how)), how)

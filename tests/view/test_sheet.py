@@ -55,6 +55,7 @@ def test_years_without_choice_are_grey(sample_project: Path) -> None:
     ("form", "ending", "frames"),
     [("strip", "strip.png", 1), ("gif", "gif", 42), ("webp", "webp", 42)],
 )
+@pytest.mark.cases(1)
 def test_forms(sample_project: Path, tmp_path: Path, form: str, ending: str, frames: int) -> None:
     made = write_sheets(sample_project, tmp_path, plots=PLOT, form=form, size=24)
     assert made.files == [f"prj_1001_plot_2.{ending}"]

@@ -111,7 +111,7 @@ def test_chips_are_copied_where_links_are_refused(
 
 
 @pytest.mark.parametrize(("out", "way"), [("", "../"), ("looks/at/it", "../../../")])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_inside_the_project_its_own_chips_are_shown(
     sample_project: Path, tmp_path: Path, out: str, way: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_annual_choice_is_that_of_the_target_day(sample_project: Path, tmp_path:
 
 
 @pytest.mark.parametrize("out", ["project/browse", "site"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_the_project_lost_is_gone_from_a_site_made_again(
     sample_project: Path, tmp_path: Path, out: str
 ) -> None:

@@ -79,6 +79,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("function", "name"), PAIRS)
+@pytest.mark.cases(6)
 def test_odd_arguments_end_well_or_in_an_error_of_ours(
     function: Callable[..., Any], name: str
 ) -> None:
