@@ -25,13 +25,14 @@ from rasterio.windows import Window, intersect
 
 import timesync_xr as tx
 from tests.archive import SmallArchive
+from tests.scenes import BLOB, SceneArchive
 from tests.strategies import items_table
 from timesync_xr import Archive
 from timesync_xr.catalog.search import search_items
 from timesync_xr.cube.array import BATCH, Look, begin_pixels, read_pixels
 from timesync_xr.cube.plan import merge_records, plan_observations
 from timesync_xr.errors import InputError, ReadError, ReadWarning
-from timesync_xr.grid import REGIONS, ChipGrid, tiles_of
+from timesync_xr.grid import REGIONS, ChipGrid, tiles_of, transformer
 from timesync_xr.landsat import BANDS, QA_BAND, SR_BANDS
 from timesync_xr.raster import reader
 from timesync_xr.raster.reader import Reading
@@ -157,6 +158,44 @@ def test_what_is_read_is_what_is_looked_at(
 ) -> None:
     do, part, size = SELECTIONS[name]
     assert door.count(lambda: do(cube)) == needed(sample, cube.isel(part), size)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("grid", ["CU", "utm"])
+def test_scenes_on_any_grid_are_read_by_the_blocks_that_hold_their_pixels(
+    tmp_path: Path, door: Door, grid: str
+) -> None:
+    """Not those of the window around them, which a turned chip does not fill; by pyproj and GDAL.
+
+    The places lie where the grid of ARD is turned most, so that corners of the window are empty.
+    """
+    scenes, read, total = SceneArchive(tmp_path), 0, 0
+    for n, (lon, zone) in enumerate(((-122.6, 10), (-69.5, 19))):
+        center = transformer("EPSG:4326", f"EPSG:{32600 + zone}").transform(lon, 45.1)
+        scenes.add("LC08", f"2020-07-0{n + 1}T10:10:00Z", (40 + n, 30, zone),
+                   (int(center[0]), int(center[1])), size=(1800, 1700))  # fmt: skip
+    for item, lon in zip(scenes.items, (-122.6, -69.5), strict=True):
+        place = REGIONS["CU"].from_degrees(lon, 45.1) if grid == "CU" else (lon, 45.1)
+        cube = tx.chips_for_plot(place, tx.Archive([item], mirror=scenes.mirror), grid=grid)
+        red = cube.sel(band="red")
+        count, size = door.count(red.compute)
+        x, y = np.meshgrid(red["x"], red["y"])
+        zone = f"EPSG:{item['properties']['proj:epsg']}"
+        east, north = transformer(str(red.rio.crs), zone).transform(x, y)
+        path = scenes.folder / item["assets"]["red"]["href"].removeprefix(f"{BLOB}/")
+        with rasterio.open(path) as file:
+            found = rasterio.transform.rowcol(file.transform, east.ravel(), north.ravel())
+            rows, cols = (np.asarray(a, dtype=int) for a in found)
+            down, across = file.block_shapes[0]
+            blocks = {(r // down, c // across) for r, c in zip(rows, cols, strict=True)}
+            sizes = [
+                int(file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=1) or 0)
+                for row, col in blocks
+            ]
+        assert (count, size) == (2, min(16384, path.stat().st_size) + sum(sizes))
+        box = (np.ptp(rows // down) + 1) * (np.ptp(cols // across) + 1)
+        read, total = read + len(blocks), total + int(box)
+    assert read < total or grid == "utm"
 
 
 COMPOSED: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
