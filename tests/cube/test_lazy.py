@@ -180,8 +180,8 @@ def test_scenes_on_any_grid_are_read_by_the_blocks_that_hold_their_pixels(
         red = cube.sel(band="red")
         count, size = door.count(red.compute)
         x, y = np.meshgrid(red["x"], red["y"])
-        zone = f"EPSG:{item['properties']['proj:epsg']}"
-        east, north = transformer(str(red.rio.crs), zone).transform(x, y)
+        crs = f"EPSG:{item['properties']['proj:epsg']}"
+        east, north = transformer(str(red.rio.crs), crs).transform(x, y)
         path = scenes.folder / item["assets"]["red"]["href"].removeprefix(f"{BLOB}/")
         with rasterio.open(path) as file:
             found = rasterio.transform.rowcol(file.transform, east.ravel(), north.ravel())
