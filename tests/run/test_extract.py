@@ -28,7 +28,12 @@ from timesync_xr import (
     verify,
 )
 from timesync_xr.cli.main import main
-from timesync_xr.errors import InputError, PlotListError, ProjectError
+from timesync_xr.errors import (
+    AccessError,
+    InputError,
+    PlotListError,
+    ProjectError,
+)
 from timesync_xr.grid import REGIONS
 
 CU = REGIONS["CU"]
@@ -344,6 +349,50 @@ def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
     with FileLock(lock), pytest.raises(ProjectError, match="another run is at work"):
         run()
     assert run().complete
+
+
+def a_page(folder: Path) -> dict[str, object]:
+    (folder / "page.json").write_text("<html>")
+    return {"items": folder / "page.json"}
+
+
+NO_SOURCE: dict[str, Callable[[Path], dict[str, object]]] = {
+    "no file": lambda folder: {"items": folder / "none.json"},
+    "a folder": lambda folder: {"items": folder},
+    "a page": a_page,
+    "no address": lambda _: {"items": "htp://127.0.0.1"},
+    "no host": lambda _: {"items": "http://"},
+    "no port": lambda _: {"items": "https://127.0.0.1:99999/stac"},
+    "a dead address": lambda _: {"items": "http://127.0.0.1:1/"},
+    "another grid": lambda _: {"grid": "AK", "x": 0, "y": 1_000_000},
+    "another mirror": lambda folder: {"mirror": f"s3://another={folder}"},
+}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("name", NO_SOURCE)
+def test_a_source_that_is_none_leaves_nothing(
+    archive: SmallArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    is_there: bool,
+) -> None:
+    monkeypatch.setattr("timesync_xr.catalog.stac.growing", lambda *_: 0.0)  # the waits
+    archive.add("LC08", f"2020-07-01{NOON}")
+    source = {"items": archive.write_items(), "mirror": archive.mirror} | NO_SOURCE[name](tmp_path)
+    x, y = source.pop("x", INSIDE[0]), source.pop("y", INSIDE[1])
+    plots = tmp_path / "plots.csv"
+    plots.write_text(f"project_id,plot_id,x,y\n1211,7,{x},{y}\n1211,8,{x},{y}\n")
+    products = Products(grid=source.pop("grid", "CU"), chip_size=(9, 9))
+    out = tmp_path / "new/deep/out"
+    if is_there:
+        out.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    expected = AccessError if name == "a dead address" else InputError
+    with pytest.raises(expected):
+        extract(plots, out, Archive(**source), products=products, progress=False)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 """Version of the layout of projects that this version of the package reads and writes. It is raised
 whenever the same observations would get other files, logs or rows."""
 
@@ -422,12 +422,17 @@ def by_id(plots: pd.DataFrame) -> pd.DataFrame:
 
 def keep_settings(folder: Folder, settings: Settings) -> None:
     """Keep what a project is made with; `ProjectError` if it was made with other settings."""
+    if is_new_project(folder, settings):
+        folder.write(SETTINGS, json.dumps(settings.to_json(), indent=1).encode())
+
+
+def is_new_project(folder: Folder, settings: Settings) -> bool:
+    """Whether a folder holds no project; `ProjectError` for one made with other settings."""
     wanted = settings.to_json()
     try:
         kept = read_settings(folder).to_json()
     except NoProjectError:
-        folder.write(SETTINGS, json.dumps(wanted, indent=1).encode())
-        return
+        return True
     if kept["rendered"] != settings.rendered:
         made, command = ("cubes", "render") if kept["rendered"] else ("an archive", "extract")
         raise ProjectError(
@@ -441,6 +446,7 @@ def keep_settings(folder: Folder, settings: Settings) -> None:
                 f"the project in {folder.root} was made with {name} {was}, "
                 f"not {asked}: use the same, or another --out folder"
             )
+    return False
 
 
 def _told(name: str, value: Any) -> Any:
