@@ -23,7 +23,7 @@ from ..errors import DamagedError, InputError, NoProjectError, ProjectError
 from ..plots import Plot, id_order, id_problem
 from ..storage.folder import Folder, read_file
 from .files import ASIDE, PLOTS, RECENT
-from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
+from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN, log_checksum
 from .products import FORMATS
 
 COMPLETE, INCOMPLETE, NO_ITEMS = "complete", "incomplete", "no items"
@@ -53,6 +53,7 @@ COLUMNS = (
     "datetime",
     "products",
     "filters",
+    "log_checksum",
 )
 """Columns of the table of plots.
 
@@ -60,7 +61,8 @@ COLUMNS = (
 The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
 with day, sensor, asset, kind, cause and remedy; ``source`` names the archives that were read, with
 semicolons between, ``fallback`` counts observations of which files were read in a second one;
-``datetime``, ``products`` and ``filters`` are what was asked for.
+``datetime``, ``products`` and ``filters`` are what was asked for; ``log_checksum`` is the CRC-32 of
+the plot's log.
 """
 
 FAILURES = 20
@@ -95,7 +97,20 @@ def ledger_row(
         "datetime": datetime,
         "products": products,
         "filters": filters,
+        "log_checksum": log_checksum(log),
     }
+
+
+def other_than_log(row: Mapping[Any, Any], log: pd.DataFrame) -> list[str]:
+    """Columns of a row in which it is not what the log of its plot comes to.
+
+    None of a plot that is incomplete, whose log may be newer.
+    """
+    if row["status"] == INCOMPLETE:
+        return []
+    plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
+    told = ledger_row(plot, log, row["datetime"], row["products"], row["filters"])
+    return [name for name in COLUMNS if row[name] != told[name]]
 
 
 def failures_of(row: Mapping[Any, Any]) -> list[dict[str, str]]:

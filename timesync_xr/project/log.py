@@ -10,6 +10,7 @@ whatever lies under their names is not to be trusted, until the log says that th
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -455,8 +456,17 @@ def years_without_clear(log: pd.DataFrame) -> list[int]:
 
 def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:
     """Keep the log of a plot, after the files that it vouches for."""
-    data = log.to_csv(index=False, lineterminator="\n").encode()
-    folder.write(log_path(plot.project_id, plot.plot_id), data)
+    folder.write(log_path(plot.project_id, plot.plot_id), _bytes(log))
+
+
+def _bytes(log: pd.DataFrame) -> bytes:
+    """The file of a log."""
+    return log.to_csv(index=False, lineterminator="\n").encode()
+
+
+def log_checksum(log: pd.DataFrame) -> str:
+    """CRC-32 of the file of a log, in hexadecimal: by it the ledger vouches for the log."""
+    return f"{zlib.crc32(_bytes(log)):08x}"
 
 
 def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
