@@ -481,11 +481,34 @@ def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
         return empty_log()
     except (ValueError, DamagedError):
         table = pd.DataFrame()
-    if tuple(table.columns) != COLUMNS or not table["outcome"].isin(OUTCOMES).all():
+    if tuple(table.columns) != COLUMNS or not _is_right(table):
         raise DamagedLogError(
             f"{folder.root}/{path} is damaged: make the plot again by timesync-xr verify --repair"
         )
     return table
+
+
+def _is_right(log: pd.DataFrame) -> bool:
+    """Whether the rows of a log say what such may say, so that no reader stumbles over one."""
+    observed = log[~log["outcome"].isin(LEFT_OUT)]
+    days = pd.to_datetime(observed["day"], format="%Y-%m-%d", errors="coerce")
+    try:
+        numbers = with_numbers(log)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    qa, shares = numbers["qa_pixel"], numbers[["fill_share", "clear_share"]]
+    return bool(
+        log["outcome"].isin(OUTCOMES).all()
+        and log["kept"].isin(["", "1"]).all()
+        and (days.dt.strftime("%Y-%m-%d") == observed["day"]).all()
+        and (qa.isna() | qa.between(0, _MOST_BITS)).all()
+        and (numbers["bands_filled"].isna() | numbers["bands_filled"].between(0, 6)).all()
+        and (shares.isna() | ((shares >= 0) & (shares <= 1))).all(axis=None)
+    )
+
+
+_MOST_BITS: Final = 2**16 - 1
+"""The highest value of QA_PIXEL."""
 
 
 def empty_log() -> pd.DataFrame:
