@@ -816,3 +816,30 @@ def test_both_ends_of_a_time_are_inside(archive: SmallArchive, run: Callable[...
         archive.add("LC08", time)
     archive.add("LE07", "2020-12-31T23:59:59.999999Z")
     assert run(datetime="2020").rows["observations"].tolist() == [2]
+
+
+def test_years_in_which_only_fill_was_seen_are_told(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    fill = {"qa_pixel": 1}
+    for year, values in ((2018, fill), (2020, None), (2021, fill)):
+        archive.add("LC08", f"{year}-07-01{NOON}", values=values)
+    run()
+    chosen = Project(tmp_path / "out").annual()
+    assert chosen["year"].tolist() == [2018, 2019, 2020, 2021]
+    assert chosen["observations"].tolist() == [0, 0, 1, 0]
+    told = "none was written: 1 fill at plot"
+    assert chosen["cause"].tolist()[::3] == [told, told]
+    assert chosen.dtypes.equals(Project(tmp_path / "out").annual().head(0).dtypes)
+    summary = run(f"1211,9,{INSIDE[0]},{INSIDE[1]}", out=tmp_path / "dark", datetime="2021")
+    assert str(summary).startswith("Plots without any observation written: 1 (9)\n")
+    assert Project(tmp_path / "dark").annual()[["year", "cause"]].values.tolist() == [[2021, told]]
+
+
+def test_tiers_that_ard_lacks_are_refused(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    with pytest.raises(InputError, match=r"U\.S\. ARD has Tier 1 alone, not T2: leave out --tier"):
+        run(tiers="T2")
+    assert not (tmp_path / "out").exists()

@@ -490,8 +490,8 @@ def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
 
 def _is_right(log: pd.DataFrame) -> bool:
     """Whether the rows of a log say what such may say, so that no reader stumbles over one."""
-    observed = log[~log["outcome"].isin(LEFT_OUT)]
-    days = pd.to_datetime(observed["day"], format="%Y-%m-%d", errors="coerce")
+    days = pd.to_datetime(log["day"], format="%Y-%m-%d", errors="coerce").dt.strftime("%Y-%m-%d")
+    has_none = log["outcome"].isin(LEFT_OUT) & (log["day"] == "")
     try:
         numbers = with_numbers(log)
     except (ValueError, TypeError, OverflowError):
@@ -500,7 +500,7 @@ def _is_right(log: pd.DataFrame) -> bool:
     return bool(
         log["outcome"].isin(OUTCOMES).all()
         and log["kept"].isin(["", "1"]).all()
-        and (days.dt.strftime("%Y-%m-%d") == observed["day"]).all()
+        and ((days == log["day"]) | has_none).all()
         and (qa.isna() | qa.between(0, _MOST_BITS)).all()
         and (numbers["bands_filled"].isna() | numbers["bands_filled"].between(0, 6)).all()
         and (shares.isna() | ((shares >= 0) & (shares <= 1))).all(axis=None)

@@ -306,7 +306,8 @@ class Project:
         ``plots`` as in `observations`, everything else is that of `timesync_xr.annual`. What was
         written is read: values from the files of the contract, and the grade of each from its log.
         The ``cause`` of a year of which nothing was written counts what became of its observations.
-        A plot without any observation has no rows.
+        Years in which nothing but fill was seen, or in which reading failed, have a row, too. A
+        plot without any observation has none.
         """
         options = {"target_day": target_day, "overrides": overrides, "rule": rule}
         return annual_table(self.folder, self.chosen(plots), **options)

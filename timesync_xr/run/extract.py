@@ -41,7 +41,7 @@ from ..project.rows import THREADS
 from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
-from .job import Job, check_choices
+from .job import Job, check_choices, check_tiers
 from .plot import Done, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours
@@ -170,6 +170,7 @@ def extract(
     """
     archive, project = as_archive(archive), as_project(project)
     check_choices(select, products)
+    check_tiers(select, archive.what)
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ())
     listed = _plots(table, products.lattice)
