@@ -72,6 +72,12 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no limits": with_composites({"a": GOOD[:1]}),
     "two channels": with_composites({"a": [GOOD[0][:2], GOOD[1]]}),
     "a grid without corner": lambda kept: kept | {"grid": {"name": "CU"}},
+    "a CRS that is none": lambda kept: kept | {"grid": kept["grid"] | {"crs": "nonsense"}},
+    "another CRS that is none": lambda kept: (
+        kept | {"grid": {"name": "own", "left": 0, "top": 0, "crs": "@/etc/passwd"}}
+    ),
+    "no collection that is known": lambda kept: kept | {"collection": "<b>"},
+    "no stretch that is known": lambda kept: kept | {"stretch": "../x"},
     "one number": lambda kept: kept | {"chip_size": [255]},
 }
 

@@ -374,6 +374,7 @@ def _give_up(plot: Any, job: Any, tables: Any, folder: Any, _advance: Any) -> An
         ("qa_pixel", "21q24"),
         ("qa_pixel", "70000"),
         ("clear_share", "-5"),
+        ("cloud_cover", "inf"),
         ("bands_filled", "7"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.servers import PlainHandler, serving
 from tests.tally import shows
-from timesync_xr.catalog.stac import PatientIO, Patience
+from timesync_xr.catalog.stac import Patience, PatientIO
 from timesync_xr.errors import AccessError, InputError, ServiceError
 from timesync_xr.storage import http, signing
 from timesync_xr.storage import objects as service
@@ -28,11 +28,11 @@ QUICK = Access(s3=S3(max_retries=0, retry_seconds=1.0, timeout_seconds=5.0))
 PEM = serialization.Encoding.PEM
 
 
-def signed(name: str, by: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None) -> tuple[
-    x509.Certificate, ec.EllipticCurvePrivateKey
-]:
+def signed(
+    name: str, by: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """A certificate of 127.0.0.1, or one that signs such."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
     own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, signing_key = by or (own, key)
     builder = (
@@ -41,8 +41,8 @@ def signed(name: str, by: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = 
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(1))
-        .not_valid_after(now + datetime.timedelta(9))
+        .not_valid_before(now - dt.timedelta(1))
+        .not_valid_after(now + dt.timedelta(9))
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
     )
     host = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -79,19 +79,18 @@ def context(certificates: Path) -> ssl.SSLContext:
     return context
 
 
-class Parts(PlainHandler):
-    def do_GET(self) -> None:
-        self.reply(206, b"abcde", ("Content-Range", "bytes 0-4/5"))
+def answering(status: int, body: bytes, *headers: tuple[str, str]) -> type[PlainHandler]:
+    """A server that gives all the same answer."""
+
+    def answer(self: PlainHandler) -> None:
+        self.reply(status, body, *headers)
+
+    return type("Handler", (PlainHandler,), {"do_GET": answer})
 
 
-class Whole(PlainHandler):
-    def do_GET(self) -> None:
-        self.reply(200, b"abcde")
-
-
-class Json(PlainHandler):
-    def do_GET(self) -> None:
-        self.reply(200, b'{"token": "sv=1", "msft:expiry": "2999-01-01T00:00:00Z"}')
+PARTS = answering(206, b"abcde", ("Content-Range", "bytes 0-4/5"))
+WHOLE = answering(200, b"abcde")
+JSON = answering(200, b'{"token": "sv=1", "msft:expiry": "2999-01-01T00:00:00Z"}')
 
 
 def part(port: int) -> object:
@@ -112,10 +111,10 @@ def token(port: int) -> object:
 
 
 DOORS: dict[str, tuple[type[PlainHandler], Callable[[int], object]]] = {
-    "parts of files": (Parts, part),
-    "small files": (Whole, whole),
-    "a search": (Json, search),
-    "a token": (Json, token),
+    "parts of files": (PARTS, part),
+    "small files": (WHOLE, whole),
+    "a search": (JSON, search),
+    "a token": (JSON, token),
 }
 
 
@@ -139,7 +138,7 @@ def test_a_folder_of_certificates(
     certificates: Path, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "own"))
-    with serving(Parts, context) as port:
+    with serving(PARTS, context) as port:
         assert part(port) == [b"abcde"]
 
 
@@ -163,5 +162,7 @@ def test_a_variable_that_names_no_certificates_is_told(
         call(1)
     for text in ("hello", "", "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"):
         (tmp_path / "none.pem").write_text(text)
-        with pytest.raises(InputError, match=r"SSL_CERT_FILE names .*none\.pem, which holds no cert"):
+        with pytest.raises(
+            InputError, match=r"SSL_CERT_FILE names .*none\.pem, which holds no cert"
+        ):
             call(1)

@@ -72,9 +72,7 @@ def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
 
 
 @contextmanager
-def whole_cube(
-    folder: Folder, plot: Plot, grid: ChipGrid | None = None
-) -> Iterator[xr.DataArray]:
+def whole_cube(folder: Folder, plot: Plot, grid: ChipGrid | None = None) -> Iterator[xr.DataArray]:
     """The complete cube of a plot, lazy; `ProjectError` if there is none or it can't be read.
 
     With a ``grid`` also where it tells another place than that, or holds what contradicts itself.

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -23,7 +22,17 @@ from ..errors import DamagedError, InputError, NoProjectError, ProjectError
 from ..plots import Plot, id_order, id_problem
 from ..storage.folder import Folder, read_file
 from .files import ASIDE, PLOTS, RECENT
-from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN, log_checksum
+from .log import (
+    FAILED,
+    FILL_AT_PLOT,
+    FILTERED,
+    OTHER_PLATFORM,
+    REFUSED,
+    SUPERSEDED,
+    WHY,
+    WRITTEN,
+    log_checksum,
+)
 from .products import FORMATS
 
 COMPLETE, INCOMPLETE, NO_ITEMS = "complete", "incomplete", "no items"
@@ -276,7 +285,7 @@ def _parsed(data: bytes) -> list[dict[str, Any]] | None:
         table = pd.read_csv(io.BytesIO(data), dtype=_KINDS, keep_default_na=False)
         rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
         return rows if all(map(_is_right, rows)) and _are_known(rows) else None
-    except (ValueError, TypeError, InputError):
+    except (ValueError, TypeError, ArithmeticError, InputError, RecursionError):
         return None
 
 
@@ -287,11 +296,15 @@ def _is_right(row: Mapping[str, Any]) -> bool:
         row["status"] in (COMPLETE, INCOMPLETE, NO_ITEMS)
         and not id_problem(row["project_id"])
         and not id_problem(row["plot_id"])
-        and all(isinstance(row[axis], int | float) and math.isfinite(row[axis]) for axis in "xy")
+        and all(isinstance(row[axis], int | float) and abs(row[axis]) < _FARTHEST for axis in "xy")
         and all(row[name] >= 0 for name in _COUNTS)
         and products == [name for name in FORMATS if name in products]
         and (row["failures"] == "[]" or isinstance(json.loads(row["failures"]), list))
     )
+
+
+_FARTHEST: Final = 1e9
+"""Metres of no grid."""
 
 
 def _are_known(rows: list[dict[str, Any]]) -> bool:

@@ -490,17 +490,20 @@ def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
 
 def _is_right(log: pd.DataFrame) -> bool:
     """Whether the rows of a log say what such may say, so that no reader stumbles over one."""
-    days = pd.to_datetime(log["day"], format="%Y-%m-%d", errors="coerce").dt.strftime("%Y-%m-%d")
+    days = pd.to_datetime(log["day"], format="%Y-%m-%d", errors="coerce")
+    is_day = days.notna() & (log["day"].str.len() == len("YYYY-MM-DD"))
     has_none = log["outcome"].isin(LEFT_OUT) & (log["day"] == "")
     try:
         numbers = with_numbers(log)
     except (ValueError, TypeError, OverflowError):
         return False
     qa, shares = numbers["qa_pixel"], numbers[["fill_share", "clear_share"]]
+    cloud = numbers["cloud_cover"]
     return bool(
         log["outcome"].isin(OUTCOMES).all()
         and log["kept"].isin(["", "1"]).all()
-        and ((days == log["day"]) | has_none).all()
+        and (is_day | has_none).all()
+        and (cloud.isna() | np.isfinite(cloud)).all()
         and (qa.isna() | qa.between(0, _MOST_BITS)).all()
         and (numbers["bands_filled"].isna() | numbers["bands_filled"].between(0, 6)).all()
         and (shares.isna() | ((shares >= 0) & (shares <= 1))).all(axis=None)

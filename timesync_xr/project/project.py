@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
+from ..catalog.archive import SOURCES
 from ..errors import InputError, Kind, NoProjectError, ProjectError
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
 from ..plots import Plot, id_order, id_problem, plot_table
@@ -89,15 +92,19 @@ class Settings:
         """The settings that were kept; any error of Python for what are none."""
         grid = kept["grid"]
         name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
+        collection, stretch = kept["collection"], kept["stretch"]
+        known = {source.collection for source in SOURCES.values()}
+        if collection not in known or stretch not in ("", "plot", "project"):
+            raise ValueError("no collection, or no stretch")
         lattice = _kept_grid(name, crs, int(left), int(top))
         width, height = chip_shape(kept["chip_size"])
         ChipGrid(lattice, 0, 0, width, height)  # says what is wrong with a size
         return cls(
-            str(kept["collection"]),
+            collection,
             lattice,
             (width, height),
             tuple(_composite(name, *how) for name, how in kept["composites"].items()),
-            str(kept["stretch"]),
+            stretch,
             bool(kept["rendered"]),
         )
 
@@ -105,11 +112,12 @@ class Settings:
 def _kept_grid(name: str, crs: str, left: int, top: int) -> Lattice:
     """The grid of a name where it is still the same, else a lattice as it was kept."""
     kept = Lattice(name, crs, left, top)
-    try:
+    with suppress(InputError):
         known = get_grid(name)
-    except InputError:
-        return kept
-    return known if (known.crs, known.left, known.top) == (crs, left, top) else kept
+        if (known.crs, known.left, known.top) == (crs, left, top):
+            return known
+    CRS.from_user_input(crs)  # `CRSError` for what is none
+    return kept
 
 
 def _composite(name: str, channels: Sequence[str], limits: Sequence[Sequence[float]]) -> Composite:
@@ -150,7 +158,7 @@ def read_settings(folder: Folder) -> Settings:
             ) from None
         raise NoProjectError(folder.root) from None
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
-            InputError) as error:  # fmt: skip
+            CRSError, InputError) as error:  # fmt: skip
         raise DamagedSettingsError(
             f"{folder.root}/{SETTINGS} is damaged ({type(error).__name__}): put back a copy of it, "
             "or make the project anew in another folder"

@@ -395,7 +395,7 @@ def _of_plot(
     if row["status"] == NO_ITEMS:
         problem = "no item that can be read was found for it"
         problems.append(plot.problem("", NOT_DONE, "", problem, f"{CHECK}, and --refresh"))
-    elif row["status"] != COMPLETE and row["failed"] == 0:
+    elif row["status"] != COMPLETE and not (log["outcome"] == FAILED).any():
         problems.append(
             plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", plot.repair)
         )

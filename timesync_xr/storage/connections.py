@@ -33,6 +33,7 @@ REMEDY: Final = (
 )
 """What to do about one."""
 
+
 def own_certificates(address: str) -> str | None:
     """The file or folder of certificates to trust for an address; None for those of the system.
 

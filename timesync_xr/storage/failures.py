@@ -87,8 +87,7 @@ _LASTING: Final = (
     (
         re.compile("No CA certificates were loaded"),
         "this machine has no certificates by which a server is trusted",
-        "Install those of the system (ca-certificates), unset SSL_CERT_DIR, or name a file of "
-        f"certificates (PEM) in {CERTIFICATES[0]}",
+        f"Install those of the system (ca-certificates), or name a file in {CERTIFICATES[0]}",
         Kind.UNREACHABLE,
     ),
     (

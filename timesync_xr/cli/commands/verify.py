@@ -95,8 +95,8 @@ def verify(
     With --archive the files that the observations were made of are compared with the checksums that
     the items in the project have of them, or those of --source, where that is a file of items. A
     file without a checksum is not read. What was made of a file that is another can't be made again
-    before you have replaced it: keep the findings by --table, and give them to --repair by --problems
-    then.
+    before you have replaced it: keep the findings by --table, and give them to --repair by
+    --problems then.
 
     \b
     Exit codes: 0 all is well, 1 there are problems (after a repair: still), 2 wrong usage or input.
