@@ -165,4 +165,6 @@ def as_read_anywhere(path: Path) -> bytes:
     if path.suffix != ".csv" or "ledger" not in path.parts:
         return data
     table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
-    return table.drop(columns="source").to_csv(index=False).encode()
+    return (
+        table.drop(columns=["source", "log_checksum"], errors="ignore").to_csv(index=False).encode()
+    )

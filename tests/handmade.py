@@ -10,8 +10,11 @@ import pandas as pd
 
 from timesync_xr.catalog.ard import ARD
 from timesync_xr.grid import REGIONS, ChipGrid
+from timesync_xr.plots import Plot
 from timesync_xr.project.ledger import COLUMNS as LEDGER
+from timesync_xr.project.ledger import ledger_row
 from timesync_xr.project.log import COLUMNS as LOG
+from timesync_xr.project.log import write_log
 from timesync_xr.project.project import Settings, keep_settings
 from timesync_xr.storage.folder import Folder
 
@@ -66,17 +69,14 @@ def write_project(
             columns=["date", "day", "sensor", "hv", "outcome"],
         )
         log["chip"] = str(ChipGrid.around(REGIONS["CU"], *PLACE, 255))
-        path = folder / f"ledger/observations/prj_{project_id}/plot_{plot_id}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        log.reindex(columns=list(LOG), fill_value="").to_csv(path, index=False)
+        log = log.reindex(columns=list(LOG), fill_value="")
+        write_log(Folder(folder), of_plot[0], log)
         for observation in of_plot:
             place = folder / observation.path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes((HEADER + observation.line).encode())
-        status = "incomplete" if plot_id in incomplete else "complete"
-        rows.append((project_id, plot_id, *PLACE, status, "csv", len(of_plot), 0))
-    columns = ["project_id", "plot_id", "x", "y", "status", "products", "written", "failed"]
-    ledger = pd.DataFrame(rows, columns=columns).reindex(columns=list(LEDGER), fill_value=0)
-    ledger = ledger.assign(failures="[]", datetime="1982-01-01/..", filters="")
+        row = ledger_row(Plot(project_id, plot_id, *PLACE), log, "1982-01-01/..", "csv", "")
+        rows.append(row | ({"status": "incomplete"} if plot_id in incomplete else {}))
+    ledger = pd.DataFrame(rows, columns=list(LEDGER))
     ledger.to_csv(folder / "ledger/plots.csv", index=False)
     return folder

@@ -171,6 +171,32 @@ def no_metadata(cube: Path) -> None:
     (cube / "zarr.json").write_text("{}")
 
 
+def other_member(cube: Path) -> None:
+    file = cube / "hv/zarr.json"
+    file.write_text(file.read_text().replace('"string"', '"strinG"'))
+
+
+def no_member(cube: Path) -> None:
+    (cube / "digital_number/zarr.json").unlink()
+
+
+def in_group(old: str, new: str) -> Callable[[Path], None]:
+    def change(cube: Path) -> None:
+        file = cube / "zarr.json"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def moved(name: str) -> Callable[[Path], None]:
+    def change(cube: Path) -> None:
+        array(cube, name)[0] += 30
+
+    return change
+
+
 def no_cube(cube: Path) -> None:
     shutil.rmtree(cube)
 
@@ -185,6 +211,12 @@ def no_cube(cube: Path) -> None:
         (no_shard, "broken", r"it can't be read \(it lacks digital_number/c/0/0/0/0\)"),
         (damaged_shard, "broken", "it can't be read"),
         (no_metadata, "broken", "it can't be read"),
+        (other_member, "broken", r"its hv/zarr\.json is other than its zarr\.json says"),
+        (no_member, "broken", r"its digital_number/zarr\.json is missing"),
+        (in_group("spatial:bbox", "spatial:bboX"), "broken", "its spatial:bbox is None"),
+        (in_group("of plot 7", "of plot 3"), "broken", "its title is"),
+        (moved("x"), "broken", "its x is another than that of its place"),
+        (moved("time"), "broken", "its times are others than those of the log"),
         (no_cube, "missing", "the cube is missing"),
     ],
 )

@@ -72,6 +72,12 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no limits": with_composites({"a": GOOD[:1]}),
     "two channels": with_composites({"a": [GOOD[0][:2], GOOD[1]]}),
     "a grid without corner": lambda kept: kept | {"grid": {"name": "CU"}},
+    "a CRS that is none": lambda kept: kept | {"grid": kept["grid"] | {"crs": "nonsense"}},
+    "another CRS that is none": lambda kept: (
+        kept | {"grid": {"name": "own", "left": 0, "top": 0, "crs": "@/etc/passwd"}}
+    ),
+    "a collection of two lines": lambda kept: kept | {"collection": "a\nb"},
+    "no stretch that is known": lambda kept: kept | {"stretch": "../x"},
     "one number": lambda kept: kept | {"chip_size": [255]},
 }
 
@@ -88,7 +94,7 @@ def test_another_layout_is_refused_by_its_number(
 ) -> None:
     rewrite(place, of_layout(layout))
     before = sorted(place.parent.rglob("*"))
-    with pytest.raises(ProjectError, match=rf"project has the layout {layout or 1}, .*layout 5"):
+    with pytest.raises(ProjectError, match=rf"project has the layout {layout or 1}, .*layout 6"):
         READERS[reader](place)
     made = set(place.parent.rglob("*")) - set(before)
     assert {path.name for path in made} <= {"lock", "tmp", "archive", "items.json"}

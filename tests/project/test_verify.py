@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from tests.archive import SmallArchive
+from tests.handmade import Observation, write_project
 from timesync_xr import Archive, Products, Project, extract, read_plots, verify
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, ProjectError
@@ -296,3 +297,45 @@ def test_command_tells_all_and_by_its_exit_code(made: Path, project: Path, tmp_p
     assert tuple(table.columns) == COLUMNS
     assert run(tmp_path / "nowhere").exit_code == 2
     assert run(project, "--plots", tmp_path / "none.csv").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("x", "1e308"),
+        ("written", "9" * 30),
+        ("failures", "[" * 2000 + "]" * 2000),
+        ("failures", "{"),
+        ("datetime", "yesterday"),
+    ],
+)
+def test_a_cell_of_the_ledger_that_none_can_be_is_damage(
+    tmp_path: Path, column: str, cell: str
+) -> None:
+    project = write_project(tmp_path, [Observation("1", "7", "2020-07-01")])
+    path = project / "ledger/plots.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table[column] = cell
+    table.to_csv(path, index=False)
+    problems = verify(project)
+    assert problems[["kind", "file"]].values.tolist()[0] == ["broken", "ledger/plots.csv"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ({"source": "elsewhere"}, "the ledger has another source than the log"),
+        ({"fill_at_plot": "3"}, "the ledger has another fill_at_plot than the log"),
+        ({"log_checksum": "00000000"}, "its checksum is not that of the ledger"),
+        ({"status": "incomplete", "failed": "1"}, "the ledger has it as incomplete"),
+    ],
+)
+def test_a_row_of_the_ledger_is_what_the_log_comes_to(
+    tmp_path: Path, cells: dict[str, str], problem: str
+) -> None:
+    project = write_project(tmp_path, [Observation("1", "7", "2020-07-01")])
+    assert verify(project).empty
+    path = project / "ledger/plots.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.assign(**cells).to_csv(path, index=False)
+    assert verify(project)["problem"].tolist() == [problem]

@@ -266,6 +266,57 @@ def test_the_command_tells_and_ends_with_1(archive: SmallArchive) -> None:
     assert "No file of the archive has a checksum" in none.output
 
 
+def test_the_command_makes_anew_what_a_replaced_file_was_in(
+    archive: SmallArchive, tmp_path: Path
+) -> None:
+    given = "--source", archive.folder / "items.json", "--mirror", archive.mirror
+    project, table = archive.folder / "project", archive.folder / "bad.csv"
+    run(archive, tmp_path / "right", "csv,spectra")
+    right, path = contents(tmp_path / "right"), file_of(archive, 1, "red")
+    good = path.read_bytes()
+    flip(path)
+    shutil.rmtree(project)
+    run(archive, project, "csv,spectra")
+    assert contents(project) != right
+    bad = invoke(project, *given, "--table", table)
+    assert bad.exit_code == 1
+    assert "verify --repair --problems FILE.csv" in bad.output
+    path.write_bytes(good)
+    reader.reset()
+    made = invoke(project, *given, "--repair", "--problems", table)
+    assert made.exit_code == 0, made.output
+    assert made.output.endswith("Problems: none\n")
+    assert contents(project) == right
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0", None])
+def test_a_table_of_problems_that_is_none_is_refused(archive: SmallArchive, text: str) -> None:
+    project, table = archive.folder / "project", archive.folder / "bad.csv"
+    if text is not None:
+        table.write_text(text)
+    told = CliRunner().invoke(main, ["verify", str(project), "--repair", "--problems", str(table)])
+    assert told.exit_code == 2
+    assert "bad.csv" in told.output
+    alone = CliRunner().invoke(main, ["verify", str(project), "--problems", str(table)])
+    assert alone.exit_code == 2
+    assert "give both" in alone.output
+
+
+def test_problems_of_plots_that_the_project_lacks_remove_nothing(archive: SmallArchive) -> None:
+    project = archive.folder / "project"
+    before = contents(project)
+    stranger = project / "prj_1211/99_spectral_files_set_2020_183.csv"
+    stranger.write_text("mine")
+    problems = verify(project)
+    day = "2020-07-01"
+    rows = [("1211", "99", day, "broken", "", "", ""), ("9", "9", day, "archive", "", "", "")]
+    problems = pd.concat([problems, pd.DataFrame(rows, columns=problems.columns)])
+    repair(project, problems, of(archive), progress=False)
+    assert stranger.read_text() == "mine"
+    stranger.unlink()
+    assert contents(project) == before
+
+
 def test_what_costs_money_is_asked_for(
     archive: SmallArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

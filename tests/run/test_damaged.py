@@ -259,7 +259,7 @@ def test_a_damaged_recent_row_makes_no_plot_complete(archive: SmallArchive, tmp_
     assert (out / "ledger/plots.csv").read_bytes() == good
 
 
-@pytest.mark.parametrize("damage", ["text", "folder", "nothing"])
+@pytest.mark.parametrize("damage", ["text", "digit", "line", "folder", "nothing"])
 @pytest.mark.cases(1)
 def test_a_damaged_list_is_a_finding_that_a_list_mends(
     archive: SmallArchive, tmp_path: Path, damage: str
@@ -273,7 +273,16 @@ def test_a_damaged_list_is_a_finding_that_a_list_mends(
     if damage == "folder":
         path.mkdir()
     else:
-        path.write_bytes(good.replace(b"x_listed", b"x") if damage == "text" else b"")
+        first, second, *rest = good.splitlines(keepends=True)
+        path.write_bytes(
+            {
+                "text": good.replace(b"x_listed", b"x"),
+                "digit": first + second.replace(b"0.0", b"4.0") + b"".join(rest),
+                "line": first + b"".join(rest),
+                "nothing": b"",
+            }[damage]
+        )
+        assert path.read_bytes() != good
     problems = verify(out)
     assert problems[["kind", "file"]].values.tolist() == [["broken", "ledger/listed.csv"]]
     assert "--plots PLOTS.csv --repair" in problems["remedy"].iloc[0]

@@ -28,7 +28,12 @@ from timesync_xr import (
     verify,
 )
 from timesync_xr.cli.main import main
-from timesync_xr.errors import InputError, PlotListError, ProjectError
+from timesync_xr.errors import (
+    AccessError,
+    InputError,
+    PlotListError,
+    ProjectError,
+)
 from timesync_xr.grid import REGIONS
 
 CU = REGIONS["CU"]
@@ -346,6 +351,50 @@ def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
     with FileLock(lock), pytest.raises(ProjectError, match="another run is at work"):
         run()
     assert run().complete
+
+
+def a_page(folder: Path) -> dict[str, object]:
+    (folder / "page.json").write_text("<html>")
+    return {"items": folder / "page.json"}
+
+
+NO_SOURCE: dict[str, Callable[[Path], dict[str, object]]] = {
+    "no file": lambda folder: {"items": folder / "none.json"},
+    "a folder": lambda folder: {"items": folder},
+    "a page": a_page,
+    "no address": lambda _: {"items": "htp://127.0.0.1"},
+    "no host": lambda _: {"items": "http://"},
+    "no port": lambda _: {"items": "https://127.0.0.1:99999/stac"},
+    "a dead address": lambda _: {"items": "http://127.0.0.1:1/"},
+    "another grid": lambda _: {"grid": "AK", "x": 0, "y": 1_000_000},
+    "another mirror": lambda folder: {"mirror": f"s3://another={folder}"},
+}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("name", NO_SOURCE)
+def test_a_source_that_is_none_leaves_nothing(
+    archive: SmallArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    is_there: bool,
+) -> None:
+    monkeypatch.setattr("timesync_xr.catalog.stac.growing", lambda *_: 0.0)  # the waits
+    archive.add("LC08", f"2020-07-01{NOON}")
+    source = {"items": archive.write_items(), "mirror": archive.mirror} | NO_SOURCE[name](tmp_path)
+    x, y = source.pop("x", INSIDE[0]), source.pop("y", INSIDE[1])
+    plots = tmp_path / "plots.csv"
+    plots.write_text(f"project_id,plot_id,x,y\n1211,7,{x},{y}\n1211,8,{x},{y}\n")
+    products = Products(grid=source.pop("grid", "CU"), chip_size=(9, 9))
+    out = tmp_path / "new/deep/out"
+    if is_there:
+        out.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    expected = AccessError if name == "a dead address" else InputError
+    with pytest.raises(expected):
+        extract(plots, out, Archive(**source), products=products, progress=False)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -769,3 +818,30 @@ def test_both_ends_of_a_time_are_inside(archive: SmallArchive, run: Callable[...
         archive.add("LC08", time)
     archive.add("LE07", "2020-12-31T23:59:59.999999Z")
     assert run(datetime="2020").rows["observations"].tolist() == [2]
+
+
+def test_years_in_which_only_fill_was_seen_are_told(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    fill = {"qa_pixel": 1}
+    for year, values in ((2018, fill), (2020, None), (2021, fill)):
+        archive.add("LC08", f"{year}-07-01{NOON}", values=values)
+    run()
+    chosen = Project(tmp_path / "out").annual()
+    assert chosen["year"].tolist() == [2018, 2019, 2020, 2021]
+    assert chosen["observations"].tolist() == [0, 0, 1, 0]
+    told = "none was written: 1 fill at plot"
+    assert chosen["cause"].tolist()[::3] == [told, told]
+    assert chosen.dtypes.equals(Project(tmp_path / "out").annual().head(0).dtypes)
+    summary = run(f"1211,9,{INSIDE[0]},{INSIDE[1]}", out=tmp_path / "dark", datetime="2021")
+    assert str(summary).startswith("Plots without any observation written: 1 (9)\n")
+    assert Project(tmp_path / "dark").annual()[["year", "cause"]].values.tolist() == [[2021, told]]
+
+
+def test_tiers_that_ard_lacks_are_refused(
+    archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    archive.add("LC08", f"2020-07-01{NOON}")
+    with pytest.raises(InputError, match=r"U\.S\. ARD has Tier 1 alone, not T2: leave out --tier"):
+        run(tiers="T2")
+    assert not (tmp_path / "out").exists()

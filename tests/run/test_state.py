@@ -366,15 +366,35 @@ def _give_up(plot: Any, job: Any, tables: Any, folder: Any, _advance: Any) -> An
 
 
 @shows("a damaged log", "output")
-@pytest.mark.parametrize("data", [b"", b"\0" * 500, b"date,day\n1,2\n"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("day", "2x20-07-01"),
+        b"",
+        b"\0" * 500,
+        b"date,day\n1,2\n",
+        ("qa_pixel", "21q24"),
+        ("qa_pixel", "70000"),
+        ("clear_share", "-5"),
+        ("cloud_cover", "inf"),
+        ("bands_filled", "7"),
+    ],
+)
 @pytest.mark.deep
 def test_a_damaged_log_is_a_problem_of_its_plot(
-    run: Run, made_of: Callable[[], Archive], tmp_path: Path, data: bytes
+    run: Run, made_of: Callable[[], Archive], tmp_path: Path, damage: bytes | tuple[str, str]
 ) -> None:
+    """Of the whole file, or of a cell in it."""
     run(LIST, f"p,8,{X + 300},{Y}", formats="png,csv,zarr")
     out = tmp_path / "out"
     good = contents(out)
     log = out / "ledger/observations/prj_p/plot_7.csv"
+    if isinstance(damage, bytes):
+        data = damage
+    else:
+        table = pd.read_csv(log, dtype=str, keep_default_na=False)
+        table.loc[0, damage[0]] = damage[1]
+        data = table.to_csv(index=False).encode()
     log.write_bytes(data)
     (problem,) = verify(out).to_dict("records")
     assert (problem["kind"], problem["file"]) == ("broken", log.relative_to(out).as_posix())
@@ -443,7 +463,7 @@ def test_an_odd_chip_is_a_problem_of_its_own(run: Run, tmp_path: Path) -> None:
         "",
         "[" * 100_000,
         "[]",
-        '{"layout": 5}',
+        '{"layout": 6}',
         ("left", "Infinity"),
         ("left", "1e400"),
         ("chip_size", "[0, 5]"),

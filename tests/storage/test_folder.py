@@ -13,7 +13,7 @@ import pytest
 
 from timesync_xr.errors import AccessError, InputError, ProjectError
 from timesync_xr.storage.folder import Folder
-from timesync_xr.storage.places import open_folder
+from timesync_xr.storage.places import open_folder, workplace
 from timesync_xr.storage.tables import table_file
 
 
@@ -201,3 +201,26 @@ def test_azure_without_an_account_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.delenv(name)
     with pytest.raises(AccessError, match=r"no credentials were found. Set AZURE_STORAGE_ACCOUNT"):
         open_folder("az://container/p").names("a")
+
+
+def test_what_a_killed_process_was_making_goes_and_that_of_others_stays(tmp_path: Path) -> None:
+    left = tmp_path / ".making-abc/half"
+    left.mkdir(parents=True)
+    (left / "a").write_text("half")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".making-link").symlink_to(tmp_path / "elsewhere")
+    with workplace(tmp_path) as first:
+        assert not left.parent.exists()
+        (first / "one").write_text("1")
+        with workplace(tmp_path) as second:
+            (second / "two").write_text("2")
+    assert (tmp_path / "one").read_text() == "1"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "one", "two", "elsewhere", ".making-link",
+    }  # fmt: skip
+
+
+def test_a_folder_is_made_only_for_what_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="none"), workplace(tmp_path / "a/b"):
+        raise ValueError("none")
+    assert not (tmp_path / "a").exists()

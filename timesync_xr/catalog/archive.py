@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -202,6 +204,11 @@ class Archive:
         if items in CATALOGS:
             return CATALOGS[items].url
         if items.lower().startswith(("http://", "https://")):
+            if not _has_host(items):
+                raise InputError(
+                    f"{clean(items)!r} names no server: give the address of a STAC API, such as "
+                    f"{LANDSATLOOK}"
+                )
             return items
         if "://" in items:
             raise InputError(
@@ -230,6 +237,16 @@ class Archive:
         with open(self.items, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"source": os.path.abspath(self.items), "file": digest}
+
+
+def _has_host(address: str) -> bool:
+    """Whether an address names a host, and a port that may be."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return False
+    return bool(parts.hostname) and re.search(r"\s", parts.netloc) is None
 
 
 def _source_of(items: Any) -> Source:

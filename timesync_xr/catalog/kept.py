@@ -31,6 +31,7 @@ import pandas as pd
 
 from ..errors import CatalogError, DamagedError, InputError, ProjectError
 from ..grid import Lattice
+from ..landsat import QA_BAND
 from ..storage.access import without_secrets
 from ..storage.folder import Folder, read_file
 from .archive import Archive
@@ -126,7 +127,7 @@ class TileItems:
     def of(self, places: Iterable[Place]) -> tuple[TileTable, ...]:
         """Where the tables of some places lie; waits for their searches.
 
-        Raises what `search_items` raises.
+        Raises what `search_items` raises, and `InputError` where no mirror fits.
         """
         places = tuple(places)
         self.begin(places)
@@ -183,6 +184,7 @@ class TileItems:
         items, table, counted = search_with_items(
             [place], search.archive, grid=search.grid, datetime=search.period
         )
+        search.archive.access.check_mirrors(table.loc[table["refused"] == "", QA_BAND])
         if items:
             write(*_items_file([without_secrets(item) for item in items], name))
         data = table.to_parquet(index=False, compression="zstd")

@@ -27,6 +27,8 @@ from pystac_client.stac_api_io import StacApiIO
 
 from ..errors import AccessError, CatalogError, Kind, TimesyncError
 from ..storage.access import clean
+from ..storage.connections import REMEDY as CERTIFICATE_REMEDY
+from ..storage.connections import own_certificates
 from ..storage.retry import growing, is_passing, retried
 from ..storage.waiting import Wait
 from .dates import DatetimeRange
@@ -133,9 +135,8 @@ class PatientIO(StacApiIO):
             if not _CERTIFICATE.search(str(error)):
                 raise _PassingError(_cause(error), reached=False) from None
             raise AccessError(
-                f"{shown}: its certificate is not trusted, or it does not speak https. Check the "
-                "address and the clock of this machine; name a certificate that your network has "
-                "of its own in REQUESTS_CA_BUNDLE",
+                f"{shown}: its certificate is not trusted, or it does not speak https. "
+                f"{CERTIFICATE_REMEDY}",
                 kind=Kind.UNREACHABLE,
             ) from None
         except (requests.ConnectionError, requests.Timeout) as error:
@@ -173,7 +174,11 @@ class PatientIO(StacApiIO):
         timeout = (min(10.0, self._patience.timeout), self._patience.timeout)
         for _ in range(_REDIRECTS):
             settings = self.session.merge_environment_settings(
-                str(prepared.url), proxies={}, stream=True, verify=None, cert=None
+                str(prepared.url),
+                proxies={},
+                stream=True,
+                verify=own_certificates(str(prepared.url)),
+                cert=None,
             )
             adapter = self.session.get_adapter(str(prepared.url))  # the session would read on
             answer = adapter.send(prepared, timeout=timeout, **settings)

@@ -226,8 +226,8 @@ def selection_options(command: Command) -> Command:
     ) -> Any:
         from ..cube.selection import Selection
 
-        names = tuple(sensors.split(",")) if sensors else ()
-        taken = tuple(tiers.split(","))
+        names: Any = sensors or ()
+        taken: Any = tiers
         select = Selection(datetime, season, names, max_cloud, not no_slc_off, clear_only, taken)
         return command(select=select, **options)
 

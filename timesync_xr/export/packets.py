@@ -206,16 +206,18 @@ def _list_as_written(path: str | Path, grid: str | Lattice) -> pd.DataFrame:
 def _write_project(project: Project, packet: pd.DataFrame, target: Folder, files: str) -> int:
     """Make a project of a part of another; count the chips and files of spectra."""
     put = partial(_link if files == "link" else _copy, project.folder, target)
-    target.remove(PLOTS)  # until all is there, it is no project
-    with ThreadPoolExecutor(THREADS) as threads:
-        paths = [path for row in packet.to_dict("records") for path in _paths(project, row)]
-        for _ in threads.map(put, paths):
-            pass
-    keep_settings(target, project.settings)
-    made = packet["products"].str.split(",").map(lambda all_: [p for p in all_ if p in _TAKEN])
-    rows = packet[list(COLUMNS)].assign(products=made.str.join(","))
-    target.write(PLOTS, _csv(rows))
-    copy_listed(project.folder, target, rows)
+    paths = [path for row in packet.to_dict("records") for path in _paths(project, row)]
+    with target.lock():
+        target.clear_temporary()
+        target.remove(PLOTS)  # until all is there, it is no project
+        with ThreadPoolExecutor(THREADS) as threads:
+            for _ in threads.map(put, paths):
+                pass
+        keep_settings(target, project.settings)
+        made = packet["products"].str.split(",").map(lambda all_: [p for p in all_ if p in _TAKEN])
+        rows = packet[list(COLUMNS)].assign(products=made.str.join(","))
+        target.write(PLOTS, _csv(rows))
+        copy_listed(project.folder, target, rows)
     return sum(path.startswith("prj_") for path in paths)
 
 

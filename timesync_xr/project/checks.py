@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import select_bands
+from ..catalog.dates import parse_time
+from ..cube.schema import select_bands, times
 from ..errors import DamagedError, TimesyncError
 from ..grid import ChipGrid
 from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS
@@ -123,7 +124,7 @@ def plot_pixels_of_cube(
     """
     wanted = log[is_in_cube(log)].reset_index(drop=True)
     try:
-        with whole_cube(folder, plot) as cube:
+        with whole_cube(folder, plot, chip) as cube:
             _check_observations(cube, wanted, chip)
             parts = [
                 _check_pixels(cube[start : start + _PART].compute(), wanted[start : start + _PART])
@@ -162,6 +163,12 @@ def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame, chip: ChipGrid
             if lacking or other
             else "its observations are in another order than those of the log"
         )
+    moments = pd.DataFrame({"time": [parse_time(date) for date in wanted["date"]]})
+    if not np.array_equal(cube["time"].to_numpy(), times(moments)):
+        raise BrokenCubeError("its times are others than those of the log")
+    items = zip(cube["item_id"].values, wanted["item_ids"].str.split(), strict=True)
+    if not all(item in ids for item, ids in items):
+        raise BrokenCubeError("its item_id is of other items than those of the log")
 
 
 def _check_pixels(cube: xr.DataArray, wanted: pd.DataFrame) -> npt.NDArray[np.int64]:

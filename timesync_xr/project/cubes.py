@@ -72,14 +72,22 @@ def kept_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray | None]:
 
 
 @contextmanager
-def whole_cube(folder: Folder, plot: Plot) -> Iterator[xr.DataArray]:
-    """The complete cube of a plot, lazy; `ProjectError` if there is none or it can't be read."""
+def whole_cube(folder: Folder, plot: Plot, grid: ChipGrid | None = None) -> Iterator[xr.DataArray]:
+    """The complete cube of a plot, lazy; `ProjectError` if there is none or it can't be read.
+
+    With a ``grid`` also where it tells another place than that, or holds what contradicts itself.
+    """
     path = cube_path(plot.project_id, plot.plot_id)
     with folder.tree(path, CUBE_MARK) as tree:
         if tree is None:
             raise ProjectError(f"{path} is not there: run extract with --products zarr again")
         with _named(f"{folder.root}/{path}", "make it again by timesync-xr verify --repair"):
-            yield open_cube(tree)
+            cube = open_cube(tree)
+            if grid is not None:
+                with _readable():
+                    _check_members(tree)
+                    _check_told(tree, cube, plot, grid)
+            yield cube
 
 
 @contextmanager
@@ -161,6 +169,33 @@ def _check_metadata(cube: Path) -> None:
         shape = [sizes.get(dim, -1) for dim in dims.get(name, (name,))]
         if not _is_as_written(array, shape, _PIXELS if name == NAME else _PLAIN):
             raise DamagedCubeError(f"its {name} is not stored as timesync_xr stores it")
+
+
+def _check_members(cube: Path) -> None:
+    """`DamagedCubeError` where an array tells other metadata than its group does of it."""
+    group = json.loads((cube / CUBE_MARK).read_bytes())
+    for name, told in group["consolidated_metadata"]["metadata"].items():
+        file = cube / name / CUBE_MARK
+        if not file.is_file() or file.stat().st_size > _MOST_TEXT:
+            raise DamagedCubeError(f"its {name}/{CUBE_MARK} is missing, or none")
+        if json.loads(file.read_bytes()) != told:
+            raise DamagedCubeError(f"its {name}/{CUBE_MARK} is other than its {CUBE_MARK} says")
+
+
+def _check_told(path: Path, cube: xr.DataArray, plot: Plot, grid: ChipGrid) -> None:
+    """`DamagedCubeError` where a cube does not tell the plot and the place that it is of."""
+    group = json.loads((path / CUBE_MARK).read_bytes())["attributes"]
+    ids = plot.project_id, plot.plot_id
+    of_group = _of_group(grid) | {"title": _title(plot)}
+    for told, of in ((group, of_group), (cube.attrs, attributes(grid, ids))):
+        for name, value in json.loads(json.dumps(of)).items():
+            if told.get(name) != value:
+                raise DamagedCubeError(f"its {name} is {told.get(name)!r}, not {value!r}")
+    bare = pd.DataFrame(columns=["time", *ALONG_TIME])
+    wanted = coordinates(grid, bare)
+    for name in ("band", "y", "x", "spatial_ref"):
+        if not cube[name].variable.identical(xr.as_variable(wanted[name])):
+            raise DamagedCubeError(f"its {name} is another than that of its place")
 
 
 def _is_as_written(array: Mapping[str, Any], shape: list[int], ways: Any) -> bool:
@@ -270,7 +305,7 @@ class CubeBuilder:
         told = {name: origin[name] for name in ("collection", "source") if name in origin}
         self._data().update_attributes(told)
         rows = observations.iloc[self._rows]
-        attrs = {**origin, "Conventions": "CF-1.10", **_geozarr(self._grid)}
+        attrs = {**origin, **_of_group(self._grid)}
         group = xr.Dataset(coords=coordinates(self._grid, rows), attrs=attrs)
         with _quiet():
             import zarr
@@ -352,6 +387,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _title(plot: Plot) -> str:
+    return f"Landsat observations of plot {plot.plot_id} of project {plot.project_id}"
+
+
+def _of_group(grid: ChipGrid) -> dict[str, Any]:
+    """What a group tells of where its arrays lie."""
+    return {"Conventions": "CF-1.10", **_geozarr(grid)}
+
+
 def _geozarr(grid: ChipGrid) -> dict[str, Any]:
     """Where the arrays of a group lie, by the conventions ``proj:`` and ``spatial:`` of GeoZarr.
 
@@ -386,7 +430,7 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
 def provenance(plot: Plot, collection: str, source: str) -> dict[str, Any]:
     """Where a cube comes from; the items are among its coordinates."""
     return {
-        "title": f"Landsat observations of plot {plot.plot_id} of project {plot.project_id}",
+        "title": _title(plot),
         "collection": collection,
         "source": source,
         "history": f"timesync_xr {version('timesync_xr')}",

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -23,7 +22,17 @@ from ..errors import DamagedError, InputError, NoProjectError, ProjectError
 from ..plots import Plot, id_order, id_problem
 from ..storage.folder import Folder, read_file
 from .files import ASIDE, PLOTS, RECENT
-from .log import FAILED, FILL_AT_PLOT, FILTERED, OTHER_PLATFORM, REFUSED, SUPERSEDED, WHY, WRITTEN
+from .log import (
+    FAILED,
+    FILL_AT_PLOT,
+    FILTERED,
+    OTHER_PLATFORM,
+    REFUSED,
+    SUPERSEDED,
+    WHY,
+    WRITTEN,
+    log_checksum,
+)
 from .products import FORMATS
 
 COMPLETE, INCOMPLETE, NO_ITEMS = "complete", "incomplete", "no items"
@@ -53,6 +62,7 @@ COLUMNS = (
     "datetime",
     "products",
     "filters",
+    "log_checksum",
 )
 """Columns of the table of plots.
 
@@ -60,7 +70,8 @@ COLUMNS = (
 The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
 with day, sensor, asset, kind, cause and remedy; ``source`` names the archives that were read, with
 semicolons between, ``fallback`` counts observations of which files were read in a second one;
-``datetime``, ``products`` and ``filters`` are what was asked for.
+``datetime``, ``products`` and ``filters`` are what was asked for; ``log_checksum`` is the CRC-32 of
+the plot's log.
 """
 
 FAILURES = 20
@@ -95,7 +106,20 @@ def ledger_row(
         "datetime": datetime,
         "products": products,
         "filters": filters,
+        "log_checksum": log_checksum(log),
     }
+
+
+def other_than_log(row: Mapping[Any, Any], log: pd.DataFrame) -> list[str]:
+    """Columns of a row in which it is not what the log of its plot comes to.
+
+    None of a plot that is incomplete, whose log may be newer.
+    """
+    if row["status"] == INCOMPLETE:
+        return []
+    plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
+    told = ledger_row(plot, log, row["datetime"], row["products"], row["filters"])
+    return [name for name in COLUMNS if row[name] != told[name]]
 
 
 def failures_of(row: Mapping[Any, Any]) -> list[dict[str, str]]:
@@ -261,7 +285,7 @@ def _parsed(data: bytes) -> list[dict[str, Any]] | None:
         table = pd.read_csv(io.BytesIO(data), dtype=_KINDS, keep_default_na=False)
         rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
         return rows if all(map(_is_right, rows)) and _are_known(rows) else None
-    except (ValueError, TypeError, InputError):
+    except (ValueError, TypeError, ArithmeticError, InputError, RecursionError):
         return None
 
 
@@ -272,11 +296,15 @@ def _is_right(row: Mapping[str, Any]) -> bool:
         row["status"] in (COMPLETE, INCOMPLETE, NO_ITEMS)
         and not id_problem(row["project_id"])
         and not id_problem(row["plot_id"])
-        and all(isinstance(row[axis], int | float) and math.isfinite(row[axis]) for axis in "xy")
+        and all(isinstance(row[axis], int | float) and abs(row[axis]) < _FARTHEST for axis in "xy")
         and all(row[name] >= 0 for name in _COUNTS)
         and products == [name for name in FORMATS if name in products]
         and (row["failures"] == "[]" or isinstance(json.loads(row["failures"]), list))
     )
+
+
+_FARTHEST: Final = 1e9
+"""Metres of no grid."""
 
 
 def _are_known(rows: list[dict[str, Any]]) -> bool:

@@ -10,6 +10,7 @@ whatever lies under their names is not to be trusted, until the log says that th
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -455,8 +456,17 @@ def years_without_clear(log: pd.DataFrame) -> list[int]:
 
 def write_log(folder: Folder, plot: PlotIds, log: pd.DataFrame) -> None:
     """Keep the log of a plot, after the files that it vouches for."""
-    data = log.to_csv(index=False, lineterminator="\n").encode()
-    folder.write(log_path(plot.project_id, plot.plot_id), data)
+    folder.write(log_path(plot.project_id, plot.plot_id), _bytes(log))
+
+
+def _bytes(log: pd.DataFrame) -> bytes:
+    """The file of a log."""
+    return log.to_csv(index=False, lineterminator="\n").encode()
+
+
+def log_checksum(log: pd.DataFrame) -> str:
+    """CRC-32 of the file of a log, in hexadecimal: by it the ledger vouches for the log."""
+    return f"{zlib.crc32(_bytes(log)):08x}"
 
 
 def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
@@ -471,11 +481,37 @@ def read_log(folder: Folder, project_id: str, plot_id: str) -> pd.DataFrame:
         return empty_log()
     except (ValueError, DamagedError):
         table = pd.DataFrame()
-    if tuple(table.columns) != COLUMNS or not table["outcome"].isin(OUTCOMES).all():
+    if tuple(table.columns) != COLUMNS or not _is_right(table):
         raise DamagedLogError(
             f"{folder.root}/{path} is damaged: make the plot again by timesync-xr verify --repair"
         )
     return table
+
+
+def _is_right(log: pd.DataFrame) -> bool:
+    """Whether the rows of a log say what such may say, so that no reader stumbles over one."""
+    days = pd.to_datetime(log["day"], format="%Y-%m-%d", errors="coerce")
+    is_day = days.notna() & (log["day"].str.len() == len("YYYY-MM-DD"))
+    has_none = log["outcome"].isin(LEFT_OUT) & (log["day"] == "")
+    try:
+        numbers = with_numbers(log)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    qa, shares = numbers["qa_pixel"], numbers[["fill_share", "clear_share"]]
+    cloud = numbers["cloud_cover"]
+    return bool(
+        log["outcome"].isin(OUTCOMES).all()
+        and log["kept"].isin(["", "1"]).all()
+        and (is_day | has_none).all()
+        and (cloud.isna() | np.isfinite(cloud)).all()
+        and (qa.isna() | qa.between(0, _MOST_BITS)).all()
+        and (numbers["bands_filled"].isna() | numbers["bands_filled"].between(0, 6)).all()
+        and (shares.isna() | ((shares >= 0) & (shares <= 1))).all(axis=None)
+    )
+
+
+_MOST_BITS: Final = 2**16 - 1
+"""The highest value of QA_PIXEL."""
 
 
 def empty_log() -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any, Final
 
 import numpy as np
@@ -42,23 +43,41 @@ def keep_listed(folder: Folder, plots: pd.DataFrame) -> None:
     further = [str(name) for name in told if name not in (*_IDS, *_POINT)]
     told = told.fillna(dict.fromkeys(further, ""))
     if not told.reset_index(drop=True).equals(known):
-        folder.write(LISTED, told.to_csv(index=False, lineterminator="\n").encode())
+        folder.write(LISTED, _with_checksum(told.to_csv(index=False, lineterminator="\n").encode()))
 
 
 def read_listed(folder: Folder) -> pd.DataFrame:
     """What `keep_listed` kept: ids, x_listed, y_listed, offset, further columns as text."""
     try:
-        data = io.BytesIO(folder.read(LISTED))
+        data = folder.read(LISTED)
     except FileNotFoundError:
         return pd.DataFrame(columns=[*_IDS, *_POINT]).astype(dict.fromkeys(_POINT, float))
     try:
-        table = pd.read_csv(data, dtype=str, keep_default_na=False)
+        held = io.BytesIO(_without_checksum(data))
+        table = pd.read_csv(held, dtype=str, keep_default_na=False)
         return table.astype(dict.fromkeys(_POINT, float)).astype(dict.fromkeys(_IDS, object))
     except (ValueError, KeyError):
         raise ProjectError(
             f"{folder.root}/{LISTED} is damaged: give the plot list to timesync-xr verify --plots "
             "PLOTS.csv --repair, which keeps it anew and the damaged one aside"
         ) from None
+
+
+def _with_checksum(data: bytes) -> bytes:
+    """Lines of text with one more, which tells their CRC-32: nothing else vouches for them."""
+    return data + f"{_CHECKSUM}{zlib.crc32(data):08x}\n".encode()
+
+
+def _without_checksum(data: bytes) -> bytes:
+    """The lines alone; ``ValueError`` where they are not those that were written."""
+    held = data[: data.rfind(_CHECKSUM.encode())]
+    if data != _with_checksum(held):
+        raise ValueError("another checksum")
+    return held
+
+
+_CHECKSUM: Final = "crc32 "
+"""How the last line of the table begins."""
 
 
 def mend_listed(folder: Folder, plots: pd.DataFrame) -> None:

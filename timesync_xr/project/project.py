@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from ..errors import InputError, Kind, NoProjectError, ProjectError
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
@@ -40,9 +42,12 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 """Version of the layout of projects that this version of the package reads and writes. It is raised
 whenever the same observations would get other files, logs or rows."""
+
+_STRETCHES: Final = ("", "plot", "project")
+"""What the colours of a project's chips may be stretched by, ``""`` being its limits."""
 
 _SHOWN = 5
 """How many plots of a kind are named."""
@@ -89,15 +94,18 @@ class Settings:
         """The settings that were kept; any error of Python for what are none."""
         grid = kept["grid"]
         name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
+        collection, stretch = kept["collection"], kept["stretch"]
+        if not collection or not collection.isprintable() or stretch not in _STRETCHES:
+            raise ValueError("no collection, or no stretch")
         lattice = _kept_grid(name, crs, int(left), int(top))
         width, height = chip_shape(kept["chip_size"])
         ChipGrid(lattice, 0, 0, width, height)  # says what is wrong with a size
         return cls(
-            str(kept["collection"]),
+            collection,
             lattice,
             (width, height),
             tuple(_composite(name, *how) for name, how in kept["composites"].items()),
-            str(kept["stretch"]),
+            stretch,
             bool(kept["rendered"]),
         )
 
@@ -105,11 +113,12 @@ class Settings:
 def _kept_grid(name: str, crs: str, left: int, top: int) -> Lattice:
     """The grid of a name where it is still the same, else a lattice as it was kept."""
     kept = Lattice(name, crs, left, top)
-    try:
+    with suppress(InputError):
         known = get_grid(name)
-    except InputError:
-        return kept
-    return known if (known.crs, known.left, known.top) == (crs, left, top) else kept
+        if (known.crs, known.left, known.top) == (crs, left, top):
+            return known
+    CRS.from_user_input(crs)  # `CRSError` for what is none
+    return kept
 
 
 def _composite(name: str, channels: Sequence[str], limits: Sequence[Sequence[float]]) -> Composite:
@@ -150,7 +159,7 @@ def read_settings(folder: Folder) -> Settings:
             ) from None
         raise NoProjectError(folder.root) from None
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
-            InputError) as error:  # fmt: skip
+            CRSError, InputError) as error:  # fmt: skip
         raise DamagedSettingsError(
             f"{folder.root}/{SETTINGS} is damaged ({type(error).__name__}): put back a copy of it, "
             "or make the project anew in another folder"
@@ -306,7 +315,8 @@ class Project:
         ``plots`` as in `observations`, everything else is that of `timesync_xr.annual`. What was
         written is read: values from the files of the contract, and the grade of each from its log.
         The ``cause`` of a year of which nothing was written counts what became of its observations.
-        A plot without any observation has no rows.
+        Years in which nothing but fill was seen, or in which reading failed, have a row, too. A
+        plot without any observation has none.
         """
         options = {"target_day": target_day, "overrides": overrides, "rule": rule}
         return annual_table(self.folder, self.chosen(plots), **options)
@@ -422,12 +432,17 @@ def by_id(plots: pd.DataFrame) -> pd.DataFrame:
 
 def keep_settings(folder: Folder, settings: Settings) -> None:
     """Keep what a project is made with; `ProjectError` if it was made with other settings."""
+    if is_new_project(folder, settings):
+        folder.write(SETTINGS, json.dumps(settings.to_json(), indent=1).encode())
+
+
+def is_new_project(folder: Folder, settings: Settings) -> bool:
+    """Whether a folder holds no project; `ProjectError` for one made with other settings."""
     wanted = settings.to_json()
     try:
         kept = read_settings(folder).to_json()
     except NoProjectError:
-        folder.write(SETTINGS, json.dumps(wanted, indent=1).encode())
-        return
+        return True
     if kept["rendered"] != settings.rendered:
         made, command = ("cubes", "render") if kept["rendered"] else ("an archive", "extract")
         raise ProjectError(
@@ -441,6 +456,7 @@ def keep_settings(folder: Folder, settings: Settings) -> None:
                 f"the project in {folder.root} was made with {name} {was}, "
                 f"not {asked}: use the same, or another --out folder"
             )
+    return False
 
 
 def _told(name: str, value: Any) -> Any:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..landsat import CIRRUS_SENSORS, FMASK, GRADES, QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
-from ..spectral.annual import annual
+from ..spectral.annual import KEY, NONE_AT_ALL, annual
 from ..spectral.quality import contract_qa, fmask, is_clear, qa_flags, qa_grade
 from ..spectral.series import window_statistics
 from ..storage.folder import Folder
@@ -19,6 +19,7 @@ from .cubes import DamagedCubeError, kept_cube
 from .ledger import COMPLETE
 from .log import (
     COLUMNS,
+    FAILED,
     FILL_AT_PLOT,
     PIXELS,
     READ,
@@ -138,8 +139,10 @@ def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.Data
     tables = []
     for plot in read_rows(folder, plots):
         tell_left_out(*plot.ids, plot.problems)
-        if plot.rows:
-            tables.append(_annual(plot, read_log(folder, *plot.ids), options))
+        is_lost = bool(plot.problem) and not plot.rows
+        log = empty_log() if is_lost else read_log(folder, *plot.ids)
+        if plot.rows or not (log["outcome"] == WRITTEN).any():
+            tables.append(_annual(plot, log, options))
     return joined(nothing, tables)
 
 
@@ -150,12 +153,28 @@ def _annual(plot: PlotRows, log: pd.DataFrame, options: dict[str, Any]) -> pd.Da
     grades["grade"] = grades["grade"].fillna(GRADES["no data"])
     chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
     others = log[~log["outcome"].isin([WRITTEN, SUPERSEDED])]
+    tried = others.loc[others["outcome"].isin([FILL_AT_PLOT, FAILED]), "year"]
+    chosen = _with_years(chosen, plot.ids, {*tried})
     for year in chosen.loc[chosen["observations"] == 0, "year"]:
         counts = others.loc[others["year"] == year, "outcome"].value_counts().sort_index()
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
         if told:
             chosen.loc[chosen["year"] == year, "cause"] = f"none was written: {told}"
     return chosen
+
+
+def _with_years(chosen: pd.DataFrame, ids: tuple[str, str], years: set[int]) -> pd.DataFrame:
+    """The choices of a plot with a row of each of these years, and of those between."""
+    there = {*chosen["year"]}
+    every = there | years
+    span = range(min(every), max(every) + 1) if every else range(0)
+    lacking = [year for year in span if year not in there]
+    if not lacking:
+        return chosen
+    told = dict(zip(KEY, (*ids, lacking), strict=True))
+    empty = {"sensor": "", "overridden": False, "observations": 0, "cause": NONE_AT_ALL}
+    more = pd.DataFrame({**told, **empty}).reindex(columns=chosen.columns).astype(chosen.dtypes)
+    return pd.concat([part for part in (chosen, more) if len(part)]).sort_values("year")
 
 
 WINDOW_TABLE_COLUMNS: Final = (

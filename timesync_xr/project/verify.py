@@ -47,7 +47,7 @@ from .files import (
     table_path,
     tables_path,
 )
-from .ledger import CHECK, COMPLETE, NO_ITEMS, read_ledger
+from .ledger import CHECK, COMPLETE, NO_ITEMS, other_than_log, read_ledger
 from .log import BEGUN, FAILED, DamagedLogError, read_log
 from .places import read_listed
 from .project import DamagedSettingsError, Plots, Project, Settings, as_project, by_id
@@ -387,13 +387,15 @@ def _of_plot(
         problems += _elsewhere(plot, log, chip)
     if other:
         problems.append(plot.problem("", NOT_DONE, "", other, plot.repair))
+    elif changed := [] if quick else other_than_log(row, log):
+        problems.append(_changed_row(plot, changed))
     for failed in log[log["outcome"] == FAILED].to_dict("records"):
         problem = f"{failed['asset']}: {failed['cause']}"
         problems.append(plot.problem(failed["day"], FAILED_DAY, "", problem, failed["remedy"]))
     if row["status"] == NO_ITEMS:
         problem = "no item that can be read was found for it"
         problems.append(plot.problem("", NOT_DONE, "", problem, f"{CHECK}, and --refresh"))
-    elif row["status"] != COMPLETE and row["failed"] == 0:
+    elif row["status"] != COMPLETE and not (log["outcome"] == FAILED).any():
         problems.append(
             plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", plot.repair)
         )
@@ -414,6 +416,15 @@ def _of_plot(
     problems.sort(key=lambda problem: (problem.day, problem.file))
     days = sorted(w.year * 1000 + w.doy for w in [*written, *begun])
     return plot, problems, array("I", days)
+
+
+def _changed_row(plot: _Plot, changed: list[str]) -> Problem:
+    """The problem of a plot whose row of the ledger is not that of its log in some columns."""
+    if "log_checksum" in changed:
+        file = log_path(plot.project_id, plot.plot_id)
+        return plot.problem("", BROKEN, file, "its checksum is not that of the ledger", plot.repair)
+    problem = f"the ledger has another {', '.join(changed)} than the log"
+    return plot.problem("", NOT_DONE, "", problem, plot.repair)
 
 
 def _elsewhere(plot: _Plot, log: pd.DataFrame, chip: ChipGrid) -> Iterator[Problem]:

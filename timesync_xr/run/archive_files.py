@@ -44,8 +44,8 @@ _SHOWN: Final = 16
 """Digits of a checksum that are shown."""
 
 AGAIN: Final = (
-    "Replace it by a whole copy of the original; then give this table to timesync_xr.repair, which "
-    "makes the observation anew"
+    "Replace it by a whole copy of the original; then make the observation anew by timesync-xr "
+    "verify --repair --problems FILE.csv, with what --table kept, or by timesync_xr.repair"
 )
 FILE_COLUMNS: Final = ("item_id", "band", "address", "bytes", "checksum", "unknown")
 """Columns of `ArchiveFiles.table`."""

@@ -24,6 +24,7 @@ from distributed import WorkerPlugin
 from ..errors import AccessError, InputError, Kind, TimesyncError
 from ..plots import Plot
 from ..storage import waiting
+from ..storage.connections import VARIABLES
 from .schedule import PlotQueue
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 AHEAD: Final = 2
 """Plots that a worker has for each of its threads: the one at work and the next."""
 
-SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "PC_SDK_", "TIMESYNC_XR_")
+SETTINGS: Final = ("AWS_", "GDAL_", "CPL_", "VSI_", "PC_SDK_", "TIMESYNC_XR_", *VARIABLES)
 """How the names of the environment variables begin that workers are given."""
 
 DEATHS: Final = 2
@@ -65,9 +66,9 @@ Result = TypeVar("Result")
 class Settings(WorkerPlugin):
     """Gives every worker the settings of this process, also one that joins late.
 
-    These are the environment variables of AWS, GDAL, proxies and this package. Their values are
-    shown nowhere; they travel as the cluster's connections do (use tls:// on an open network).
-    Runs with different ``name`` may share a cluster: what one sets stays until it ends itself.
+    These are the environment variables of AWS, GDAL, proxies, certificates and this package. Their
+    values are shown nowhere; they travel as the cluster's connections do (use tls:// on an open
+    network). Runs with different ``name`` may share a cluster: what one sets stays until it ends itself.
     """
 
     def __init__(self, name: str = _PLUGIN) -> None:

@@ -36,12 +36,12 @@ from ..project.log import (
 )
 from ..project.places import keep_listed
 from ..project.products import Products
-from ..project.project import Project, Settings, as_project, keep_settings
+from ..project.project import Project, Settings, as_project, is_new_project, keep_settings
 from ..project.rows import THREADS
 from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
-from .job import Job, check_choices
+from .job import Job, check_choices, check_tiers
 from .plot import Done, give_up_plot, make_plot
 from .progress import Progress, show_progress
 from .schedule import PlotQueue, with_neighbours
@@ -170,6 +170,7 @@ def extract(
     """
     archive, project = as_archive(archive), as_project(project)
     check_choices(select, products)
+    check_tiers(select, archive.what)
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ())
     listed = _plots(table, products.lattice)
@@ -181,16 +182,19 @@ def extract(
         folder.clear_temporary()
         ledger = Ledger(folder)
         check_names(listed, ledger.rows)
-        keep_settings(folder, settings)
+        is_new = is_new_project(folder, settings)
         anew = refresh or select.prune
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
         narrowed = [plot for plot in todo if job.may_narrow(ledger.row(plot))]
         if not select.prune:
             _refuse_losses(narrowed, select, ledger)
-        ledger.reopen(narrowed)
-        keep_listed(folder, table)
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
+            if is_new and todo:  # a source that is none is told before anything is kept
+                items.of(source.places(products.chip(todo[0]))[:1])
+            keep_settings(folder, settings)
+            ledger.reopen(narrowed)
+            keep_listed(folder, table)
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)

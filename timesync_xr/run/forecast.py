@@ -24,7 +24,7 @@ from ..project.ledger import CHECK
 from ..project.products import Products
 from ..project.project import Project, as_project
 from ..raster.tiff import FIRST_READ
-from .job import check_choices
+from .job import check_choices, check_tiers
 from .schedule import Block, blocks_of
 from .summary import not_counted, some
 
@@ -328,6 +328,7 @@ def plan_and_see(
 ) -> tuple[Forecast, Seen]:
     """As `plan`, with what is seen of each plot."""
     check_choices(select, products)
+    check_tiers(select, archive.what)
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ("project_id", "plot_id", "x", "y"), numbers="xy")
     points = zip(table["x"], table["y"], strict=True)

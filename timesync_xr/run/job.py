@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..catalog.sources import Source
 from ..cube.selection import Selection
-from ..errors import LossError, check_kind
+from ..errors import InputError, LossError, check_kind
 from ..plots import Plot
 from ..project.ledger import COMPLETE, ledger_row
 from ..project.log import READ
@@ -25,6 +25,15 @@ def check_choices(select: object, products: object) -> None:
     """`InputError` for what is no selection, or no products."""
     check_kind(select, Selection, "select", "give a timesync_xr.Selection")
     check_kind(products, Products, "products", "give timesync_xr.Products")
+
+
+def check_tiers(select: Selection, source: Source) -> None:
+    """`InputError` for tiers without those that an archive has alone."""
+    if not source.has_scenes and "T1" not in select.tiers:
+        raise InputError(
+            f"{source.title} has Tier 1 alone, not {', '.join(select.tiers)}: leave out --tier, or "
+            "take a source of scenes"
+        )
 
 
 @dataclass(frozen=True)

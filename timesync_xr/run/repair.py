@@ -9,7 +9,7 @@ import pandas as pd
 from ..catalog.archive import Archive
 from ..catalog.kept import ITEMS, forget_items
 from ..cube.selection import Selection
-from ..errors import ProjectError
+from ..errors import InputError, ProjectError
 from ..lists import expect_table
 from ..plots import Plot
 from ..project.files import CUBE_MARK, LISTED, PLOTS, RECENT, cube_path, log_path, observation_files
@@ -18,7 +18,7 @@ from ..project.places import mend_listed
 from ..project.products import FORMATS, ChipsPerYear, Products
 from ..project.project import Plots, Project, as_project
 from ..project.spectra import PlotTable
-from ..project.verify import ARCHIVE, STRAY
+from ..project.verify import ARCHIVE, COLUMNS, KINDS, STRAY
 from .extract import extract
 from .summary import Summary
 
@@ -108,6 +108,27 @@ def repair(
     return summaries
 
 
+def read_problems(path: str | Path) -> pd.DataFrame:
+    """A table of `verify` that was kept as CSV; `InputError` for any other file.
+
+    ::
+
+        tx.verify(project).to_csv("problems.csv", index=False)
+        read_problems("problems.csv")
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}. Check the path") from None
+    except ValueError:
+        table = pd.DataFrame()
+    if tuple(table.columns) != COLUMNS or not table["kind"].isin(KINDS).all():
+        raise InputError(
+            f"{path} is no table of problems: give what timesync-xr verify --table has written"
+        )
+    return table
+
+
 def _mend(project: Project, wanted: pd.DataFrame, plots: Plots) -> bool:
     """Mend what is of all plots alike; whether the table of plots was damaged."""
     folder, files = project.folder, wanted["file"]
@@ -125,6 +146,7 @@ def _mend(project: Project, wanted: pd.DataFrame, plots: Plots) -> bool:
 def _take_out(project: Project, chosen: pd.DataFrame, wanted: pd.DataFrame) -> None:
     """Mark the plots; then remove the files of broken days, broken cubes and broken logs."""
     folder, names = project.folder, [c.name for c in project.settings.composites]
+    wanted = wanted.merge(chosen[_PLOT].drop_duplicates(), on=_PLOT)  # no other is made again
     with folder.lock():
         ledger = Ledger(folder)
         ledger.reopen(Plot(*row) for row in chosen[[*_PLOT, "x", "y"]].itertuples(index=False))

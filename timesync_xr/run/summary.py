@@ -90,6 +90,10 @@ class Summary:
         total = self.rows.sum(numeric_only=True)
         if none := len(self.without_items):
             yield f"Plots without any item: {none} ({some(self.without_items['plot_id'])}). {CHECK}"
+        empty = self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
+        if len(empty):
+            plots = some(empty["plot_id"])
+            yield f"Plots without any observation written: {len(empty)} ({plots})"
         done = len(self.rows) - len(self.incomplete) - none
         yield (
             f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "
@@ -114,9 +118,6 @@ class Summary:
 
     def _odd(self) -> Iterator[str]:
         """Whatever a user should know of, a line each."""
-        empty = self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
-        if len(empty):
-            yield f"Plots without any observation written: {some(empty['plot_id'])}"
         if len(self.without_clear):
             plots = self.without_clear["plot_id"].drop_duplicates()
             worst = self.without_clear["year"].value_counts().sort_index(kind="stable")

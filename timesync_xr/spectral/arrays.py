@@ -125,7 +125,7 @@ def quality_bits(array: Any) -> Block:
         raise InputError(
             f"the array holds surface reflectance, not QA_PIXEL: give cube.sel(band={QA_BAND!r})"
         )
-    if dtype.kind == "b" or dtype == np.float16:
+    if dtype.itemsize < 2 or dtype == np.float16:
         raise InputError(f"QA_PIXEL is uint16, not {dtype}: give it as it was read")
     return _quality_block
 

@@ -16,6 +16,8 @@ from ..errors import (
     TransientReadError,
 )
 from .access import clean, scheme_of
+from .connections import REMEDY as OTHER_CERTIFICATE
+from .connections import VARIABLES as CERTIFICATES
 from .retry import is_passing
 
 MISSING: Final = "Check the archive or the mirror, or leave the item out"
@@ -79,7 +81,13 @@ _LASTING: Final = (
     (
         re.compile(r"\bInvalidCertificate\b"),
         "the server's certificate is not trusted",
-        "Check the address and the clock of this machine, or take a folder as mirror",
+        f"{OTHER_CERTIFICATE}; or take a folder as mirror",
+        Kind.UNREACHABLE,
+    ),
+    (
+        re.compile("No CA certificates were loaded"),
+        "this machine has no certificates by which a server is trusted",
+        f"Install those of the system (ca-certificates), or name a file in {CERTIFICATES[0]}",
         Kind.UNREACHABLE,
     ),
     (

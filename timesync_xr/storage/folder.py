@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Final
 from uuid import uuid4
@@ -50,12 +51,14 @@ class Folder:
     def lock(self) -> Iterator[None]:
         """Keep other runs out of the project; a dead run's lock is no lock.
 
+        A run that ends before it has kept anything leaves nothing, not even the folder it made.
         `ProjectError` where another run is at work, `AccessError` where nothing can be written.
         """
         from filelock import FileLock, Timeout
 
         path = self._path(LOCK)
         held = FileLock(path, timeout=0)
+        made = missing_folders(path.parent)
         try:
             self._make(path.parent)
             held.acquire()
@@ -68,6 +71,11 @@ class Folder:
         try:
             yield
         finally:
+            if self.names("ledger") == {path.name}:
+                with suppress(OSError):
+                    path.unlink()
+                self._made.discard(path.parent)
+                remove_empty(made or [path.parent])
             held.release()
 
     def write(self, path: str, data: bytes) -> None:
@@ -202,6 +210,18 @@ class Folder:
 
     def _path(self, path: str) -> Path:
         return Path(self.root, *inner_parts(path))
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Those of a folder and its parents that are not there, the innermost first."""
+    return [*takewhile(lambda place: not place.exists(), (folder, *folder.parents))]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, up to one that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def read_file(folder: Folder, path: str) -> bytes:

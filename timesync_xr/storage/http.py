@@ -17,6 +17,7 @@ import requests
 import urllib3
 
 from .access import S3
+from .connections import own_certificates
 from .failures import answered, page, whole_files
 
 LITTLE: Final = 16 * 1024
@@ -37,7 +38,8 @@ def region_of(bucket: str, s3: S3) -> str:
     service = s3.endpoint or f"https://s3.{s3.aws_region}.amazonaws.com"
     address = f"{service.rstrip('/')}/{quote(bucket)}"
     try:
-        found = requests.head(address, timeout=min(5.0, s3.timeout_seconds), allow_redirects=False)
+        timeout, trusted = min(5.0, s3.timeout_seconds), own_certificates(address)
+        found = requests.head(address, timeout=timeout, allow_redirects=False, verify=trusted)
     except requests.RequestException:
         return ""
     region = found.headers.get("x-amz-bucket-region", "")
@@ -69,7 +71,14 @@ def _follow(session: requests.Session, url: str, timeout: float) -> requests.Res
     """The answer where redirects end, without its body; that of a redirect is left unread."""
     as_is = {"Accept-Encoding": "identity"}
     for _ in range(_REDIRECTS):
-        found = session.get(url, headers=as_is, stream=True, timeout=timeout, allow_redirects=False)
+        found = session.get(
+            url,
+            headers=as_is,
+            stream=True,
+            timeout=timeout,
+            allow_redirects=False,
+            verify=own_certificates(url),
+        )
         target = session.get_redirect_target(found)
         if target is None:
             return found

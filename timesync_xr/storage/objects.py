@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -35,6 +35,7 @@ from ..errors import (
     TransientReadError,
 )
 from .access import S3, Access, clean, is_file, scheme_of, signed_container
+from .connections import client_options
 from .failures import (
     LATER,
     MISSING,
@@ -54,7 +55,7 @@ from .signing import signed_store, tokens_of
 from .waiting import Wait
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, ObjectStore
+    from obstore.store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -319,9 +320,9 @@ def _store(service: str, s3: S3) -> ObjectStore:
     scheme, _, host = service.partition("://")
     if scheme == "s3":
         options = _s3_options(s3)
-        client = _client_options(s3, s3.endpoint or "")
+        client = client_options(s3, s3.endpoint or "")
         return S3Store(host, client_options=client, retry_config=NO_RETRIES, **options)
-    client = _client_options(s3, service)
+    client = client_options(s3, service)
     if scheme in ("http", "https"):
         return HTTPStore(service, client_options=client, retry_config=NO_RETRIES)
     return from_url(service, client_options=client, retry_config=NO_RETRIES)
@@ -339,14 +340,6 @@ def _s3_options(s3: S3) -> dict[str, Any]:
     elif _wants_profile(s3):
         options["credential_provider"] = _profile_credentials(s3.profile)
     return options
-
-
-def _client_options(s3: S3, url: str) -> ClientConfig:
-    return {
-        "allow_http": scheme_of(url) == "http",
-        "timeout": timedelta(seconds=s3.timeout_seconds),
-        "read_timeout": timedelta(seconds=s3.timeout_seconds / 2),
-    }
 
 
 def _wants_profile(s3: S3) -> bool:

@@ -7,9 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import AccessError, InputError, ReadError, check_kind
 from .access import S3, Access, scheme_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from obstore import Attributes
 
 from .bucket import RemoteFolder
-from .folder import Folder, disk_error, sync
+from .folder import Folder, disk_error, missing_folders, remove_empty, sync
 
 
 def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
@@ -47,7 +47,8 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
 
     ``out`` is a folder on disk, or the address of one in a bucket that is reached by ``s3``; it
     is made where it is not there. Files keep their names and places; those that ``out`` holds
-    already are replaced one by one. When the block fails nothing moves.
+    already are replaced one by one. When the block fails nothing moves, and a folder that was made
+    for it goes. What a process has left half made that was killed is removed.
     """
     if not str(out).strip():
         raise InputError("out has no name: give a folder, or s3://bucket/...")
@@ -57,10 +58,11 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
             _upload(Path(folder), str(out).rstrip("/"), s3)
         return
     target = Path(out)
-    work = target
+    work, made, held = target, missing_folders(target), -1
     try:
         target.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=target))
+        _remove_left(target)
+        held, work = _begin(target)
         yield work
         sync(work)  # so that no file gets its name before it has its bytes
         for path in _files(work):
@@ -72,6 +74,43 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
     finally:
         if work != target:
             shutil.rmtree(work, ignore_errors=True)
+            os.close(held)
+        remove_empty(made)
+
+
+_MAKING: Final = ".making-"
+"""How the names of folders begin in which files are made."""
+
+
+def _begin(target: Path) -> tuple[int, Path]:
+    """A folder to make files in, and the descriptor that keeps others from removing it."""
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=target))
+    held = os.open(new, os.O_RDONLY)
+    _hold(held)
+    return held, new.rename(target / new.name.replace(".new-", _MAKING))
+
+
+def _remove_left(target: Path) -> None:
+    """Remove the folders of processes that are no more: the system lets go of what they held."""
+    for left in target.glob(f"{_MAKING}*"):
+        with suppress(OSError):
+            opened = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                if _hold(opened):
+                    shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(opened)
+
+
+def _hold(opened: int) -> bool:
+    """Lock a folder for this process; False where another holds it, or no one can."""
+    try:
+        import fcntl
+
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _upload(work: Path, out: str, s3: S3) -> None:

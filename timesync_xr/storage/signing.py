@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 import requests
 
 from ..errors import AccessError, Kind
-from .access import S3, scheme_of
+from .access import S3
+from .connections import NOT_TRUSTED, REMEDY, client_options, own_certificates
 from .retry import NO_RETRIES, growing, is_passing, retried
 from .waiting import Wait
 
@@ -149,8 +150,20 @@ class Tokens:
         since, now = time.monotonic(), datetime.now(UTC)
         timeout = min(10.0, self._s3.timeout_seconds), self._s3.timeout_seconds
         try:
-            found = requests.get(url, headers=headers, timeout=timeout, allow_redirects=False)
+            found = requests.get(
+                url,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                verify=own_certificates(url),
+            )
         except requests.RequestException as error:
+            if NOT_TRUSTED.search(str(error)):
+                raise AccessError(
+                    f"{self.account}: the certificate of the service that gives tokens is not "
+                    f"trusted. {REMEDY}",
+                    kind=Kind.UNREACHABLE,
+                ) from None
             raise _PassingError(type(error).__name__) from None
         status = found.status_code
         if is_passing(status):
@@ -196,10 +209,6 @@ def signed_store(container: str, s3: S3, token: Token) -> ObjectStore:
         account_name=told.account,
         endpoint=endpoint.rstrip("/"),
         credential_provider=give,
-        client_options={
-            "allow_http": scheme_of(endpoint) == "http",
-            "timeout": timedelta(seconds=s3.timeout_seconds),
-            "read_timeout": timedelta(seconds=s3.timeout_seconds / 2),
-        },
+        client_options=client_options(s3, endpoint),
         retry_config=NO_RETRIES,
     )

@@ -59,6 +59,8 @@ def packets(
     given = plots if is_list(plots) else Project(plots, out_s3)
     options["duplicates"] = duplicates / 100
     table = write_packets(given, out, grid=grid or "CU", s3=out_s3, **options)
+    for line in given.unfinished if isinstance(given, Project) else ():
+        click.echo(line, err=True)
     if is_quiet():
         return
     for row in table.itertuples():

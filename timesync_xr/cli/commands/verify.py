@@ -38,6 +38,13 @@ _SHOWN = 20
     "before; --source and --mirror say where from.",
 )
 @click.option(
+    "--problems",
+    metavar="FILE.csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --repair: make again what this table of an earlier --table names, too. So what "
+    "--archive found is made anew, once its files are replaced.",
+)
+@click.option(
     "--archive",
     is_flag=True,
     help="Also read the archive's files of the observations, whole, and compare them with the "
@@ -69,6 +76,7 @@ def verify(
     quick: bool,
     table: Path | None,
     repair: bool,
+    problems: Path | None,
     archive: bool,
     yes: bool,
     source: str,
@@ -86,7 +94,9 @@ def verify(
 
     With --archive the files that the observations were made of are compared with the checksums that
     the items in the project have of them, or those of --source, where that is a file of items. A
-    file without a checksum is not read.
+    file without a checksum is not read. What was made of a file that is another can't be made again
+    before you have replaced it: keep the findings by --table, and give them to --repair by
+    --problems then.
 
     \b
     Exit codes: 0 all is well, 1 there are problems (after a repair: still), 2 wrong usage or input.
@@ -97,26 +107,35 @@ def verify(
       timesync-xr verify project --plots plots.csv --table problems.csv
       timesync-xr verify project --repair --source items.json \\
           --mirror s3://usgs-landsat-ard=/data/ard
-      timesync-xr verify project --archive --mirror s3://usgs-landsat-ard=/data/ard
+      timesync-xr verify project --archive --mirror s3://usgs-landsat-ard=/data/ard \\
+          --table bad.csv
+      timesync-xr verify project --repair --problems bad.csv \\
+          --mirror s3://usgs-landsat-ard=/data/ard
     """
     from ...catalog.archive import Archive
     from ...project.project import Project
     from ...project.verify import verify as run
     from ...run.archive_files import archive_files
+    from ...run.repair import read_problems
     from ...run.repair import repair as run_repair
 
+    if problems is not None and not repair:
+        raise click.UsageError("--problems says what --repair makes again: give both")
     made = Project(project, out_s3)
     pixels = Archive(source, mirror=mirror, s3=s3, fallback=fallback)
-    problems = run(made, plots, quick=quick)
-    if repair and len(problems):
-        _tell(problems)
+    earlier = None if problems is None else read_problems(problems)
+    found = run(made, plots, quick=quick)
+    if earlier is not None:
+        found = pd.concat([found, earlier], ignore_index=True)
+    if repair and len(found):
+        _tell(found)
         for line in pixels.bill:
             click.echo(line, err=True)
         for summary in run_repair(
-            made, problems, pixels, plots, workers=workers, progress=not is_quiet()
+            made, found, pixels, plots, workers=workers, progress=not is_quiet()
         ):
             click.echo(summary)
-        problems = run(made, plots, quick=quick)
+        found = run(made, plots, quick=quick)
     was_compared = True
     if archive:
         files = archive_files(made, pixels, plots)
@@ -124,12 +143,12 @@ def verify(
         if files.paid and not yes:
             click.confirm("Read them?", abort=True)
         was_compared = len(files.to_read) > 0
-        problems = pd.concat([problems, files.verify(progress=not is_quiet())], ignore_index=True)
+        found = pd.concat([found, files.verify(progress=not is_quiet())], ignore_index=True)
     if table is not None:
-        problems.to_csv(table, index=False, lineterminator="\n")
-    if len(problems) or not is_quiet():
-        _tell(problems)
-    sys.exit(INCOMPLETE if len(problems) or not was_compared else COMPLETE)
+        found.to_csv(table, index=False, lineterminator="\n")
+    if len(found) or not is_quiet():
+        _tell(found)
+    sys.exit(INCOMPLETE if len(found) or not was_compared else COMPLETE)
 
 
 def _tell(problems: pd.DataFrame) -> None:
