@@ -67,7 +67,8 @@ class Settings(WorkerPlugin):
     """Gives every worker the settings of this process, also one that joins late.
 
     These are the environment variables of AWS, GDAL, proxies, certificates and this package. Their
-    values are shown nowhere; they travel as the cluster's connections do (use tls:// on an open network).
+    values are shown nowhere; they travel as the cluster's connections do (use tls:// on an open
+    network).
     Runs with different ``name`` may share a cluster: what one sets stays until it ends itself.
     """
 
