@@ -266,6 +266,7 @@ def test_the_command_tells_and_ends_with_1(archive: SmallArchive) -> None:
     assert "No file of the archive has a checksum" in none.output
 
 
+@pytest.mark.deep
 def test_the_command_makes_anew_what_a_replaced_file_was_in(
     archive: SmallArchive, tmp_path: Path
 ) -> None:
@@ -290,7 +291,9 @@ def test_the_command_makes_anew_what_a_replaced_file_was_in(
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0", None])
-def test_a_table_of_problems_that_is_none_is_refused(archive: SmallArchive, text: str) -> None:
+def test_a_table_of_problems_that_is_none_is_refused(
+    archive: SmallArchive, text: str | None
+) -> None:
     project, table = archive.folder / "project", archive.folder / "bad.csv"
     if text is not None:
         table.write_text(text)
@@ -302,6 +305,7 @@ def test_a_table_of_problems_that_is_none_is_refused(archive: SmallArchive, text
     assert "give both" in alone.output
 
 
+@pytest.mark.deep
 def test_problems_of_plots_that_the_project_lacks_remove_nothing(archive: SmallArchive) -> None:
     project = archive.folder / "project"
     before = contents(project)

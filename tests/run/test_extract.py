@@ -353,12 +353,12 @@ def test_a_second_run_on_a_project_is_refused_and_a_dead_lock_is_none(
     assert run().complete
 
 
-def a_page(folder: Path) -> dict[str, object]:
+def a_page(folder: Path) -> dict[str, Any]:
     (folder / "page.json").write_text("<html>")
     return {"items": folder / "page.json"}
 
 
-NO_SOURCE: dict[str, Callable[[Path], dict[str, object]]] = {
+NO_SOURCE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "no file": lambda folder: {"items": folder / "none.json"},
     "a folder": lambda folder: {"items": folder},
     "a page": a_page,
@@ -381,8 +381,9 @@ def test_a_source_that_is_none_leaves_nothing(
     is_there: bool,
 ) -> None:
     monkeypatch.setattr("timesync_xr.catalog.stac.growing", lambda *_: 0.0)  # the waits
-    archive.add("LC08", f"2020-07-01{NOON}")
-    source = {"items": archive.write_items(), "mirror": archive.mirror} | NO_SOURCE[name](tmp_path)
+    archive.add("LC08", f"2020-07-01{NOON}", write=False)
+    source: dict[str, Any] = {"items": archive.write_items(), "mirror": archive.mirror}
+    source |= NO_SOURCE[name](tmp_path)
     x, y = source.pop("x", INSIDE[0]), source.pop("y", INSIDE[1])
     plots = tmp_path / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\n1211,7,{x},{y}\n1211,8,{x},{y}\n")
@@ -820,6 +821,7 @@ def test_both_ends_of_a_time_are_inside(archive: SmallArchive, run: Callable[...
     assert run(datetime="2020").rows["observations"].tolist() == [2]
 
 
+@pytest.mark.deep
 def test_years_in_which_only_fill_was_seen_are_told(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -841,7 +843,7 @@ def test_years_in_which_only_fill_was_seen_are_told(
 def test_tiers_that_ard_lacks_are_refused(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
-    archive.add("LC08", f"2020-07-01{NOON}")
+    archive.add("LC08", f"2020-07-01{NOON}", write=False)
     with pytest.raises(InputError, match=r"U\.S\. ARD has Tier 1 alone, not T2: leave out --tier"):
         run(tiers="T2")
     assert not (tmp_path / "out").exists()

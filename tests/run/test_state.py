@@ -392,9 +392,9 @@ def test_a_damaged_log_is_a_problem_of_its_plot(
     if isinstance(damage, bytes):
         data = damage
     else:
-        table = pd.read_csv(log, dtype=str, keep_default_na=False)
-        table.loc[0, damage[0]] = damage[1]
-        data = table.to_csv(index=False).encode()
+        rows = pd.read_csv(log, dtype=str, keep_default_na=False)
+        rows.loc[0, damage[0]] = damage[1]
+        data = rows.to_csv(index=False).encode()
     log.write_bytes(data)
     (problem,) = verify(out).to_dict("records")
     assert (problem["kind"], problem["file"]) == ("broken", log.relative_to(out).as_posix())

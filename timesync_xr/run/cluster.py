@@ -68,8 +68,8 @@ class Settings(WorkerPlugin):
 
     These are the environment variables of AWS, GDAL, proxies, certificates and this package. Their
     values are shown nowhere; they travel as the cluster's connections do (use tls:// on an open
-    network). Runs with different ``name`` may share a cluster: what one sets stays until it ends
-    itself.
+    network).
+    Runs with different ``name`` may share a cluster: what one sets stays until it ends itself.
     """
 
     def __init__(self, name: str = _PLUGIN) -> None:
