@@ -31,6 +31,7 @@ from . import tiff
 from .blocks import find_blocks, read_blocks
 from .caches import Cache, Spool
 from .footing import Footing
+from .headers import KeptHeaders, Known
 from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
 _LOG = logging.getLogger(__name__)
@@ -131,6 +132,8 @@ class Reading:
     """Where files are read that are missing or broken; None: nowhere."""
     at_a_time: int = 64
     """Requests of a process at the same time, if `THREADS` says nothing."""
+    headers: KeptHeaders | None = None
+    """Headers that a project keeps; None: of no project."""
 
 
 class _Loaded(NamedTuple):
@@ -142,10 +145,8 @@ class _Loaded(NamedTuple):
     """The compressed blocks that a window touches."""
     reading: Reading
     """How they were read."""
-
-
-_Known = tuple[TiffHeader, Version]
-"""The header of a file, and the version of the file that it is of."""
+    is_kept: bool
+    """Whether the header is one that was kept by an earlier plot."""
 
 
 def begin_read(
@@ -175,17 +176,23 @@ def begin_read(
     part = slice(row, row + inside.height), slice(col, col + inside.width)
 
     def decode(loaded: _Loaded, out: UInt16Array) -> None:
-        with _errors_named(asset, loaded.reading.access):
+        with _errors_named(asset, loaded.reading):
             read_blocks(loaded.header, inside, loaded.blocks, out[part])
 
     def read_into(out: UInt16Array) -> None:
-        loaded = fetch()
+        loaded, whole = fetch(), _Part(inside, footing.wanted(inside))
         try:
-            decode(loaded, out)
+            if loaded.is_kept:
+                try:
+                    decode(loaded, out)
+                except CorruptAssetError:  # it may be the header that is wrong, not the file
+                    loaded = _load(asset, _resolve(asset, reading.access), whole, reading, None)
+                    decode(loaded, out)
+            else:
+                decode(loaded, out)
         except CorruptAssetError as error:
             if loaded.reading is not reading:
                 raise
-            whole = _Part(inside, footing.wanted(inside))
             decode(_load_again(error, asset, whole, reading, None), out)
         if numbers is not None:
             out[part] = numbers[out[part]]
@@ -237,8 +244,10 @@ def _begin_fetch(
 def _resolve(asset: Asset, access: Access) -> str:
     if asset.href is None:
         raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
-    with _errors_named(asset, access):
+    try:
         return access.resolve(asset.href)
+    except ReadError as error:
+        raise _named(error, asset) from error
 
 
 def _fail(error: ReadError) -> NoReturn:
@@ -250,7 +259,7 @@ def _load(
 ) -> _Loaded:
     """Fetches what a part of the file needs, see `begin_read` for what is needed later."""
     try:
-        with _errors_named(asset, reading.access):
+        with _errors_named(asset, reading):
             loaded = _fetch(address, asset, part, reading, later)
     except (MissingAssetError, CorruptAssetError) as error:
         return _load_again(error, asset, part, reading, later)
@@ -282,21 +291,26 @@ def _load_again(
 
 
 @contextmanager
-def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
+def _errors_named(asset: Asset, reading: Reading) -> Iterator[None]:
     """Puts the asset's name into errors; forgets what was read of a damaged file."""
     href = asset.href or ""
     try:
         yield
     except TiffError as error:
-        _forget(access.resolve(href), access)
+        _forget(asset, reading.access.resolve(href), reading)
         raise CorruptAssetError(str(asset), f"{clean(href)}: {error}", _REPLACE) from error
     except ReadError as error:
         if isinstance(error, CorruptAssetError):
-            _forget(access.resolve(href), access)
-        where = f"{error.asset}: {error.cause}"
-        raise type(error)(str(asset), where, error.remedy, kind=error.kind) from error
+            _forget(asset, reading.access.resolve(href), reading)
+        raise _named(error, asset) from error
     except AccessError as error:
         raise AccessError(f"{asset}: {error}", kind=error.kind) from error
+
+
+def _named(error: ReadError, asset: Asset) -> ReadError:
+    """An error of an address as one of the asset."""
+    where = f"{error.asset}: {error.cause}"
+    return type(error)(str(asset), where, error.remedy, kind=error.kind)
 
 
 def _fetch(
@@ -304,15 +318,19 @@ def _fetch(
 ) -> _Loaded:
     """Header and compressed blocks of a part. One thread at a time asks for one address.
 
-    All are of one version of the file: where it is another by now, all is read anew.
+    All are of one version of the file: where it is another by now, all is read anew, and so where
+    nothing can be read by a header that was kept.
     """
     state = _state()
     with state.lock(address):
         for _ in range(_CHANGES):
             try:
                 return _fetch_version(address, asset, part, reading, later)
-            except ChangedError:
-                _forget(address, reading.access)
+            except (ChangedError, TiffError, CorruptAssetError) as error:
+                known = state.headers.get(_header_key(address, reading))
+                if not isinstance(error, ChangedError) and not (known and known.kept):
+                    raise
+                _forget(asset, address, reading)
         return _fetch_version(address, asset, part, reading, later)
 
 
@@ -320,17 +338,28 @@ def _fetch_version(
     address: str, asset: Asset, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
     """As `_fetch`; `ChangedError` where the file is not, or no longer, what its header is of."""
-    headers, key = _state().headers, (reading.access.s3.endpoint, address)
+    headers, key, kept = _state().headers, _header_key(address, reading), reading.headers
     known = headers.get(key)
+    if known is None and kept is not None:
+        known = kept.find(asset.item_id, key)
+        if known is not None:
+            headers.put(key, known)
     if known is None:
         known = _fetch_header(address, reading.access)
         headers.put(key, known)
-    header, version = known
+        if kept is not None:
+            kept.add(asset.item_id, key, known)
+    header, version, is_kept = known
     _check_grid(header, asset)
     blocks = part.blocks(header)
     if later is not None:
         blocks = _joined(blocks, later.blocks(header))
-    return _Loaded(header, _fetch_blocks(asset, address, version, blocks, reading), reading)
+    data = _fetch_blocks(asset, address, version, blocks, reading)
+    return _Loaded(header, data, reading, is_kept)
+
+
+def _header_key(address: str, reading: Reading) -> tuple[str | None, str]:
+    return reading.access.s3.endpoint, address
 
 
 def _joined(blocks: list[tiff.Block], later: list[tiff.Block]) -> list[tiff.Block]:
@@ -344,18 +373,18 @@ def _gap(one: tiff.Block, other: tiff.Block) -> int:
     return max(one.start, other.start) - min(one.stop, other.stop)
 
 
-def _fetch_header(address: str, access: Access) -> _Known:
+def _fetch_header(address: str, access: Access) -> Known:
     first, version = read_start(address, tiff.FIRST_READ, access)
     pieces = [(0, first)]
     for _ in range(_ROUNDS):
         try:
-            return tiff.parse_header(pieces), version
+            return Known(tiff.parse_header(pieces), version)
         except tiff.NeedMore as more:
             ranges = more.ranges
         found = read_ranges(address, ranges, access, allow_short=True, version=version)
         pieces += [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
     try:
-        return tiff.parse_header(pieces), version
+        return Known(tiff.parse_header(pieces), version)
     except tiff.NeedMore:
         raise TiffError("it is cut off: its header ends early") from None
 
@@ -403,16 +432,17 @@ def _fetch_blocks(
     return found
 
 
-def _forget(address: str, access: Access) -> None:
+def _forget(asset: Asset, address: str, reading: Reading) -> None:
     """Drops what is kept of a damaged file, so that a repaired one is read anew."""
-    state = _state()
-    state.headers.drop((access.s3.endpoint, address))
-    for kept in (state.blocks, state.qa_blocks, state.spool):
-        kept.drop((access.s3.endpoint, address))
+    state, key = _state(), _header_key(address, reading)
+    if reading.headers is not None:
+        reading.headers.drop(asset.item_id, key)
+    for kept in (state.headers, state.blocks, state.qa_blocks, state.spool):
+        kept.drop(key)
 
 
-def _header_size(known: _Known) -> int:
-    return known[0].nbytes
+def _header_size(known: Known) -> int:
+    return known.header.nbytes
 
 
 def _block_size(block: bytes) -> int:
@@ -423,7 +453,7 @@ class _State:
     """Caches, locks and threads of one process."""
 
     def __init__(self) -> None:
-        self.headers = Cache[_Known](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        self.headers = Cache[Known](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
         blocks = _setting(BLOCK_CACHE, 128) * 2**20
         self.blocks = Cache[bytes](blocks // 2, _block_size)
         self.qa_blocks = Cache[bytes](blocks // 2, _block_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -57,6 +57,7 @@ from ..project.log import (
 from ..project.products import FORMATS, Products
 from ..project.rows import Written, finder, parse_rows, renamed_row, written_observations
 from ..project.spectra import PlotTable
+from ..raster.headers import kept_headers
 from ..storage.folder import Folder
 from .chips import write_chips, write_spectra
 from .job import Job
@@ -98,7 +99,9 @@ def make_plot(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Done:
     """Make a plot and keep its log; runs on any worker. Raises as `extract_plot`."""
-    log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
+    with kept_headers(folder) as headers:
+        job = replace(job, reading=replace(job.reading, headers=headers))
+        log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
     return _keep(plot, job, log, folder, removed)
 
 

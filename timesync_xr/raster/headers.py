@@ -1,0 +1,305 @@
+"""Headers of files, kept in the project for later plots, runs and other processes.
+
+::
+
+    ledger/headers/CU_003009/{time}_{number}.bin    headers of files of a tile, or of a path and row
+
+What a plot reads of headers is written when it ends, a file for each place, and no file is ever
+written into again: so any number of processes may share a project. Where a place has many files
+they become one.
+
+A header is bound to the version of its file (ETag or time, and size), which every answer to a read
+tells: a file that has changed meanwhile is read anew. A record that is damaged is none. What is
+kept is no better than the project that it lies in: a record is checked as a file's own header is,
+and where pixels can't be read by it, the file's own is asked for before anything is said of the
+file. Records hold no address, only a digest of it.
+
+Files of this machine wait for nothing: their headers are not kept. Nor are those of servers that
+tell neither ETag nor time, where a file that was replaced by one of the same size would be missed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+from ..errors import AccessError, DamagedError, ProjectError
+from ..storage.access import clean, is_file
+from ..storage.folder import Folder, read_file
+from ..storage.objects import Version
+from .tiff import TiffError, TiffHeader, check_layout
+
+_LOG = logging.getLogger(__name__)
+
+HEADERS: Final = "ledger/headers"
+"""Folder of headers that are kept."""
+
+_PLACE: Final = re.compile(r"[A-Z]{2}\d\d_([A-Z0-9]{2,4}_\d{6})_.*", re.ASCII)
+"""What the id of an item tells of its place: region, h and v of a tile, or path and row."""
+
+_MAGIC: Final = b"timesync_xr headers 1\n"
+_RECORD: Final = struct.Struct("<16sII")
+"""Key of a file, CRC-32 of key and bytes, and number of bytes that follow."""
+_FIXED: Final = struct.Struct("<4I?HBc?d?4dBHBBQH")
+"""What a record tells before the mark of its version and its arrays."""
+
+_MOST_BLOCKS: Final = 2**16
+"""Blocks of an image whose header is kept: a usual one has some 400 to 1,000."""
+
+_MOST_BYTES: Final = 64 * 2**20
+"""Bytes of headers that a plot keeps or takes of a place: a tile of 40 years has some 25 MB."""
+
+_MANY: Final = 8
+"""Files of a place that are made one when another is written."""
+
+_MOST_RAW: Final = _FIXED.size + 2**16 + 16 * _MOST_BLOCKS
+"""Bytes that a record can be unpacked to."""
+
+
+Address = tuple[str | None, str]
+"""Where a file lies: the S3 service, if it is not AWS, and the address."""
+
+
+class Known(NamedTuple):
+    """What is known of a file before its pixels are read."""
+
+    header: TiffHeader
+    """Its header."""
+    version: Version
+    """The version of the file that it is of."""
+    kept: bool = False
+    """Whether an earlier plot kept it, so that it was not read of the file just now."""
+
+
+def pack(known: Known) -> bytes:
+    """A header and its version as bytes; 0.9 kB for 400 blocks."""
+    header, version = known.header, known.version
+    mark = version.mark.encode()
+    fixed = _FIXED.pack(
+        header.width, header.height, header.block_width, header.block_height,
+        header.tiled, header.compression, header.predictor, header.byte_order.encode(),
+        header.nodata is not None, header.nodata or 0.0,
+        header.transform is not None, *(header.transform or (0.0,) * 4),
+        header.lerc_extra, header.epsg, header.offsets.itemsize, header.counts.itemsize,
+        version.size, len(mark),
+    )  # fmt: skip
+    counts = header.counts.astype("<u8")
+    gaps = header.offsets.astype("<u8")
+    gaps[1:] -= gaps[:-1] + counts[:-1]  # where each begins after the one before: mostly alike
+    return isal_zlib.compress(fixed + mark + _planes(gaps) + _planes(counts), 1)
+
+
+def unpack(data: bytes) -> Known:
+    """The header and version of `pack`, checked as a file's own; `TiffError` for anything else."""
+    try:
+        raw = isal_zlib.decompressobj().decompress(data, _MOST_RAW)
+        (
+            width, height, block_width, block_height, tiled, compression, predictor, order,
+            has_nodata, nodata, has_transform, left, top, dx, dy, lerc_extra, epsg,
+            wide, wide_counts, size, length,
+        ) = _FIXED.unpack_from(raw)  # fmt: skip
+        mark = raw[_FIXED.size : _FIXED.size + length].decode()
+        types = np.dtype(f"u{wide}"), np.dtype(f"u{wide_counts}")
+    except (isal_zlib.error, struct.error, ValueError, TypeError) as error:
+        raise TiffError("a kept header is damaged") from error
+    block = block_width, block_height
+    count = check_layout((width, height), block, compression, predictor, tiled=tiled)
+    arrays = raw[_FIXED.size + length :]
+    if len(arrays) != 16 * count or not mark or order not in (b"<", b">") or lerc_extra > 2:
+        raise TiffError("a kept header is damaged")
+    gaps, counts = _whole(arrays[: 8 * count]), _whole(arrays[8 * count :])
+    gaps[1:] += counts[:-1]
+    offsets = np.cumsum(gaps, dtype=np.uint64)
+    header = TiffHeader(
+        width, height, *block, tiled, compression, predictor, order.decode(),
+        offsets.astype(types[0]), counts.astype(types[1]), nodata if has_nodata else None,
+        (left, top, dx, dy) if has_transform else None, lerc_extra, epsg,
+    )  # fmt: skip
+    return Known(header, Version(mark, size), kept=True)
+
+
+def _planes(numbers: npt.NDArray[np.uint64]) -> bytes:
+    """The lowest bytes of all numbers, then the next: so they pack better."""
+    return numbers.view(np.uint8).reshape(-1, 8).T.tobytes()
+
+
+def _whole(planes: bytes) -> npt.NDArray[np.uint64]:
+    """The numbers of `_planes`."""
+    parts = np.frombuffer(planes, np.uint8).reshape(8, -1).T
+    return np.ascontiguousarray(parts).view("<u8").ravel().astype(np.uint64)
+
+
+@dataclass(eq=False)
+class _Place:
+    """The headers of a place: those that were kept before, and those to keep."""
+
+    path: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    before: dict[bytes, bytes] | None = None
+    """Records by key; None until one was asked for."""
+    new: dict[bytes, bytes] = field(default_factory=dict)
+    size: int = 0
+    """Bytes of the new ones."""
+
+
+class KeptHeaders:
+    """Headers that a project keeps, for the time of one plot. Safe for threads.
+
+    Files of a place are read when the first header of it is asked for that the process does not
+    know itself.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._places: dict[str, _Place] = {}
+
+    def find(self, item_id: str, of: Address) -> Known | None:
+        """What is known of a file of an item; None where nothing is."""
+        place = self._place(item_id, of)
+        if place is None:
+            return None
+        key = _key(of)
+        with place.lock:
+            if place.before is None:
+                place.before = _read_place(self._folder, place.path)
+            record = place.new.get(key) or place.before.get(key)
+        try:
+            return None if record is None else unpack(record)
+        except TiffError as error:
+            _LOG.debug("%s: %s", clean(of[1]), error)
+            return None
+
+    def add(self, item_id: str, of: Address, known: Known) -> None:
+        """Keep what was read of a file, when `save` is called."""
+        place = self._place(item_id, of)
+        if place is None or not known.version.mark or known.header.offsets.size > _MOST_BLOCKS:
+            return
+        try:
+            record = pack(known)
+        except struct.error:  # a size, or a mark, that no server has
+            return
+        with place.lock:
+            if place.size + len(record) <= _MOST_BYTES:
+                place.new[_key(of)] = record
+                place.size += len(record)
+
+    def drop(self, item_id: str, of: Address) -> None:
+        """Forget what is known of a file, since it is of another version, or wrong."""
+        place = self._place(item_id, of)
+        if place is not None:
+            with place.lock:
+                for records in (place.new, place.before or {}):
+                    records.pop(_key(of), None)
+
+    def save(self) -> None:
+        """Write what is new, a file for each place. Where that fails, nothing but time is lost."""
+        for place in self._places.values():
+            with place.lock:
+                records, place.new, place.size = place.new, {}, 0
+            if not records:
+                continue
+            try:
+                _write_place(self._folder, place.path, records)
+            except (AccessError, ProjectError) as error:
+                _LOG.warning("headers are not kept: %s", error)
+
+    def _place(self, item_id: str, of: Address) -> _Place | None:
+        found = None if is_file(of[1]) else _PLACE.fullmatch(item_id)
+        if found is None:
+            return None
+        path = f"{HEADERS}/{found[1]}"
+        return self._places.get(path) or self._places.setdefault(path, _Place(path))
+
+
+@contextmanager
+def kept_headers(folder: Folder) -> Iterator[KeptHeaders]:
+    """The headers of a project, while a plot is made; what is new is written in the end."""
+    headers = KeptHeaders(folder)
+    try:
+        yield headers
+    finally:
+        headers.save()
+
+
+def _key(of: Address) -> bytes:
+    """A digest of where a file lies, without what may be a secret."""
+    text = "\n".join(clean(part or "") for part in of)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _read_place(folder: Folder, path: str) -> dict[bytes, bytes]:
+    """All records of a place, the newest of each file, as far as they are whole."""
+    found: dict[bytes, bytes] = {}
+    size = 0
+    try:
+        for name in sorted(folder.names(path)):
+            data = _bytes_of(folder, f"{path}/{name}")
+            size += len(data)
+            if size > _MOST_BYTES:
+                break
+            found |= _records(data)[0]
+    except AccessError as error:
+        _LOG.warning("kept headers can't be read: %s", error)
+    return found
+
+
+def _bytes_of(folder: Folder, path: str) -> bytes:
+    """The bytes of a file; none of one that is gone, or can't be read."""
+    try:
+        return read_file(folder, path)
+    except (FileNotFoundError, DamagedError):
+        return b""
+
+
+def _records(data: bytes) -> tuple[dict[bytes, bytes], bool]:
+    """The records of a file up to the first damage, and whether there is none."""
+    found: dict[bytes, bytes] = {}
+    if not data.startswith(_MAGIC):
+        return found, False
+    at = len(_MAGIC)
+    while at + _RECORD.size <= len(data):
+        key, check, size = _RECORD.unpack_from(data, at)
+        record = data[at + _RECORD.size : at + _RECORD.size + size]
+        if len(record) != size or zlib.crc32(record, zlib.crc32(key)) != check:
+            return found, False
+        found[key] = record
+        at += _RECORD.size + size
+    return found, at == len(data)
+
+
+def _write_place(folder: Folder, path: str, records: dict[bytes, bytes]) -> None:
+    """Write records as a file; where there are many files, all of them as one."""
+    names = sorted(folder.names(path))
+    many = names if len(names) + 1 >= _MANY else []
+    if many:
+        records = _read_place(folder, path) | records
+    lines = [
+        _RECORD.pack(key, zlib.crc32(record, zlib.crc32(key)), len(record)) + record
+        for key, record in records.items()
+    ]
+    folder.write(f"{path}/{time.time_ns():020d}_{uuid4().hex[:8]}.bin", _MAGIC + b"".join(lines))
+    for name in many:
+        folder.remove(f"{path}/{name}")
+
+
+def damaged_headers(folder: Folder) -> Iterator[str]:
+    """Paths of files of kept headers that are not what was written; runs read such headers anew."""
+    for place in sorted(folder.names(HEADERS)):
+        for name in sorted(folder.names(f"{HEADERS}/{place}")):
+            path = f"{HEADERS}/{place}/{name}"
+            if not _records(_bytes_of(folder, path))[1]:
+                yield path
