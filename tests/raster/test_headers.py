@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import struct
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-from isal import isal_zlib
 
 from tests.raster.test_reader import BUCKET, asset, footing, make
 from tests.servers import file_server
@@ -42,8 +40,7 @@ def header_of(path: Path) -> TiffHeader:
 def same(one: TiffHeader, other: TiffHeader) -> bool:
     arrays = ("offsets", "counts")
     return all(
-        np.array_equal(value, getattr(other, name))
-        and value.dtype == getattr(other, name).dtype
+        np.array_equal(value, getattr(other, name)) and value.dtype == getattr(other, name).dtype
         if name in arrays
         else value == getattr(other, name)
         for name, value in vars(one).items()
@@ -72,16 +69,16 @@ def test_no_change_of_a_record_gives_anything_but_a_checked_header(tmp_path: Pat
     """What is inside may be anything: a stranger's checksums are right."""
     make(tmp_path / "red.tif", width=1500, height=1400)
     record = pack(Known(header_of(tmp_path / "red.tif"), VERSION))
-    raw, dice = bytearray(isal_zlib.decompress(record)), random.Random(7)
+    raw, dice = bytearray(record), random.Random(7)
     refused = 0
     for _ in range(400):
         changed = bytearray(raw)
         for _ in range(dice.choice([1, 1, 2])):
-            changed[dice.randrange(90)] = dice.randrange(256)
+            changed[dice.randrange(110)] = dice.randrange(256)
         if dice.random() < 0.2:
             del changed[dice.randrange(len(changed)) :]
         try:
-            header = unpack(isal_zlib.compress(bytes(changed))).header
+            header = unpack(bytes(changed)).header
         except TiffError:
             refused += 1
             continue
@@ -92,14 +89,10 @@ def test_no_change_of_a_record_gives_anything_but_a_checked_header(tmp_path: Pat
     assert 100 < refused < 400
 
 
-def test_a_record_is_not_unpacked_without_end() -> None:
-    bomb = isal_zlib.compress(bytes(2**24), 3)
+@pytest.mark.parametrize("data", [b"", b"x" * 50, b"\0" * 500, b"\xff" * 5000])
+def test_other_bytes_are_no_record(data: bytes) -> None:
     with pytest.raises(TiffError):
-        unpack(bomb)
-    assert len(bomb) < 2**18
-    for data in (b"", b"x" * 50, zlib.compress(b"short")):
-        with pytest.raises(TiffError):
-            unpack(data)
+        unpack(data)
 
 
 class Place:
@@ -210,7 +203,7 @@ def test_a_damaged_file_is_told_as_before(place: Place) -> None:
         file.seek(int(header_of(place.file).offsets[0]))
         file.write(b"\xff" * 99)
     for _ in range(2):
-        with pytest.raises(CorruptAssetError, match="LC09_CU_003004_SR red.*block 0 is damaged"):
+        with pytest.raises(CorruptAssetError, match=r"LC09_CU_003004_SR red.*block 0 is damaged"):
             place.read()
 
 

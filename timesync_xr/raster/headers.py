@@ -30,12 +30,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from ..errors import AccessError, DamagedError, ProjectError
 from ..storage.access import clean, is_file
@@ -51,24 +50,28 @@ HEADERS: Final = "ledger/headers"
 _PLACE: Final = re.compile(r"[A-Z]{2}\d\d_([A-Z0-9]{2,4}_\d{6})_.*", re.ASCII)
 """What the id of an item tells of its place: region, h and v of a tile, or path and row."""
 
+_UNCLEAN: Final = re.compile(r"[@?#]")
+"""What an address has that may hold a secret."""
+
 _MAGIC: Final = b"timesync_xr headers 1\n"
 _RECORD: Final = struct.Struct("<16sII")
 """Key of a file, CRC-32 of key and bytes, and number of bytes that follow."""
-_FIXED: Final = struct.Struct("<4I?HBc?d?4dBHBBQH")
-"""What a record tells before the mark of its version and its arrays."""
+_FIXED: Final = struct.Struct("<4I?HBc?d?4dBHBBQHQQBB")
+"""What a record tells before the mark of its version and its arrays.
+
+The last four are where the first block begins, how far each is from the end of the one before
+(`_ODD` where that differs), and bytes of a number of the arrays: the blocks' sizes, and these gaps.
+"""
+_ODD: Final = 2**64 - 1
 
 _MOST_BLOCKS: Final = 2**16
 """Blocks of an image whose header is kept: a usual one has some 400 to 1,000."""
 
-_MOST_BYTES: Final = 64 * 2**20
-"""Bytes of headers that a plot keeps or takes of a place: a tile of 40 years has some 25 MB."""
+_MOST_BYTES: Final = 96 * 2**20
+"""Bytes of headers that a plot keeps or takes of a place: a tile of 40 years has some 36 MB."""
 
 _MANY: Final = 8
 """Files of a place that are made one when another is written."""
-
-_MOST_RAW: Final = _FIXED.size + 2**16 + 16 * _MOST_BLOCKS
-"""Bytes that a record can be unpacked to."""
-
 
 Address = tuple[str | None, str]
 """Where a file lies: the S3 service, if it is not AWS, and the address."""
@@ -86,44 +89,48 @@ class Known(NamedTuple):
 
 
 def pack(known: Known) -> bytes:
-    """A header and its version as bytes; 0.9 kB for 400 blocks."""
+    """A header and its version as bytes; 1.3 kB for 400 blocks."""
     header, version = known.header, known.version
     mark = version.mark.encode()
+    offsets, counts = header.offsets, header.counts
+    rest = offsets[1:] - (offsets[:-1] + counts[:-1])
+    gap = int(rest[0]) if rest.size and (rest == rest[0]).all() else _ODD
+    sizes, wide = _narrow(counts)
+    gaps, wide_gaps = _narrow(rest if gap == _ODD else rest[:0])
     fixed = _FIXED.pack(
         header.width, header.height, header.block_width, header.block_height,
         header.tiled, header.compression, header.predictor, header.byte_order.encode(),
         header.nodata is not None, header.nodata or 0.0,
         header.transform is not None, *(header.transform or (0.0,) * 4),
         header.lerc_extra, header.epsg, header.offsets.itemsize, header.counts.itemsize,
-        version.size, len(mark),
+        version.size, len(mark), int(offsets[0]), gap, wide, wide_gaps,
     )  # fmt: skip
-    counts = header.counts.astype("<u8")
-    gaps = header.offsets.astype("<u8")
-    gaps[1:] -= gaps[:-1] + counts[:-1]  # where each begins after the one before: mostly alike
-    return isal_zlib.compress(fixed + mark + _planes(gaps) + _planes(counts), 1)
+    return b"".join((fixed, mark, sizes, gaps))
 
 
 def unpack(data: bytes) -> Known:
     """The header and version of `pack`, checked as a file's own; `TiffError` for anything else."""
     try:
-        raw = isal_zlib.decompressobj().decompress(data, _MOST_RAW)
         (
             width, height, block_width, block_height, tiled, compression, predictor, order,
             has_nodata, nodata, has_transform, left, top, dx, dy, lerc_extra, epsg,
-            wide, wide_counts, size, length,
-        ) = _FIXED.unpack_from(raw)  # fmt: skip
-        mark = raw[_FIXED.size : _FIXED.size + length].decode()
+            wide, wide_counts, size, length, first, gap, *widths,
+        ) = _FIXED.unpack_from(data)  # fmt: skip
+        mark = data[_FIXED.size : _FIXED.size + length].decode()
         types = np.dtype(f"u{wide}"), np.dtype(f"u{wide_counts}")
-    except (isal_zlib.error, struct.error, ValueError, TypeError) as error:
+    except (struct.error, ValueError, TypeError) as error:
         raise TiffError("a kept header is damaged") from error
     block = block_width, block_height
     count = check_layout((width, height), block, compression, predictor, tiled=tiled)
-    arrays = raw[_FIXED.size + length :]
-    if len(arrays) != 16 * count or not mark or order not in (b"<", b">") or lerc_extra > 2:
+    arrays = data[_FIXED.size + length :]
+    middle, odd = widths[0] * count, widths[1] * (count - 1) * (gap == _ODD)
+    good = len(arrays) == middle + odd and 1 <= min(widths) <= max(widths) <= 8
+    if not (good and mark and order in (b"<", b">") and lerc_extra <= 2):
         raise TiffError("a kept header is damaged")
-    gaps, counts = _whole(arrays[: 8 * count]), _whole(arrays[8 * count :])
-    gaps[1:] += counts[:-1]
-    offsets = np.cumsum(gaps, dtype=np.uint64)
+    counts, offsets = _wide(arrays[:middle], widths[0]), np.empty(count, np.uint64)
+    offsets[0] = first
+    offsets[1:] = counts[:-1] + (_wide(arrays[middle:], widths[1]) if odd else np.uint64(gap))
+    offsets = np.cumsum(offsets)
     header = TiffHeader(
         width, height, *block, tiled, compression, predictor, order.decode(),
         offsets.astype(types[0]), counts.astype(types[1]), nodata if has_nodata else None,
@@ -132,15 +139,20 @@ def unpack(data: bytes) -> Known:
     return Known(header, Version(mark, size), kept=True)
 
 
-def _planes(numbers: npt.NDArray[np.uint64]) -> bytes:
-    """The lowest bytes of all numbers, then the next: so they pack better."""
-    return numbers.view(np.uint8).reshape(-1, 8).T.tobytes()
+def _narrow(numbers: npt.NDArray[np.unsignedinteger[Any]]) -> tuple[bytes, int]:
+    """The lowest bytes of each number, as many as the largest needs, and how many that are."""
+    width = max(1, (int(numbers.max()).bit_length() + 7) // 8) if numbers.size else 1
+    kind = numbers.dtype.newbyteorder("<")
+    each = np.ascontiguousarray(numbers, kind).view(np.uint8).reshape(-1, kind.itemsize)
+    return each[:, :width].tobytes(), width
 
 
-def _whole(planes: bytes) -> npt.NDArray[np.uint64]:
-    """The numbers of `_planes`."""
-    parts = np.frombuffer(planes, np.uint8).reshape(8, -1).T
-    return np.ascontiguousarray(parts).view("<u8").ravel().astype(np.uint64)
+def _wide(data: bytes, width: int) -> npt.NDArray[np.uint64]:
+    """The numbers of `_narrow`."""
+    narrow = np.frombuffer(data, np.uint8).reshape(-1, width)
+    wide = np.zeros((len(narrow), 8), np.uint8)
+    wide[:, :width] = narrow
+    return wide.view("<u8").ravel().astype(np.uint64, copy=False)
 
 
 @dataclass(eq=False)
@@ -237,7 +249,7 @@ def kept_headers(folder: Folder) -> Iterator[KeptHeaders]:
 
 def _key(of: Address) -> bytes:
     """A digest of where a file lies, without what may be a secret."""
-    text = "\n".join(clean(part or "") for part in of)
+    text = "\n".join(clean(part) if part and _UNCLEAN.search(part) else part or "" for part in of)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
