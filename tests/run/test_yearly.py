@@ -266,8 +266,8 @@ def test_a_kept_cube_tells_of_days_without_the_archive(
         expected = run(tmp_path / "fresh", archive, 2)
         project = run(tmp_path / "out", archive, None, formats=("zarr",))
         if wrong:
-            group = zarr.open_group(Path(project.place, "prj_p/cubes/plot_7.zarr"))
-            group["digital_number"][:, -1] = 1
+            array = zarr.open_array(Path(project.place, "prj_p/cubes/plot_7.zarr/digital_number"))
+            array[:, -1] = 1
         reader.reset()
         asked.clear()
         run(tmp_path / "out", archive, 2, formats=("png", "csv"))

@@ -56,16 +56,13 @@ _UNCLEAN: Final = re.compile(r"[@?#]")
 _MAGIC: Final = b"timesync_xr headers 1\n"
 _RECORD: Final = struct.Struct("<16sII")
 """Key of a file, CRC-32 of key and bytes, and number of bytes that follow."""
-_FIXED: Final = struct.Struct("<4I?HBc?d?4dBHBBQHQQBB")
+_FIXED: Final = struct.Struct("<4I?HBc?d?4dBIBBQIQQBB")
 """What a record tells before the mark of its version and its arrays.
 
 The last four are where the first block begins, how far each is from the end of the one before
 (`_ODD` where that differs), and bytes of a number of the arrays: the blocks' sizes, and these gaps.
 """
 _ODD: Final = 2**64 - 1
-
-_MOST_BLOCKS: Final = 2**16
-"""Blocks of an image whose header is kept: a usual one has some 400 to 1,000."""
 
 _MOST_BYTES: Final = 96 * 2**20
 """Bytes of headers that a plot keeps or takes of a place: a tile of 40 years has some 36 MB."""
@@ -84,8 +81,6 @@ class Known(NamedTuple):
     """Its header."""
     version: Version
     """The version of the file that it is of."""
-    kept: bool = False
-    """Whether an earlier plot kept it, so that it was not read of the file just now."""
 
 
 def pack(known: Known) -> bytes:
@@ -125,7 +120,7 @@ def unpack(data: bytes) -> Known:
     arrays = data[_FIXED.size + length :]
     middle, odd = widths[0] * count, widths[1] * (count - 1) * (gap == _ODD)
     good = len(arrays) == middle + odd and 1 <= min(widths) <= max(widths) <= 8
-    if not (good and mark and order in (b"<", b">") and lerc_extra <= 2):
+    if not (good and order in (b"<", b">") and lerc_extra <= 2):
         raise TiffError("a kept header is damaged")
     counts, offsets = _wide(arrays[:middle], widths[0]), np.empty(count, np.uint64)
     offsets[0] = first
@@ -136,7 +131,7 @@ def unpack(data: bytes) -> Known:
         offsets.astype(types[0]), counts.astype(types[1]), nodata if has_nodata else None,
         (left, top, dx, dy) if has_transform else None, lerc_extra, epsg,
     )  # fmt: skip
-    return Known(header, Version(mark, size), kept=True)
+    return Known(header, Version(mark, size))
 
 
 def _narrow(numbers: npt.NDArray[np.unsignedinteger[Any]]) -> tuple[bytes, int]:
@@ -179,8 +174,8 @@ class KeptHeaders:
         self._folder = folder
         self._places: dict[str, _Place] = {}
 
-    def find(self, item_id: str, of: Address) -> Known | None:
-        """What is known of a file of an item; None where nothing is."""
+    def find(self, item_id: str, of: Address) -> bytes | None:
+        """The record of a file of an item, unchecked; None where there is none."""
         place = self._place(item_id, of)
         if place is None:
             return None
@@ -188,21 +183,12 @@ class KeptHeaders:
         with place.lock:
             if place.before is None:
                 place.before = _read_place(self._folder, place.path)
-            record = place.new.get(key) or place.before.get(key)
-        try:
-            return None if record is None else unpack(record)
-        except TiffError as error:
-            _LOG.debug("%s: %s", clean(of[1]), error)
-            return None
+            return place.new.get(key) or place.before.get(key)
 
-    def add(self, item_id: str, of: Address, known: Known) -> None:
-        """Keep what was read of a file, when `save` is called."""
+    def add(self, item_id: str, of: Address, record: bytes, version: Version) -> None:
+        """Keep what `pack` made of a file, when `save` is called."""
         place = self._place(item_id, of)
-        if place is None or not known.version.mark or known.header.offsets.size > _MOST_BLOCKS:
-            return
-        try:
-            record = pack(known)
-        except struct.error:  # a size, or a mark, that no server has
+        if place is None or not version.mark:
             return
         with place.lock:
             if place.size + len(record) <= _MOST_BYTES:

@@ -31,7 +31,7 @@ from . import tiff
 from .blocks import find_blocks, read_blocks
 from .caches import Cache, Spool
 from .footing import Footing
-from .headers import KeptHeaders, Known
+from .headers import KeptHeaders, Known, pack, unpack
 from .tiff import TiffError, TiffHeader, UInt16Array, Window
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +44,10 @@ HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
 """Environment variable: megabytes of headers that a process keeps, 192 if unset."""
 
 BLOCK_CACHE: Final = "TIMESYNC_XR_BLOCK_CACHE"
-"""Environment variable: megabytes of compressed blocks that a process keeps, 128 if unset."""
+"""Environment variable: megabytes of compressed blocks that a process keeps, 96 if unset.
+
+Three quarters are for those of QA_PIXEL, see `_State.kept_blocks`.
+"""
 
 SPOOL: Final = "TIMESYNC_XR_SPOOL"
 """Environment variable: megabytes of disk for blocks that a plot nearby needs too, 8192 if unset.
@@ -134,6 +137,15 @@ class Reading:
     """Requests of a process at the same time, if `THREADS` says nothing."""
     headers: KeptHeaders | None = None
     """Headers that a project keeps; None: of no project."""
+
+
+class _Packed(NamedTuple):
+    """What is known of a file, in a third of the memory."""
+
+    record: bytes
+    """Its header and its version, see `timesync_xr.raster.headers`."""
+    is_kept: bool
+    """Whether an earlier plot kept it, so that it was not read of the file just now."""
 
 
 class _Loaded(NamedTuple):
@@ -237,7 +249,7 @@ def _begin_fetch(
         return partial(_load, asset, address, part, reading, None)
     beside = None if later is None else later.inside(asset.width, asset.height)
     after = None if later is None or beside is None else _Part(beside, later.wanted(beside))
-    pool = _state().pool(reading.at_a_time)
+    pool = _state().pool(reading)
     return pool.submit(_load, asset, address, part, reading, after).result
 
 
@@ -327,8 +339,8 @@ def _fetch(
             try:
                 return _fetch_version(address, asset, part, reading, later)
             except (ChangedError, TiffError, CorruptAssetError) as error:
-                known = state.headers.get(_header_key(address, reading))
-                if not isinstance(error, ChangedError) and not (known and known.kept):
+                found = state.headers.get(_header_key(address, reading))
+                if not isinstance(error, ChangedError) and not (found and found.is_kept):
                     raise
                 _forget(asset, address, reading)
         return _fetch_version(address, asset, part, reading, later)
@@ -338,24 +350,30 @@ def _fetch_version(
     address: str, asset: Asset, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
     """As `_fetch`; `ChangedError` where the file is not, or no longer, what its header is of."""
-    headers, key, kept = _state().headers, _header_key(address, reading), reading.headers
-    known = headers.get(key)
-    if known is None and kept is not None:
-        known = kept.find(asset.item_id, key)
-        if known is not None:
-            headers.put(key, known)
-    if known is None:
-        known = _fetch_header(address, reading.access)
-        headers.put(key, known)
-        if kept is not None:
-            kept.add(asset.item_id, key, known)
-    header, version, is_kept = known
+    (header, version), is_kept = _header_of(address, asset, reading)
     _check_grid(header, asset)
     blocks = part.blocks(header)
     if later is not None:
         blocks = _joined(blocks, later.blocks(header))
     data = _fetch_blocks(asset, address, version, blocks, reading)
     return _Loaded(header, data, reading, is_kept)
+
+
+def _header_of(address: str, asset: Asset, reading: Reading) -> tuple[Known, bool]:
+    """Header and version of a file, and whether an earlier plot kept them."""
+    headers, key, kept = _state().headers, _header_key(address, reading), reading.headers
+    found = headers.get(key)
+    if found is None and kept is not None and (record := kept.find(asset.item_id, key)):
+        found = _Packed(record, is_kept=True)
+        headers.put(key, found)
+    if found is not None:
+        return unpack(found.record), found.is_kept
+    known = _fetch_header(address, reading.access)
+    record = pack(known)
+    headers.put(key, _Packed(record, is_kept=False))
+    if kept is not None:
+        kept.add(asset.item_id, key, record, known.version)
+    return known, False
 
 
 def _header_key(address: str, reading: Reading) -> tuple[str | None, str]:
@@ -441,8 +459,8 @@ def _forget(asset: Asset, address: str, reading: Reading) -> None:
         kept.drop(key)
 
 
-def _header_size(known: Known) -> int:
-    return known.header.nbytes
+def _header_size(packed: _Packed) -> int:
+    return len(packed.record) + 500  # with its key
 
 
 def _block_size(block: bytes) -> int:
@@ -453,10 +471,10 @@ class _State:
     """Caches, locks and threads of one process."""
 
     def __init__(self) -> None:
-        self.headers = Cache[Known](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
-        blocks = _setting(BLOCK_CACHE, 128) * 2**20
-        self.blocks = Cache[bytes](blocks // 2, _block_size)
-        self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
+        self.headers = Cache[_Packed](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        blocks = _setting(BLOCK_CACHE, 96) * 2**20
+        self.blocks = Cache[bytes](blocks // 4, _block_size)
+        self.qa_blocks = Cache[bytes](blocks - blocks // 4, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self._threads = _setting(THREADS, 0)
         self.pools: dict[int, ThreadPoolExecutor] = {}
@@ -471,15 +489,24 @@ class _State:
             return self.spool
         return self.qa_blocks if asset.band == QA_BAND else self.blocks
 
-    def pool(self, at_a_time: int) -> ThreadPoolExecutor:
-        """Threads that make so many requests at the same time."""
-        size = self._threads or at_a_time
+    def at_a_time(self, reading: Reading) -> int:
+        """Requests that are made at the same time."""
+        return self._threads or reading.at_a_time
+
+    def pool(self, reading: Reading) -> ThreadPoolExecutor:
+        """Threads that make them."""
+        size = self.at_a_time(reading)
         found = self.pools.get(size)
         return found or self.pools.setdefault(size, ThreadPoolExecutor(size, "timesync_xr"))
 
     def lock(self, address: str) -> threading.Lock:
         """A lock for an address; few other addresses share it."""
         return self._locks[hash(address) % len(self._locks)]
+
+
+def observations_ahead(reading: Reading) -> int:
+    """Observations to fetch ahead of the one that is worked on, for requests never to run short."""
+    return math.ceil(1.5 * _state().at_a_time(reading) / len(BANDS))
 
 
 def _state() -> _State:

@@ -172,11 +172,6 @@ class TiffHeader:
             return 0
         return math.floor(min(max(self.nodata, 0), 65535) + 0.5)
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the header in bytes, roughly."""
-        return self.offsets.nbytes + self.counts.nbytes + 1000
-
 
 class _Field(NamedTuple):
     dtype: np.dtype[Any]
