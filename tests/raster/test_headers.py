@@ -190,13 +190,13 @@ def test_damaged_files_of_headers_are_none(place: Place, how: str) -> None:
 def test_a_header_by_which_nothing_can_be_read_is_read_anew(place: Place, how: str) -> None:
     place.read()
     header = header_of(place.file)
-    changes: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "beyond the end": {"offsets": header.offsets + np.uint32(2**31)},
         "other blocks": {"offsets": header.offsets + np.uint32(5)},
         "sizes": {"counts": header.counts * np.uint32(2**12)},
         "another grid": {"transform": (0.0, 0.0, 30.0, -30.0)},
-    }[how]
-    place.forge(replace(header, **changes))
+    }
+    place.forge(replace(header, **kinds[how]))
     pixels, _ = place.read()
     np.testing.assert_array_equal(pixels, place.true())
     assert place.read()[1] == 1  # the true one is kept by now

@@ -40,7 +40,7 @@ from ..errors import AccessError, DamagedError, ProjectError
 from ..storage.access import clean, is_file
 from ..storage.folder import Folder, read_file
 from ..storage.objects import Version
-from .tiff import TiffError, TiffHeader, check_layout
+from .tiff import Buffer, TiffError, TiffHeader, check_layout
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def pack(known: Known) -> bytes:
     return b"".join((fixed, mark, sizes, gaps))
 
 
-def unpack(data: bytes) -> Known:
+def unpack(data: Buffer) -> Known:
     """The header and version of `pack`, checked as a file's own; `TiffError` for anything else."""
     try:
         (
@@ -111,7 +111,7 @@ def unpack(data: bytes) -> Known:
             has_nodata, nodata, has_transform, left, top, dx, dy, lerc_extra, epsg,
             wide, wide_counts, size, length, first, gap, *widths,
         ) = _FIXED.unpack_from(data)  # fmt: skip
-        mark = data[_FIXED.size : _FIXED.size + length].decode()
+        mark = bytes(data[_FIXED.size : _FIXED.size + length]).decode()
         types = np.dtype(f"u{wide}"), np.dtype(f"u{wide_counts}")
     except (struct.error, ValueError, TypeError) as error:
         raise TiffError("a kept header is damaged") from error
@@ -142,7 +142,7 @@ def _narrow(numbers: npt.NDArray[np.unsignedinteger[Any]]) -> tuple[bytes, int]:
     return each[:, :width].tobytes(), width
 
 
-def _wide(data: bytes, width: int) -> npt.NDArray[np.uint64]:
+def _wide(data: Buffer, width: int) -> npt.NDArray[np.uint64]:
     """The numbers of `_narrow`."""
     narrow = np.frombuffer(data, np.uint8).reshape(-1, width)
     wide = np.zeros((len(narrow), 8), np.uint8)
@@ -156,9 +156,9 @@ class _Place:
 
     path: str
     lock: threading.Lock = field(default_factory=threading.Lock)
-    before: dict[bytes, bytes] | None = None
+    before: dict[bytes, Buffer] | None = None
     """Records by key; None until one was asked for."""
-    new: dict[bytes, bytes] = field(default_factory=dict)
+    new: dict[bytes, Buffer] = field(default_factory=dict)
     size: int = 0
     """Bytes of the new ones."""
 
@@ -174,7 +174,7 @@ class KeptHeaders:
         self._folder = folder
         self._places: dict[str, _Place] = {}
 
-    def find(self, item_id: str, of: Address) -> bytes | None:
+    def find(self, item_id: str, of: Address) -> Buffer | None:
         """The record of a file of an item, unchecked; None where there is none."""
         place = self._place(item_id, of)
         if place is None:
@@ -185,7 +185,7 @@ class KeptHeaders:
                 place.before = _read_place(self._folder, place.path)
             return place.new.get(key) or place.before.get(key)
 
-    def add(self, item_id: str, of: Address, record: bytes, version: Version) -> None:
+    def add(self, item_id: str, of: Address, record: Buffer, version: Version) -> None:
         """Keep what `pack` made of a file, when `save` is called."""
         place = self._place(item_id, of)
         if place is None or not version.mark:
@@ -239,9 +239,9 @@ def _key(of: Address) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _read_place(folder: Folder, path: str) -> dict[bytes, bytes]:
+def _read_place(folder: Folder, path: str) -> dict[bytes, Buffer]:
     """All records of a place, the newest of each file, as far as they are whole."""
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, Buffer] = {}
     size = 0
     try:
         for name in sorted(folder.names(path)):
@@ -263,15 +263,16 @@ def _bytes_of(folder: Folder, path: str) -> bytes:
         return b""
 
 
-def _records(data: bytes) -> tuple[dict[bytes, bytes], bool]:
+def _records(data: bytes) -> tuple[dict[bytes, Buffer], bool]:
     """The records of a file up to the first damage, and whether there is none."""
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, Buffer] = {}
+    view = memoryview(data)
     if not data.startswith(_MAGIC):
         return found, False
     at = len(_MAGIC)
     while at + _RECORD.size <= len(data):
         key, check, size = _RECORD.unpack_from(data, at)
-        record = data[at + _RECORD.size : at + _RECORD.size + size]
+        record = view[at + _RECORD.size : at + _RECORD.size + size]
         if len(record) != size or zlib.crc32(record, zlib.crc32(key)) != check:
             return found, False
         found[key] = record
@@ -279,17 +280,18 @@ def _records(data: bytes) -> tuple[dict[bytes, bytes], bool]:
     return found, at == len(data)
 
 
-def _write_place(folder: Folder, path: str, records: dict[bytes, bytes]) -> None:
+def _write_place(folder: Folder, path: str, records: dict[bytes, Buffer]) -> None:
     """Write records as a file; where there are many files, all of them as one."""
     names = sorted(folder.names(path))
     many = names if len(names) + 1 >= _MANY else []
     if many:
         records = _read_place(folder, path) | records
-    lines = [
-        _RECORD.pack(key, zlib.crc32(record, zlib.crc32(key)), len(record)) + record
+    parts = [
+        part
         for key, record in records.items()
+        for part in (_RECORD.pack(key, zlib.crc32(record, zlib.crc32(key)), len(record)), record)
     ]
-    folder.write(f"{path}/{time.time_ns():020d}_{uuid4().hex[:8]}.bin", _MAGIC + b"".join(lines))
+    folder.write(f"{path}/{time.time_ns():020d}_{uuid4().hex[:8]}.bin", _MAGIC + b"".join(parts))
     for name in many:
         folder.remove(f"{path}/{name}")
 

@@ -29,10 +29,10 @@ from ..storage.access import Access, clean, is_file, lies_below
 from ..storage.objects import ChangedError, Version, check_version, read_ranges, read_start
 from . import tiff
 from .blocks import find_blocks, read_blocks
-from .caches import Cache, Spool
+from .caches import Cache, Shelf, Spool
 from .footing import Footing
 from .headers import KeptHeaders, Known, pack, unpack
-from .tiff import TiffError, TiffHeader, UInt16Array, Window
+from .tiff import Buffer, TiffError, TiffHeader, UInt16Array, Window
 
 _LOG = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Reading:
 class _Packed(NamedTuple):
     """What is known of a file, in a third of the memory."""
 
-    record: bytes
+    record: Buffer
     """Its header and its version, see `timesync_xr.raster.headers`."""
     is_kept: bool
     """Whether an earlier plot kept it, so that it was not read of the file just now."""
@@ -369,7 +369,7 @@ def _header_of(address: str, asset: Asset, reading: Reading) -> tuple[Known, boo
     if found is not None:
         return unpack(found.record), found.is_kept
     known = _fetch_header(address, reading.access)
-    record = pack(known)
+    record = _state().records.put(pack(known))
     headers.put(key, _Packed(record, is_kept=False))
     if kept is not None:
         kept.add(asset.item_id, key, record, known.version)
@@ -472,6 +472,7 @@ class _State:
 
     def __init__(self) -> None:
         self.headers = Cache[_Packed](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        self.records = Shelf()
         blocks = _setting(BLOCK_CACHE, 96) * 2**20
         self.blocks = Cache[bytes](blocks // 4, _block_size)
         self.qa_blocks = Cache[bytes](blocks - blocks // 4, _block_size)

@@ -75,6 +75,9 @@ _M_ARENA_MAX = -8
 _BATCH = 8
 """Observations that are read, rendered and written together."""
 
+_BATCHES = 20
+"""Batches after which memory is given back."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -120,6 +123,12 @@ def _share_memory() -> None:
     """
     with suppress(AttributeError, OSError, TypeError):  # another system, or another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _give_back_memory() -> None:
+    """Have glibc give back what is free, but lies between what is kept for long: 10 ms."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Folder) -> Done:
@@ -499,7 +508,8 @@ def _export(
     begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
     ahead = math.ceil(observations_ahead(job.reading) / _BATCH)
-    for part, made in read_ahead(todo, todo.chunks(_BATCH), begin, ahead):
+    parts = read_ahead(todo, todo.chunks(_BATCH), begin, ahead)
+    for number, (part, made) in enumerate(parts, 1):
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
@@ -510,6 +520,8 @@ def _export(
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
                 keep(rows[part][seen], made.to_numpy()[seen])
         del made  # before the next part takes memory
+        if number % _BATCHES == 0:
+            _give_back_memory()
         yield part.stop - part.start
     if written:  # all at once: to set a few at a time takes as long for each
         log.settle(pd.concat(written))
