@@ -212,19 +212,32 @@ def test_a_damaged_file_is_told_as_before(place: Place) -> None:
             place.read()
 
 
-def test_many_files_of_a_place_become_one(tmp_path: Path) -> None:
+def test_many_files_of_a_place_become_few(tmp_path: Path) -> None:
     make(tmp_path / "red.tif", width=1500, height=1400)
     header, folder = header_of(tmp_path / "red.tif"), Folder(tmp_path / "project")
     record = pack(Known(header, VERSION))
     for number in range(20):
         with kept_headers(folder) as headers:
             headers.add("LC09_CU_003004_SR", (None, f"https://host/{number}.tif"), record, VERSION)
-    assert len(folder.names(PLACE)) < 8
+    assert len(folder.names(PLACE)) == 5
     headers = kept.KeptHeaders(folder)
     for number in range(20):
         found = headers.find("LC09_CU_003004_SR", (None, f"https://host/{number}.tif"))
         assert found == record
     assert headers.find("LC09_CU_003004_SR", ("https://s3", "https://host/1.tif")) is None
+
+
+def test_much_is_written_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_FILE", 25)
+    folder, item = Folder(tmp_path / "project"), "LC09_CU_003004_SR"
+    with kept_headers(folder) as headers:
+        for number in range(7):
+            headers.add(item, (None, f"https://host/{number}"), b"%d" % number * 10, VERSION)
+    assert len(folder.names(PLACE)) == 3
+    assert not [*kept.damaged_headers(folder)]
+    again = kept.KeptHeaders(folder)
+    found = [again.find(item, (None, f"https://host/{number}")) for number in range(7)]
+    assert found == [b"%d" % number * 10 for number in range(7)]
 
 
 def test_what_can_not_be_told_apart_later_is_not_kept(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@
 
     ledger/headers/CU_003009/{time}_{number}.bin    headers of files of a tile, or of a path and row
 
-What a plot reads of headers is written when it ends, a file for each place, and no file is ever
-written into again: so any number of processes may share a project. Where a place has many files
-they become one.
+What a plot reads of headers is written when it ends, into new files of its place, and no file is
+ever written into again: so any number of processes may share a project. Where a place has many
+files they become few.
 
 A header is bound to the version of its file (ETag or time, and size), which every answer to a read
 tells: a file that has changed meanwhile is read anew. A record that is damaged is none. What is
@@ -67,8 +67,11 @@ _ODD: Final = 2**64 - 1
 _MOST_BYTES: Final = 96 * 2**20
 """Bytes of headers that a plot keeps or takes of a place: a tile of 40 years has some 36 MB."""
 
-_MANY: Final = 8
-"""Files of a place that are made one when another is written."""
+_FILE: Final = 8 * 2**20
+"""Bytes of records after which another file begins."""
+
+_MANY: Final = 16
+"""Files of a place that are made few when another is written."""
 
 Address = tuple[str | None, str]
 """Where a file lies: the S3 service, if it is not AWS, and the address."""
@@ -204,7 +207,7 @@ class KeptHeaders:
                     records.pop(_key(of), None)
 
     def save(self) -> None:
-        """Write what is new, a file for each place. Where that fails, nothing but time is lost."""
+        """Write what is new, by place. Where that fails, nothing but time is lost."""
         for place in self._places.values():
             with place.lock:
                 records, place.new, place.size = place.new, {}, 0
@@ -281,19 +284,29 @@ def _records(data: bytes) -> tuple[dict[bytes, Buffer], bool]:
 
 
 def _write_place(folder: Folder, path: str, records: dict[bytes, Buffer]) -> None:
-    """Write records as a file; where there are many files, all of them as one."""
+    """Write records as files; where there are many, all of them as few."""
     names = sorted(folder.names(path))
     many = names if len(names) + 1 >= _MANY else []
     if many:
         records = _read_place(folder, path) | records
-    parts = [
-        part
-        for key, record in records.items()
-        for part in (_RECORD.pack(key, zlib.crc32(record, zlib.crc32(key)), len(record)), record)
-    ]
-    folder.write(f"{path}/{time.time_ns():020d}_{uuid4().hex[:8]}.bin", _MAGIC + b"".join(parts))
+    for data in _files_of(records):
+        folder.write(f"{path}/{time.time_ns():020d}_{uuid4().hex[:8]}.bin", data)
     for name in many:
         folder.remove(f"{path}/{name}")
+
+
+def _files_of(records: dict[bytes, Buffer]) -> Iterator[bytes]:
+    """The bytes of files of records, none of which takes much memory."""
+    parts: list[Buffer] = [_MAGIC]
+    size = 0
+    for key, record in records.items():
+        parts += [_RECORD.pack(key, zlib.crc32(record, zlib.crc32(key)), len(record)), record]
+        size += len(record)
+        if size >= _FILE:
+            yield b"".join(parts)
+            parts, size = [_MAGIC], 0
+    if size:
+        yield b"".join(parts)
 
 
 def damaged_headers(folder: Folder) -> Iterator[str]:
