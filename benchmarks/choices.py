@@ -3,6 +3,9 @@
 The sky is made up: of 1,500 observations a third are fill at the plot, 60 % of the others are
 clear, and clouds are too bright in blue to be chosen. A server counts. Of a full run it is known by
 ``python -m benchmarks`` that an observation takes 21 requests, and 2 where it is fill at the plot.
+
+Then what is asked of headers that the project keeps: by the first plot of a tile, by a second one
+of another process, by a year more, and where files have changed since.
 """
 
 from __future__ import annotations
@@ -49,6 +52,48 @@ def main() -> None:
                 made = _run(folder, what, server.address, count, season)
                 requests = len(server.counts()[0]) - before
                 print(f"{what + f' ({made} chips)':<44}{requests:>9}{full / requests:>11.1f}")
+        _headers(folder)
+
+
+FEW, MORE = 100, 120
+"""Observations of a plot, and those of a year more."""
+
+
+def _headers(folder: Path) -> None:
+    """Requests, and those for headers, where another process goes on with a project."""
+    made = make_archive(folder / "tile", 4, MORE)
+    few, more = made.subset(FEW, "few"), made.subset(MORE, "more")
+    known: set[str] = set()
+    print(f"{'all chips of a tile, headers kept':<44}{'requests':>9}{'headers':>9}{'known':>9}")
+    with serving(made.folder, 0) as server:
+
+        def tell(what: str, items: Path, plots: tuple[str, ...]) -> None:
+            _go_on(folder, items, server.address, plots)
+            asked = server.counts()[0]
+            headers = [path for _, path, first, _ in asked if not first]
+            again = sum(path in known for path in headers)
+            known.update(headers)
+            print(f"{what:<44}{len(asked):>9}{len(headers):>9}{again:>9}")
+
+        tell(f"a plot of {FEW} observations", few, ("main",))
+        tell("a second one, by another process", few, ("main", "far"))
+        tell(f"{MORE - FEW} observations more of both", more, ("main", "far"))
+        for path in sorted(known)[: len(BANDS)]:
+            os.utime(made.folder / path.lstrip("/"))
+        tell("a third plot, after files have changed", more, ("main", "far", "neighbour"))
+    files = [*(folder / "kept/ledger/headers").rglob("*.bin")]
+    size = sum(file.stat().st_size for file in files)
+    print(f"{len(files)} files, {size / 1000:.0f} kB, {size / len(known):.0f} bytes a header")
+
+
+def _go_on(folder: Path, items: Path, address: str, plots: tuple[str, ...]) -> None:
+    """Make plots as a new process does, which knows nothing of files."""
+    from timesync_xr.raster import reader
+
+    reader.reset()
+    archive = Archive(items, mirror=f"{BUCKET}={address}")
+    listed = write_plots(folder / "plots.csv", plots)
+    extract(listed, folder / "kept", archive, refresh=True, progress=False)
 
 
 def _run(folder: Path, what: str, address: str, count: int, season: str) -> int:

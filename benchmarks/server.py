@@ -64,7 +64,8 @@ class _Connection(asyncio.Protocol):
         start, stop = (0, size) if asked is None else (asked[0], int(asked[1] or size - 1) + 1)
         stop = min(stop, size)
         self._log.append((method, path, start, stop if method == "GET" else start))
-        fields = "Accept-Ranges: bytes\r\n"
+        state = os.fstat(file)
+        fields = f'Accept-Ranges: bytes\r\nETag: "{state.st_mtime_ns:x}-{size:x}"\r\n'
         if asked is not None:
             fields += f"Content-Range: bytes {start}-{stop - 1}/{size}\r\n"
         status = "200 OK" if asked is None else "206 Partial Content"

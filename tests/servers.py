@@ -6,6 +6,7 @@ import json
 import re
 import ssl
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,8 +76,13 @@ def untrusted(folder: Path) -> ssl.SSLContext:
 
 
 @contextmanager
-def file_server(folder: Path, asked_for: list[str] | None = None) -> Iterator[int]:
-    """Serve the files of a folder by ranges; gives the port. ``asked_for`` gets all paths."""
+def file_server(
+    folder: Path, asked_for: list[str] | None = None, *, tags: bool = False
+) -> Iterator[int]:
+    """Serve the files of a folder by ranges; gives the port. ``asked_for`` gets all paths.
+
+    With ``tags`` answers have an ETag, so that versions of a file can be told apart.
+    """
 
     class Handler(PlainHandler):
         def do_GET(self) -> None:
@@ -94,7 +100,8 @@ def file_server(folder: Path, asked_for: list[str] | None = None) -> Iterator[in
                 return
             part = body[start:stop]
             told = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
-            self.reply(206, part, ("Content-Range", told))
+            tag = [("ETag", f'"{zlib.crc32(body)}"')] if tags else []
+            self.reply(206, part, ("Content-Range", told), *tag)
 
         do_HEAD = do_GET  # noqa: N815 - as http.server wants it
 

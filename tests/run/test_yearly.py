@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from click.testing import CliRunner
 
 from tests.archive import BUCKET, SmallArchive
@@ -247,6 +248,29 @@ def test_what_is_not_chosen_is_not_paid_for(series: LinkedArchive, tmp_path: Pat
         assert (full, one) == (20 * 15, 2 * 21)  # rows of small blocks lie near each other
         assert requests_of("one", 2) <= 2 * 21
         assert requests_of("one", 2) == 0
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("wrong", [False, True], ids=["whole", "of other pixels"])
+def test_a_kept_cube_tells_of_days_without_the_archive(
+    series: LinkedArchive, tmp_path: Path, wrong: bool
+) -> None:
+    """A cube with another QA_PIXEL than the log is not asked."""
+    series.see("LC08", "2020-07-30", bands=BRIGHT)
+    series.see("LC08", "2020-07-31", qa=QA[-1])
+    asked: list[str] = []
+    with file_server(series.folder, asked) as port:
+        archive = Archive(series.write_items(), mirror=f"{BUCKET}=http://127.0.0.1:{port}")
+        expected = run(tmp_path / "fresh", archive, 2)
+        project = run(tmp_path / "out", archive, None, formats=("zarr",))
+        if wrong:
+            array = zarr.open_array(Path(project.place, "prj_p/cubes/plot_7.zarr/digital_number"))
+            array[:, -1] = 1
+        reader.reset()
+        asked.clear()
+        run(tmp_path / "out", archive, 2, formats=("png", "csv"))
+    assert bool(asked) == wrong
+    assert files(project).items() >= files(expected).items()
 
 
 def test_the_looks_go_outwards_from_the_target_day(tmp_path: Path) -> None:

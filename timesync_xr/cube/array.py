@@ -200,13 +200,13 @@ _Begun = TypeVar("_Begun")
 
 
 def begin_ahead(
-    parts: Iterable[slice], begin: Callable[[slice], _Begun]
+    parts: Iterable[slice], begin: Callable[[slice], _Begun], ahead: int = AHEAD
 ) -> Iterator[tuple[slice, _Begun]]:
-    """Each part with what ``begin`` gives of it, begun while parts before it are worked on."""
+    """Each part with what ``begin`` gives of it, begun while ``ahead`` before it are worked on."""
     begun: deque[tuple[slice, _Begun]] = deque()
     for part in parts:
         begun.append((part, begin(part)))
-        if len(begun) > AHEAD:
+        if len(begun) > ahead:
             yield begun.popleft()
     while begun:
         yield begun.popleft()

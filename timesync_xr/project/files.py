@@ -12,6 +12,7 @@
     ledger/observations/prj_P/plot_N.csv           the log of a plot: a row per observation
     ledger/cubes/prj_P/plot_N.zarr                 a cube that waits for what could not be read
     ledger/items/CU_h03v09*                        what searches brought, by place
+    ledger/headers/CU_003009/*.bin                 headers of files of the archive, by place
     ledger/damaged/*.csv                           damaged files of the ledger that were mended
     ledger/lock, ledger/tmp/                       of a run that is at work
     combined/, exports/, browse/, sheets/, ...     what other commands make, unless told otherwise

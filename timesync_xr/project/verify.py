@@ -20,6 +20,7 @@ from ..errors import AccessError, DamagedError, InputError, ProjectError, Timesy
 from ..grid import ChipGrid
 from ..landsat import CSV_BANDS
 from ..plots import Plot, id_problem
+from ..raster.headers import damaged_headers
 from ..spectral.composites import Composite
 from ..storage.folder import Folder, read_file
 from ..storage.places import names_in
@@ -320,6 +321,9 @@ def _of_all(project: Project, quick: bool) -> tuple[list[Problem], Settings | No
     for file in () if quick else damaged_items(folder):
         problem = "what a search brought is damaged"
         problems.append(Problem("", "", "", BROKEN, file, problem, f"{REPAIR} searches again"))
+    for file in () if quick else damaged_headers(folder):
+        problem, remedy = "kept headers are damaged: a run reads them anew", f"{REPAIR} removes it"
+        problems.append(Problem("", "", "", BROKEN, file, problem, remedy))
     return problems, settings, known
 
 

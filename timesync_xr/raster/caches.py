@@ -57,6 +57,28 @@ class Cache(Generic[T]):
         self._size -= found[1] if found else 0
 
 
+class Shelf:
+    """Bytes that are kept for long, beside each other. Safe for threads.
+
+    Each by itself among what comes and goes would keep the memory around it from ever being given
+    to what is larger.
+    """
+
+    def __init__(self, size: int = 2**20) -> None:
+        self._size, self._at = size, size
+        self._memory = bytearray()
+        self._lock = threading.Lock()
+
+    def put(self, data: bytes) -> memoryview:
+        """The same bytes, on the shelf."""
+        with self._lock:
+            if self._at + len(data) > len(self._memory):
+                self._memory, self._at = bytearray(max(self._size, len(data))), 0
+            start, self._at = self._at, self._at + len(data)
+            self._memory[start : self._at] = data
+            return memoryview(self._memory)[start : self._at]
+
+
 class Spool:
     """The values put last, up to a number of bytes, on disk. Safe for threads.
 

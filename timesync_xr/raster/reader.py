@@ -29,9 +29,10 @@ from ..storage.access import Access, clean, is_file, lies_below
 from ..storage.objects import ChangedError, Version, check_version, read_ranges, read_start
 from . import tiff
 from .blocks import find_blocks, read_blocks
-from .caches import Cache, Spool
+from .caches import Cache, Shelf, Spool
 from .footing import Footing
-from .tiff import TiffError, TiffHeader, UInt16Array, Window
+from .headers import KeptHeaders, Known, pack, unpack
+from .tiff import Buffer, TiffError, TiffHeader, UInt16Array, Window
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,10 @@ HEADER_CACHE: Final = "TIMESYNC_XR_HEADER_CACHE"
 """Environment variable: megabytes of headers that a process keeps, 192 if unset."""
 
 BLOCK_CACHE: Final = "TIMESYNC_XR_BLOCK_CACHE"
-"""Environment variable: megabytes of compressed blocks that a process keeps, 128 if unset."""
+"""Environment variable: megabytes of compressed blocks that a process keeps, 96 if unset.
+
+Three quarters are for those of QA_PIXEL, see `_State.kept_blocks`.
+"""
 
 SPOOL: Final = "TIMESYNC_XR_SPOOL"
 """Environment variable: megabytes of disk for blocks that a plot nearby needs too, 8192 if unset.
@@ -131,6 +135,17 @@ class Reading:
     """Where files are read that are missing or broken; None: nowhere."""
     at_a_time: int = 64
     """Requests of a process at the same time, if `THREADS` says nothing."""
+    headers: KeptHeaders | None = None
+    """Headers that a project keeps; None: of no project."""
+
+
+class _Packed(NamedTuple):
+    """What is known of a file, in a third of the memory."""
+
+    record: Buffer
+    """Its header and its version, see `timesync_xr.raster.headers`."""
+    is_kept: bool
+    """Whether an earlier plot kept it, so that it was not read of the file just now."""
 
 
 class _Loaded(NamedTuple):
@@ -142,10 +157,8 @@ class _Loaded(NamedTuple):
     """The compressed blocks that a window touches."""
     reading: Reading
     """How they were read."""
-
-
-_Known = tuple[TiffHeader, Version]
-"""The header of a file, and the version of the file that it is of."""
+    is_kept: bool
+    """Whether the header is one that was kept by an earlier plot."""
 
 
 def begin_read(
@@ -175,17 +188,23 @@ def begin_read(
     part = slice(row, row + inside.height), slice(col, col + inside.width)
 
     def decode(loaded: _Loaded, out: UInt16Array) -> None:
-        with _errors_named(asset, loaded.reading.access):
+        with _errors_named(asset, loaded.reading):
             read_blocks(loaded.header, inside, loaded.blocks, out[part])
 
     def read_into(out: UInt16Array) -> None:
-        loaded = fetch()
+        loaded, whole = fetch(), _Part(inside, footing.wanted(inside))
         try:
-            decode(loaded, out)
+            if loaded.is_kept:
+                try:
+                    decode(loaded, out)
+                except CorruptAssetError:  # it may be the header that is wrong, not the file
+                    loaded = _load(asset, _resolve(asset, reading.access), whole, reading, None)
+                    decode(loaded, out)
+            else:
+                decode(loaded, out)
         except CorruptAssetError as error:
             if loaded.reading is not reading:
                 raise
-            whole = _Part(inside, footing.wanted(inside))
             decode(_load_again(error, asset, whole, reading, None), out)
         if numbers is not None:
             out[part] = numbers[out[part]]
@@ -230,15 +249,17 @@ def _begin_fetch(
         return partial(_load, asset, address, part, reading, None)
     beside = None if later is None else later.inside(asset.width, asset.height)
     after = None if later is None or beside is None else _Part(beside, later.wanted(beside))
-    pool = _state().pool(reading.at_a_time)
+    pool = _state().pool(reading)
     return pool.submit(_load, asset, address, part, reading, after).result
 
 
 def _resolve(asset: Asset, access: Access) -> str:
     if asset.href is None:
         raise MissingAssetError(str(asset), "the item has no such band", "Leave the item out")
-    with _errors_named(asset, access):
+    try:
         return access.resolve(asset.href)
+    except ReadError as error:
+        raise _named(error, asset) from error
 
 
 def _fail(error: ReadError) -> NoReturn:
@@ -250,7 +271,7 @@ def _load(
 ) -> _Loaded:
     """Fetches what a part of the file needs, see `begin_read` for what is needed later."""
     try:
-        with _errors_named(asset, reading.access):
+        with _errors_named(asset, reading):
             loaded = _fetch(address, asset, part, reading, later)
     except (MissingAssetError, CorruptAssetError) as error:
         return _load_again(error, asset, part, reading, later)
@@ -282,21 +303,26 @@ def _load_again(
 
 
 @contextmanager
-def _errors_named(asset: Asset, access: Access) -> Iterator[None]:
+def _errors_named(asset: Asset, reading: Reading) -> Iterator[None]:
     """Puts the asset's name into errors; forgets what was read of a damaged file."""
     href = asset.href or ""
     try:
         yield
     except TiffError as error:
-        _forget(access.resolve(href), access)
+        _forget(asset, reading.access.resolve(href), reading)
         raise CorruptAssetError(str(asset), f"{clean(href)}: {error}", _REPLACE) from error
     except ReadError as error:
         if isinstance(error, CorruptAssetError):
-            _forget(access.resolve(href), access)
-        where = f"{error.asset}: {error.cause}"
-        raise type(error)(str(asset), where, error.remedy, kind=error.kind) from error
+            _forget(asset, reading.access.resolve(href), reading)
+        raise _named(error, asset) from error
     except AccessError as error:
         raise AccessError(f"{asset}: {error}", kind=error.kind) from error
+
+
+def _named(error: ReadError, asset: Asset) -> ReadError:
+    """An error of an address as one of the asset."""
+    where = f"{error.asset}: {error.cause}"
+    return type(error)(str(asset), where, error.remedy, kind=error.kind)
 
 
 def _fetch(
@@ -304,15 +330,19 @@ def _fetch(
 ) -> _Loaded:
     """Header and compressed blocks of a part. One thread at a time asks for one address.
 
-    All are of one version of the file: where it is another by now, all is read anew.
+    All are of one version of the file: where it is another by now, all is read anew, and so where
+    nothing can be read by a header that was kept.
     """
     state = _state()
     with state.lock(address):
         for _ in range(_CHANGES):
             try:
                 return _fetch_version(address, asset, part, reading, later)
-            except ChangedError:
-                _forget(address, reading.access)
+            except (ChangedError, TiffError, CorruptAssetError) as error:
+                found = state.headers.get(_header_key(address, reading))
+                if not isinstance(error, ChangedError) and not (found and found.is_kept):
+                    raise
+                _forget(asset, address, reading)
         return _fetch_version(address, asset, part, reading, later)
 
 
@@ -320,17 +350,34 @@ def _fetch_version(
     address: str, asset: Asset, part: _Part, reading: Reading, later: _Part | None
 ) -> _Loaded:
     """As `_fetch`; `ChangedError` where the file is not, or no longer, what its header is of."""
-    headers, key = _state().headers, (reading.access.s3.endpoint, address)
-    known = headers.get(key)
-    if known is None:
-        known = _fetch_header(address, reading.access)
-        headers.put(key, known)
-    header, version = known
+    (header, version), is_kept = _header_of(address, asset, reading)
     _check_grid(header, asset)
     blocks = part.blocks(header)
     if later is not None:
         blocks = _joined(blocks, later.blocks(header))
-    return _Loaded(header, _fetch_blocks(asset, address, version, blocks, reading), reading)
+    data = _fetch_blocks(asset, address, version, blocks, reading)
+    return _Loaded(header, data, reading, is_kept)
+
+
+def _header_of(address: str, asset: Asset, reading: Reading) -> tuple[Known, bool]:
+    """Header and version of a file, and whether an earlier plot kept them."""
+    headers, key, kept = _state().headers, _header_key(address, reading), reading.headers
+    found = headers.get(key)
+    if found is None and kept is not None and (record := kept.find(asset.item_id, key)):
+        found = _Packed(record, is_kept=True)
+        headers.put(key, found)
+    if found is not None:
+        return unpack(found.record), found.is_kept
+    known = _fetch_header(address, reading.access)
+    record = _state().records.put(pack(known))
+    headers.put(key, _Packed(record, is_kept=False))
+    if kept is not None:
+        kept.add(asset.item_id, key, record, known.version)
+    return known, False
+
+
+def _header_key(address: str, reading: Reading) -> tuple[str | None, str]:
+    return reading.access.s3.endpoint, address
 
 
 def _joined(blocks: list[tiff.Block], later: list[tiff.Block]) -> list[tiff.Block]:
@@ -344,18 +391,18 @@ def _gap(one: tiff.Block, other: tiff.Block) -> int:
     return max(one.start, other.start) - min(one.stop, other.stop)
 
 
-def _fetch_header(address: str, access: Access) -> _Known:
+def _fetch_header(address: str, access: Access) -> Known:
     first, version = read_start(address, tiff.FIRST_READ, access)
     pieces = [(0, first)]
     for _ in range(_ROUNDS):
         try:
-            return tiff.parse_header(pieces), version
+            return Known(tiff.parse_header(pieces), version)
         except tiff.NeedMore as more:
             ranges = more.ranges
         found = read_ranges(address, ranges, access, allow_short=True, version=version)
         pieces += [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
     try:
-        return tiff.parse_header(pieces), version
+        return Known(tiff.parse_header(pieces), version)
     except tiff.NeedMore:
         raise TiffError("it is cut off: its header ends early") from None
 
@@ -403,16 +450,17 @@ def _fetch_blocks(
     return found
 
 
-def _forget(address: str, access: Access) -> None:
+def _forget(asset: Asset, address: str, reading: Reading) -> None:
     """Drops what is kept of a damaged file, so that a repaired one is read anew."""
-    state = _state()
-    state.headers.drop((access.s3.endpoint, address))
-    for kept in (state.blocks, state.qa_blocks, state.spool):
-        kept.drop((access.s3.endpoint, address))
+    state, key = _state(), _header_key(address, reading)
+    if reading.headers is not None:
+        reading.headers.drop(asset.item_id, key)
+    for kept in (state.headers, state.blocks, state.qa_blocks, state.spool):
+        kept.drop(key)
 
 
-def _header_size(known: _Known) -> int:
-    return known[0].nbytes
+def _header_size(packed: _Packed) -> int:
+    return len(packed.record) + 500  # with its key
 
 
 def _block_size(block: bytes) -> int:
@@ -423,10 +471,11 @@ class _State:
     """Caches, locks and threads of one process."""
 
     def __init__(self) -> None:
-        self.headers = Cache[_Known](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
-        blocks = _setting(BLOCK_CACHE, 128) * 2**20
-        self.blocks = Cache[bytes](blocks // 2, _block_size)
-        self.qa_blocks = Cache[bytes](blocks // 2, _block_size)
+        self.headers = Cache[_Packed](_setting(HEADER_CACHE, 192) * 2**20, _header_size)
+        self.records = Shelf()
+        blocks = _setting(BLOCK_CACHE, 96) * 2**20
+        self.blocks = Cache[bytes](blocks // 4, _block_size)
+        self.qa_blocks = Cache[bytes](blocks - blocks // 4, _block_size)
         self.spool = Spool(_setting(SPOOL, 8192) * 2**20)
         self._threads = _setting(THREADS, 0)
         self.pools: dict[int, ThreadPoolExecutor] = {}
@@ -441,15 +490,24 @@ class _State:
             return self.spool
         return self.qa_blocks if asset.band == QA_BAND else self.blocks
 
-    def pool(self, at_a_time: int) -> ThreadPoolExecutor:
-        """Threads that make so many requests at the same time."""
-        size = self._threads or at_a_time
+    def at_a_time(self, reading: Reading) -> int:
+        """Requests that are made at the same time."""
+        return self._threads or reading.at_a_time
+
+    def pool(self, reading: Reading) -> ThreadPoolExecutor:
+        """Threads that make them."""
+        size = self.at_a_time(reading)
         found = self.pools.get(size)
         return found or self.pools.setdefault(size, ThreadPoolExecutor(size, "timesync_xr"))
 
     def lock(self, address: str) -> threading.Lock:
         """A lock for an address; few other addresses share it."""
         return self._locks[hash(address) % len(self._locks)]
+
+
+def observations_ahead(reading: Reading) -> int:
+    """Observations to fetch ahead of the one that is worked on, for requests never to run short."""
+    return math.ceil(1.5 * _state().at_a_time(reading) / len(BANDS))
 
 
 def _state() -> _State:

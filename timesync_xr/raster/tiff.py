@@ -172,11 +172,6 @@ class TiffHeader:
             return 0
         return math.floor(min(max(self.nodata, 0), 65535) + 0.5)
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the header in bytes, roughly."""
-        return self.offsets.nbytes + self.counts.nbytes + 1000
-
 
 class _Field(NamedTuple):
     dtype: np.dtype[Any]
@@ -306,23 +301,22 @@ def _build_header(values: Mapping[int, npt.NDArray[Any]], order: str) -> TiffHea
     if number(_FILL_ORDER, 1) != 1:
         raise TiffError("its bits are stored in reverse (fill order 2), which is not read")
     width, height = number(_WIDTH), number(_HEIGHT)
-    if not (1 <= width <= MAX_SIZE and 1 <= height <= MAX_SIZE):
-        raise TiffError(f"its size of {width} x {height} pixels is not within 1 and {MAX_SIZE}")
     tiled = _TILE_OFFSETS in values
     if tiled:
         block = number(_TILE_WIDTH), number(_TILE_HEIGHT)
     else:
         block = width, min(number(_ROWS_PER_STRIP, height), height)
     compression, predictor = number(_COMPRESSION, 1), number(_PREDICTOR, 1)
-    _check_coding(compression, predictor)
-    count = _count_blocks((width, height), block)
+    if compression not in _WITH_PREDICTOR:
+        predictor = 1
+    count = check_layout((width, height), block, compression, predictor, tiled=tiled)
     return TiffHeader(
         width,
         height,
         *block,
         tiled,
         compression,
-        predictor if compression in _WITH_PREDICTOR else 1,
+        predictor,
         order,
         _block_array(values, _TILE_OFFSETS if tiled else _STRIP_OFFSETS, count),
         _block_array(values, _TILE_COUNTS if tiled else _STRIP_COUNTS, count),
@@ -333,22 +327,29 @@ def _build_header(values: Mapping[int, npt.NDArray[Any]], order: str) -> TiffHea
     )
 
 
-def _check_coding(compression: int, predictor: int) -> None:
+def check_layout(
+    size: tuple[int, int], block: tuple[int, int], compression: int, predictor: int, *, tiled: bool
+) -> int:
+    """Number of blocks of an image; `TiffError` where its parts do not go together.
+
+    ``size`` and ``block`` are (width, height) of the image and of a block.
+    """
+    (width, height), (block_width, block_height) = size, block
+    if not (1 <= width <= MAX_SIZE and 1 <= height <= MAX_SIZE):
+        raise TiffError(f"its size of {width} x {height} pixels is not within 1 and {MAX_SIZE}")
     if compression not in COMPRESSIONS:
         name = _OTHER_COMPRESSIONS.get(compression, "unknown")
         raise TiffError(f"its compression {compression} ({name}) is not read")
-    if compression in _WITH_PREDICTOR and predictor not in (1, 2):
+    if predictor not in ((1, 2) if compression in _WITH_PREDICTOR else (1,)):
         raise TiffError(f"its predictor {predictor} is not one for uint16 (1 or 2)")
-
-
-def _count_blocks(size: tuple[int, int], block: tuple[int, int]) -> int:
-    """Number of blocks of an image."""
-    if min(block) < 1 or 2 * block[0] * block[1] > MAX_BLOCK_BYTES:
+    if min(block) < 1 or 2 * block_width * block_height > MAX_BLOCK_BYTES:
         raise TiffError(
-            f"its blocks of {block[0]} x {block[1]} pixels are empty or larger than "
+            f"its blocks of {block_width} x {block_height} pixels are empty or larger than "
             f"{MAX_BLOCK_BYTES} bytes"
         )
-    count = math.ceil(size[0] / block[0]) * math.ceil(size[1] / block[1])
+    if not tiled and (block_width != width or block_height > height):
+        raise TiffError(f"its strips of {block_width} x {block_height} pixels are not of its size")
+    count = math.ceil(width / block_width) * math.ceil(height / block_height)
     if count > MAX_BLOCKS:
         raise TiffError(f"it has {count} blocks, more than {MAX_BLOCKS}")
     return count

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..cube.array import Look, begin_ahead, begin_pixels
+from ..cube.array import AHEAD, Look, begin_ahead, begin_pixels
 from ..cube.plan import Plan
 from ..errors import ReadError
 from ..landsat import QA_BAND
@@ -53,15 +53,15 @@ Begin = Callable[[Plan], Callable[[], Pixels]]
 
 
 def read_ahead(
-    plan: Plan, parts: Iterable[slice], begin: Begin[Pixels]
+    plan: Plan, parts: Iterable[slice], begin: Begin[Pixels], ahead: int = AHEAD
 ) -> Iterator[tuple[slice, Pixels | ReadError]]:
     """Pixels of the parts of a plan, in order; day by day where an asset can't be read.
 
     Yields the rows of ``plan.observations`` with their pixels, or with the error of a day. While
-    one part is worked on, what is remote is fetched for the next ones. The work itself is done by
+    one part is worked on, what is remote is fetched for ``ahead`` more. The work itself is done by
     the caller's thread alone: several would wait for the interpreter's lock more than they compute.
     """
-    for part, read in begin_ahead(parts, lambda part: begin(plan.part(part))):
+    for part, read in begin_ahead(parts, lambda part: begin(plan.part(part)), ahead):
         yield from _read(plan, part, read, begin)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,8 @@ from ..project.log import (
 from ..project.products import FORMATS, Products
 from ..project.rows import Written, finder, parse_rows, renamed_row, written_observations
 from ..project.spectra import PlotTable
+from ..raster.headers import kept_headers
+from ..raster.reader import observations_ahead
 from ..storage.folder import Folder
 from .chips import write_chips, write_spectra
 from .job import Job
@@ -65,8 +69,14 @@ from .yearly import NOT_AMONG, choose_days
 
 _LOG = logging.getLogger(__name__)
 
-_BATCH = 24
+_M_ARENA_MAX = -8
+"""The option of glibc's ``mallopt`` that bounds the number of heaps."""
+
+_BATCH = 8
 """Observations that are read, rendered and written together."""
+
+_BATCHES = 20
+"""Batches after which memory is given back."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,27 @@ def make_plot(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Done:
     """Make a plot and keep its log; runs on any worker. Raises as `extract_plot`."""
-    log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
+    _share_memory()
+    with kept_headers(folder) as headers:
+        job = replace(job, reading=replace(job.reading, headers=headers))
+        log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
     return _keep(plot, job, log, folder, removed)
+
+
+@cache
+def _share_memory() -> None:
+    """Have glibc give all threads of this process memory of one heap.
+
+    Else each of the many that fetch gets one of its own, of which nothing comes back.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another system, or another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _give_back_memory() -> None:
+    """Have glibc give back what is free, but lies between what is kept for long: 10 ms."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Folder) -> Done:
@@ -478,7 +507,9 @@ def _export(
     todo = log.plan.select(chosen)
     begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
-    for part, made in read_ahead(todo, todo.chunks(_BATCH), begin):
+    ahead = math.ceil(observations_ahead(job.reading) / _BATCH)
+    parts = read_ahead(todo, todo.chunks(_BATCH), begin, ahead)
+    for number, (part, made) in enumerate(parts, 1):
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
@@ -489,6 +520,8 @@ def _export(
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
                 keep(rows[part][seen], made.to_numpy()[seen])
         del made  # before the next part takes memory
+        if number % _BATCHES == 0:
+            _give_back_memory()
         yield part.stop - part.start
     if written:  # all at once: to set a few at a time takes as long for each
         log.settle(pd.concat(written))

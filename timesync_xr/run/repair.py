@@ -19,6 +19,7 @@ from ..project.products import FORMATS, ChipsPerYear, Products
 from ..project.project import Plots, Project, as_project
 from ..project.spectra import PlotTable
 from ..project.verify import ARCHIVE, COLUMNS, KINDS, STRAY
+from ..raster.headers import HEADERS
 from .extract import extract
 from .summary import Summary
 
@@ -135,6 +136,8 @@ def _mend(project: Project, wanted: pd.DataFrame, plots: Plots) -> bool:
     with folder.lock():
         for file in files[files.str.startswith(f"{ITEMS}/")]:
             forget_items(folder, file)
+        for file in files[files.str.startswith(f"{HEADERS}/")]:
+            folder.remove(file)
         is_damaged = bool((files == PLOTS).any() or files.str.startswith(f"{RECENT}/").any())
         if is_damaged:
             mend_ledger(folder)

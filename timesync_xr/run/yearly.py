@@ -9,6 +9,7 @@ refuse them. So nothing is paid for most of the days of a year.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -20,9 +21,11 @@ import xarray as xr
 
 from ..cube.chips import begin_cube
 from ..cube.plan import Plan
+from ..cube.schema import plot_window
 from ..errors import Kind, ReadError
 from ..landsat import GRADES, QA_BAND
 from ..plots import Plot
+from ..project.cubes import DamagedCubeError, found_in, is_of, kept_cube, read_places
 from ..project.log import (
     FAILED,
     OTHER_PLATFORM,
@@ -231,7 +234,9 @@ class _Choice:
         there = {date: day for date, day in by_date.items() if day.written >= 0}
         of_files = self._of_files(there)
         rest = {date: day for date, day in by_date.items() if date not in set(of_files["day"])}
-        for found in (of_files, self._of_pixels(rest)):
+        of_cube = self._of_cube(rest)
+        rest = {date: day for date, day in rest.items() if date not in set(of_cube["day"])}
+        for found in (of_files, of_cube, self._of_pixels(rest)):
             for date, quality, usable in found.itertuples(index=False):
                 by_date[date].quality, by_date[date].usable = int(quality), bool(usable)
         for day in days:
@@ -257,6 +262,30 @@ class _Choice:
         """Quality and usability of rows of the contract with a grade."""
         quality = table[RULES[self.per_year.rule]].to_numpy(np.int64)
         return pd.DataFrame({"day": days, "quality": quality, "usable": is_usable(table)})
+
+    def _of_cube(self, days: dict[str, _Day]) -> pd.DataFrame:
+        """What the plot pixel tells of days whose observations a kept cube holds, all of them.
+
+        A row for each; none of days whose platforms only whole chips tell apart, nor where the cube
+        has another QA_PIXEL than the log.
+        """
+        nothing = pd.DataFrame(columns=["day", "quality", "usable"])
+        if not days or "zarr" not in self.job.products.made:
+            return nothing
+        mask = self._mask([row for day in days.values() for row in day.rows])
+        table = self.log.table[mask & self.log.measured(self.kept)]
+        with suppress(DamagedCubeError), kept_cube(self.folder, self.plot) as cube:
+            held = found_in(cube, table)
+            whole = [day.rows for day in days.values() if held.keys() >= set(day.rows)]
+            rows = sorted(row for of_day in whole for row in of_day)
+            if cube is None or not rows or not is_of(cube, self.log.plan.grid):
+                return nothing
+            pixels = read_places(cube.isel(plot_window(cube)), [held[row] for row in rows])
+            qa = pixels.sel(band=QA_BAND).to_numpy().ravel()
+            if qa.tolist() != [self.qa[row] for row in rows]:
+                return nothing
+            return self._best(pixels[~alike_at_plot(pixels)])
+        return nothing
 
     def _of_pixels(self, days: dict[str, _Day]) -> pd.DataFrame:
         """What the plot pixel tells of days, read from the archive; a row for each."""
