@@ -8,7 +8,7 @@ RUN := $(patsubst %,docs/%,$(wildcard notebooks/*.ipynb))
 CODE := $(shell find timesync_xr -name '*.py')
 TESTS := $(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test test-all lint types docs notebooks bench bench-scale fuzz clean
+.PHONY: help demo test test-all lint types docs picture notebooks bench bench-scale fuzz clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -39,6 +39,10 @@ types: $(VENV)/with-dev $(VENV)/with-test ## check types
 
 docs: $(VENV)/with-docs $(RUN) ## build the documentation into docs/_build/html; runs the notebooks
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
+	$(BIN)/python docs/picture.py docs/_build/html/_images/plot-page.webp
+
+picture: $(VENV)/with-test ## draw the picture of README.md anew; needs Chromium
+	$(BIN)/python docs/picture.py docs/_static/plot-page.webp
 
 notebooks: $(RUN) ## run every notebook into docs/notebooks; cells tagged skip-execution are left out
 

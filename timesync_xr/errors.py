@@ -254,6 +254,10 @@ KNOWN_AS: Final = {
     "pc": "planetary-computer", "l9": "LC09", "l8": "LC08", "l7": "LE07", "l5": "LT05",
     "l4": "LT04", "landsat9": "LC09", "landsat8": "LC08", "landsat7": "LE07",
     "landsat5": "LT05", "landsat4": "LT04", "strict": "graded", "median": "geomedian",
+    "png": "sheet", "image": "sheet", "animation": "gif", "video": "gif", "mp4": "gif",
+    "month": "season", "monthly": "season", "quarter": "season", "annual": "year",
+    "excel": "csv", "xlsx": "csv", "table": "csv", "hardlink": "link", "symlink": "link",
+    "v4": "graded", "server": "contract", "google-earth": "kml", "collect-earth": "ceo",
 }  # fmt: skip
 """Other words for choices of this package, in small letters."""
 

@@ -441,10 +441,78 @@ def test_every_choice_of_a_word_meets_a_slip() -> None:
             if not isinstance(option.type, click.Choice):
                 continue
             for word in map(str, option.type.choices):
-                with pytest.raises(click.BadParameter, match=rf"did you mean '{word}'\?\)\.$"):
+                hint = rf"did you mean '{word}'\?\): choose from {', '.join(option.type.choices)}$"
+                with pytest.raises(click.BadParameter, match=hint):
                     option.type.convert(f"{word}x", option, None)
                 tried += 1
     assert tried > 30
+
+
+SLIPS = {
+    "--grid": ("CONUS", "did you mean 'CU'?): choose one of CU, AK, HI"),
+    "--source": ("landsatlok", "did you mean 'landsatlook'?): give landsatlook, "),
+    "--fallback": ("landsatlok", "did you mean 'landsatlook'?); give landsatlook"),
+    "--products": ("pngs", "did you mean 'png'?): choose from png, csv, spectra"),
+    "--sensors": ("L8", "did you mean 'LC08'?): choose from LT04, LT05, LE07, LC08, LC09"),
+    "--tier": ("T3", "there are no tiers T3: give T1, T2, or T1,T2"),
+    "--index": ("nbrr", "did you mean 'nbr'?): choose from ndvi, nbr, "),
+    "--offsets": ("roy2016", "did you mean 'roy2016-rma'?): give own, or choose from "),
+    "--composites": ("tcc", "did you mean 'tc'?): choose from tc, b743, b432"),
+    "--stretch": ("plots", "did you mean 'plot'?): choose from fixed, plot, project"),
+    "--legend": ("lcmaps", "did you mean 'lcmap'?): give a TOML file, or one of v3, lcmap"),
+    "--judge": ("an", "did you mean 'ann'?): there are those of ann"),
+}
+"""Options that take words of a list which stands elsewhere: a slip, and what is told then."""
+
+FREE = {
+    "--mirror", "--datetime", "--season", "--title", "--as", "--out-profile", "--out-endpoint",
+    "--out-aws-region", "--profile", "--endpoint", "--aws-region", "--scheduler",
+    "--scheduler-file", "--server-project", "--project-id",
+}  # fmt: skip
+"""Options whose values are the user's own."""
+
+OF_FORMAT = {"--composites": "png", "--offsets": "series"}
+"""Options of export that another format takes than that of its line."""
+
+
+def texts_of() -> list[tuple[str, str]]:
+    """Every option that takes text, with its command."""
+    found = []
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command
+        parts = command.commands if isinstance(command, click.Group) else {"": command}
+        for part, each in parts.items():
+            for option in each.params:
+                if isinstance(option, click.Option) and not option.is_flag:
+                    is_text = isinstance(option.type, click.types.StringParamType)
+                    if is_text or option.type.name == "GRID":
+                        found.append((f"{name} {part}".strip(), option.opts[0]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(name, option) for name, option in texts_of() if option not in FREE and name != "verify"],
+)
+def test_every_word_of_a_list_meets_a_slip(
+    project: Path, tmp_path: Path, command: str, option: str
+) -> None:
+    """A new option needs a slip here, or is the user's own; verify asks its source seldom."""
+    slip, told = SLIPS[option]
+    lines = {
+        "interpret": f"interpret {project}/project --as ben --no-open",
+        "answers import": f"answers import {project}/project {project}/plots.csv",
+    }
+    line = lines.get(command, "").split()
+    line = line or [*command.split(), *line_of(command, project, tmp_path / "out")]
+    if command == "export" and option in OF_FORMAT:
+        line[line.index("--format") + 1] = OF_FORMAT[option]
+    if option == "--fallback":
+        line += ["--mirror", f"s3://usgs-landsat-ard={project}/archive"]
+    result = invoke(*line, option, slip)
+    assert result.exit_code == 2, result.output
+    assert told in result.output
 
 
 def test_help_tells_common_options_first_and_every_option_once() -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from affine import Affine
+from rasterio import warp
 
 import timesync_xr as tx
 from timesync_xr.grid import transformer
@@ -151,6 +153,49 @@ def test_reprojection_takes_the_nearest_pixels(cube: xr.DataArray) -> None:
         (at_y,), (at_x,) = np.nonzero(source.to_numpy() == red[row, column].item())
         assert abs(source["x"].item(at_x) - x) <= 20
         assert abs(source["y"].item(at_y) - y) <= 20
+
+
+FILLS = {"cube": 0, "chips": 0, "collection 1": -2000, "reflectance": np.nan, "ndvi": np.nan}
+
+
+@pytest.mark.cases(1)
+@pytest.mark.parametrize("name", FILLS)
+def test_reprojection_is_that_of_gdal_with_fill_outside(cube: xr.DataArray, name: str) -> None:
+    """Onto a grid three times as wide as the cube, each plane by GDAL's own warper beside it."""
+    made = MADE[name](cube.isel(time=slice(0, 3)))
+    third = next((dim for dim in ("band", "rgb") if dim in made.dims), None)
+    crs, size, (x, y) = "EPSG:32615", 60, cube.rio.transform_bounds("EPSG:32615")[::3]
+    frame = Affine(30, 0, x - 600, 0, -30, y + 600)
+    grid: dict[str, Any] = {"transform": frame, "shape": (size, size), "nodata": FILLS[name]}
+    apart = made.to_dataset(third) if third else made.to_dataset(name="index")
+    stack = apart.rio.reproject(crs, **grid)
+    moved = stack.to_dataarray("plane")
+    planes = made.transpose(third, "time", "y", "x") if third else made.expand_dims("plane")
+    expected = np.full(moved.shape, FILLS[name], made.dtype)
+    for place in np.ndindex(expected.shape[:2]):
+        warp.reproject(
+            np.ascontiguousarray(planes.to_numpy()[place]), expected[place],
+            src_transform=made.rio.transform(recalc=True), src_crs=made.rio.crs,
+            src_nodata=FILLS[name], dst_transform=frame, dst_crs=crs, dst_nodata=FILLS[name],
+        )  # fmt: skip
+    np.testing.assert_array_equal(moved, expected)
+    edge = moved.isel(y=[0, -1])
+    assert bool((edge.isnull() if np.isnan(FILLS[name]) else edge == FILLS[name]).all())
+    inside = moved.notnull() if np.isnan(FILLS[name]) else moved != FILLS[name]
+    assert bool(inside.any(["x", "y"]).any("time").all())
+    assert (moved.rio.crs, moved.rio.transform()) == (stack.rio.crs, frame)
+
+
+def test_a_chip_is_reprojected_as_a_stack_of_colours(cube: xr.DataArray) -> None:
+    """Colours first; what is outside is black, and no colour is a mix."""
+    chip = tx.composite_rgb(cube.isel(time=0), "tc").transpose("rgb", "y", "x")
+    moved = chip.rio.reproject("EPSG:32615", resolution=30)
+    there = {tuple(c) for c in chip.to_numpy().reshape(3, -1).T.tolist()}
+    colors = {tuple(c) for c in moved.to_numpy().reshape(3, -1).T.tolist()}
+    assert colors <= there | {(0, 0, 0)}
+    assert len(colors) > 3
+    assert moved.dtype == np.uint8
+    assert moved.rio.nodata == 0
 
 
 @pytest.mark.parametrize("name", MADE)

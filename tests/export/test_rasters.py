@@ -19,6 +19,8 @@ import timesync_xr as tx
 from tests.conftest import MakeOnce
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, LeftOutWarning
+from timesync_xr.export import rasters
+from timesync_xr.project.cubes import read_part
 from timesync_xr.sample import SamplePaths
 
 KEY = ("1001", "2")
@@ -72,6 +74,24 @@ def test_every_observation_is_a_geotiff_that_says_what_it_is(
             assert (column, row) == (4.5, 3.5)
 
 
+def test_no_chunk_of_a_cube_is_read_twice(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks hold some observations each; to read one for each of these took most of the time."""
+    read: list[range] = []
+
+    def counted(cube: xr.DataArray, start: int, stop: int) -> xr.DataArray:
+        read.append(range(start, min(stop, cube.sizes["time"])))
+        return read_part(cube, start, stop)
+
+    monkeypatch.setattr(rasters, "CHUNK_TIMES", 3)
+    monkeypatch.setattr(rasters, "read_part", counted)
+    made = tx.export_rasters(project, "geotiff", tmp_path, composites=["tc", "b743"])
+    places = [place for part in read for place in part]
+    assert places == list(range(made.count // 2))
+    assert len(read) == -(-made.count // 6) > 1
+
+
 def test_composites_are_pictures_in_their_place(
     project: Path, cube: xr.DataArray, tmp_path: Path
 ) -> None:
@@ -84,6 +104,20 @@ def test_composites_are_pictures_in_their_place(
         with rasterio.open(path) as file:
             np.testing.assert_array_equal(file.read(), chip.transpose("rgb", "y", "x"))
             assert [colour.name for colour in file.colorinterp] == ["red", "green", "blue"]
+
+
+def test_only_what_is_black_is_left_out_of_a_chip(cube: xr.DataArray, tmp_path: Path) -> None:
+    """A ``nodata`` of 0 would have QGIS leave out rivers and burns, which are 0 in one colour."""
+    chip = tx.composite_rgb(cube.isel(time=0), "tc").copy()
+    chip.values[:2] = np.array([0, 0, 200])
+    chip.values[2:4] = 0
+    tx.write_geotiff(chip, tmp_path / "chip.tif")
+    with rasterio.open(tmp_path / "chip.tif") as file:
+        np.testing.assert_array_equal(file.read(), chip.transpose("rgb", "y", "x"))
+        np.testing.assert_array_equal(file.dataset_mask() != 0, chip.any("rgb"))
+        assert file.nodata is None
+        assert file.count == 3
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
 
 
 def test_any_picture_is_written_with_names(cube: xr.DataArray, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.interpret.making import whole
 from timesync_xr import Project
@@ -27,7 +30,7 @@ from selenium.webdriver import Chrome, Keys  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
-from tests.view.test_pages import chrome, console, press, texts  # noqa: E402
+from tests.view.test_pages import chrome, console, press, texts, wait_for  # noqa: E402
 
 __all__ = ["chrome"]
 WAIT = 90
@@ -274,3 +277,34 @@ def test_an_arbitrator_sees_both_and_overwrites_nothing(chrome: Chrome, project:
         assert answer(project, "chris").vertices == answer(project, "ben").vertices
     assert {who: store.acts("1001", "2", who) for who in ("ann", "ben")} == before
     assert console(chrome) == []
+
+
+def test_a_figure_holds_the_chips_that_are_shown(
+    chrome: Chrome, project: Path, tmp_path: Path
+) -> None:
+    """Pixel for pixel those of the project; from disk the page says that it can't."""
+    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+    with served(project) as desk:
+        console(chrome)
+        open_plot(chrome, desk.address)
+        chrome.find_element(By.ID, "with-chips").click()
+        for form in ("svg", "png"):
+            chrome.find_element(By.ID, f"save-{form}").click()
+            wait_for(tmp_path / f"plot_1001_2.{form}")
+        assert console(chrome) == []
+        chips = len(texts(chrome, "#chips .chip"))
+    drawing = (tmp_path / "plot_1001_2.svg").read_text()
+    held = re.findall(r'href="data:image/png;base64,([^"]+)"', drawing)
+    assert len(held) == chips > 30
+    first = project / "prj_1001/tc/plot_2/plot_2_1984_221.png"
+    assert base64.b64decode(held[0]) == first.read_bytes()
+    assert "Plot 2, project 1001" in drawing
+    with Image.open(tmp_path / "plot_1001_2.png") as picture:
+        assert picture.height > 1400
+        colors = picture.convert("RGB").getcolors(1 << 24)
+    assert colors is not None
+    assert len(colors) > 5000, "chips and charts are in it"
+    open_plot(chrome, (project / "browse/index.html").as_uri())
+    assert not chrome.find_element(By.ID, "with-chips").is_enabled()
+    assert texts(chrome, "#chips-note") == ["with chips (served pages only)"]

@@ -60,12 +60,13 @@ class Group(click.Group):
 
 
 class Choice(click.Choice[str]):
-    """One of some words; the hint for any other names the one that was probably meant."""
+    """One of some words; the error for any other tells which there are, and which may be meant."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The word, or an error of usage."""
         try:
             return super().convert(value, param, ctx)
-        except click.BadParameter as error:
-            near = did_you_mean(value, map(str, self.choices))
-            raise click.BadParameter(f"{error.message.rstrip('.')}{near}.", ctx, param) from None
+        except click.BadParameter:
+            words = tuple(map(str, self.choices))
+            text = f"there is no {value!r}{did_you_mean(value, words)}: choose from "
+            raise click.BadParameter(text + ", ".join(words), ctx, param) from None

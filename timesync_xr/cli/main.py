@@ -266,11 +266,14 @@ def run() -> NoReturn:
         if failure and code == COMPLETE:
             _say(f"standard output can't be written to: {failure.strerror}")
         sys.stderr.flush()
-    if any(isinstance(output.failure, BrokenPipeError) for output in outputs):
+    if any(isinstance(output.failure, BrokenPipeError) for output in outputs) and _HAS_PIPE_SIGNAL:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
     os._exit(code)
 
+
+_HAS_PIPE_SIGNAL: Final = hasattr(signal, "SIGPIPE")
+"""Whether programs end by a signal where nobody reads what they write; not so on Windows."""
 
 _TIDYING: Final = 10.0
 """Seconds that a command may take to end after Ctrl-C."""

@@ -124,6 +124,7 @@ def write_layers(path: Path, layers: Mapping[str, tuple[str, pd.DataFrame, list[
             path,
             layer=layer,
             driver="GPKG",
+            dataset_options={"VERSION": "1.2"},  # later ones make older GDAL and QGIS complain
             geometry_name="geom",
             geometry_type=kind,
             crs=_CRS,

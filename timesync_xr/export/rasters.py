@@ -15,12 +15,12 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import NAME, expect_dims
-from ..errors import DamagedError, InputError, check_choice, check_kind
+from ..errors import DamagedError, InputError, check_choice, check_kind, did_you_mean
 from ..grid import ChipGrid
 from ..landsat import FILL, OFFSET, PIXEL, QA_BAND, QA_FLAGS, SCALE, SR_BANDS
 from ..lists import texts
 from ..plots import Plot
-from ..project.cubes import whole_cube
+from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
 from ..project.files import EXPORTS, chip_path, plot_path, project_path
 from ..project.ledger import COMPLETE
 from ..project.log import WRITTEN
@@ -54,9 +54,10 @@ def write_geotiff(array: xr.DataArray, path: str | Path) -> None:
         The file. It is replaced where it is there.
 
     The file has the CRS and place of the array; bands by name (those through time by their moment);
-    its ``nodata``; for digital numbers scale and offset of reflectance, which QGIS and terra apply;
-    and as tags its attributes, time, sensor and items. `InputError` for more dimensions, and for an
-    array that has no place.
+    its ``nodata``, a chip a mask of what is black in its place, since QGIS would leave out all that
+    is 0 in one colour; for digital numbers scale and offset of reflectance, which QGIS and terra
+    apply; and as tags its attributes, time, sensor and items. `InputError` for more dimensions,
+    and for an array that has no place.
 
     Examples
     --------
@@ -75,23 +76,26 @@ def write_geotiff(array: xr.DataArray, path: str | Path) -> None:
             f"a GeoTIFF holds one dimension beside y and x, not {', '.join(map(str, others))}: "
             "choose one step, such as cube.isel(time=0)"
         )
-    if array.rio.crs is None:
+    crs = array.rio.crs
+    if crs is None:
         raise InputError("the array has no CRS: keep its coordinate spatial_ref")
     pixels = array.transpose(*others, "y", "x").compute()
     names = _band_names(pixels, str(others[0]) if others else "")
     values = pixels.to_numpy().reshape(-1, *pixels.shape[-2:])
     values = values.astype(np.uint8) if values.dtype == bool else values
-    kind = values.dtype.kind
+    nodata = np.nan if values.dtype.kind == "f" else pixels.attrs.get("nodata")
+    is_picture = others == ["rgb"]  # where 0 in a channel is a colour, and all black is fill
     with whole_file(path) as whole, rasterio.open(
         whole, "w", driver="COG", dtype=values.dtype, count=len(values), height=values.shape[1],
-        width=values.shape[2], crs=pixels.rio.crs, transform=pixels.rio.transform(recalc=True),
-        nodata=np.nan if kind == "f" else pixels.attrs.get("nodata"), compress="DEFLATE",
-        predictor="YES", blocksize=256, overviews="NONE",
+        width=values.shape[2], crs=crs, transform=pixels.rio.transform(recalc=True),
+        nodata=None if is_picture else nodata, compress="DEFLATE", predictor="YES",
+        blocksize=256, overviews="NONE",
     ) as file:  # fmt: skip
         file.write(values)
         file.descriptions = names
         file.update_tags(**_tags(pixels))
-        if others == ["rgb"]:
+        if is_picture:
+            file.write_mask(values.any(0))
             file.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
         if pixels.name == NAME and {*names} & _SCALED:
             file.scales = [SCALE if name in _SCALED else 1.0 for name in names]
@@ -250,7 +254,8 @@ def _composites(project: Project, form: str, names: Sequence[str]) -> list[str]:
     own = [composite.name for composite in project.settings.composites]
     if unknown := [name for name in wanted if name not in own]:
         raise InputError(
-            f"the project has no chips of {', '.join(unknown)}: choose from {', '.join(own)}"
+            f"the project has no chips of {', '.join(unknown)}{did_you_mean(unknown[0], own)}: "
+            f"choose from {', '.join(own)}"
         )
     return wanted or own
 
@@ -258,8 +263,7 @@ def _composites(project: Project, form: str, names: Sequence[str]) -> list[str]:
 def _geotiffs(project: Project, plot: Plot, composites: Sequence[str]) -> _Made:
     """Every observation of a plot's cube: its bands, or these composites."""
     with whole_cube(project.folder, plot) as cube:
-        for n in range(cube.sizes["time"]):
-            one = cube.isel(time=n).compute()
+        for one in _each_time(cube):
             day = pd.Timestamp(one["time"].item())
             stem = f"{plot_path(plot.plot_id)}_{day:%Y_%j}_{one['sensor'].item()}"
             folder = project_path(plot.project_id)
@@ -267,6 +271,13 @@ def _geotiffs(project: Project, plot: Plot, composites: Sequence[str]) -> _Made:
                 part = composite_rgb(one, name) if composites else one
                 path = f"{folder}/{name}/{plot_path(plot.plot_id)}/{stem}_{name}.tif"
                 yield path, partial(write_geotiff, part)
+
+
+def _each_time(cube: xr.DataArray) -> Iterator[xr.DataArray]:
+    """The observations of a kept cube, in memory; each of its chunks of some is read once."""
+    for start in range(0, cube.sizes["time"], CHUNK_TIMES):
+        chunk = read_part(cube, start, start + CHUNK_TIMES)
+        yield from (chunk.isel(time=n) for n in range(chunk.sizes["time"]))
 
 
 def _netcdfs(project: Project, plot: Plot, _: Sequence[str]) -> _Made:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ..errors import AccessError, InputError, Kind, TimesyncError
+from ..errors import AccessError, InputError, Kind, TimesyncError, did_you_mean
 from ..project.project import Project
 from .answers import Act, interpret, name_problem
 from .exchange import known_plots, misfit
@@ -97,9 +97,11 @@ class Desk(ThreadingHTTPServer):
         self.plots = known_plots(project)
         known = {log[2] for log in self.store.logs()}
         if unknown := [name for name in others if name not in known or name == who]:
+            there = sorted(known - {who})
+            near = did_you_mean(unknown[0], there)
             raise InputError(
-                f"there are no answers of {unknown[0]!r} to judge: there are those of "
-                f"{', '.join(sorted(known - {who})) or 'nobody'}"
+                f"there are no answers of {unknown[0]!r} to judge{near}: there are those of "
+                f"{', '.join(there) or 'nobody'}"
             )
         self._lock = threading.Lock()
         self.summary = {

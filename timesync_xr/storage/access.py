@@ -294,7 +294,7 @@ def scheme_of(address: str) -> str:
 
 def is_file(address: str) -> bool:
     """Whether an address that `Access.resolve` gave is a file of this machine."""
-    return address.startswith("/")
+    return os.path.isabs(address)
 
 
 def lies_below(href: str, old: str) -> bool:
@@ -334,7 +334,7 @@ def _real_below(path: str, root: str) -> str | None:
     real = os.path.join(_real_folder(folder), name)
     if os.path.islink(real):
         real = os.path.realpath(real)
-    inside = real.startswith(_real_folder(os.path.abspath(root)).rstrip("/") + "/")
+    inside = real.startswith(_real_folder(os.path.abspath(root)).rstrip(os.sep) + os.sep)
     return real if inside else None
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -216,6 +217,8 @@ def _machine() -> str:
 def _has_ended(holder: dict[str, Any]) -> bool:
     """Whether the holder is a process of this machine that is no more."""
     if holder.get("machine") != _machine() or not isinstance(holder.get("pid"), int):
+        return False
+    if sys.platform == "win32":  # where this is Ctrl-C for the other program, not a question
         return False
     try:
         os.kill(holder["pid"], 0)

@@ -31,6 +31,11 @@ _LEDGER = "ledger/"
 _OWNED = "owned"
 """The file in a scratch folder that says that no later run has cleared it."""
 
+READ: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+"""How a file is opened to be read: without waiting where it is a pipe. Windows has other flags."""
+
 LOCK = "ledger/lock"
 """The file that a run holds while it writes."""
 
@@ -239,7 +244,7 @@ def read_file(folder: Folder, path: str) -> bytes:
 
 def _read_file(path: Path) -> bytes:
     """The bytes of a file; a pipe or device, to which a link may lead, has no end."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with os.fdopen(os.open(path, READ), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
         return file.read()

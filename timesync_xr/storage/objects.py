@@ -49,6 +49,7 @@ from .failures import (
     status_and_code,
     translated,
 )
+from .folder import READ
 from .http import region_of, small_file
 from .retry import NO_RETRIES, growing, retried
 from .signing import signed_store, tokens_of
@@ -518,10 +519,10 @@ def _whole(found: _Found, ranges: Sequence[Range], address: str) -> _Found:
 
 def _read_file(path: str, ranges: Sequence[Range]) -> _Found:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(path, READ)
         try:
             before = _version_of_file(file)
-            data = [os.pread(file, stop - start, start) for start, stop in ranges]
+            data = [_read_at(file, stop - start, start) for start, stop in ranges]
             return data, {before, _version_of_file(file)}
         finally:
             os.close(file)
@@ -534,6 +535,14 @@ def _read_file(path: str, ranges: Sequence[Range]) -> _Found:
         raise ReadError(path, "it may not be read", remedy, kind=Kind.DENIED) from None
     except OSError as error:
         raise TransientReadError(path, f"reading failed: {error.strerror}", LATER) from None
+
+
+def _read_at(file: int, size: int, start: int) -> bytes:
+    """Some bytes of an open file; Windows has no call for both steps."""
+    if hasattr(os, "pread"):
+        return os.pread(file, size, start)
+    os.lseek(file, start, os.SEEK_SET)
+    return os.read(file, size)
 
 
 def _version_of_file(file: int) -> Version:

@@ -17,6 +17,7 @@ timesync.receiveIndex = (site) => {
   const keeper = new timesync.Keeper(timesync.session, (state, text) => bench?.tell(state, text));
 
   const LOOK = ["size", "zoom", "contrast", "box", "limits"];
+  const MOST_CHIPS = 200; // of a figure
   const SWITCHES = ["line", "own", "fit"];
   const USUALLY = Object.fromEntries(SWITCHES.map((id) => [id, byId(id).checked]));
   const USUAL = Object.fromEntries(LOOK.map((id) => [id, byId(id).value]));
@@ -324,11 +325,39 @@ timesync.receiveIndex = (site) => {
 
   const fileName = (end) => `plot_${plot.project}_${plot.plot}.${end}`;
 
+  /** The chips that are shown, with their bytes; of very many the annual choices. */
+  async function figureChips() {
+    if (!byId("with-chips").checked || byId("with-chips").disabled) return [];
+    const shown = shownRows();
+    const taken = shown.length > MOST_CHIPS ? shown.filter((row) => row.annual) : shown;
+    const vertices = new Set(bench.days);
+    const made = await Promise.all(taken.map(async (row) => ({
+      picture: await timesync.figure.embedded(timesync.chipAddress(site, plot, state.composite, row)),
+      why: "no chip", day: row.day, year: row.year, isVertex: vertices.has(row.day),
+      caption: `${row.day.slice(5)} ${row.annual ? "★ " : ""}${row.clear ? "●" : "✕"}`,
+    })));
+    const gaps = state.view === "annual" ? Object.entries(plot.gaps) : [];
+    return [...made, ...gaps.map(([year, why]) => ({ picture: null, why, day: year, year, caption: "", isVertex: false }))]
+      .sort((a, b) => (a.day < b.day ? -1 : 1));
+  }
+
+  /** How chips look now: what their pictures become in a figure. */
+  function chipLook() {
+    const contrast = Number(byId("contrast").value);
+    const [made, limits] = [usualLimits(state.composite), limitsOf(state.composite)];
+    const filter = [0, 2, 4].map((i) => {
+      const [low, span, from, range] = [made[i], made[i + 1] - made[i], limits[i], limits[i + 1] - limits[i]];
+      return [contrast * span / range, contrast * (low - from) / range + (1 - contrast) / 2];
+    });
+    return { shape: site.chip_size, zoom: Number(byId("zoom").value), pan: state.pan, box: Number(byId("box").value), filter };
+  }
+
   async function saveFigure(form) {
     const drawings = charts.map((chart) => chart.node.querySelector("svg")).filter(Boolean);
-    if (!drawings.length) return;
-    const note = `${site.name}. Dots: clear observations${state.cloudy ? ", crosses: not clear" : ""}; rings: annual choice by ${byId("rule").value}; bars: observations a year.`;
-    const drawn = timesync.figure.draw(drawings, document.title, note);
+    const chips = await figureChips();
+    if (!drawings.length && !chips.length) return;
+    const note = `${site.name}. Dots: clear observations${state.cloudy ? ", crosses: not clear" : ""}; rings: annual choice by ${byId("rule").value}; bars: observations a year.${chips.length ? ` Chips: ${state.composite}.` : ""}`;
+    const drawn = timesync.figure.draw(drawings, document.title, note, chips, chipLook());
     if (form === "svg") timesync.figure.save(drawn.text, "image/svg+xml", fileName("svg"));
     else timesync.figure.save(await timesync.figure.toPng(drawn), "image/png", fileName("png"));
   }
@@ -615,6 +644,11 @@ timesync.receiveIndex = (site) => {
   }
   addEventListener("pointermove", goOnDrag);
   byId("stretch-usual").addEventListener("click", () => { delete state.stretch[state.composite]; drawStretch(); resizeCharts(); keepAddress(); });
+  if (location.protocol === "file:") { // where a browser lets no page read pictures
+    byId("with-chips").disabled = true;
+    byId("chips-note").textContent = "with chips (served pages only)";
+    byId("chips-note").title = "A browser lets no page from disk read pictures: timesync-xr interpret serves it";
+  }
   byId("save-svg").addEventListener("click", () => saveFigure("svg"));
   byId("save-png").addEventListener("click", () => saveFigure("png"));
   byId("save-csv").addEventListener("click", saveCsv);
