@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -74,7 +74,8 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
     finally:
         if work != target:
             shutil.rmtree(work, ignore_errors=True)
-            os.close(held)
+            if held >= 0:
+                os.close(held)
         remove_empty(made)
 
 
@@ -83,34 +84,34 @@ _MAKING: Final = ".making-"
 
 
 def _begin(target: Path) -> tuple[int, Path]:
-    """A folder to make files in, and the descriptor that keeps others from removing it."""
+    """A folder to make files in, and what keeps others from removing it, see `_hold`."""
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=target))
-    held = os.open(new, os.O_RDONLY)
-    _hold(held)
+    held = _hold(new)
     return held, new.rename(target / new.name.replace(".new-", _MAKING))
 
 
 def _remove_left(target: Path) -> None:
     """Remove the folders of processes that are no more: the system lets go of what they held."""
     for left in target.glob(f"{_MAKING}*"):
-        with suppress(OSError):
-            opened = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                if _hold(opened):
-                    shutil.rmtree(left, ignore_errors=True)
-            finally:
-                os.close(opened)
+        if (held := _hold(left)) >= 0:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(held)
 
 
-def _hold(opened: int) -> bool:
-    """Lock a folder for this process; False where another holds it, or no one can."""
+def _hold(folder: Path) -> int:
+    """Lock a folder for this process: a descriptor, or -1 where another holds it, or no one can."""
     try:
         import fcntl
 
+        opened = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    except (ImportError, OSError):  # Windows has neither locks of this kind nor open folders
+        return -1
+    try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True
+    except OSError:
+        os.close(opened)
+        return -1
+    return opened
 
 
 def _upload(work: Path, out: str, s3: S3) -> None:
