@@ -72,7 +72,7 @@ _LOG = logging.getLogger(__name__)
 _M_ARENA_MAX = -8
 """The option of glibc's ``mallopt`` that bounds the number of heaps."""
 
-_BATCH = 8
+_BATCH = 12
 """Observations that are read, rendered and written together."""
 
 _BATCHES = 20
