@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.scenes import SceneArchive
+from tests.scenes import BLOB, SceneArchive
 from tests.servers import JsonHandler, serving
 from tests.tally import shows
 from timesync_xr import Archive, Prices, search_items
@@ -215,7 +215,7 @@ def test_that_completeness_is_not_known_is_told(
     lines = [f"p,{n},{7.6 + n / 100},46.6" for n in range(2)]
     (tmp_path / "plots.csv").write_text("\n".join(["project_id,plot_id,lon,lat", *lines]))
     with serving_search(Server(items, counts=counts)) as server:
-        archive = Archive(server.url, source="planetary-computer", mirror=f"s3://x={tmp_path}")
+        archive = Archive(server.url, source="planetary-computer", mirror=f"{BLOB}={tmp_path}")
         table = search_items([CELL], archive)
         asked = tmp_path / "plots.csv", archive
         forecasts = [plan(*asked, project=tmp_path / "project") for _ in range(2)]

@@ -233,12 +233,23 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         text = path.read_text()
         assert not any(word in text for word in ("//cdn", "@import", "innerHTML"))
         own = text.replace('fetch("../api/acts"', "").replace("fetch(`../api/acts?", "")
+        if path.name == "figure.js":  # of a chip that the page shows, see the test below
+            own = own.replace("await fetch(address)", "")
         assert "fetch(" not in own  # what is asked, a page's own server is asked
         if path.name == "common.js":  # links to maps, which the user may follow
             text = re.sub(r'\["[\w ]+", `https://[^`]*`\],', "", text)
         assert "https:" not in text
         if path.suffix == ".html":
             assert "http" not in text
+
+
+def test_figures_hold_chips_of_the_page_alone(site: Path) -> None:
+    """What they fetch is the address of a chip, which begins as the site says."""
+    scripts = {path.name: path.read_text() for path in site.glob("assets/*.js")}
+    calls = [call for text in scripts.values() for call in re.findall(r"\bembedded\(([^;]*)", text)]
+    (own, other) = sorted(calls)
+    assert own.startswith("address)")
+    assert other.startswith("timesync.chipAddress(site, ")
 
 
 @pytest.mark.deep
