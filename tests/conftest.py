@@ -10,15 +10,15 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from hypothesis import settings
 
+from tests.sharing import make_once, sample_of, sample_project_of
 from tests.tally import counts
-from timesync_xr import Archive, extract, make_sample
 from timesync_xr.sample import SamplePaths
 from timesync_xr.storage import folder
 
@@ -41,6 +41,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[name] += 1
             if seen[name] > marker.args[0]:
                 item.add_marker(pytest.mark.deep)
+
+
+_BEGUN: pytest.StashKey[subprocess.Popen[bytes]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to make the sample where all tests run, so that no worker of xdist waits for it."""
+    is_first = os.environ.get("PYTEST_XDIST_WORKER") == "gw0"
+    if is_first and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        place = Path(config.option.basetemp).parent
+        command = [sys.executable, "-m", "tests.sharing", str(place)]
+        config.stash[_BEGUN] = subprocess.Popen(
+            command, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL
+        )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what was begun, which is over long before unless the tests were stopped."""
+    if begun := config.stash.get(_BEGUN, None):
+        begun.kill()
+        begun.wait()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -77,35 +98,29 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+def made_once(shared_place: Path) -> MakeOnce:
     """Folders that are made by the first worker of xdist that needs them, for all."""
-    place = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent
-
-    def made(name: str, make: Callable[[Path], object]) -> Path:
-        folder, whole = place / name, place / f"{name}.whole"
-        with FileLock(place / f"{name}.lock"):
-            if not whole.exists():
-                make(folder)
-                whole.touch()
-        return folder
-
-    return made
+    return partial(make_once, shared_place)
 
 
 @pytest.fixture(scope="session")
-def sample(made_once: MakeOnce) -> SamplePaths:
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where they are."""
+    place = tmp_path_factory.getbasetemp()
+    return place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+
+
+@pytest.fixture(scope="session")
+def sample(shared_place: Path) -> SamplePaths:
     """The sample archive."""
-    folder = made_once("sample", make_sample)
+    folder = sample_of(shared_place)
     return SamplePaths(folder, folder / "items.json", folder / "plots.csv")
 
 
 @pytest.fixture(scope="session")
-def sample_project(sample: SamplePaths, made_once: MakeOnce) -> Path:
+def sample_project(shared_place: Path) -> Path:
     """A project of all plots of the sample archive. It is shared: copy it to change it."""
-    archive = Archive(sample.items, mirror=f"s3://usgs-landsat-ard={sample.folder}")
-    return made_once("project", lambda out: extract(sample.plots, out, archive, progress=False))
+    return sample_project_of(shared_place)
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def test_telling_never_ends_the_work(extract: list[object], tmp_path: Path, shel
 
 
 @pytest.mark.parametrize("shell", [">&-", ">/dev/full"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_table_that_can_not_be_told_is_an_error(project: Path, shell: str) -> None:
     """Where what is told is the work."""
     told = run(shell, "observations", project)

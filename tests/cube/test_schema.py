@@ -48,6 +48,7 @@ def kept(path: Path) -> xr.DataArray:
     return open_cube(path)
 
 
+@pytest.mark.deep
 def test_a_kept_cube_is_the_lazy_one(sample: SamplePaths, kept: xr.DataArray) -> None:
     """But for the observations whose plot pixel is fill, which it does not hold."""
     lazy = lazy_cube(sample, 0)

@@ -182,6 +182,7 @@ def test_without_pyogrio_the_remedy_is_told(
         write_geopackage({"chips": outlines}, tmp_path / "plots.gpkg")
 
 
+@pytest.mark.deep
 def test_command(golden_projects: dict[str, Path], tmp_path: Path) -> None:
     for form in ("gpkg", "kml"):
         arguments = ["export", str(golden_projects["real"]), "--format", form]

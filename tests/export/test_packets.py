@@ -89,7 +89,7 @@ def test_real_lists_are_split_without_loss(shared: Path, tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("files", ["link", "copy"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_packet_of_a_project_is_a_project(
     golden_projects: dict[str, Path], tmp_path: Path, files: str
 ) -> None:

@@ -240,7 +240,7 @@ def test_long_cubes_in_several_shards(tmp_path: Path, kept: int) -> None:
     ("before", "after"),
     [(("png", "csv", "zarr"), ("csv",)), (("csv",), ("zarr",)), (("zarr",), ("png",))],
 )
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_a_plot_has_is_kept_up_by_later_runs(
     archive: SmallArchive, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
 ) -> None:

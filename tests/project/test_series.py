@@ -97,6 +97,7 @@ def test_a_row_has_values_flags_and_indices(project: Project, series: pd.DataFra
     assert holed["nbr"] == pytest.approx(series["nbr"].iloc[0])
 
 
+@pytest.mark.deep
 def test_indices_are_those_of_cubes(project: Project, series: pd.DataFrame) -> None:
     with project.cube(("1211", "7")) as cube:
         values = to_collection1(cube.sel(band=list(SR_BANDS))).isel(y=4, x=4).compute()

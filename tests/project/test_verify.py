@@ -70,6 +70,7 @@ def test_golden_projects_have_no_problems(
     assert problems.empty
 
 
+@pytest.mark.deep
 def test_sample_project_has_no_problems(sample_project: Path) -> None:
     assert verify(sample_project).empty
 

@@ -138,7 +138,7 @@ def test_one_changed_bit_is_named_by_its_asset(archive: SmallArchive, kind: str)
 
 
 @pytest.mark.parametrize("formats", ["png,csv,zarr", "zarr"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_once_the_file_is_replaced_its_observations_are_made_anew(
     archive: SmallArchive, tmp_path: Path, formats: str
 ) -> None:

@@ -563,7 +563,7 @@ def mixed(archive: SmallArchive) -> SmallArchive:
 
 @shows("filters that leave out what is there", "run")
 @pytest.mark.parametrize(("options", "told"), NARROWER)
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_narrower_filters_would_remove_is_counted_and_stays_unless_pruned(
     mixed: SmallArchive,
     run: Callable[..., Summary],

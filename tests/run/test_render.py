@@ -170,6 +170,7 @@ def test_bands_and_components_may_be_mixed() -> None:
             np.testing.assert_array_equal(chip[..., position], np.where(fill, 0, eager)[step])
 
 
+@pytest.mark.deep
 def test_a_project_without_cubes_and_unknown_names_are_told(project: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no complete cube"):
         render(project / "direct", tmp_path / "a", progress=False)

@@ -113,6 +113,7 @@ def test_a_table_has_the_rows_of_the_csvs_in_place_of_them(both: tuple[Project, 
     assert len(other) == len([n for n in one if n.endswith(".png")]) + len(IDS)
 
 
+@pytest.mark.deep
 def test_what_is_made_of_either_is_the_same_to_the_byte(
     both: tuple[Project, Project], tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def test_no_scene_is_refused(table: pd.DataFrame) -> None:
     assert (table["refused"] == "").all()
 
 
+@pytest.mark.deep
 def test_sites_lie_in_both_hemispheres_and_two_zones_each(table: pd.DataFrame) -> None:
     assert {"EPSG:32615", "EPSG:32616"} <= set(table["grid"])
     assert {"EPSG:32631", "EPSG:32632"} <= set(table["grid"])

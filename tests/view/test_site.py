@@ -285,6 +285,7 @@ def test_own_columns_and_title_stay_where_a_site_is_renewed(
     assert legend_of(project) == read_legend(), "what is none is not taken"
 
 
+@pytest.mark.deep
 def test_the_pages_keep_their_legend_where_interpret_is_given_none(
     sample_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
