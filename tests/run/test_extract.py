@@ -840,6 +840,19 @@ def test_years_in_which_only_fill_was_seen_are_told(
     assert Project(tmp_path / "dark").annual()[["year", "cause"]].values.tolist() == [[2021, told]]
 
 
+def test_a_run_that_writes_nothing_is_no_success(archive: SmallArchive, tmp_path: Path) -> None:
+    """Also a quiet one: it tells what it did, as where a plot is incomplete."""
+    archive.add("LC08", f"2020-07-01{NOON}")
+    plots = tmp_path / "plots.csv"
+    plots.write_text(f"project_id,plot_id,x,y\n1211,7,{INSIDE[0]},{INSIDE[1]}\n")
+    command = ["extract", str(plots), "--out", str(tmp_path / "out"), "-q"]
+    command += ["--source", str(archive.write_items()), "--mirror", archive.mirror]
+    result = CliRunner().invoke(main, [*command, "--sensors", "LT05"])
+    assert result.exit_code == 1
+    assert result.stdout.startswith("Plots without any observation written: 1 (7)\n")
+    assert CliRunner().invoke(main, command).exit_code == 0
+
+
 def test_tiers_that_ard_lacks_are_refused(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:

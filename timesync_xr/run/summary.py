@@ -62,6 +62,16 @@ class Summary:
         return self.rows[self.rows["status"] == NO_ITEMS]
 
     @property
+    def without_observations(self) -> pd.DataFrame:
+        """The rows of the plots that have items, of which no observation was written."""
+        return self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no plot that this run worked on has an observation that was written."""
+        return bool(len(self.rows)) and bool((self.rows["written"] == 0).all())
+
+    @property
     def complete(self) -> bool:
         """Whether every plot of the list is complete now."""
         return bool((self.rows["status"] == COMPLETE).all())
@@ -90,8 +100,7 @@ class Summary:
         total = self.rows.sum(numeric_only=True)
         if none := len(self.without_items):
             yield f"Plots without any item: {none} ({some(self.without_items['plot_id'])}). {CHECK}"
-        empty = self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
-        if len(empty):
+        if len(empty := self.without_observations):
             plots = some(empty["plot_id"])
             yield f"Plots without any observation written: {len(empty)} ({plots})"
         done = len(self.rows) - len(self.incomplete) - none

@@ -107,7 +107,7 @@ def extract(
     grid, where it has one CRS). The same command takes up a run that was stopped.
 
     \b
-    Exit codes: 0 all plots complete, 1 some incomplete, 2 wrong usage or input.
+    Exit codes: 0 all plots complete, 1 some incomplete or nothing written, 2 wrong usage or input.
 
     \b
     Examples:
@@ -144,6 +144,7 @@ def extract(
             refresh=refresh,
             progress=not is_quiet(),
         )
-    if not (is_quiet() and summary.complete):
+    is_well = summary.complete and not summary.nothing
+    if not (is_quiet() and is_well):
         click.echo(summary)
-    sys.exit(COMPLETE if summary.complete else INCOMPLETE)
+    sys.exit(COMPLETE if is_well else INCOMPLETE)
