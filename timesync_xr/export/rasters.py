@@ -44,6 +44,12 @@ _Made = Iterator[tuple[str, Callable[[Path], object]]]
 def write_geotiff(array: xr.DataArray, path: str | Path) -> None:
     """Write one picture as a cloud-optimized GeoTIFF that says what is in it.
 
+    The file has the CRS and place of the array; bands by name (those through time by their moment);
+    its ``nodata``, a chip a mask of what is black in its place, since QGIS would leave out all that
+    is 0 in one colour; for digital numbers scale and offset of reflectance, which QGIS and terra
+    apply; and as tags its attributes, time, sensor and items. `InputError` for more dimensions,
+    and for an array that has no place.
+
     Parameters
     ----------
     array
@@ -52,12 +58,6 @@ def write_geotiff(array: xr.DataArray, path: str | Path) -> None:
         written as they are; bool becomes 0 and 1.
     path
         The file. It is replaced where it is there.
-
-    The file has the CRS and place of the array; bands by name (those through time by their moment);
-    its ``nodata``, a chip a mask of what is black in its place, since QGIS would leave out all that
-    is 0 in one colour; for digital numbers scale and offset of reflectance, which QGIS and terra
-    apply; and as tags its attributes, time, sensor and items. `InputError` for more dimensions,
-    and for an array that has no place.
 
     Examples
     --------
