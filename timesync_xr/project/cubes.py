@@ -184,6 +184,8 @@ def _check_members(cube: Path) -> None:
 
 def _check_told(path: Path, cube: xr.DataArray, plot: Plot, grid: ChipGrid) -> None:
     """`DamagedCubeError` where a cube does not tell the plot and the place that it is of."""
+    if not is_of(cube, grid):
+        raise DamagedCubeError("it is of another place")
     group = json.loads((path / CUBE_MARK).read_bytes())["attributes"]
     ids = plot.project_id, plot.plot_id
     of_group = _of_group(grid) | {"title": _title(plot)}

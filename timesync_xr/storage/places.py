@@ -104,7 +104,11 @@ def _hold(folder: Path) -> int:
         import fcntl
 
         opened = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
-    except (ImportError, OSError):  # Windows has neither locks of this kind nor open folders
+    except (
+        ImportError,
+        AttributeError,
+        OSError,
+    ):  # Windows has neither such locks nor open folders
         return -1
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
