@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
 
 from tests.servers import PlainHandler, serving
 from tests.services.s3 import free_ports
@@ -32,6 +31,8 @@ class Azurite:
         self.url = f"http://127.0.0.1:{port}/{ACCOUNT}"
 
     def upload(self, folder: Path) -> None:
+        from azure.storage.blob import ContainerClient
+
         client = ContainerClient(self.url, CONTAINER, credential=KEY)
         client.create_container()
         for path in folder.rglob("*.TIF"):
@@ -39,6 +40,8 @@ class Azurite:
 
     def signature(self, life: float) -> tuple[str, datetime]:
         """A token that opens the container to readers, and when it ends; to the second."""
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
         ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=life)
         text = generate_container_sas(
             ACCOUNT, CONTAINER, account_key=KEY, expiry=ends,
