@@ -29,6 +29,7 @@ def scenes_at(folder: Path, style: str, days: tuple[str, ...]) -> SceneArchive:
     return scenes
 
 
+@pytest.mark.deep
 def test_sources_stand_side_by_side_and_the_cheapest_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,7 +38,7 @@ def test_sources_stand_side_by_side_and_the_cheapest_is_named(
     pc = scenes_at(tmp_path / "pc", "pc", DAYS[:2])
     es = scenes_at(tmp_path / "es", "es", DAYS)
     plots = usgs.write_plots(JURA)
-    monkeypatch.setattr(stac, "Patience", partial(stac.Patience, tries=1))
+    monkeypatch.setattr(stac, "Patience", partial(stac.Patience, tries=2))
     with (
         serving_search(Server(usgs.items, counts=True)) as one,
         serving_search(Server(es.items, counts=True)) as other,
