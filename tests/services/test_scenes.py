@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.making import make
+from tests.run.test_scenes import CAPE, JURA, fresh
 from tests.scenes import BLOB, SceneArchive
 from tests.services.azurite import Azurite, Tokens, azurite, serving_tokens
 from tests.services.pgstac import stac_api
@@ -18,9 +19,8 @@ from timesync_xr.catalog.scenes import PC_SCENES
 from timesync_xr.errors import TimesyncError
 from timesync_xr.grid import DEGREES, transformer
 from timesync_xr.raster import reader
-from timesync_xr.storage import objects, signing
 
-JURA, CAPE = (7.65, 46.5), (18.6, -33.9)
+__all__ = ["fresh"]
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,6 @@ def store(made: SceneArchive, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with azurite(tmp_path_factory.mktemp("azurite")) as server:
         server.upload(made.folder)
         yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    reader.reset()
-    signing.tokens_of.cache_clear()
-    objects._healths.clear()
 
 
 def use(monkeypatch: pytest.MonkeyPatch, tokens: Tokens, store: Azurite) -> None:

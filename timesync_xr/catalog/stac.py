@@ -27,8 +27,8 @@ from pystac_client.stac_api_io import StacApiIO
 
 from ..errors import AccessError, CatalogError, Kind, TimesyncError
 from ..storage.access import clean
+from ..storage.connections import NOT_TRUSTED, own_certificates
 from ..storage.connections import REMEDY as CERTIFICATE_REMEDY
-from ..storage.connections import own_certificates
 from ..storage.retry import growing, is_passing, retried
 from ..storage.waiting import Wait
 from .dates import DatetimeRange
@@ -39,7 +39,7 @@ _REDIRECTS: Final = 10
 """Addresses that one request may lead through."""
 
 
-_CERTIFICATE: Final = re.compile("CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|doesn't match")
+_CERTIFICATE: Final = re.compile(f"{NOT_TRUSTED.pattern}|WRONG_VERSION_NUMBER")
 """Signs of a connection that fails however often it is tried."""
 
 

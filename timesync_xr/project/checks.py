@@ -23,7 +23,7 @@ from ..spectral.quality import contract_qa
 from ..spectral.reflectance import collection1_table, to_collection1
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder
-from .cubes import CHUNK_TIMES, DamagedCubeError, is_of, whole_cube
+from .cubes import CHUNK_TIMES, DamagedCubeError, whole_cube
 from .files import PNG_SIGNATURE
 from .log import WRITTEN, is_in_cube, measure_pixels
 
@@ -125,7 +125,7 @@ def plot_pixels_of_cube(
     wanted = log[is_in_cube(log)].reset_index(drop=True)
     try:
         with whole_cube(folder, plot, chip) as cube:
-            _check_observations(cube, wanted, chip)
+            _check_observations(cube, wanted)
             parts = [
                 _check_pixels(cube[start : start + _PART].compute(), wanted[start : start + _PART])
                 for start in range(0, len(wanted), _PART)
@@ -146,13 +146,7 @@ _TOLD = ("sensor", "item_ids", "processed", "hv", "date")
 """What a cube and a log both tell of an observation."""
 
 
-def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame, chip: ChipGrid) -> None:
-    if (cube.sizes["x"], cube.sizes["y"]) != (chip.width, chip.height):
-        found = f"{cube.sizes['x']} x {cube.sizes['y']}"
-        raise BrokenCubeError(f"its chips are {found} pixels, not {chip.width} x {chip.height}")
-    if not is_of(cube, chip):
-        place = [cube.attrs.get(name) for name in ("grid", "plot_x", "plot_y")]
-        raise BrokenCubeError(f"it is of another place: {place}, not {chip}")
+def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame) -> None:
     held = list(zip(*(cube[name].values for name in _TOLD), strict=True))
     asked = list(zip(*(wanted[name] for name in _TOLD), strict=True))
     if held != asked:

@@ -85,8 +85,9 @@ def whole_cube(folder: Folder, plot: Plot, grid: ChipGrid | None = None) -> Iter
             cube = open_cube(tree)
             if grid is not None:
                 with _readable():
-                    _check_members(tree)
-                    _check_told(tree, cube, plot, grid)
+                    group = json.loads((tree / CUBE_MARK).read_bytes())
+                    _check_members(tree, group)
+                    _check_told(group["attributes"], cube, plot, grid)
             yield cube
 
 
@@ -171,9 +172,8 @@ def _check_metadata(cube: Path) -> None:
             raise DamagedCubeError(f"its {name} is not stored as timesync_xr stores it")
 
 
-def _check_members(cube: Path) -> None:
+def _check_members(cube: Path, group: Mapping[str, Any]) -> None:
     """`DamagedCubeError` where an array tells other metadata than its group does of it."""
-    group = json.loads((cube / CUBE_MARK).read_bytes())
     for name, told in group["consolidated_metadata"]["metadata"].items():
         file = cube / name / CUBE_MARK
         if not file.is_file() or file.stat().st_size > _MOST_TEXT:
@@ -182,11 +182,17 @@ def _check_members(cube: Path) -> None:
             raise DamagedCubeError(f"its {name}/{CUBE_MARK} is other than its {CUBE_MARK} says")
 
 
-def _check_told(path: Path, cube: xr.DataArray, plot: Plot, grid: ChipGrid) -> None:
-    """`DamagedCubeError` where a cube does not tell the plot and the place that it is of."""
+def _check_told(group: Mapping[str, Any], cube: xr.DataArray, plot: Plot, grid: ChipGrid) -> None:
+    """`DamagedCubeError` where a cube does not tell the plot and the place that it is of.
+
+    ``group`` are the attributes of its group.
+    """
+    if (cube.sizes["x"], cube.sizes["y"]) != (grid.width, grid.height):
+        found = f"{cube.sizes['x']} x {cube.sizes['y']}"
+        raise DamagedCubeError(f"its chips are {found} pixels, not {grid.width} x {grid.height}")
     if not is_of(cube, grid):
-        raise DamagedCubeError("it is of another place")
-    group = json.loads((path / CUBE_MARK).read_bytes())["attributes"]
+        place = [cube.attrs.get(name) for name in ("grid", "plot_x", "plot_y")]
+        raise DamagedCubeError(f"it is of another place: {place}, not {grid}")
     ids = plot.project_id, plot.plot_id
     of_group = _of_group(grid) | {"title": _title(plot)}
     for told, of in ((group, of_group), (cube.attrs, attributes(grid, ids))):

@@ -23,6 +23,7 @@ from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
 from ..spectral.density import empty_density, observation_density
 from ..spectral.offsets import sensor_offsets
+from ..spectral.styles import OVER
 from ..storage.access import S3, clean
 from ..storage.folder import Folder
 from ..storage.places import open_folder
@@ -45,9 +46,6 @@ from .tables import (
 LAYOUT: Final = 6
 """Version of the layout of projects that this version of the package reads and writes. It is raised
 whenever the same observations would get other files, logs or rows."""
-
-_STRETCHES: Final = ("", "plot", "project")
-"""What the colours of a project's chips may be stretched by, ``""`` being its limits."""
 
 _SHOWN = 5
 """How many plots of a kind are named."""
@@ -95,7 +93,7 @@ class Settings:
         grid = kept["grid"]
         name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
         collection, stretch = kept["collection"], kept["stretch"]
-        if not collection or not collection.isprintable() or stretch not in _STRETCHES:
+        if not collection or not collection.isprintable() or stretch not in ("", *OVER):
             raise ValueError("no collection, or no stretch")
         lattice = _kept_grid(name, crs, int(left), int(top))
         width, height = chip_shape(kept["chip_size"])

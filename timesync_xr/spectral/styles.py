@@ -52,6 +52,9 @@ class Stretch:
     """Whose pixels: those of every ``plot`` for itself, or of the ``project``."""
 
 
+OVER: Final = ("plot", "project")
+"""What a stretch by percentiles may be of."""
+
 _STRETCHES: Final = {
     "fixed": Stretch(),
     "plot": Stretch((2, 98), "plot"),
@@ -121,7 +124,7 @@ def _composite(name: str, value: Mapping[str, Any]) -> Composite:
 def _stretch(value: Mapping[str, Any]) -> Stretch:
     low, high = (float(p) for p in value["percentiles"])
     made = Stretch((low, high), str(value.get("over", "plot")))
-    if not 0 <= low < high <= 100 or made.over not in ("plot", "project"):
+    if not 0 <= low < high <= 100 or made.over not in OVER:
         raise InputError("a stretch has two percentiles from 0 to 100, over plot or project")
     return made
 
