@@ -255,7 +255,8 @@ def test_what_metadata_rule_out_is_never_read(archive: SmallArchive, tmp_path: P
     command += ["--source", str(empty.write_items()), "--mirror", empty.mirror]
     for option in ("--no-slc-off", "--sensors=LC08,LC09", "--season=01-01/03-31", "--max-cloud=1"):
         result = CliRunner().invoke(main, [*command, option])
-        assert result.exit_code == 0, result.output
-        assert "1 filtered" in result.output
-    assert CliRunner().invoke(main, command).exit_code == 1
+        assert result.exit_code == 1, "nothing was written"
+        assert "1 filtered, 0 failed" in result.output
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1 and "0 filtered, 1 failed" in result.output
     assert CliRunner().invoke(main, [*command, "--season", "summer"]).exit_code == 2
