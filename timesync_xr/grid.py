@@ -419,6 +419,11 @@ class ChipGrid:
         return self.bounds[3] - PIXEL / 2 - PIXEL * np.arange(self.height, dtype=np.float64)
 
 
+def tile_name(tile: Tile) -> str:
+    """A tile (h, v) as the table of TimeSync names it: (3, 4) is "0304"."""
+    return f"{tile[0]:02d}{tile[1]:02d}"
+
+
 def tiles_of(chip: ChipGrid) -> tuple[Tile, ...]:
     """Tiles (h, v) of a region that a chip touches, the plot's own tile first."""
     region = chip.lattice

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from timesync_xr import Archive
 from timesync_xr.errors import InputError, ReadError
-from timesync_xr.storage.access import S3, Access, clean, keepable, without_secrets
+from timesync_xr.storage.access import S3, Access, clean, keepable, lies_below, without_secrets
 
 ARCHIVE = "s3://usgs-landsat-ard"
 BODY = b"pixels"
@@ -276,3 +276,10 @@ def test_a_mirror_needs_no_signature(archive: Path) -> None:
     access = Access(mirrors=(("https://host.org", str(archive / "ard")),))
     for href in ("https://host.org/a/x.tif?sig=1", keepable("https://host.org/a/x.tif?sig=1")):
         assert access.resolve(href) == str(archive / "ard/a/x.tif")
+
+
+def test_folders_of_windows_end_in_either_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timesync_xr.storage.access.os.sep", "\\")
+    assert all(lies_below(rf"C:\data{rest}", r"C:\data") for rest in ("", r"\a.tif", "/a.tif"))
+    assert lies_below(r"C:\data\a.tif", "C:\\data\\")
+    assert not lies_below(r"C:\database\a.tif", r"C:\data")

@@ -6,17 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..grid import REGIONS, ChipGrid, Lattice, Region, Tile, tiles_of
+from ..grid import REGIONS, ChipGrid, Lattice, Region, Tile, tile_name, tiles_of
 from ..landsat import PIXEL, TILE_SIZE
 from .sources import Identity, Item, Place, Source, crs_fault, mapping, numbers, shown
 
 _ID = re.compile(r"[A-Z]{2}\d\d_([A-Z]{2})_(\d{3})(\d{3})_\d{8}_(\d{8})_\d\d.*", re.ASCII)
 """Id of an item: region, h, v and day of processing."""
-
-
-def place_of(tile: Tile) -> Place:
-    """A tile (h, v) as the table of TimeSync names it: (3, 4) is "0304"."""
-    return f"{tile[0]:02d}{tile[1]:02d}"
 
 
 def tile_of(place: Place) -> Tile:
@@ -29,7 +24,7 @@ def _title(place: Place) -> str:
 
 
 def _places(chip: ChipGrid) -> tuple[Place, ...]:
-    return tuple(map(place_of, tiles_of(chip)))
+    return tuple(map(tile_name, tiles_of(chip)))
 
 
 def _question(grid: Lattice, place: Place) -> Mapping[str, Any]:
@@ -48,7 +43,7 @@ def _identify(item: Item) -> Identity:
     ard_id = _ID.fullmatch(str(item.get("id")))
     return Identity(
         region if isinstance(region, str) and region in REGIONS else "",
-        place_of((h, v)) if 0 <= h < 100 and 0 <= v < 100 else "",
+        tile_name((h, v)) if 0 <= h < 100 and 0 <= v < 100 else "",
         ard_id[4] if ard_id else "",
     )
 
@@ -96,7 +91,7 @@ def _grid_fault(properties: Mapping[str, Any], row: Mapping[str, Any], region: R
 def place_by_id(item_id: str) -> Place:
     """The place that an id tells; "" where it tells none. Ids go before what items claim."""
     ard_id = _ID.fullmatch(item_id)
-    return place_of((int(ard_id[2]), int(ard_id[3]))) if ard_id else ""
+    return tile_name((int(ard_id[2]), int(ard_id[3]))) if ard_id else ""
 
 
 ARD: Final = Source(

@@ -16,10 +16,9 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from ..errors import InputError, did_you_mean
-from ..grid import Lattice, Region, Tile
+from ..grid import Lattice, Region, Tile, tile_name
 from ..storage.access import clean
 from .archive import CATALOGS, Archive, as_archive
-from .ard import place_of
 from .dates import Datetime, parse_datetime
 from .files import read_items
 from .items import Query, checked_items, in_period, of_places
@@ -217,7 +216,7 @@ def _query(
     for tile in wanted:
         if isinstance(tile, tuple) and not (isinstance(lattice, Region) and lattice.has_tile(tile)):
             raise InputError(f"there is no tile h{tile[0]:02d}v{tile[1]:02d} in {_reach(lattice)}")
-    places = frozenset(tile if isinstance(tile, str) else place_of(tile) for tile in wanted)
+    places = frozenset(tile if isinstance(tile, str) else tile_name(tile) for tile in wanted)
     return Query(source, lattice, places, parse_datetime(datetime))
 
 

@@ -299,7 +299,9 @@ def is_file(address: str) -> bool:
 
 def lies_below(href: str, old: str) -> bool:
     """Whether an address is or lies below another, by whole components."""
-    return href == old or href.startswith(old.rstrip("/") + "/")
+    ends = f"/{os.sep}"  # Windows has two
+    rest = href.removeprefix(bare := old.rstrip(ends))
+    return href == old or (href.startswith(bare) and rest.startswith(tuple(ends)))
 
 
 def _split(href: str) -> SplitResult:

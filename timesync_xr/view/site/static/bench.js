@@ -355,7 +355,9 @@ timesync.Bench = class {
   drawPalette() {
     const { element } = timesync;
     const { question } = this;
-    if (!question) return element("p", { class: "hint" }, "Choose an empty label above, or press l.");
+    if (!question) return element("p", { class: "hint" }, timesync.answers.missing(this.made).length
+      ? "Choose an empty label above, or press l."
+      : "All labels are given: choose one above to change it.");
     const said = this.made.vertices.get(question.day);
     const text = timesync.Bench.TEXT[question.name];
     const labels = this.labels().map((label, i) => element("button", {
