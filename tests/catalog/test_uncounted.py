@@ -205,7 +205,7 @@ def test_one_search_serves_all_plots_of_a_cell_and_is_kept(
 
 @shows("a catalog that does not count", "STAC API")
 @pytest.mark.parametrize("counts", [False, True])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_that_completeness_is_not_known_is_told(
     items: list[dict[str, Any]], tmp_path: Path, counts: bool
 ) -> None:

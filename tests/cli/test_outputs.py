@@ -90,7 +90,7 @@ def test_a_table_that_can_not_be_told_is_an_error(project: Path, shell: str) -> 
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["observations", "{project}"]])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_dead_pipe_ends_it_like_other_commands(project: Path, arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -143,6 +143,7 @@ def test_plot_may_be_a_row_of_the_list(archive: SmallArchive, tmp_path: Path) ->
         xr.testing.assert_equal(made.compute(), expected)
 
 
+@pytest.mark.deep
 def test_datetime_leaves_out_other_dates(archive: SmallArchive) -> None:
     for date in ("2001-05-03", "2019-12-31", "2020-01-01"):
         archive.add("LC08", f"{date}T18:30:00.5Z")
@@ -158,6 +159,7 @@ def test_no_items_is_an_empty_cube(archive: SmallArchive) -> None:
     assert cube.compute().shape == (0, 7, 255, 255)
 
 
+@pytest.mark.deep
 def test_parts_of_the_cube_are_the_parts_of_the_whole(archive: SmallArchive) -> None:
     for day in range(1, 4):
         archive.add("LC08", f"2020-07-0{day}T18:30:00.5Z")

@@ -323,6 +323,7 @@ def test_any_chain_of_selections_is_that_of_the_whole(
     np.testing.assert_array_equal(found.to_numpy(), expected)
 
 
+@pytest.mark.deep
 def test_selections_by_points_and_transposed_cubes(whole: tuple[xr.DataArray, ...]) -> None:
     rows, columns = xr.DataArray([3, 0, 9], dims="p"), xr.DataArray([14, 2, 2], dims="p")
     expected = whole[2].isel(y=rows, x=columns)
@@ -433,7 +434,7 @@ def broken(tmp_path: Path) -> SmallArchive:
 
 
 @pytest.mark.parametrize("chunks", [8, None])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_an_asset_that_can_not_be_read_is_skipped_on_request(
     tmp_path: Path, chunks: int | None
 ) -> None:
@@ -492,6 +493,7 @@ def test_stackstac_makes_the_same_cube(sample: SamplePaths, place: tuple[float, 
 
 
 @needs_stackstac
+@pytest.mark.deep
 def test_stackstac_raises_what_we_raise(tmp_path: Path) -> None:
     archive, place = broken(tmp_path), REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
     cube = tx.chips_for_plot(

@@ -137,6 +137,7 @@ def assert_the_same(back: xr.DataArray, made: xr.DataArray) -> None:
     assert tx.plot_pixel(back)["x"] == made.attrs["plot_x"]
 
 
+@pytest.mark.deep
 def test_reprojection_takes_the_nearest_pixels(cube: xr.DataArray) -> None:
     """A cube of four dimensions as a Dataset, one of three as it is: each value is from nearby."""
     numbers = np.arange(1, cube.size + 1).reshape(cube.shape) + 8000
@@ -158,8 +159,8 @@ def test_reprojection_takes_the_nearest_pixels(cube: xr.DataArray) -> None:
 FILLS = {"cube": 0, "chips": 0, "collection 1": -2000, "reflectance": np.nan, "ndvi": np.nan}
 
 
-@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", FILLS)
+@pytest.mark.deep
 def test_reprojection_is_that_of_gdal_with_fill_outside(cube: xr.DataArray, name: str) -> None:
     """Onto a grid three times as wide as the cube, each plane by GDAL's own warper beside it."""
     made = MADE[name](cube.isel(time=slice(0, 3)))

@@ -64,6 +64,7 @@ def test_a_kept_cube_is_the_lazy_one(sample: SamplePaths, kept: xr.DataArray) ->
         assert kept[name].attrs == coordinate.attrs
 
 
+@pytest.mark.deep
 def test_a_cube_knows_its_plot_its_grid_and_its_numbers(kept: xr.DataArray) -> None:
     plot = tx.plot_pixel(kept)
     assert (kept.attrs["plot_x"], kept.attrs["plot_y"]) == (plot["x"], plot["y"])
@@ -91,7 +92,7 @@ def test_bands_are_named_in_a_geotiff(kept: xr.DataArray, tmp_path: Path) -> Non
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("part", [{}, {"time": slice(3, None)}, {"y": slice(5, 20), "band": [2]}])
 @pytest.mark.filterwarnings("ignore")  # of Zarr: text and consolidated metadata are not settled
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_copy_of_a_kept_cube_works_as_it_is(
     kept: xr.DataArray, tmp_path: Path, zarr_format: Any, part: dict[str, Any]
 ) -> None:
@@ -151,6 +152,7 @@ def cut(length: int, middle: int) -> st.SearchStrategy[Any]:
 
 
 @given(rows=cut(9, 4), columns=cut(11, 5), order=st.permutations(["time", "band", "y", "x"]))
+@pytest.mark.deep
 def test_any_part_gives_the_right_pixel_and_window_or_none(
     chips: xr.DataArray, rows: Any, columns: Any, order: list[str]
 ) -> None:

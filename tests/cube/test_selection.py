@@ -168,7 +168,7 @@ SETTINGS = (
 
 @pytest.mark.parametrize("second", SETTINGS, ids=str)
 @pytest.mark.parametrize("first", SETTINGS, ids=str)
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_other_filters_end_like_a_fresh_project(
     run: Callable[..., Summary], tmp_path: Path, first: Selection, second: Selection
 ) -> None:

@@ -42,6 +42,7 @@ def test_every_observation_of_every_plot_is_there_once(cubes: list[xr.DataArray]
     assert stacked.rio.crs is None
 
 
+@pytest.mark.deep
 def test_what_takes_a_cube_takes_the_stack(cubes: list[xr.DataArray]) -> None:
     stacked = tx.stack_plots(cubes)
     pixels = np.concatenate([tx.plot_pixel(cube).to_numpy() for cube in cubes])

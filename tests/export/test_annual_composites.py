@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.mark.parametrize("method", ["medoid", "geomedian"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_files_are_those_of_the_cube(project: Project, tmp_path: Path, method: str) -> None:
     with project.cube(("1211", "7")) as cube:
         expected = annual_composite(cube, method)
@@ -75,6 +75,7 @@ def test_files_are_those_of_the_cube(project: Project, tmp_path: Path, method: s
     assert table["nir"].tolist() == values["nir"].tolist()
 
 
+@pytest.mark.deep
 def test_the_medoid_at_the_plot_is_the_row_of_its_day(project: Project, tmp_path: Path) -> None:
     values = write_annual_composites(project, tmp_path, composites=[]).values.head(1)
     bands = ["blue", "green", "red", "nir", "swir1", "swir2", "nbr", "tca"]

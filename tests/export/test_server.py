@@ -127,6 +127,7 @@ ANY_ROWS = st.lists(
 
 @examples(25)
 @given(ANY_ROWS, st.sampled_from([0, 200, 10_000]))
+@pytest.mark.deep
 def test_any_rows_are_all_there_and_sorted(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, object]], held: int
 ) -> None:

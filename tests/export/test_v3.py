@@ -108,7 +108,7 @@ def test_sqlite_holds_the_same_records(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("archive", ["real", "mosaic"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_golden_projects_in_both_formats(
     golden_projects: dict[str, Path], tmp_path: Path, archive: str
 ) -> None:
@@ -140,6 +140,7 @@ def test_unknown_formats_are_refused(project: Path) -> None:
         export_project(project, "xls")
 
 
+@pytest.mark.deep
 def test_a_plot_without_observations(project: Path) -> None:
     """Their logs are gone, which is told."""
     for account in (project / "ledger/observations").rglob("*.csv"):

@@ -87,7 +87,7 @@ def test_alpha_is_that_of_krippendorff(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_kappa_is_that_of_scikit_learn(kind: str) -> None:
     answers = people(25, 0.3)
     table = wide(answers, COLUMN[kind])

@@ -246,6 +246,7 @@ def test_a_wrong_cube_is_found_and_made_again(
         assert (project / path.relative_to(before)).read_bytes() == path.read_bytes(), path
 
 
+@pytest.mark.deep
 def test_a_cube_that_no_plot_of_the_ledger_has_is_a_stray(project: Path) -> None:
     shutil.copytree(project / CUBE, project / "prj_p/cubes/plot_8.zarr")
     problems = verify(project)

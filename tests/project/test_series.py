@@ -107,11 +107,13 @@ def test_indices_are_those_of_cubes(project: Project, series: pd.DataFrame) -> N
         np.testing.assert_allclose(of_plot[name].to_numpy(), expected)
 
 
+@pytest.mark.deep
 def test_the_empty_series_has_the_types_of_all(series: pd.DataFrame) -> None:
     assert empty_series().dtypes.equals(series.dtypes)
     assert empty_series().empty
 
 
+@pytest.mark.deep
 def test_years_are_columns_and_no_cloud_is_among_them(
     project: Project, series: pd.DataFrame
 ) -> None:
@@ -133,6 +135,7 @@ def test_years_are_columns_and_no_cloud_is_among_them(
         project.annual_index("nrb")
 
 
+@pytest.mark.deep
 def test_a_project_without_any_row_has_no_years(tmp_path: Path) -> None:
     project = Project(write_project(tmp_path / "p", [Observation("1", "2", "2020-01-01")]))
     unread = project.series()
@@ -226,6 +229,7 @@ def test_the_export_holds_the_tables(project: Project, tmp_path: Path) -> None:
         export_project(project, "sqlite", tmp_path, offsets="own")
 
 
+@pytest.mark.deep
 def test_maps_and_records_tell_where_plots_lie(project: Project, tmp_path: Path) -> None:
     import sqlite3
     from contextlib import closing
@@ -241,7 +245,7 @@ def test_maps_and_records_tell_where_plots_lie(project: Project, tmp_path: Path)
 
 
 @pytest.mark.parametrize("rule", ["contract", "graded"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_records_are_selected_by_the_rule(project: Project, tmp_path: Path, rule: str) -> None:
     import json
 

@@ -125,6 +125,7 @@ def test_grades_flags_and_contract_side_by_side(table: pd.DataFrame) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_cirrus_is_not_known_where_no_band_sees_it(table: pd.DataFrame) -> None:
     seen = table[table["qa_pixel"].notna()]
     for name in ("qa_cirrus", "qa_cirrus_confidence"):

@@ -241,6 +241,7 @@ def test_a_plot_that_is_marked_as_incomplete_is_found(project: Path) -> None:
     assert "incomplete" in problem["problem"]
 
 
+@pytest.mark.deep
 def test_what_failed_is_told_with_cause_and_remedy(made: Path, tmp_path: Path) -> None:
     archive = Path(shutil.copytree(made / "archive", tmp_path / "archive"))
     next(archive.rglob("*20200717*red.TIF")).unlink()
@@ -280,6 +281,7 @@ def test_no_project_is_an_error(tmp_path: Path) -> None:
         verify(tmp_path)
 
 
+@pytest.mark.deep
 def test_command_tells_all_and_by_its_exit_code(made: Path, project: Path, tmp_path: Path) -> None:
     clean = run(project, "--plots", made / "plots.csv")
     assert (clean.exit_code, clean.stdout) == (0, "Problems: none\n")

@@ -244,6 +244,7 @@ def invoke(*arguments: object, **more: Any) -> Result:
     return CliRunner().invoke(main, ["verify", *map(str, arguments), "--archive"], **more)
 
 
+@pytest.mark.deep
 def test_the_command_tells_and_ends_with_1(archive: SmallArchive) -> None:
     project, items = archive.folder / "project", archive.folder / "items.json"
     given = project, "--source", items, "--mirror", archive.mirror
@@ -336,6 +337,7 @@ def test_what_costs_money_is_asked_for(
     assert "Read them? [y/N]" in asked.output
 
 
+@pytest.mark.deep
 def test_checksums_are_those_of_the_items_that_the_project_keeps(
     archive: SmallArchive, tmp_path: Path
 ) -> None:

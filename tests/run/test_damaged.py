@@ -176,7 +176,7 @@ OF_ALL = ("ledger/plots.csv", "ledger/project.json", "ledger/items/CU_h03v09_tab
 @shows("corrupt bytes", "output")
 @pytest.mark.parametrize("name", OF_ALL)
 @pytest.mark.parametrize("damage", ["half", "bytes"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_damaged_file_of_all_plots_is_a_finding_that_is_mended(
     archive: SmallArchive, whole: dict[str, bytes], tmp_path: Path, name: str, damage: str
 ) -> None:
@@ -260,7 +260,7 @@ def test_a_damaged_recent_row_makes_no_plot_complete(archive: SmallArchive, tmp_
 
 
 @pytest.mark.parametrize("damage", ["text", "digit", "line", "folder", "nothing"])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_damaged_list_is_a_finding_that_a_list_mends(
     archive: SmallArchive, tmp_path: Path, damage: str
 ) -> None:

@@ -165,6 +165,7 @@ def test_hv_and_date_are_those_of_the_plots_tile(
     assert (row["hv"], row["date"]) == ("0410", "2020-07-01T18:30:01.5Z")
 
 
+@pytest.mark.deep
 def test_end_of_time_is_open(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_other_regions(tmp_path: Path, region: str, tile: tuple[int, int]) -> No
     assert row["hv"] == f"{tile[0]:02d}{tile[1]:02d}"
 
 
+@pytest.mark.deep
 def test_text_ids_and_one_plot_id_in_two_projects(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -209,6 +211,7 @@ def test_text_ids_and_one_plot_id_in_two_projects(
     assert len(Project(str(tmp_path / "out")).plots) == 2
 
 
+@pytest.mark.deep
 def test_a_band_that_is_missing_is_a_failure_not_a_chip(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -223,6 +226,7 @@ def test_a_band_that_is_missing_is_a_failure_not_a_chip(
     assert "LC08_CU_003009_20200701_20210504_02_SR green" in str(summary)
 
 
+@pytest.mark.deep
 def test_a_repaired_asset_is_made_up_for_and_nothing_else_is_read(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -269,6 +273,7 @@ def test_fill_at_the_plot_is_rejected_and_told(
     assert rows(tmp_path)["doy"].tolist() == ["198"]
 
 
+@pytest.mark.deep
 def test_items_off_their_tile_are_refused_by_name(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -485,6 +490,7 @@ def test_a_hole_of_a_refused_neighbour_is_no_chip(
     assert set(outcomes(tmp_path).values()) == {"refused"}
 
 
+@pytest.mark.deep
 def test_plots_without_items_do_not_hold_up_the_others(
     archive: SmallArchive, run: Callable[..., Summary], tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def files(project: Project) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("prj_*/**/*.*")}
 
 
+@pytest.mark.deep
 def test_a_year_more_asks_for_no_header_that_is_kept(
     archive: SmallArchive, served: tuple[str, list[str]], tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_year_more_asks_for_no_header_that_is_kept(
     assert place == "CU_003009"
 
 
+@pytest.mark.deep
 def test_headers_that_are_kept_make_the_same_files(
     archive: SmallArchive, served: tuple[str, list[str]], tmp_path: Path
 ) -> None:
@@ -79,6 +81,7 @@ def test_headers_that_are_kept_make_the_same_files(
     assert files(again) == files(Project(tmp_path / "one/out"))
 
 
+@pytest.mark.deep
 def test_verify_names_damaged_headers_and_repair_removes_them(
     archive: SmallArchive, served: tuple[str, list[str]], tmp_path: Path
 ) -> None:
@@ -94,6 +97,7 @@ def test_verify_names_damaged_headers_and_repair_removes_them(
     assert not path.exists()
 
 
+@pytest.mark.deep
 def test_files_of_this_machine_leave_no_headers(archive: SmallArchive, tmp_path: Path) -> None:
     made = Archive(archive.write_items(), mirror=f"{BUCKET}={archive.folder}")
     project = run(tmp_path, made, X, formats=("csv",))

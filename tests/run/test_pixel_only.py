@@ -148,6 +148,7 @@ def test_a_cube_whose_log_was_not_written_any_more_is_made_again(
     assert verify(project).empty
 
 
+@pytest.mark.deep
 def test_tables_of_a_lazy_cube_read_the_blocks_of_the_plot(
     served: tuple[Archive, list[str]],
 ) -> None:
@@ -161,6 +162,7 @@ def test_tables_of_a_lazy_cube_read_the_blocks_of_the_plot(
     assert len(asked) == 2 * ASSETS * len(DAYS)
 
 
+@pytest.mark.deep
 def test_what_lies_beside_the_block_of_the_plot_is_nothing_to_it(
     tmp_path: Path,
 ) -> None:

@@ -153,7 +153,7 @@ def test_faults_that_pass_are_waited_out(
 @pytest.mark.parametrize(
     "name", ["503 with Retry-After", "connection reset", "stalled body", "slow trickle"]
 )
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_an_api_that_keeps_failing_ends_the_run_with_one_message(
     services: Services, tmp_path: Path, name: str
 ) -> None:
@@ -216,7 +216,7 @@ LASTING = {
 
 @shows(list(LASTING)[:3], "one asset")
 @pytest.mark.parametrize(("fault", "part", "cause"), LASTING.values(), ids=LASTING)
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_what_is_wrong_with_one_file_for_good_costs_one_observation(
     services: Services, tmp_path: Path, fault: Fault, part: str, cause: str
 ) -> None:
@@ -466,7 +466,7 @@ def test_plots_that_fail_wholly_in_a_row_end_the_run(
     ids=["ENOSPC", "EROFS", "EDQUOT"],
 )
 @shows(["disk full", "read-only disk", "disk quota"], "output")
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_a_target_that_takes_no_more_ends_the_run_at_once(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:

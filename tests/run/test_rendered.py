@@ -75,7 +75,7 @@ def chip(project: Path, composite: str, stamp: str, plot: str = "7") -> Path:
     return project / f"prj_1211/{composite}/plot_{plot}/plot_{plot}_{stamp}.png"
 
 
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_packets_are_projects_that_are_well(rendered: Path, tmp_path: Path) -> None:
     for files in ("copy", "link"):
         table = write_packets(rendered, tmp_path / files, 1, files=files)
@@ -87,7 +87,7 @@ def test_packets_are_projects_that_are_well(rendered: Path, tmp_path: Path) -> N
             assert verify(made).empty
 
 
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_sheets_show_the_chips(rendered: Path) -> None:
     """In full size each chip is there pixel by pixel, and no place is left grey."""
     sheet = np.asarray(contact_sheet(rendered, "1211", "7", size=17))
@@ -99,7 +99,7 @@ def test_sheets_show_the_chips(rendered: Path) -> None:
             assert any((sheet[y : y + 17, x : x + 17] == wanted).all() for y, x in starts)
 
 
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_records_lead_to_chips(rendered: Path) -> None:
     folder = Path(export_project(rendered, "v3-json").path)
     records = [r for path in folder.rglob("*.json") for r in json.loads(path.read_text())]
@@ -109,7 +109,7 @@ def test_records_lead_to_chips(rendered: Path) -> None:
 
 
 @pytest.mark.parametrize("inside", [True, False])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_the_site_lists_and_finds_the_chips(rendered: Path, tmp_path: Path, inside: bool) -> None:
     site = Path(browse(rendered, "" if inside else tmp_path / "site").out)
     script = (site / "data/prj_1211/plot_7.js").read_text()
@@ -120,7 +120,7 @@ def test_the_site_lists_and_finds_the_chips(rendered: Path, tmp_path: Path, insi
     assert all(chip(chips, name, stamp).is_file() for name in NAMES for stamp in STAMPS)
 
 
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_another_colour_at_the_plot_is_found(rendered: Path) -> None:
     """Where the limits are known; those of every plot for itself are not kept."""
     assert verify(rendered).empty
@@ -136,6 +136,7 @@ def test_another_colour_at_the_plot_is_found(rendered: Path) -> None:
         assert found["kind"].tolist() == ["broken"]
 
 
+@pytest.mark.deep
 def test_remedies_of_what_was_rendered_lead_to_what_makes_it(cubes: Path, tmp_path: Path) -> None:
     """An extract, and so verify --repair, can't go on with it."""
     project = Project(tmp_path / "out")
@@ -149,6 +150,7 @@ def test_remedies_of_what_was_rendered_lead_to_what_makes_it(cubes: Path, tmp_pa
     assert remedy == "Make the project again: timesync-xr render with another --out"
 
 
+@pytest.mark.deep
 def test_an_extract_takes_composites_of_ones_own(archive: SmallArchive, tmp_path: Path) -> None:
     """A chip's channel is a straight line of the values of its band, which rasterio read."""
     mine = Composite("mine", ("red", "nir08", "blue"), ((0, 8000), (0, 8000), (0, 8000)))

@@ -153,6 +153,7 @@ def test_a_cube_of_another_place_is_found_and_not_taken(run: Run, tmp_path: Path
     assert contents(tmp_path / "out") == good
 
 
+@pytest.mark.deep
 def test_one_pixel_of_a_cube_that_changed_is_found(run: Run, tmp_path: Path) -> None:
     import zarr
 
@@ -207,6 +208,7 @@ def test_render_removes_only_what_it_may(
     assert contents(tmp_path / "drawn") == contents(tmp_path / "fresh")
 
 
+@pytest.mark.deep
 def test_render_refuses_a_plot_of_the_same_name_elsewhere(run: Run, tmp_path: Path) -> None:
     run(formats="zarr")
     run(f"p,7,{X + 300},{Y}", formats="zarr", out="other")

@@ -215,6 +215,7 @@ def test_a_full_project_loses_nothing_to_a_choice(series: LinkedArchive, tmp_pat
     assert not log_of(project)["cause"].any()
 
 
+@pytest.mark.deep
 def test_what_was_chosen_is_repaired_alone(series: LinkedArchive, tmp_path: Path) -> None:
     """With the overrides, which the project itself keeps."""
     columns = ["project_id", "plot_id", "year", "doy"]

@@ -56,6 +56,7 @@ def test_sites_lie_in_both_hemispheres_and_two_zones_each(table: pd.DataFrame) -
     assert (table["west"] > 0).any()
 
 
+@pytest.mark.deep
 def test_files_begin_elsewhere_and_are_of_another_size_on_each_date(table: pd.DataFrame) -> None:
     of_row = table.groupby("place")[["left", "top", "width", "height"]].nunique()
     assert (of_row.max() > 1).all()

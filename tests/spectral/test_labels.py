@@ -79,7 +79,7 @@ FURTHER: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("lazy", [False, True])
-@pytest.mark.cases(6)
+@pytest.mark.deep
 def test_what_is_made_says_what_it_is_and_where(cube: xr.DataArray, name: str, lazy: bool) -> None:
     make, long_name, units = MADE[name]
     made = make(cube.chunk(time=2) if lazy else cube)

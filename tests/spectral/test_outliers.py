@@ -62,6 +62,7 @@ def test_what_is_seen_twice_in_a_row_does_not_stand_alone(seen: int, outliers: l
     assert np.flatnonzero(is_outlier(summers(values)).fillna(False)).tolist() == outliers
 
 
+@pytest.mark.deep
 def test_neither_fire_nor_cut_of_the_sample_is_an_outlier(sample_project: Path) -> None:
     series = Project(sample_project).series()
     forest = series[series["plot_id"].isin(["2", "5"])]

@@ -168,6 +168,7 @@ def test_a_relative_folder_stays_the_same_on_workers_elsewhere(
     assert (tmp_path / "project/a").read_bytes() == b"1"
 
 
+@pytest.mark.deep
 def test_folders_of_one_process_do_not_mix_their_files(tmp_path: Path) -> None:
     """As where a run was stopped and another begins while the first still writes."""
 

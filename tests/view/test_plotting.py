@@ -132,6 +132,7 @@ def test_a_cube_and_its_table_have_one_trajectory(cube: xr.DataArray, index: str
     assert usable[0] == days[table["qa"] == 0].tolist()
 
 
+@pytest.mark.deep
 def test_a_series_of_a_project_tells_clear_and_outliers(sample_project: Path) -> None:
     series = tx.Project(sample_project).series()
     one = series[(series["project_id"] == "1001") & (series["plot_id"] == "1")]

@@ -47,7 +47,7 @@ def record(path: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("rule", "gaps"), [("contract", 0), ("graded", 0)])
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_the_data_of_the_pages_have_the_choices_of_both_rules(
     project: Project, tmp_path: Path, rule: str, gaps: int
 ) -> None:

@@ -44,6 +44,7 @@ def test_chips_lie_in_the_order_of_years_and_composites(sample_project: Path) ->
     assert places["tc", "1996_222"] == (y + SIZE + 4, x)
 
 
+@pytest.mark.deep
 def test_years_without_choice_are_grey(sample_project: Path) -> None:
     years = Project(sample_project).annual(PLOT)
     sheet = np.asarray(contact_sheet(sample_project, "1001", "2", size=32, composites=("tc",)))
@@ -55,7 +56,7 @@ def test_years_without_choice_are_grey(sample_project: Path) -> None:
     ("form", "ending", "frames"),
     [("strip", "strip.png", 1), ("gif", "gif", 42), ("webp", "webp", 42)],
 )
-@pytest.mark.cases(1)
+@pytest.mark.deep
 def test_forms(sample_project: Path, tmp_path: Path, form: str, ending: str, frames: int) -> None:
     made = write_sheets(sample_project, tmp_path, plots=PLOT, form=form, size=24)
     assert made.files == [f"prj_1001_plot_2.{ending}"]

@@ -49,6 +49,7 @@ def test_list_holds_every_plot_of_the_ledger(site: Path, sample_project: Path) -
     )
 
 
+@pytest.mark.deep
 def test_list_tells_of_the_fire(site: Path) -> None:
     """Plot 2 of the sample is forest that burnt in July 1996."""
     listed = data_of(site / "data/plots.js")
