@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import cohen_kappa_score
 
 from tests.interpret.making import whole
 from tests.interpret.test_exchange import copied
@@ -89,6 +88,8 @@ def test_alpha_is_that_of_krippendorff(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.deep
 def test_kappa_is_that_of_scikit_learn(kind: str) -> None:
+    from sklearn.metrics import cohen_kappa_score  # takes long to import
+
     answers = people(25, 0.3)
     table = wide(answers, COLUMN[kind])
     pairs = compare_answers(answers).pairs.set_index(["first", "second", "kind"])
