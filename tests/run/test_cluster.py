@@ -35,6 +35,7 @@ from timesync_xr.run.cluster import (
     work_through,
 )
 from timesync_xr.run.schedule import PlotQueue
+from timesync_xr.storage import waiting
 
 pytestmark = pytest.mark.services
 PLOTS = 24
@@ -316,7 +317,7 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
     preload = [str(tmp_path / "killer.py")]
     with (
         LocalCluster(
-            2,
+            n_workers=2,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -337,6 +338,43 @@ def test_a_plot_that_kills_its_workers_is_set_aside(
     assert (ledger["status"] == "complete").sum() == PLOTS - 1
 
 
+def test_a_cluster_that_begins_without_workers_gets_its_first_by_the_run(
+    archive: SmallArchive, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    """An adaptive cluster starts workers for tasks; a run gives tasks to the workers it knows."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as local,
+        Client(local) as client,
+    ):
+        local.adapt(minimum=0, maximum=1)
+        archives = Archive(archive.folder / "items.json", mirror=archive.mirror)
+        plots = archive.folder / "plots.csv"
+        extract(plots, tmp_path / "out", archives, progress=False, workers=client)
+    assert contents(tmp_path / "out") == expected
+
+
+@shows("all workers gone", "run")
+def test_a_run_whose_workers_are_gone_for_good_tells_it_and_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr("timesync_xr.run.cluster._LONE", 2.0)
+    monkeypatch.setattr("timesync_xr.run.cluster._GONE", 4.0)
+    told: list[str] = []
+    queue = PlotQueue([Plot("p", "1", 0.0, 0.0)], lambda plot: (3, 9))
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as local,
+        Client(local) as client,
+        waiting.listening(lambda text, is_news: told.append(text) if is_news else None),
+        pytest.raises(AccessError, match="all workers died, and none came back in 4 s"),
+    ):
+        list(work_through(client, queue, lambda plot: lambda: plot))
+    assert told == ["the cluster: no worker is there, waiting for one"]
+
+
 def test_the_scheduler_never_holds_more_than_a_few_tasks() -> None:
     from distributed import Client, LocalCluster
 
@@ -344,7 +382,7 @@ def test_the_scheduler_never_holds_more_than_a_few_tasks() -> None:
     queue, held = PlotQueue(plots, lambda plot: (3, 9)), []
     with (
         LocalCluster(
-            2,
+            n_workers=2,
             threads_per_worker=2,
             processes=False,
             protocol="tcp://",

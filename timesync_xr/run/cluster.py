@@ -45,6 +45,14 @@ _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 _TICK: Final = 1.0
 """Seconds after which to look for workers that came or went."""
 
+_LONE: Final = 10.0
+"""Seconds without any worker after which it is told that the run waits for one."""
+
+_GONE: Final = 180.0
+"""Seconds in which a worker of a cluster of this machine would be back if it ever was."""
+
+_NONE: Final = "the cluster"
+
 _WAY: Final = 10.0
 """Seconds that a result may take from its worker, which may die just then."""
 
@@ -220,7 +228,8 @@ def work_through(
     that lost `DEATHS` workers is tried again at the end, alone, so that it is not blamed for what
     others did; if it loses as many again, it comes with None. Any error on a worker is raised
     here. ``run`` tells runs apart that share the cluster. `AccessError` where the scheduler is
-    lost.
+    lost, or all workers of a cluster of this machine are; elsewhere others are waited for, however
+    long their queue is.
     """
     settings = Settings(f"{_PLUGIN} {hashlib.sha256(run.encode()).hexdigest()[:12]}")
     try:
@@ -361,6 +370,8 @@ class _Crew(Generic[Result]):
         self._threads: dict[str, int] = {}
         self._versions: dict[str, str] = {}
         self._looked = -_TICK
+        self._alone: float | None = None
+        self._call: Future[str] | None = None
 
     def do(self, queue: PlotQueue) -> Iterator[tuple[Plot, Result | None]]:
         """Plots with their results, None for one that lost too many workers."""
@@ -395,11 +406,33 @@ class _Crew(Generic[Result]):
         fit = {worker for worker, version in self._versions.items() if version == _version()}
         self._threads = {worker: there[worker] for worker in there if worker in fit}
         self._looked = time.monotonic()
+        self._wait_for_any()
         queue.forget(before - set(self._threads))
         lost = [f for f, (_, w) in self._running.items() if w not in self._threads]
         plots = [self._running.pop(future)[0] for future in lost]
         self._client.cancel(lost)
         return [plot for plot in plots if self._is_given_up(plot)]
+
+    def _wait_for_any(self) -> None:
+        """Where no worker is there: call for one, tell it, and give up where none can come."""
+        from distributed import LocalCluster
+
+        if self._threads:
+            if self._alone is not None and self._looked - self._alone >= _LONE:
+                waiting.tell(_NONE, "")
+            self._alone = self._call = None
+            return
+        if self._alone is None:
+            self._alone = self._looked
+            self._call = self._client.submit(_version, pure=False)  # adaptive clusters see a task
+        if self._looked - self._alone >= _LONE:
+            waiting.tell(_NONE, f"{_NONE}: no worker is there, waiting for one")
+        if self._looked - self._alone >= _GONE and isinstance(self._client.cluster, LocalCluster):
+            raise AccessError(
+                f"all workers died, and none came back in {_GONE:.0f} s. What is done is kept: run "
+                "the same command again, with fewer workers if the memory of the machine is full",
+                kind=Kind.WORKERS,
+            )
 
     def _is_given_up(self, plot: Plot) -> bool:
         """Note that a plot lost a worker: whether it lost too many, or is to be tried again."""
