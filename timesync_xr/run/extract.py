@@ -20,6 +20,7 @@ import pandas as pd
 from ..catalog.archive import Archive, as_archive
 from ..catalog.dates import parse_time
 from ..catalog.kept import Search, TileItems, TileTable
+from ..catalog.search import no_items_of
 from ..catalog.sources import Place
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import AccessError, InputError, Kind, LossError, check_kind
@@ -198,7 +199,9 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
-    told[1].attrs["uncounted"] = items.uncounted  # told by the items that were left out
+    left_out = told[1]  # tells of places, too
+    left_out.attrs["uncounted"] = items.uncounted
+    left_out.attrs["holes"] = no_items_of(items.holes, source) if items.holes else ""
     return Summary(project.place, table, *told, products.lattice, archive.fallback or "")
 
 

@@ -47,6 +47,11 @@ class Summary:
         return tuple(self.left_out.attrs.get("uncounted", ()))
 
     @property
+    def holes(self) -> str:
+        """Which tiles of chips a file, a list or a table of items has none of; empty for none."""
+        return str(self.left_out.attrs.get("holes", ""))
+
+    @property
     def already(self) -> int:
         """Number of plots that were complete before."""
         return len(self.plots) - len(self.rows)
@@ -140,6 +145,8 @@ class Summary:
         yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]
         superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]
+        if self.holes:
+            yield f"In the items {self.holes}"
         if self.uncounted:
             yield not_counted(self.uncounted)
         if len(superseded):
