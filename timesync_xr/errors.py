@@ -246,6 +246,7 @@ class NoProjectError(ProjectError, InputError):
 
 
 KNOWN_AS: Final = {
+    "wgs84": "utm", "nad83": "utm", "latlon": "utm", "lonlat": "utm", "albers": "CU",
     "conus": "CU", "usa": "CU", "us": "CU", "alaska": "AK", "hawaii": "HI",
     "shp": "gpkg", "shapefile": "gpkg", "geojson": "gpkg", "geopackage": "gpkg", "kmz": "kml",
     "json": "v3-json", "v3": "v3-json", "db": "sqlite", "tif": "geotiff", "cog": "geotiff",

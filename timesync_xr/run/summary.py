@@ -36,6 +36,8 @@ class Summary:
     without_clear: pd.DataFrame
     """Years of the plots that this run worked on, between the first and the last of each, without a
     clear observation: project_id, plot_id, year."""
+    before: pd.DataFrame
+    """The ledger's rows of the plots that were complete before, and were not worked on."""
     grid: Lattice
     """Grid of the plots."""
     fallback: str = ""
@@ -54,7 +56,7 @@ class Summary:
     @property
     def already(self) -> int:
         """Number of plots that were complete before."""
-        return len(self.plots) - len(self.rows)
+        return len(self.before)
 
     @property
     def incomplete(self) -> pd.DataFrame:
@@ -68,13 +70,20 @@ class Summary:
 
     @property
     def without_observations(self) -> pd.DataFrame:
-        """The rows of the plots that have items, of which no observation was written."""
-        return self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
+        """The rows of the plots that have items, of which no observation was written, now or before.
+        """
+        rows = self._all
+        return rows[(rows["written"] == 0) & (rows["observations"] > 0)]
 
     @property
     def nothing(self) -> bool:
-        """Whether no plot that this run worked on has an observation that was written."""
-        return bool(len(self.rows)) and bool((self.rows["written"] == 0).all())
+        """Whether no plot of the list has an observation that was written, now or before."""
+        return bool(len(self._all)) and bool((self._all["written"] == 0).all())
+
+    @property
+    def _all(self) -> pd.DataFrame:
+        """The ledger's rows of all plots of the list."""
+        return pd.concat([of for of in (self.before, self.rows) if len(of)] or [self.rows])
 
     @property
     def complete(self) -> bool:
