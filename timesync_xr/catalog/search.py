@@ -207,9 +207,7 @@ def no_items_of(places: Iterable[Place], source: Source) -> str:
     )
 
 
-def _places_without(
-    table: pd.DataFrame, places: Iterable[Place], query: Query
-) -> frozenset[Place]:
+def _places_without(table: pd.DataFrame, places: Iterable[Place], query: Query) -> frozenset[Place]:
     """Those of some places of which a table has no item."""
     if query.source.boxes is None:
         there = {*table["place"]}

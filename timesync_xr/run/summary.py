@@ -70,8 +70,7 @@ class Summary:
 
     @property
     def without_observations(self) -> pd.DataFrame:
-        """The rows of the plots that have items, of which no observation was written, now or before.
-        """
+        """The rows of plots that have items, and no observation written, now or before."""
         rows = self._all
         return rows[(rows["written"] == 0) & (rows["observations"] > 0)]
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 import urllib3
 
+from ..errors import InputError
 from .access import S3
 from .connections import own_certificates
 from .failures import answered, packed, page, whole_files
@@ -40,7 +41,7 @@ def region_of(bucket: str, s3: S3) -> str:
     try:
         timeout, trusted = min(5.0, s3.timeout_seconds), own_certificates(address)
         found = requests.head(address, timeout=timeout, allow_redirects=False, verify=trusted)
-    except requests.RequestException:
+    except (requests.RequestException, InputError):
         return ""
     region = found.headers.get("x-amz-bucket-region", "")
     return region if _REGION.fullmatch(region) else ""
