@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -430,21 +431,27 @@ def test_python_gets_the_same_hint() -> None:
             make()
 
 
-def test_every_choice_of_a_word_meets_a_slip() -> None:
-    """Whatever command and option: one letter too many is met by the word."""
-    tried = 0
+def options_of_all() -> Iterator[tuple[str, click.Parameter]]:
+    """Every option and argument, with the words of its command."""
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command
-        parts = command.commands.values() if isinstance(command, click.Group) else [command]
-        for option in (option for part in parts for option in part.params):
-            if not isinstance(option.type, click.Choice):
-                continue
-            for word in map(str, option.type.choices):
-                hint = rf"did you mean '{word}'\?\): choose from {', '.join(option.type.choices)}$"
-                with pytest.raises(click.BadParameter, match=hint):
-                    option.type.convert(f"{word}x", option, None)
-                tried += 1
+        parts = command.commands if isinstance(command, click.Group) else {"": command}
+        for part, each in parts.items():
+            yield from ((f"{name} {part}".strip(), option) for option in each.params)
+
+
+def test_every_choice_of_a_word_meets_a_slip() -> None:
+    """Whatever command and option: one letter too many is met by the word."""
+    tried = 0
+    for _, option in options_of_all():
+        if not isinstance(option.type, click.Choice):
+            continue
+        for word in map(str, option.type.choices):
+            hint = rf"did you mean '{word}'\?\): choose from {', '.join(option.type.choices)}$"
+            with pytest.raises(click.BadParameter, match=hint):
+                option.type.convert(f"{word}x", option, None)
+            tried += 1
     assert tried > 30
 
 
@@ -477,18 +484,13 @@ OF_FORMAT = {"--composites": "png", "--offsets": "series"}
 
 def texts_of() -> list[tuple[str, str]]:
     """Every option that takes text, with its command."""
-    found = []
-    for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        assert command
-        parts = command.commands if isinstance(command, click.Group) else {"": command}
-        for part, each in parts.items():
-            for option in each.params:
-                if isinstance(option, click.Option) and not option.is_flag:
-                    is_text = isinstance(option.type, click.types.StringParamType)
-                    if is_text or option.type.name == "GRID":
-                        found.append((f"{name} {part}".strip(), option.opts[0]))
-    return found
+    return [
+        (command, option.opts[0])
+        for command, option in options_of_all()
+        if isinstance(option, click.Option)
+        and not option.is_flag
+        and (isinstance(option.type, click.types.StringParamType) or option.type.name == "GRID")
+    ]
 
 
 @pytest.mark.parametrize(
