@@ -192,8 +192,9 @@ def test_other_addresses_are_refused(scheme: str) -> None:
 
 
 def test_an_address_names_a_bucket() -> None:
-    with pytest.raises(InputError, match="no bucket"):
-        open_folder("s3://")
+    for none in ("s3://", "s3://a b/p", "s3://a`/p", "s3:///p", "s3://[a/p"):
+        with pytest.raises(InputError, match="no bucket"):
+            open_folder(none)
     assert open_folder("S3://bucket/p/").root == "s3://bucket/p"
 
 

@@ -494,6 +494,17 @@ def test_what_a_bucket_says_of_all(server: Served, keys: None, code: str, messag
     assert SECRET not in str(caught.value)
 
 
+def test_where_obstore_panics_the_address_is_malformed() -> None:
+    """That is no `Exception`, and would end the whole run with a traceback."""
+    panic = type("PanicException", (BaseException,), {})
+
+    def call(_store: object, _path: str) -> None:
+        raise panic("request valid: InvalidUri")
+
+    with pytest.raises(ReadError, match="the address is malformed"):
+        service.request(call, "https://127.0.0.1:9/x", QUICK)
+
+
 def test_forked_process_is_told_instead_of_hanging(server: Served) -> None:
     read_ranges(f"{server.url}/x", [(0, 1)], Access())
     try:

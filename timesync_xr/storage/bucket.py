@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import AccessError, InputError, MissingAssetError, ProjectError, ReadError
-from .access import S3, Access, clean
+from .access import S3, Access, clean, is_authority
 from .folder import LOCK, Folder, inner_parts
 from .objects import request
 
@@ -269,7 +269,8 @@ class RemoteFolder(Folder):
         self.was_sent = False
         """Whether other processes write here, too."""
         self._tags: dict[str, str | None] = {}
-        if not self.root.partition("://")[2]:
+        bucket = self.root.partition("://")[2].partition("/")[0]
+        if not (is_authority(bucket) and bucket.isascii()):
             raise InputError(f"{root} names no bucket: give s3://bucket/prefix")
         if run:
             self.lease = _leases.setdefault((self.root, run), Lease(run))
