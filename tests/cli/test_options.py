@@ -24,6 +24,7 @@ from timesync_xr.cli.main import COMMANDS, main
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.interpret.store import Store
+from timesync_xr.sample import SamplePaths
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 
@@ -536,3 +537,18 @@ def test_help_tells_common_options_first_and_every_option_once() -> None:
     assert len(told) == len(set(told))
     assert {o.opts[0] for o in command.params if isinstance(o, click.Option)} - set(told) <= {
         "-q", "-v"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option", ["--source", "--mirror", "--fallback", "--endpoint", "--out", "--out-endpoint"]
+)
+@pytest.mark.parametrize("address", ["ftp://me:hunter2@h/x?token=hunter2", "http://h`/?k=hunter2"])
+def test_an_address_where_none_belongs_shows_no_secret(
+    sample: SamplePaths, tmp_path: Path, option: str, address: str
+) -> None:
+    """Also a mirror without OLD=, whose "=" is that of a query."""
+    options = {"--out": str(tmp_path / "out"), "--source": str(sample.items)} | {option: address}
+    words = [word for pair in options.items() for word in pair]
+    result = invoke("extract", sample.plots, *words, "--datetime", "1996-07")
+    assert result.exit_code == 2, result.output
+    assert "hunter2" not in result.output

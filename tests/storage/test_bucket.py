@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_a_lock_is_looked_at_again_after_the_machine_slept(
         return b'{"run": "mine"}' if len(looks) == 1 else b'{"run": "another"}'
 
     monkeypatch.setattr(folder, "_request", request)
-    monkeypatch.setattr(bucket.time, "clock_gettime", lambda _: bucket.time.monotonic() + slept)
+    monkeypatch.setattr(time, "clock_gettime", lambda _: time.monotonic() + slept)
     folder._hold()
     folder._hold()
     assert looks == [LOCK]

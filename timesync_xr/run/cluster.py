@@ -24,6 +24,7 @@ from distributed import WorkerPlugin
 from ..errors import AccessError, InputError, Kind, TimesyncError
 from ..plots import Plot
 from ..storage import waiting
+from ..storage.access import clean
 from ..storage.connections import VARIABLES
 from .schedule import PlotQueue
 
@@ -184,7 +185,7 @@ def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator
         client = Client(address=address, scheduler_file=scheduler_file)
     except Exception as error:  # noqa: BLE001 - whatever dask makes of a wrong file or address
         raise AccessError(
-            f"the dask scheduler {address or scheduler_file} can't be reached "
+            f"the dask scheduler {clean(address or str(scheduler_file))} can't be reached "
             f"({type(error).__name__}): check its address, and that it runs",
             kind=Kind.UNREACHABLE,
         ) from None

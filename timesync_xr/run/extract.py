@@ -186,8 +186,9 @@ def extract(
         is_new = is_new_project(folder, settings)
         anew = refresh or select.prune
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
-        made = set(listed) - set(todo)
-        before = pd.DataFrame([ledger.row(p) for p in listed if p in made], columns=list(COLUMNS))
+        done = set(listed) - set(todo)
+        rows = [ledger.row(plot) or {} for plot in listed if plot in done]
+        empty = tuple(row["plot_id"] for row in rows if not row["written"])
         narrowed = [plot for plot in todo if job.may_narrow(ledger.row(plot))]
         if not select.prune:
             _refuse_losses(narrowed, select, ledger)
@@ -201,10 +202,11 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
+    told[0].attrs["empty_before"] = empty
     left_out = told[1]  # tells of places, too
     left_out.attrs["uncounted"] = items.uncounted
     left_out.attrs["holes"] = no_items_of(items.holes, source) if items.holes else ""
-    return Summary(project.place, table, *told, before, products.lattice, archive.fallback or "")
+    return Summary(project.place, table, *told, products.lattice, archive.fallback or "")
 
 
 def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:

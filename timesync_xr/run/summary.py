@@ -36,8 +36,6 @@ class Summary:
     without_clear: pd.DataFrame
     """Years of the plots that this run worked on, between the first and the last of each, without a
     clear observation: project_id, plot_id, year."""
-    before: pd.DataFrame
-    """The ledger's rows of the plots that were complete before, and were not worked on."""
     grid: Lattice
     """Grid of the plots."""
     fallback: str = ""
@@ -56,7 +54,7 @@ class Summary:
     @property
     def already(self) -> int:
         """Number of plots that were complete before."""
-        return len(self.before)
+        return len(self.plots) - len(self.rows)
 
     @property
     def incomplete(self) -> pd.DataFrame:
@@ -70,19 +68,19 @@ class Summary:
 
     @property
     def without_observations(self) -> pd.DataFrame:
-        """The rows of plots that have items, and no observation written, now or before."""
-        rows = self._all
-        return rows[(rows["written"] == 0) & (rows["observations"] > 0)]
+        """The rows of the plots that have items, of which no observation was written."""
+        return self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
+
+    @property
+    def empty_before(self) -> tuple[str, ...]:
+        """The ids of plots that were complete before, without any observation written."""
+        return tuple(self.rows.attrs.get("empty_before", ()))
 
     @property
     def nothing(self) -> bool:
         """Whether no plot of the list has an observation that was written, now or before."""
-        return bool(len(self._all)) and bool((self._all["written"] == 0).all())
-
-    @property
-    def _all(self) -> pd.DataFrame:
-        """The ledger's rows of all plots of the list."""
-        return pd.concat([of for of in (self.before, self.rows) if len(of)] or [self.rows])
+        empty = len(self.empty_before) == self.already and (self.rows["written"] == 0).all()
+        return bool(len(self.plots)) and bool(empty)
 
     @property
     def complete(self) -> bool:
@@ -113,9 +111,9 @@ class Summary:
         total = self.rows.sum(numeric_only=True)
         if none := len(self.without_items):
             yield f"Plots without any item: {none} ({some(self.without_items['plot_id'])}). {CHECK}"
-        if len(empty := self.without_observations):
-            plots = some(empty["plot_id"])
-            yield f"Plots without any observation written: {len(empty)} ({plots})"
+        empty = pd.Series([*self.without_observations["plot_id"], *self.empty_before])
+        if len(empty):
+            yield f"Plots without any observation written: {len(empty)} ({some(empty)})"
         done = len(self.rows) - len(self.incomplete) - none
         yield (
             f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "

@@ -264,6 +264,11 @@ def read_mirrors(mirror: Mirrors) -> tuple[tuple[str, str], ...]:
 
 def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
     old, _, new = mirror.partition("=") if isinstance(mirror, str) else (mirror[0], "", mirror[1])
+    if isinstance(mirror, str) and scheme_of(old) and _bare(old) != old:  # "=" may be of a query
+        raise InputError(
+            f"the mirror {clean(mirror)} begins with an address that holds credentials or a query: "
+            "give OLD=NEW, with OLD as the addresses of the items begin"
+        )
     old, new = str(old).strip(), os.path.expanduser(str(new).strip())
     if new and not scheme_of(new) and not os.path.isdir(new):
         raise InputError(f"the mirror's folder {clean(new)} does not exist: check the path")
