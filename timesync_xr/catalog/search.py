@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_path, did_you_mean
 from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
 from .archive import CATALOGS, Archive, as_archive
@@ -257,6 +257,7 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
     if not isinstance(archive.items, str | os.PathLike):
         return _table_of(archive.name, list(archive.items), Query(archive.what, grid))
     path = Path(archive.items)
+    check_path(path, "the file of items", f"give {', '.join(CATALOGS)}, an address, or a file")
     try:
         stat = path.stat()
     except OSError as error:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..errors import AccessError, InputError, ReadError, check_kind
+from ..errors import AccessError, InputError, ReadError, check_kind, check_path
 from .access import S3, Access, scheme_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
     ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
     other scheme.
     """
-    check_kind(out, str | os.PathLike, "the project", "give its folder, or s3://bucket/...")
+    check_path(out, "the project", "give its folder, or s3://bucket/...")
     check_kind(s3, S3, "s3", "give S3(...)")
     if not str(out).strip():
         raise InputError("the project folder has no name: give --out a folder or s3://bucket/...")
