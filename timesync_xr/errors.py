@@ -29,6 +29,7 @@ skipped on request. `LeftOutWarning` is none either: it tells of what a table or
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -246,6 +247,7 @@ class NoProjectError(ProjectError, InputError):
 
 
 KNOWN_AS: Final = {
+    "wgs84": "utm", "nad83": "utm", "latlon": "utm", "lonlat": "utm", "albers": "CU",
     "conus": "CU", "usa": "CU", "us": "CU", "alaska": "AK", "hawaii": "HI",
     "shp": "gpkg", "shapefile": "gpkg", "geojson": "gpkg", "geopackage": "gpkg", "kmz": "kml",
     "json": "v3-json", "v3": "v3-json", "db": "sqlite", "tif": "geotiff", "cog": "geotiff",
@@ -266,6 +268,17 @@ def check_kind(value: object, kind: type | UnionType, name: str, remedy: str) ->
     """`InputError` where an argument, of this ``name``, is of another kind."""
     if not isinstance(value, kind):
         raise InputError(f"{name} is of {type(value).__name__}, which can't be: {remedy}")
+
+
+def check_path(path: object, name: str, remedy: str) -> None:
+    """`InputError` where an argument, of this ``name``, is no path that a file can have."""
+    check_kind(path, str | os.PathLike, name, remedy)
+    try:
+        is_one = b"\0" not in os.fsencode(path)  # type: ignore[arg-type]
+    except UnicodeEncodeError:
+        is_one = False
+    if not is_one:
+        raise InputError(f"{name} {str(path)!r} is no name that a file can have: {remedy}")
 
 
 def check_choice(word: object, choices: Iterable[str], what: str) -> None:

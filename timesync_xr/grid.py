@@ -338,8 +338,11 @@ def get_grid(name: str | Lattice) -> Lattice:
     try:
         return REGIONS[name]
     except (KeyError, TypeError):
+        code = re.fullmatch(r"(?:.*\D)?(\d{4,6})", text, re.ASCII)
+        near = epsg_grid(int(code[1])).name if code else ""  # says what is wrong with its CRS
+        meant = f" (did you mean {near!r}?)" if near else did_you_mean(name, [*REGIONS, UTM.name])
         raise InputError(
-            f"there is no grid {name!r}{did_you_mean(name, [*REGIONS, UTM.name])}: choose one of "
+            f"there is no grid {name!r}{meant}: choose one of "
             f"{', '.join(REGIONS)}, utm, or a projected CRS like EPSG:3035"
         ) from None
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .errors import InputError, PlotListError, check_kind
+from .errors import InputError, PlotListError, check_path
 
 _KINDS: Final = {
     b"PK\x03\x04": "a workbook of a spreadsheet (.xlsx, .ods)",
@@ -107,7 +107,7 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
     `InputError` where there is no such file, `PlotListError` with the line for what is no such
     text, and a column that is missing or there twice.
     """
-    check_kind(path, str | os.PathLike, "the list", "give the path of a CSV")
+    check_path(path, "the list", "give the path of a CSV")
     source = str(path)
     text = _read_text(Path(path))
     told = _SEP_LINE.match(text)

@@ -18,9 +18,11 @@ import rasterio
 import xarray as xr
 
 from tests.archive import SmallArchive
+from tests.tally import shows
 from timesync_xr import (
     S3,
     Archive,
+    Prices,
     Products,
     Project,
     chips_for_plot,
@@ -355,6 +357,35 @@ def test_a_table_that_was_not_searched_for_a_tile_of_the_chip_is_no_source(
         chips_for_plot(corner, Archive(whole), chip_size=9, datetime="2019/2020")
     with pytest.raises(InputError, match="the grid CU, not AK"):
         search_items([(4, 10)], Archive(whole), grid="AK")
+
+
+@shows("items without those of a tile", "STAC API")
+def test_a_tile_that_a_file_or_a_list_lacks_is_told(tmp_path: Path) -> None:
+    """The plot of four tiles once more: its chip has a hole of which nothing else tells."""
+    small = SmallArchive(tmp_path / "archive")
+    for tile in ((4, 10), (3, 9), (3, 10)):
+        small.add("LC08", "2020-07-01T18:30:00Z", tile)
+    corner = REGIONS["CU"].center(4 * 5000, 10 * 5000)
+    path = tmp_path / "plots.csv"
+    path.write_text(f"project_id,plot_id,x,y\np,1,{corner[0]},{corner[1]}\n")
+    part = search_items([(4, 10), (3, 9), (3, 10)], Archive(small.write_items()))
+    part.attrs["timesync_xr"]["places"] += ["0409"]
+    for items in (small.items, small.write_items(), part):
+        archive = Archive(items, mirror=small.mirror)
+        with pytest.warns(UserWarning, match="no item of h04v09, which chips touch"):
+            cube = chips_for_plot(corner, archive, chip_size=9)
+        assert int((cube.sel(band=BANDS[-1]) == 1).sum()) == 4 * 5
+    products = Products("csv", chip_size=9)
+    options: dict[str, Any] = {"products": products, "progress": False}
+    archive = Archive(small.write_items(), mirror=small.mirror)
+    assert "no item of h04v09," in plan(path, archive).text(1, Prices())
+    for refresh in (False, True):  # of what a project keeps of a search, too
+        summary = extract(path, tmp_path / "out", archive, refresh=refresh, **options)
+        assert "In the items there is no item of h04v09, which chips touch" in str(summary)
+        options["products"] = Products("csv,png", chip_size=9)
+    small.add("LC08", "2019-07-01T18:30:00Z", (4, 9))
+    whole = Archive(small.write_items(), mirror=small.mirror)
+    chips_for_plot(corner, whole, chip_size=9, datetime="2020")  # is no hole: that day had none
 
 
 def test_a_table_of_a_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:

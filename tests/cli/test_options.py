@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from timesync_xr.cli.main import COMMANDS, main
 from timesync_xr.errors import InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.interpret.store import Store
+from timesync_xr.sample import SamplePaths
 
 INSIDE = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 
@@ -430,21 +432,27 @@ def test_python_gets_the_same_hint() -> None:
             make()
 
 
-def test_every_choice_of_a_word_meets_a_slip() -> None:
-    """Whatever command and option: one letter too many is met by the word."""
-    tried = 0
+def options_of_all() -> Iterator[tuple[str, click.Parameter]]:
+    """Every option and argument, with the words of its command."""
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command
-        parts = command.commands.values() if isinstance(command, click.Group) else [command]
-        for option in (option for part in parts for option in part.params):
-            if not isinstance(option.type, click.Choice):
-                continue
-            for word in map(str, option.type.choices):
-                hint = rf"did you mean '{word}'\?\): choose from {', '.join(option.type.choices)}$"
-                with pytest.raises(click.BadParameter, match=hint):
-                    option.type.convert(f"{word}x", option, None)
-                tried += 1
+        parts = command.commands if isinstance(command, click.Group) else {"": command}
+        for part, each in parts.items():
+            yield from ((f"{name} {part}".strip(), option) for option in each.params)
+
+
+def test_every_choice_of_a_word_meets_a_slip() -> None:
+    """Whatever command and option: one letter too many is met by the word."""
+    tried = 0
+    for _, option in options_of_all():
+        if not isinstance(option.type, click.Choice):
+            continue
+        for word in map(str, option.type.choices):
+            hint = rf"did you mean '{word}'\?\): choose from {', '.join(option.type.choices)}$"
+            with pytest.raises(click.BadParameter, match=hint):
+                option.type.convert(f"{word}x", option, None)
+            tried += 1
     assert tried > 30
 
 
@@ -477,18 +485,13 @@ OF_FORMAT = {"--composites": "png", "--offsets": "series"}
 
 def texts_of() -> list[tuple[str, str]]:
     """Every option that takes text, with its command."""
-    found = []
-    for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        assert command
-        parts = command.commands if isinstance(command, click.Group) else {"": command}
-        for part, each in parts.items():
-            for option in each.params:
-                if isinstance(option, click.Option) and not option.is_flag:
-                    is_text = isinstance(option.type, click.types.StringParamType)
-                    if is_text or option.type.name == "GRID":
-                        found.append((f"{name} {part}".strip(), option.opts[0]))
-    return found
+    return [
+        (command, option.opts[0])
+        for command, option in options_of_all()
+        if isinstance(option, click.Option)
+        and not option.is_flag
+        and (isinstance(option.type, click.types.StringParamType) or option.type.name == "GRID")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -534,3 +537,18 @@ def test_help_tells_common_options_first_and_every_option_once() -> None:
     assert len(told) == len(set(told))
     assert {o.opts[0] for o in command.params if isinstance(o, click.Option)} - set(told) <= {
         "-q", "-v"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option", ["--source", "--mirror", "--fallback", "--endpoint", "--out", "--out-endpoint"]
+)
+@pytest.mark.parametrize("address", ["ftp://me:hunter2@h/x?token=hunter2", "http://h`/?k=hunter2"])
+def test_an_address_where_none_belongs_shows_no_secret(
+    sample: SamplePaths, tmp_path: Path, option: str, address: str
+) -> None:
+    """Also a mirror without OLD=, whose "=" is that of a query."""
+    options = {"--out": str(tmp_path / "out"), "--source": str(sample.items)} | {option: address}
+    words = [word for pair in options.items() for word in pair]
+    result = invoke("extract", sample.plots, *words, "--datetime", "1996-07")
+    assert result.exit_code == 2, result.output
+    assert "hunter2" not in result.output

@@ -187,6 +187,17 @@ def test_reprojection_is_that_of_gdal_with_fill_outside(cube: xr.DataArray, name
     assert (moved.rio.crs, moved.rio.transform()) == (stack.rio.crs, frame)
 
 
+def test_what_is_clear_is_asked_of_quality_that_was_reprojected(cube: xr.DataArray) -> None:
+    """rioxarray moves no True and False; outside of the chip nothing is clear."""
+    quality = cube.isel(time=slice(0, 3)).sel(band="qa_pixel")
+    moved = quality.rio.reproject("EPSG:32615", resolution=30)
+    clear = tx.is_clear(moved)
+    marks = tx.is_clear(quality).astype(np.uint8).rio.reproject("EPSG:32615", resolution=30)
+    np.testing.assert_array_equal(clear, marks == 1)  # 255 outside
+    assert bool(tx.is_fill(moved).to_numpy()[marks.to_numpy() == 255].all())
+    assert 0 < int(clear.sum()) < clear.size
+
+
 def test_a_chip_is_reprojected_as_a_stack_of_colours(cube: xr.DataArray) -> None:
     """Colours first; what is outside is black, and no colour is a mix."""
     chip = tx.composite_rgb(cube.isel(time=0), "tc").transpose("rgb", "y", "x")

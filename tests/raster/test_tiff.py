@@ -272,6 +272,11 @@ def test_pixel_is_point_shifts_half_a_pixel() -> None:
 def test_transformation_matrix() -> None:
     matrix = [30.0, 0, 0, 600, 0, -30, 0, 900, 0, 0, 0, 0, 0, 0, 0, 1]
     assert parse(craft({34264: matrix})).transform == (600, 900, 30, -30)
+    for rounding in (1e-12, -1e-9):  # GDAL writes a matrix for any rotation but 0
+        matrix[1] = matrix[4] = rounding
+        assert parse(craft({34264: matrix})).transform == (600, 900, 30, -30)
+    matrix[1] = 1e-4  # half a metre at the far edge of a tile
+    assert parse(craft({34264: matrix})).transform is None
     matrix[1] = 1.0
     assert parse(craft({34264: matrix})).transform is None
     assert parse(craft({})).transform is None

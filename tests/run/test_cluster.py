@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,14 @@ from tests.run.test_reliability import ledger_of
 from tests.strategies import share
 from tests.tally import shows
 from timesync_xr import Archive, Project, extract
-from timesync_xr.errors import AccessError, CorruptAssetError
+from timesync_xr.errors import AccessError, CorruptAssetError, InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot
 from timesync_xr.run.cluster import (
     AHEAD,
     Settings,
     _caught,
+    _start,
     local_cluster,
     running_cluster,
     work_through,
@@ -415,6 +417,26 @@ def test_a_script_that_every_worker_would_run_again_is_told_so(
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("timesync_xr.errors.InputError: the 2 workers did not start")
     assert 'below `if __name__ == "__main__":`' in last
+
+
+@shows("a worker dies", "run")
+def test_local_workers_that_die_as_they_start_are_started_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcomes: list[Any] = [RuntimeError("Nanny failed to start."), "cluster"]
+
+    def start(**_: object) -> Any:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr("distributed.LocalCluster", start)
+    begun: Any = _start(2)
+    assert begun == "cluster"
+    outcomes += [RuntimeError("Nanny failed to start.")] * 2
+    with pytest.raises(InputError, match=r"2 workers did not start.*Where they were killed"):
+        _start(2)
 
 
 def test_a_run_of_local_workers_ends_in_silence(archive: SmallArchive, tmp_path: Path) -> None:

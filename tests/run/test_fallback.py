@@ -45,6 +45,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[SceneArchive, Path]:
     return scenes, copy
 
 
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those by which the second source is paid."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-mine")
+
+
 PAGES = frozenset({f"{BROKEN}_swir16.TIF"})
 LACKING = {
     f"{GONE}_red.TIF", f"{GONE}_qa_pixel.TIF", f"{BROKEN}_swir16.TIF", f"{CUT}_nir08.TIF",
@@ -52,16 +59,14 @@ LACKING = {
 
 
 @shows("a missing or broken file where there is a fallback", "one asset")
+@pytest.mark.usefixtures("keys")
 def test_only_what_the_first_lacks_is_read_and_billed_at_the_second(
     both: tuple[SceneArchive, Path],
     tmp_path: Path,
     signed: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The bucket's stand-in notes each key; the project is that of a copy without a fault."""
     scenes, copy = both
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
     plots, items = scenes.folder / "plots.csv", scenes.folder / "items.json"
     with (
         serving_blobs(Blobs(copy, pages=PAGES)) as blobs,
@@ -104,12 +109,11 @@ def test_only_what_the_first_lacks_is_read_and_billed_at_the_second(
     assert ": 3 observations of the plots 1;" in str(summary)
 
 
+@pytest.mark.usefixtures("keys")
 def test_what_both_lack_fails_by_both_names(
-    both: tuple[SceneArchive, Path], tmp_path: Path, signed: Any, monkeypatch: pytest.MonkeyPatch
+    both: tuple[SceneArchive, Path], tmp_path: Path, signed: Any
 ) -> None:
     scenes, copy = both
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
     with serving_blobs(Blobs(copy)) as blobs, serving_paid(Paid(tmp_path)) as usgs:
         signed(blobs)
         archive = Archive(scenes.items[:1], s3=usgs.s3, fallback="earth-search")
@@ -123,13 +127,12 @@ def test_what_both_lack_fails_by_both_names(
 
 
 @pytest.mark.deep
+@pytest.mark.usefixtures("keys")
 def test_a_fallback_that_opens_to_nobody_costs_what_the_first_lacks(
-    both: tuple[SceneArchive, Path], tmp_path: Path, signed: Any, monkeypatch: pytest.MonkeyPatch
+    both: tuple[SceneArchive, Path], tmp_path: Path, signed: Any
 ) -> None:
     """What the first has is written all the same, and the fallback is what is told."""
     scenes, copy = both
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-mine")
     plots, items = scenes.folder / "plots.csv", scenes.folder / "items.json"
     out = tmp_path / "out"
     with (

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from timesync_xr.storage.bucket import whole_object
+from timesync_xr.errors import ProjectError
+from timesync_xr.storage import bucket
+from timesync_xr.storage.access import S3
+from timesync_xr.storage.bucket import RemoteFolder, whole_object
+from timesync_xr.storage.folder import LOCK
 
 DATA = b"project_id,plot_id\n1001,1\n"
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()
@@ -56,3 +61,28 @@ def test_a_tag_that_is_no_md5_is_no_fault(
     store: Any = None
     assert whole_object(store, "x") == (DATA, tag or "")
     assert len(times) == asked
+
+
+def test_a_lock_is_looked_at_again_after_the_machine_slept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asleep the monotonic clock stands still, while another run may take over."""
+    folder = RemoteFolder("s3://bucket/p", S3())
+    folder.lease = lease = bucket.Lease("mine")
+    looks: list[str] = []
+    slept = 0.0
+
+    def request(_call: object, path: str, _way: object, begin: Callable[[], None]) -> bytes:
+        begin()
+        looks.append(path)
+        return b'{"run": "mine"}' if len(looks) == 1 else b'{"run": "another"}'
+
+    monkeypatch.setattr(folder, "_request", request)
+    monkeypatch.setattr(time, "clock_gettime", lambda _: time.monotonic() + slept)
+    folder._hold()
+    folder._hold()
+    assert looks == [LOCK]
+    slept = 3600.0
+    with pytest.raises(ProjectError, match="another run has taken over"):
+        folder._hold()
+    assert lease.lost

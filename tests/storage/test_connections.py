@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ipaddress
+import shutil
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,7 @@ from timesync_xr.errors import AccessError, InputError, ServiceError
 from timesync_xr.storage import http, signing
 from timesync_xr.storage import objects as service
 from timesync_xr.storage.access import S3, Access
-from timesync_xr.storage.connections import VARIABLES
+from timesync_xr.storage.connections import VARIABLES, _certificates, own_certificates
 from timesync_xr.storage.objects import read_ranges
 
 QUICK = Access(s3=S3(max_retries=0, retry_seconds=1.0, timeout_seconds=5.0))
@@ -135,11 +137,49 @@ def test_certificates_that_a_variable_names_are_trusted_at_every_door(
 
 
 def test_a_folder_of_certificates(
-    certificates: Path, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    certificates: Path, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """That OpenSSL finds nothing in it is told, not that no certificate is trusted."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "own"))
     with serving(PARTS, context) as port:
         assert part(port) == [b"abcde"]
+    for door, (_, call) in DOORS.items():
+        if door != "parts of files":
+            with pytest.raises(
+                InputError, match=r"holds none by its hash.*run openssl rehash .*own"
+            ):
+                call(1)
+    held = (certificates / "own/ca.pem").read_bytes()
+    (name,) = x509.load_pem_x509_certificate(held).subject
+    (tmp_path / f"{openssl_hash(str(name.value))}.0").write_bytes(held)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    for handler, call in DOORS.values():
+        with serving(handler, context) as port:
+            service._store.cache_clear()
+            assert call(port)
+
+
+def openssl_hash(common_name: str) -> str:
+    """The hash of a name by which OpenSSL finds its certificate (X509_NAME_hash)."""
+    value = common_name.lower().encode()
+    pair = bytes.fromhex("0603550403") + bytes([12, len(value)]) + value
+    told = bytes([49, len(pair) + 2, 48, len(pair)]) + pair
+    return hashlib.sha1(told, usedforsecurity=False).digest()[3::-1].hex()
+
+
+def test_a_file_of_certificates_is_read_once_while_it_is_the_same(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ca.pem"
+    shutil.copy(certificates / "own/ca.pem", path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    _certificates.cache_clear()
+    for _ in range(5):
+        assert own_certificates("https://x") == str(path)
+    assert _certificates.cache_info().misses == 1
+    path.write_text("none")
+    with pytest.raises(InputError, match="holds no certificate"):
+        own_certificates("https://x")
 
 
 def test_a_machine_without_any_certificates_is_told(

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from timesync_xr.errors import AccessError, InputError, ProjectError
+from timesync_xr.storage import places
 from timesync_xr.storage.folder import Folder
 from timesync_xr.storage.places import open_folder, workplace
 from timesync_xr.storage.tables import table_file
@@ -192,8 +193,9 @@ def test_other_addresses_are_refused(scheme: str) -> None:
 
 
 def test_an_address_names_a_bucket() -> None:
-    with pytest.raises(InputError, match="no bucket"):
-        open_folder("s3://")
+    for none in ("s3://", "s3://a b/p", "s3://a`/p", "s3:///p", "s3://[a/p"):
+        with pytest.raises(InputError, match="no bucket"):
+            open_folder(none)
     assert open_folder("S3://bucket/p/").root == "s3://bucket/p"
 
 
@@ -210,6 +212,9 @@ def test_what_a_killed_process_was_making_goes_and_that_of_others_stays(tmp_path
     (left / "a").write_text("half")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".making-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".new-abc").mkdir()  # killed a moment earlier
+    (tmp_path / ".new-mine").mkdir()
+    (tmp_path / ".new-mine/a").touch()
     with workplace(tmp_path) as first:
         assert not left.parent.exists()
         (first / "one").write_text("1")
@@ -217,8 +222,25 @@ def test_what_a_killed_process_was_making_goes_and_that_of_others_stays(tmp_path
             (second / "two").write_text("2")
     assert (tmp_path / "one").read_text() == "1"
     assert {path.name for path in tmp_path.iterdir()} == {
-        "one", "two", "elsewhere", ".making-link",
+        "one", "two", "elsewhere", ".making-link", ".new-mine",
     }  # fmt: skip
+
+
+def test_a_folder_that_another_process_takes_for_a_left_one_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Path] = []
+
+    def hold(folder: Path) -> int:
+        begun.append(folder)
+        if len(begun) == 1:
+            folder.rmdir()  # as the other does just before
+        return -1
+
+    monkeypatch.setattr(places, "_hold", hold)
+    with workplace(tmp_path) as work:
+        (work / "one").write_text("1")
+    assert (len(begun), {path.name for path in tmp_path.iterdir()}) == (2, {"one"})
 
 
 def test_a_folder_is_made_only_for_what_is_made(tmp_path: Path) -> None:

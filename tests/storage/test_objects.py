@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import pickle
 import re
@@ -37,7 +38,7 @@ from timesync_xr.storage.objects import read_ranges
 from timesync_xr.storage.places import open_folder
 
 ARCHIVE = "s3://usgs-landsat-ard"
-BODY = os.urandom(200_000)
+BODY = b"II" + os.urandom(199_998)
 QUICK = Access(s3=S3(max_retries=3, retry_seconds=5.0, timeout_seconds=2.0))
 SECRET = "hunter2-very-secret"
 
@@ -493,6 +494,17 @@ def test_what_a_bucket_says_of_all(server: Served, keys: None, code: str, messag
     assert SECRET not in str(caught.value)
 
 
+def test_where_obstore_panics_the_address_is_malformed() -> None:
+    """That is no `Exception`, and would end the whole run with a traceback."""
+    panic = type("PanicException", (BaseException,), {})
+
+    def call(_store: object, _path: str) -> None:
+        raise panic("request valid: InvalidUri")
+
+    with pytest.raises(ReadError, match="the address is malformed"):
+        service.request(call, "https://127.0.0.1:9/x", QUICK)
+
+
 def test_forked_process_is_told_instead_of_hanging(server: Served) -> None:
     read_ranges(f"{server.url}/x", [(0, 1)], Access())
     try:
@@ -591,11 +603,42 @@ def test_a_server_of_whole_files_is_told_from_a_file_that_is_one() -> None:
             assert read_ranges(f"{url}/good", [(0, 1)], QUICK) == [b"x"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC ''>", "shows a page"),
+        ("\ufeff <!-- a -->\n<html>", "shows a page"),
+        ('{"error": "log in"}', "shows a page"),
+        (gzip.compress(b"II*\0"), "packs it on its way"),
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
+@shows("a page in place of the file", "one asset")
+def test_texts_in_place_of_a_file_are_told(text: str | bytes, told: str, coding: str) -> None:
+    body = text if isinstance(text, bytes) else text.encode(coding)
+    packs = [("Content-Encoding", "gzip")] if body is text else []
+
+    class Handler(PlainHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            self.reply(200, body, *packs)
+
+    with serving(Handler) as port, pytest.raises(ReadError, match=told):
+        read_ranges(f"http://127.0.0.1:{port}/x", [(5, 9)], QUICK)
+
+
 def key(url: str) -> tuple[str, S3]:
     return url, QUICK.s3
 
 
 # What lasts
+
+
+def test_a_part_of_what_is_shorter_by_now_is_not_asked_for_again(server: Served) -> None:
+    """As a server may say that has another file in its place: 206, and of fewer bytes in all."""
+    server.fault = part_of("Content-Length: 40", "Content-Range: bytes 0-39/40")
+    with pytest.raises(CorruptAssetError, match="it ends too early"):
+        read_ranges(f"{server.url}/x", [(100, 200)], QUICK)
+    assert len(server.requests) == 1
 
 
 def part_of(*told: str) -> Callable[[BaseHTTPRequestHandler, int], bool]:

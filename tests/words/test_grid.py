@@ -128,6 +128,23 @@ def test_unknown_region_names_the_choices() -> None:
         get_grid("EU")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("4326", "the grid EPSG:4326 is in degrees, so that its pixels can't be 30 m: give utm"),
+        ("urn:ogc:def:crs:EPSG::4326", "EPSG:4326 is in degrees"),
+        ("wgs84", r"no grid 'wgs84' \(did you mean 'utm'\?\)"),
+        ("3035", r"no grid '3035' \(did you mean 'EPSG:3035'\?\)"),
+        ("epsg 5070", r"\(did you mean 'EPSG:5070'\?\)"),
+        ("2263", "the grid EPSG:2263 is in US survey foot"),
+        ("999999", "no CRS EPSG:999999"),
+    ],
+)
+def test_another_spelling_of_a_crs_is_met_by_what_is_right(name: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        get_grid(name)
+
+
 @pytest.mark.parametrize("size", [99, np.int64(99), [99, 99], (99, np.int16(99))])
 def test_one_number_is_both_sides_of_a_chip(size: Any) -> None:
     chip = ChipGrid.around(REGIONS["CU"], 0, 2_000_000, size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ ODD: dict[str, Any] = {
     "a truth": True,
     "a text": "x",
     "an empty text": "",
+    "a text no file is called": "\0",
+    "a text no disk can hold": "\ud800",
+    "a ratio": Fraction(1, 2),
+    "a pair": ("2020", None),
+    "a huge number": 10**30,
     "bytes": b"a",
     "a list": [],
     "a list in a list": [[]],
@@ -70,6 +76,11 @@ USUAL: dict[Callable[..., Any], dict[str, Any]] = {
     tx.Selection: {},
     tx.Products: {},
     tx.Archive: {},
+    tx.S3: {},
+    tx.Prices: {},
+    tx.ChipsPerYear: {"count": 1},
+    tx.read_plots: {"path": ""},
+    tx.read_items: {"path": ""},
 }
 PAIRS = [
     pytest.param(function, name, id=f"{function.__name__} {name}")

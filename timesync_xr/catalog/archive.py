@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ import pandas as pd
 
 from ..errors import InputError, check_kind, did_you_mean
 from ..raster.reader import Fallback, Reading
-from ..storage.access import S3, Access, Mirrors, clean, read_mirrors
+from ..storage.access import S3, Access, Mirrors, clean, is_authority, read_mirrors
 from .ard import ARD
 from .files import collection_of, plain_items
 from .items import COLUMNS, with_dtypes
@@ -99,8 +98,8 @@ class Archive:
         if isinstance(self.source, str):
             if self.source not in SOURCES:
                 raise InputError(
-                    f"there is no archive {self.source!r}{did_you_mean(self.source, SOURCES)}: "
-                    f"choose from {', '.join(SOURCES)}"
+                    f"there is no archive {clean(self.source)!r}"
+                    f"{did_you_mean(self.source, SOURCES)}: choose from {', '.join(SOURCES)}"
                 )
             object.__setattr__(self, "source", SOURCES[self.source])
         elif self.source is not None and not isinstance(self.source, Source):
@@ -131,7 +130,7 @@ class Archive:
         check_kind(name, str, "fallback", f"choose from {', '.join(CATALOGS)}")
         if name in fit:
             return
-        fact = f"there is no fallback {name!r}{did_you_mean(name, fit)}"
+        fact = f"there is no fallback {clean(name)!r}{did_you_mean(name, fit)}"
         if name in CATALOGS:
             why = "is where they are read at first" if name in alike else "has none of them"
             fact = f"{name} is no fallback for the files of {self.name}: it {why}"
@@ -242,11 +241,9 @@ class Archive:
 def _has_host(address: str) -> bool:
     """Whether an address names a host, and a port that may be."""
     try:
-        parts = urlsplit(address)
-        _ = parts.port
+        return is_authority(urlsplit(address).netloc)
     except ValueError:
         return False
-    return bool(parts.hostname) and re.search(r"\s", parts.netloc) is None
 
 
 def _source_of(items: Any) -> Source:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import CatalogError, InputError, check_kind
+from ..errors import CatalogError, InputError, check_path
 from ..storage.folder import whole_file
 from .dates import parse_time
 
@@ -35,7 +35,7 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
         items = tx.read_items("demo/items.json")
         len(items)
     """
-    check_kind(path, str | os.PathLike, "path", "give that of a file of STAC items")
+    check_path(path, "path", "give that of a file of STAC items")
     path = Path(path)
     try:
         with path.open("rb") as file:

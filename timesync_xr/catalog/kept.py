@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -88,6 +88,17 @@ class TileTable:
         return _read(self)
 
 
+class _Found(NamedTuple):
+    """What a search for a place came to."""
+
+    table: TileTable
+    """Where the table of its items lies."""
+    counted: bool
+    """Whether they are known to be all."""
+    is_lacking: bool
+    """Whether a file, a list or a table should have had some, and has none."""
+
+
 @lru_cache(maxsize=_TABLES)
 def _read(table: TileTable) -> pd.DataFrame:
     data = table.folder.read(table.path)
@@ -114,6 +125,8 @@ class TileItems:
         self._pool = ThreadPoolExecutor(SEARCHES, "timesync_xr-search")
         self._tables: dict[Place, Future[TileTable]] = {}
         self._uncounted: set[str] = set()
+        self._lacking: set[Place] = set()
+        self._holes: set[Place] = set()
 
     def begin(self, places: Iterable[Place]) -> None:
         """Begin to search for places, in this order; `InputError` as by `check_searched`."""
@@ -131,7 +144,15 @@ class TileItems:
         """
         places = tuple(places)
         self.begin(places)
-        return tuple(self._tables[place].result() for place in places)
+        tables = tuple(self._tables[place].result() for place in places)
+        lacking = self._lacking.intersection(places)
+        self._holes |= lacking if len(lacking) < len(places) else set()
+        return tables
+
+    @property
+    def holes(self) -> tuple[Place, ...]:
+        """Places of which a file, a list or a table has no item, while it has some beside them."""
+        return tuple(sorted(self._holes))
 
     @property
     def uncounted(self) -> tuple[str, ...]:
@@ -150,7 +171,9 @@ class TileItems:
         name = f"{ITEMS}/{grid}_{title}"
         kept = None if self._refresh else self._kept(name)
         _LOG.info("%s: %s", title, "items are kept" if kept else "searching")
-        table, counted = kept or self._find_anew(place, name)
+        table, counted, is_lacking = kept or self._find_anew(place, name)
+        if is_lacking:
+            self._lacking.add(place)
         if not counted:
             _LOG.info("%s: the catalog does not count its items", title)
             self._uncounted.add(title)
@@ -160,8 +183,8 @@ class TileItems:
         root, period = str(self._folder.root), self._asked["datetime"]
         return TileTable(self._folder, root, f"{name}_table.parquet", digest, period)
 
-    def _kept(self, name: str) -> tuple[TileTable, bool] | None:
-        """A table that answers the search, and whether it was counted; None where there is none."""
+    def _kept(self, name: str) -> _Found | None:
+        """What the project holds that answers the search; None where there is none."""
         try:
             kept = _read_mark(self._folder, name)
         except (FileNotFoundError, ValueError, DamagedError):
@@ -176,12 +199,12 @@ class TileItems:
         except (FileNotFoundError, ProjectError):
             _LOG.warning("%s/%s is damaged: it is searched anew", table.root, table.path)
             return None
-        return table, kept.get("counted") is not False
+        return _Found(table, kept.get("counted") is not False, kept.get("lacking") is True)
 
-    def _find_anew(self, place: Place, name: str) -> tuple[TileTable, bool]:
+    def _find_anew(self, place: Place, name: str) -> _Found:
         """Search, and keep what came; what says that it is there is written last."""
         search, write = self._search, self._folder.write
-        items, table, counted = search_with_items(
+        items, table, counted, lacking = search_with_items(
             [place], search.archive, grid=search.grid, datetime=search.period
         )
         search.archive.access.check_mirrors(table.loc[table["refused"] == "", QA_BAND])
@@ -195,8 +218,10 @@ class TileItems:
             kept["searched"] = datetime.now(UTC).isoformat(timespec="seconds")
         if not counted:
             kept["counted"] = False
+        if lacking:
+            kept["lacking"] = True
         write(f"{name}.json", json.dumps(kept, indent=1).encode())
-        return self._table(name, digest), counted
+        return _Found(self._table(name, digest), counted, bool(lacking))
 
 
 def _read_mark(folder: Folder, name: str) -> dict[str, Any]:

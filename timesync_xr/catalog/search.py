@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, check_path, did_you_mean
 from ..grid import Lattice, Region, Tile, tile_name
 from ..storage.access import clean
 from .archive import CATALOGS, Archive, as_archive
@@ -61,7 +61,8 @@ def search_items(
         One row per item, as described in `timesync_xr.catalog.items`. Rows whose ``refused`` is not
         "" must not be read: items that do not fit the grid, and items that an API returned although
         they were not asked for. Of a file the items that were not asked for are left out. A
-        warning tells of items that are of no tile. Its ``attrs`` tell what was searched, and
+        warning tells of items that are of no tile, and of tiles that a file, a list or a table has
+        no item of, while it has some of others. Its ``attrs`` tell what was searched, and
         ``"counted": False`` where the API did not count, also when it comes back from Parquet or a
         pickle. Given as an `Archive`, it is an error to ask it for
         other tiles, or for a datetime beyond its own. Where ``attrs`` are gone, as `pandas.concat`
@@ -89,6 +90,8 @@ def search_items(
     archive = as_archive(archive)
     query = _query(tiles, archive.what, grid, datetime)
     found = _search(archive, query)
+    if found.lacking and found.lacking != query.places:
+        warnings.warn(f"{archive.name}: {no_items_of(found.lacking, query.source)}", stacklevel=2)
     if (searched := _searched(archive, query)) is not None:
         found.table.attrs[SEARCHED] = searched | ({} if found.counted else {"counted": False})
     return found.table
@@ -103,6 +106,8 @@ class Searched(NamedTuple):
     """Their table."""
     counted: bool
     """Whether they are known to be all: False for an API that does not count."""
+    lacking: frozenset[Place] = frozenset()
+    """Places of which a file, a list or a table has no item of any date; none of an API."""
 
 
 def search_with_items(
@@ -120,8 +125,12 @@ def _search(archive: Archive, query: Query) -> Searched:
     check_searched(archive, query)
     url = archive.url
     if not url:
-        table = in_period(_known_table(archive, query.grid), query.period)
-        return Searched([], of_places(table, query.places or (), query.source), counted=True)
+        whole = _known_table(archive, query.grid)
+        table = of_places(in_period(whole, query.period), query.places or (), query.source)
+        lacking = _places_without(whole, _places_without(table, query.places or (), query), query)
+        if whole.attrs.get(SEARCHED) == _ALL:
+            lacking = frozenset()
+        return Searched([], table, counted=True, lacking=lacking)
     items, counted = _search_api(url, query)
     table, asked = checked_items(items, query)
     _tell_unplaced(url, table[asked])
@@ -179,19 +188,30 @@ def check_searched(archive: Archive, query: Query) -> None:
 
 def _check_present(table: pd.DataFrame, query: Query) -> None:
     """`InputError` where a table that does not tell its search has no item of a place."""
-    source, asked = query.source, query.places or frozenset()
-    if source.boxes is None:
-        there = {*table["place"]}
-        lacking = set() if "" in there else asked - there
-    else:
-        lacking = {place for place in asked if of_places(table, [place], source).empty}
-    if lacking:
-        places = ", ".join(map(source.title_of_place, sorted(lacking)))
+    if lacking := _places_without(table, query.places or (), query):
+        places = ", ".join(map(query.source.title_of_place, sorted(lacking)))
         raise InputError(
             f"the table of items does not tell what was searched for (its attrs are gone, as "
             f"pandas.concat leaves them), and has no item of {places}, which the chips touch: "
             f"search for all of them at once, or {_WISH}"
         )
+
+
+def no_items_of(places: Iterable[Place], source: Source) -> str:
+    """What is to be said of places of which what should hold their items has none."""
+    names = ", ".join(map(source.title_of_place, sorted(places)))
+    return (
+        f"there is no item of {names}, which chips touch: they are fill there. That is right where "
+        "nothing was ever seen; else give items of all of it"
+    )
+
+
+def _places_without(table: pd.DataFrame, places: Iterable[Place], query: Query) -> frozenset[Place]:
+    """Those of some places of which a table has no item."""
+    if query.source.boxes is None:
+        there = {*table["place"]}
+        return frozenset() if "" in there else frozenset(places) - there
+    return frozenset(p for p in places if of_places(table, [p], query.source).empty)
 
 
 def _search_api(url: str, query: Query) -> tuple[list[Any], bool]:
@@ -236,6 +256,7 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
     if not isinstance(archive.items, str | os.PathLike):
         return _table_of(archive.name, list(archive.items), Query(archive.what, grid))
     path = Path(archive.items)
+    check_path(path, "the file of items", f"give {', '.join(CATALOGS)}, an address, or a file")
     try:
         stat = path.stat()
     except OSError as error:

@@ -123,7 +123,7 @@ def _check(errors: object, engine: object, chunks: object) -> None:
     check_choice(engine, ("timesync_xr", "stackstac"), "engine")
     if engine == "stackstac" and (errors == "skip" or chunks is None):
         raise InputError("the engine stackstac has dask's chunks and skips nothing: leave it out")
-    if chunks is not None and not (isinstance(chunks, int | np.integer) and chunks >= 1):
+    if chunks is not None and not (isinstance(chunks, int | np.integer) and 1 <= chunks < 2**31):
         raise InputError(f"chunks of {chunks!r} observations can't be: give 1 or more, or None")
 
 

@@ -86,6 +86,7 @@ class Selection:
             )
         if cloud is not None and not (is_number(cloud) and 0 <= cloud <= 100):
             raise InputError(f"a cloud cover of {cloud!r} % can't be: give 0 to 100")
+        object.__setattr__(self, "max_cloud", None if cloud is None else float(cloud))
 
     @property
     def period(self) -> DatetimeRange:

@@ -13,7 +13,15 @@ import numpy as np
 import pandas as pd
 
 from ..cube.schema import is_number, is_whole
-from ..errors import AccessError, InputError, Kind, ProjectError, check_choice, check_kind
+from ..errors import (
+    AccessError,
+    InputError,
+    Kind,
+    ProjectError,
+    check_choice,
+    check_kind,
+    check_path,
+)
 from ..grid import Lattice
 from ..lists import expect_table, is_list, read_list
 from ..plots import Plot, read_plots
@@ -118,7 +126,7 @@ def write_packets(
         check_kind(
             plots, str | os.PathLike, "plots", "give a plot list, or a project or its folder"
         )
-    check_kind(out, str | os.PathLike, "out", "give a folder, or s3://bucket/...")
+    check_path(out, "out", "give a folder, or s3://bucket/...")
     check_kind(s3, S3, "s3", "give S3(...)")
     place = plots.place if isinstance(plots, Project) else str(plots)
     if files == "link" and (scheme_of(place) or scheme_of(str(out))):

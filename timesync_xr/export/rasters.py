@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -15,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import NAME, expect_dims
-from ..errors import DamagedError, InputError, check_choice, check_kind, did_you_mean
+from ..errors import DamagedError, InputError, check_choice, check_path, did_you_mean
 from ..grid import ChipGrid
 from ..landsat import FILL, OFFSET, PIXEL, QA_BAND, QA_FLAGS, SCALE, SR_BANDS
 from ..lists import texts
@@ -152,7 +151,7 @@ def write_world_file(chip: xr.DataArray, png: str | Path) -> None:
     expect_dims(chip, ("y", "x"), ("y", "x"))
     if chip.rio.crs is None:
         raise InputError("the chip has no CRS: keep its coordinate spatial_ref")
-    check_kind(png, str | os.PathLike, "png", "give the path of the PNG")
+    check_path(png, "png", "give the path of the PNG")
     left, top = float(chip["x"][0]), float(chip["y"][0])
     if not Path(png).name:
         raise InputError(f"png {str(png)!r} names no file: give the path of the PNG")

@@ -61,6 +61,11 @@ class ChipsPerYear:
             rows = self.overrides[columns].itertuples(index=False)
             chosen = tuple((str(p), str(n), int(year), int(doy)) for p, n, year, doy in rows)
             object.__setattr__(self, "overrides", chosen)
+        given: Any = self._overrides
+        for row in given:
+            kinds = [type(value) for value in row] if isinstance(row, tuple) else []
+            if kinds != [str, str, int, int]:
+                raise InputError(f"{row!r} is no override: give tuples of project, plot, year, doy")
 
     def of(self, plot: Plot) -> ChipsPerYear:
         """The same with the overrides of one plot alone."""

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DamagedError
+from ..grid import is_near
 
 UInt16Array = npt.NDArray[np.uint16]
 Buffer = bytes | memoryview
@@ -398,7 +399,7 @@ def _parse_transform(
     if scale and tie and scale[0] and scale[1]:
         dx, dy = scale[0], -abs(scale[1])
         left, top = tie[3] - tie[0] * dx, tie[4] - tie[1] * dy
-    elif matrix and matrix[1] == matrix[4] == 0:
+    elif matrix and is_near((matrix[1], matrix[4]), (0, 0)):
         dx, dy, left, top = matrix[0], matrix[5], matrix[3], matrix[7]
     else:
         return None

@@ -24,11 +24,12 @@ from distributed import WorkerPlugin
 from ..errors import AccessError, InputError, Kind, TimesyncError
 from ..plots import Plot
 from ..storage import waiting
+from ..storage.access import clean
 from ..storage.connections import VARIABLES
 from .schedule import PlotQueue
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, Scheduler, Worker
+    from distributed import Client, Future, LocalCluster, Scheduler, Worker
 
 AHEAD: Final = 2
 """Plots that a worker has for each of its threads: the one at work and the next."""
@@ -125,22 +126,12 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     Raises `InputError` where they can't start, as in a script that runs anew in each of them.
     """
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(f"this process is a worker that was just started: {_GUARD}")
     with _nothing_of_this_folder():
-        try:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                protocol="tls",  # else any user of this machine could have the workers run code
-                security=True,
-                dashboard_address="127.0.0.1:0",
-            )
-        except RuntimeError as error:
-            raise InputError(f"the {workers} workers did not start ({error}): {_GUARD}") from None
+        cluster = _start(workers)
         level = logging.getLogger("distributed").level
         try:
             with cluster, Client(cluster) as client:
@@ -149,6 +140,28 @@ def local_cluster(workers: int) -> Iterator[Client]:
                 _hush()
         finally:
             logging.getLogger("distributed").setLevel(level)
+
+
+def _start(workers: int, tries: int = 2) -> LocalCluster:
+    """Start processes on this machine; once more where one dies as it starts."""
+    from distributed import LocalCluster
+
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls",  # else any user of this machine could have the workers run code
+            security=True,
+            dashboard_address="127.0.0.1:0",
+        )
+    except RuntimeError as error:
+        if tries > 1:
+            return _start(workers, tries - 1)
+        raise InputError(
+            f"the {workers} workers did not start ({error}): {_GUARD}. Where they were killed, as "
+            "by a system that lacks memory, take fewer"
+        ) from None
 
 
 @contextmanager
@@ -192,7 +205,7 @@ def running_cluster(address: str | None, scheduler_file: str | None) -> Iterator
         client = Client(address=address, scheduler_file=scheduler_file)
     except Exception as error:  # noqa: BLE001 - whatever dask makes of a wrong file or address
         raise AccessError(
-            f"the dask scheduler {address or scheduler_file} can't be reached "
+            f"the dask scheduler {clean(address or str(scheduler_file))} can't be reached "
             f"({type(error).__name__}): check its address, and that it runs",
             kind=Kind.UNREACHABLE,
         ) from None

@@ -20,6 +20,7 @@ import pandas as pd
 from ..catalog.archive import Archive, as_archive
 from ..catalog.dates import parse_time
 from ..catalog.kept import Search, TileItems, TileTable
+from ..catalog.search import no_items_of
 from ..catalog.sources import Place
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import AccessError, InputError, Kind, LossError, check_kind
@@ -185,6 +186,9 @@ def extract(
         is_new = is_new_project(folder, settings)
         anew = refresh or select.prune
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
+        done = set(listed) - set(todo)
+        rows = [ledger.row(plot) or {} for plot in listed if plot in done]
+        empty = tuple(row["plot_id"] for row in rows if not row["written"])
         narrowed = [plot for plot in todo if job.may_narrow(ledger.row(plot))]
         if not select.prune:
             _refuse_losses(narrowed, select, ledger)
@@ -198,7 +202,10 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
             told = run.work_through(todo, cluster)
-    told[1].attrs["uncounted"] = items.uncounted  # told by the items that were left out
+    told[0].attrs["empty_before"] = empty
+    left_out = told[1]  # tells of places, too
+    left_out.attrs["uncounted"] = items.uncounted
+    left_out.attrs["holes"] = no_items_of(items.holes, source) if items.holes else ""
     return Summary(project.place, table, *told, products.lattice, archive.fallback or "")
 
 

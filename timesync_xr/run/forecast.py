@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..catalog.archive import Archive, as_archive
 from ..catalog.kept import Search, TileItems, read_items_of
+from ..catalog.search import no_items_of
 from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
 from ..cube.schema import is_number, is_whole
@@ -105,7 +106,8 @@ class Forecast:
     ``place`` is the plot's own, such as the tile 0304, and ``places`` the number of those searched.
 
     Its ``attrs`` tell what a place is (``place``), of an archive that costs nothing why (``free``),
-    and of which places the catalog did not count the items (``uncounted``).
+    and of which places the catalog did not count the items (``uncounted``), or a file has none
+    (``holes``, in words).
 
     ``items`` are those of the observations to look at, and ``filtered`` counts the observations
     that metadata rule out, which are among ``observations``. ``years`` counts those that have
@@ -231,6 +233,8 @@ class Forecast:
         of = self.plots.attrs.get("place", "tile")
         yield f"{len(self.plots)} plots, {spanning} of them on more than one {of}"
         yield f"{self.tiles} {of}s, {self.items} items, {self.refused} more that would be refused"
+        if holes := self.plots.attrs.get("holes"):
+            yield f"In the items {holes}"
         if uncounted := self.plots.attrs.get("uncounted"):
             yield not_counted(uncounted)
         fill = round(self.observations * FILL_SHARE)
@@ -376,6 +380,7 @@ def _forecast(
     touched = _touched(chips, rows)
     rows.attrs["place"] = "cell" if source.has_scenes else "tile"
     rows.attrs["uncounted"] = items.uncounted
+    rows.attrs["holes"] = no_items_of(items.holes, source) if items.holes else ""
     rows.attrs["free"] = "" if source.requester_pays else source.cost
     headers = len(BANDS) * len(frozenset().union(*(count.items for count in counts)))
     seen = tuple(count.seen for count in counts)

@@ -47,6 +47,11 @@ class Summary:
         return tuple(self.left_out.attrs.get("uncounted", ()))
 
     @property
+    def holes(self) -> str:
+        """Which tiles of chips a file, a list or a table of items has none of; empty for none."""
+        return str(self.left_out.attrs.get("holes", ""))
+
+    @property
     def already(self) -> int:
         """Number of plots that were complete before."""
         return len(self.plots) - len(self.rows)
@@ -67,9 +72,15 @@ class Summary:
         return self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
 
     @property
+    def empty_before(self) -> tuple[str, ...]:
+        """The ids of plots that were complete before, without any observation written."""
+        return tuple(self.rows.attrs.get("empty_before", ()))
+
+    @property
     def nothing(self) -> bool:
-        """Whether no plot that this run worked on has an observation that was written."""
-        return bool(len(self.rows)) and bool((self.rows["written"] == 0).all())
+        """Whether no plot of the list has an observation that was written, now or before."""
+        empty = len(self.empty_before) == self.already and (self.rows["written"] == 0).all()
+        return bool(len(self.plots)) and bool(empty)
 
     @property
     def complete(self) -> bool:
@@ -100,9 +111,9 @@ class Summary:
         total = self.rows.sum(numeric_only=True)
         if none := len(self.without_items):
             yield f"Plots without any item: {none} ({some(self.without_items['plot_id'])}). {CHECK}"
-        if len(empty := self.without_observations):
-            plots = some(empty["plot_id"])
-            yield f"Plots without any observation written: {len(empty)} ({plots})"
+        empty = pd.Series([*self.without_observations["plot_id"], *self.empty_before])
+        if len(empty):
+            yield f"Plots without any observation written: {len(empty)} ({some(empty)})"
         done = len(self.rows) - len(self.incomplete) - none
         yield (
             f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "
@@ -140,6 +151,8 @@ class Summary:
         yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]
         superseded = self.left_out[self.left_out["outcome"] == SUPERSEDED]
+        if self.holes:
+            yield f"In the items {self.holes}"
         if self.uncounted:
             yield not_counted(self.uncounted)
         if len(superseded):

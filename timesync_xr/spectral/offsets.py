@@ -6,7 +6,6 @@ Nothing is ever corrected unasked. What is corrected stands in columns of its ow
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..cube.schema import is_whole
-from ..errors import InputError, check_choice, check_kind, did_you_mean
+from ..errors import InputError, check_choice, check_path, did_you_mean
 from ..landsat import COLLECTION1_SCALE, CSV_BANDS, PLATFORM_AGE
 from ..lists import expect_table
 from .indices import NAMES
@@ -257,7 +256,7 @@ def read_offsets(path: str | Path) -> pd.DataFrame:
         tx.sensor_offsets(project.series(), resamples=100).to_csv("offsets.csv", index=False)
         tx.read_offsets("offsets.csv")
     """
-    check_kind(path, str | os.PathLike, "path", "give that of a table of timesync-xr offsets")
+    check_path(path, "path", "give that of a table of timesync-xr offsets")
     try:
         table = pd.read_csv(path, converters=dict.fromkeys(_NUMBERS, _number))
     except OSError as error:

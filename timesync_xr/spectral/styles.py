@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..errors import InputError, check_choice, check_kind
+from ..errors import InputError, check_choice, check_path
 from ..landsat import QA_BAND
 from .composites import (
     ALL_COMPOSITES,
@@ -98,7 +98,7 @@ def read_styles(path: str | os.PathLike[str]) -> Styles:
         Path("styles.toml").write_text(text)
         tx.read_styles(Path("styles.toml")).composites["forest"]
     """
-    check_kind(path, str | os.PathLike, "path", "give that of a TOML file")
+    check_path(path, "path", "give that of a TOML file")
     try:
         text = tomllib.loads(Path(path).read_text("utf-8"))
         composites = {n: _composite(n, v) for n, v in text.get("composites", {}).items()}

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import InputError, Kind, ReadError
+from ..errors import InputError, Kind, ReadError, check_kind
 
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\0-\x1f]")
@@ -79,10 +79,54 @@ class S3:
     timeout_seconds: float = 30.0
     """A request that takes longer than this, or is silent for half of it, counts as failed."""
 
+    def __post_init__(self) -> None:
+        for name, kind in _S3_KINDS.items():
+            check_kind(getattr(self, name), kind, name, "see timesync_xr.S3")
+        if not re.fullmatch(r"[\w.-]+", self.aws_region, re.ASCII):
+            raise InputError(f"there is no AWS region {self.aws_region!r}: give one like us-west-2")
+        if self.endpoint:
+            _check_endpoint(self.endpoint)
+        waits = self.max_retries, self.retry_seconds or 0, self.timeout_seconds
+        if not (all(n >= 0 for n in waits) and 0 < self.timeout_seconds < _LONGEST):
+            raise InputError(
+                f"{self.max_retries} retries within {self.retry_seconds} s, each of "
+                f"{self.timeout_seconds} s, can't be: give numbers from 0, and some time to each"
+            )
+
     @property
     def patience(self) -> float:
         """Seconds after the first try in which others are made."""
         return _retry_seconds() if self.retry_seconds is None else self.retry_seconds
+
+
+_S3_KINDS: Final[Mapping[str, Any]] = {
+    "profile": str | None, "endpoint": str | None, "aws_region": str, "unsigned": bool,
+    "requester_pays": bool | None, "max_retries": int, "retry_seconds": int | float | None,
+    "timeout_seconds": int | float,
+}  # fmt: skip
+_LONGEST: Final = 1e6
+"""Seconds in which every request has ended."""
+_AUTHORITY: Final = re.compile(
+    r"(?:[\w.~%!$&'()*+,;=:-]*@)?(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::(\d{1,5}))?"
+)
+"""User, host or bucket, and port of an address. obstore panics at some others."""
+
+
+def is_authority(text: str) -> bool:
+    """Whether a text is the part of an address that tells who is asked: its host or bucket."""
+    found = _AUTHORITY.fullmatch(text)
+    return found is not None and int(found[1] or 0) < 2**16
+
+
+def _check_endpoint(endpoint: str) -> None:
+    scheme, _, rest = endpoint.partition("://")
+    host, _, path = rest.partition("/")
+    is_one = scheme.lower() in ("http", "https") and is_authority(host)
+    if not (is_one and endpoint.isascii() and re.fullmatch(r"[\w.~%/-]*", path)):
+        raise InputError(
+            f"the endpoint {clean(endpoint)!r} is no address of a service: give one like "
+            "https://s3.example.org or http://127.0.0.1:9000"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +146,9 @@ class Access:
     def __post_init__(self) -> None:
         for old, new in self.mirrors:
             scheme = scheme_of(new)
-            if not old or not new or scheme not in ("", "s3", "http", "https"):
+            place = new.partition("://")[2].partition("/")[0]
+            named = not scheme or (is_authority(place) and (scheme != "s3" or place.isascii()))
+            if not old or not new or scheme not in ("", "s3", "http", "https") or not named:
                 raise InputError(
                     f"the mirror {clean(old)}={clean(new)} can't be used: give OLD=NEW, where NEW "
                     "is a folder or an s3://, https:// or http:// address"
@@ -175,7 +221,7 @@ class Access:
             _refuse(href, "it carries credentials or a query")
         if scheme == "s3" and parts.netloc == _PAID and not self.s3.requester_pays:
             _refuse(href, "reading it costs money, and the archive was chosen as a free one", _FREE)
-        if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", parts.netloc, re.ASCII):
+        if not (is_authority(parts.netloc) and parts.netloc.isascii()):
             _refuse(href, "it names no host or bucket")
         if not trusted and scheme == "http":
             _refuse(href, "http:// is not protected")
@@ -218,6 +264,11 @@ def read_mirrors(mirror: Mirrors) -> tuple[tuple[str, str], ...]:
 
 def _mirror_pair(mirror: str | tuple[str, str]) -> tuple[str, str]:
     old, _, new = mirror.partition("=") if isinstance(mirror, str) else (mirror[0], "", mirror[1])
+    if isinstance(mirror, str) and scheme_of(old) and _bare(old) != old:  # "=" may be of a query
+        raise InputError(
+            f"the mirror {clean(mirror)} begins with an address that holds credentials or a query: "
+            "give OLD=NEW, with OLD as the addresses of the items begin"
+        )
     old, new = str(old).strip(), os.path.expanduser(str(new).strip())
     if new and not scheme_of(new) and not os.path.isdir(new):
         raise InputError(f"the mirror's folder {clean(new)} does not exist: check the path")

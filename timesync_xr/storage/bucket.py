@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import AccessError, InputError, MissingAssetError, ProjectError, ReadError
-from .access import S3, Access, clean
+from .access import S3, Access, clean, is_authority
 from .folder import LOCK, Folder, inner_parts
 from .objects import request
 
@@ -54,7 +54,7 @@ class Lease:
         self.run = run
         """The run."""
         self.seen = -math.inf
-        """When a look at the lock began that found it to be the run's, by the monotonic clock."""
+        """When a look at the lock began that found it to be the run's, by `_clock`."""
         self.lost = False
         """Whether another run has the lock by now, after which nothing more is written."""
         self.guard = threading.Lock()
@@ -110,11 +110,11 @@ class Lock:
 
     def _take(self) -> None:
         """Get the lock, from a dead run if need be."""
-        self._lease.seen = time.monotonic()
+        self._lease.seen = _clock()
         tag = self._put("create")
         while tag is None:
             found = self._read()
-            self._lease.seen = time.monotonic()
+            self._lease.seen = _clock()
             if found is None:
                 tag = self._put("create")
                 continue
@@ -145,7 +145,7 @@ class Lock:
     def _renew(self) -> None:
         way = replace(self._folder.s3, max_retries=1, retry_seconds=BEAT)
         while not self._stop.wait(BEAT):
-            began = time.monotonic()
+            began = _clock()
             try:
                 self._tag = self._put({"e_tag": self._tag}, way) or self._tag_if_mine(way)
             except AccessError:
@@ -199,6 +199,15 @@ def _seconds(told: object) -> float:
 
 
 _LONGEST: Final = 600.0
+
+
+def _clock() -> float:
+    """Seconds that never run backwards, and go on while the machine sleeps.
+
+    The monotonic clock of Python stands still then, while another run may take over the lock.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _now() -> str:
@@ -260,7 +269,8 @@ class RemoteFolder(Folder):
         self.was_sent = False
         """Whether other processes write here, too."""
         self._tags: dict[str, str | None] = {}
-        if not self.root.partition("://")[2]:
+        bucket = self.root.partition("://")[2].partition("/")[0]
+        if not (is_authority(bucket) and bucket.isascii()):
             raise InputError(f"{root} names no bucket: give s3://bucket/prefix")
         if run:
             self.lease = _leases.setdefault((self.root, run), Lease(run))
@@ -301,7 +311,7 @@ class RemoteFolder(Folder):
         if lease is None:
             return
         with lease.guard:
-            while not lease.lost and time.monotonic() - lease.seen > FRESH * BEAT:
+            while not lease.lost and _clock() - lease.seen > FRESH * BEAT:
                 lease.seen = self._look(lease)
         if lease.lost:
             raise ProjectError(
@@ -314,7 +324,7 @@ class RemoteFolder(Folder):
         began = [0.0]
 
         def begin() -> None:
-            began[0] = time.monotonic()
+            began[0] = _clock()
 
         def call(store: ObjectStore, key: str) -> bytes:
             return whole_object(store, key)[0]

@@ -11,7 +11,9 @@ import os
 import re
 import ssl
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InputError
@@ -37,9 +39,18 @@ REMEDY: Final = (
 def own_certificates(address: str) -> str | None:
     """The file or folder of certificates to trust for an address; None for those of the system.
 
-    `InputError` where a variable names what is none.
+    `InputError` where a variable names what is none, or a folder that OpenSSL finds nothing in: it
+    looks for files by the hash of what they hold.
     """
-    return _named()[0] if scheme_of(address) == "https" else None
+    if scheme_of(address) != "https":
+        return None
+    path = _named()[0]
+    if path and os.path.isdir(path) and not any(map(_HASHED.fullmatch, os.listdir(path))):
+        raise InputError(
+            f"the folder of certificates {path} holds none by its hash, so that requests other "
+            f"than those for assets can't find them: run openssl rehash {path}, or name a file"
+        )
+    return path
 
 
 def client_options(s3: S3, address: str) -> ClientConfig:
@@ -63,15 +74,27 @@ def _named() -> tuple[str | None, bytes | None]:
     return None, None
 
 
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")
+"""Names of files in a folder that OpenSSL reads."""
+
+
 def _read(name: str, path: Path) -> bytes:
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-        found = b"\n".join(file.read_bytes() for file in files if not file.is_dir())
+        states = [(file, file.stat()) for file in files]
+        held = tuple((f, s.st_mtime_ns, s.st_size) for f, s in states if not S_ISDIR(s.st_mode))
+        return _certificates(name, path, held)
     except OSError as error:
         raise InputError(
             f"{name} names {path}, which can't be read ({error.strerror}): name a file of "
             "certificates (PEM), or unset it"
         ) from None
+
+
+@lru_cache(maxsize=4)
+def _certificates(name: str, path: Path, files: tuple[tuple[Path, int, int], ...]) -> bytes:
+    """What files hold, read once while they are not changed."""
+    found = b"\n".join(file.read_bytes() for file, _, _ in files)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
             cadata=found.decode("ascii", "ignore")

@@ -75,6 +75,8 @@ _ODD_PARTS: Final = re.compile(
     r"|Requested \d+\.\.\d+, got"
 )
 """What obstore says of a 206 that tells no range, none that it knows, or another one."""
+_SHORTER: Final = re.compile(r"but object was only \d+ bytes long")
+"""What it says of one that tells of fewer bytes in all than come before those asked for."""
 
 _UNREACHABLE: Final = ("dns error", "Connection refused", "Network is unreachable", "No route to")
 _LASTING: Final = (
@@ -161,7 +163,7 @@ def _of_one(error: Exception, address: str) -> ReadError | None:
     if isinstance(error, ValueError | InvalidPathError):
         cause, remedy = "the address is malformed", "Check the address"
         return ReadError(place, cause, remedy, kind=Kind.REFUSED)
-    if status == "416":
+    if status == "416" or (not status and _SHORTER.search(str(error))):
         return CorruptAssetError(place, "it ends too early", REPLACE)
     return None
 
@@ -225,6 +227,12 @@ def whole_files(address: str) -> ServiceError:
     """The error of a server that gives no parts of files."""
     cause = "the server does not give parts of files"
     return ServiceError(clean(address), cause, _OTHER_SERVER, Kind.NO_RANGES)
+
+
+def packed(address: str) -> ReadError:
+    """The error of a file that comes in another coding than it has, though that was not allowed."""
+    cause = "the server packs it on its way"
+    return CorruptAssetError(clean(address), cause, _OTHER_SERVER)
 
 
 def page(address: str, host: str) -> ServiceError:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from uuid import uuid4
 
-from ..errors import AccessError, DamagedError, InputError, Kind, ProjectError, check_kind
+from ..errors import AccessError, DamagedError, InputError, Kind, ProjectError, check_path
 
 _TEMPORARY = "ledger/tmp"
 """Where files are written before they get their name; on the same disk, so that the move is one
@@ -323,7 +323,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     `InputError` for what names no file, `AccessError` where it can't be written.
     """
-    check_kind(path, str | os.PathLike, "path", "give that of the file to write")
+    check_path(path, "path", "give that of the file to write")
     target = Path(path)
     if not target.name:
         raise InputError(f"the path {str(path)!r} names no file: give that of the file to write")

@@ -16,9 +16,10 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 import urllib3
 
+from ..errors import InputError
 from .access import S3
 from .connections import own_certificates
-from .failures import answered, page, whole_files
+from .failures import answered, packed, page, whole_files
 
 LITTLE: Final = 16 * 1024
 """Bytes beyond the last one asked for that a whole file may have, to be read as one."""
@@ -40,7 +41,7 @@ def region_of(bucket: str, s3: S3) -> str:
     try:
         timeout, trusted = min(5.0, s3.timeout_seconds), own_certificates(address)
         found = requests.head(address, timeout=timeout, allow_redirects=False, verify=trusted)
-    except requests.RequestException:
+    except (requests.RequestException, InputError):
         return ""
     region = found.headers.get("x-amz-bucket-region", "")
     return region if _REGION.fullmatch(region) else ""
@@ -58,6 +59,8 @@ def small_file(address: str, stop: int, s3: S3) -> tuple[bytes, str, datetime | 
     with requests.Session() as session, _follow(session, url, s3.timeout_seconds / 2) as found:
         if found.status_code not in _WHOLE:
             raise answered(address, found.status_code, found.reason)
+        if found.headers.get("content-encoding", "identity").lower() != "identity":
+            raise packed(address)
         body = _body(found, stop + LITTLE, s3.timeout_seconds)
         if _is_page(found, body):
             host = urlsplit(found.url).hostname or ""
@@ -108,7 +111,7 @@ def _modified(found: requests.Response) -> datetime | None:
 
 
 def _is_page(found: requests.Response, body: bytes) -> bool:
-    """Whether an answer is for eyes, not for programs."""
+    """Whether an answer is a text of the server: HTML, XML or JSON in any coding of Unicode."""
     kind = found.headers.get("content-type", "").lower()
-    start = body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return "html" in kind or start.startswith((b"<!doctype html", b"<html"))
+    start = body[:512].lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
+    return "html" in kind or start.startswith((b"<", b"{"))

@@ -88,7 +88,12 @@ def request(
             before()
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("asking for %s", clean(address))
-        return _ask(call, address, access)
+        try:
+            return _ask(call, address, access)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            raise ValueError("no address") from None  # obstore ends so where it can't send
 
     def pause(failed: int, error: Exception) -> float | None:
         if failed > access.s3.max_retries or time.monotonic() > end:

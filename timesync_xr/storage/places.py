@@ -7,11 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..errors import AccessError, InputError, ReadError, check_kind
+from ..errors import AccessError, InputError, ReadError, check_kind, check_path
 from .access import S3, Access, scheme_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
     ``gs://`` and ``az://`` addresses take everything from the environment. `InputError` for any
     other scheme.
     """
-    check_kind(out, str | os.PathLike, "the project", "give its folder, or s3://bucket/...")
+    check_path(out, "the project", "give its folder, or s3://bucket/...")
     check_kind(s3, S3, "s3", "give S3(...)")
     if not str(out).strip():
         raise InputError("the project folder has no name: give --out a folder or s3://bucket/...")
@@ -81,17 +81,29 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
 
 _MAKING: Final = ".making-"
 """How the names of folders begin in which files are made."""
+_NEW: Final = ".new-"
+"""How they begin until they are held."""
 
 
 def _begin(target: Path) -> tuple[int, Path]:
     """A folder to make files in, and what keeps others from removing it, see `_hold`."""
-    new = Path(tempfile.mkdtemp(prefix=".new-", dir=target))
-    held = _hold(new)
-    return held, new.rename(target / new.name.replace(".new-", _MAKING))
+    while True:
+        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=target))
+        held = _hold(new)
+        try:
+            return held, new.rename(target / new.name.replace(_NEW, _MAKING))
+        except FileNotFoundError:  # another process took it for one that was left
+            if held >= 0:
+                os.close(held)
 
 
 def _remove_left(target: Path) -> None:
     """Remove the folders of processes that are no more: the system lets go of what they held."""
+    for new in target.glob(f"{_NEW}*"):
+        if (held := _hold(new)) >= 0:
+            with suppress(OSError):  # one that holds something is none of these
+                new.rmdir()
+            os.close(held)
     for left in target.glob(f"{_MAKING}*"):
         if (held := _hold(left)) >= 0:
             shutil.rmtree(left, ignore_errors=True)
