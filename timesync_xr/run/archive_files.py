@@ -26,7 +26,7 @@ from ..catalog.kept import kept_items
 from ..catalog.sources import Source, mapping
 from ..errors import InputError, ReadError
 from ..landsat import BANDS
-from ..project.log import WRITTEN, is_in_cube
+from ..project.log import MADE, is_in_cube
 from ..project.project import Plots, Project, as_project
 from ..project.rows import in_order, kept_log, tell_left_out
 from ..project.verify import ARCHIVE, BROKEN, COLUMNS, REPAIR, Problem
@@ -233,8 +233,8 @@ def _observations(project: Project, plots: Plots) -> dict[str, list[Observation]
         ids = row["project_id"], row["plot_id"]
         log, problem = kept_log(project.folder, row)
         tell_left_out(*ids, [problem] if problem else [])
-        is_made = is_in_cube(log) if "zarr" in row["products"].split(",") else None
-        made = log[(log["outcome"] == WRITTEN) if is_made is None else is_made]
+        has_cube = "zarr" in row["products"].split(",")
+        made = log[log["outcome"].isin(MADE) | (is_in_cube(log) & has_cube)]
         for day, items in zip(made["day"], made["item_ids"], strict=True):
             for item in items.split():
                 found[item].append((*ids, day))
