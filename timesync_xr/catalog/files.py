@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +40,11 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}. Check the path") from None
     return [*iter_geoparquet(path)] if is_parquet else parse_items(path, raw)
+
+
+def iter_items(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """As `read_items`, one item after the other: of stac-geoparquet few are in memory at a time."""
+    return iter_geoparquet(Path(path)) if is_geoparquet(path) else iter(read_items(path))
 
 
 def is_geoparquet(path: str | os.PathLike[str]) -> bool:

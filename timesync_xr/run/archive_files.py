@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import pandas as pd
 
 from ..catalog.archive import Archive, as_archive
 from ..catalog.checksums import Checksum, parse_checksum
-from ..catalog.files import read_items
+from ..catalog.files import iter_items
 from ..catalog.items import asset_address
 from ..catalog.kept import kept_items
 from ..catalog.sources import Source, mapping
@@ -267,13 +267,13 @@ def _digest(file: _Told) -> str:
     return file.checksum if isinstance(file.checksum, str) else file.checksum.digest
 
 
-def _items(project: Project, archive: Archive) -> Iterator[tuple[str, list[Any] | None]]:
+def _items(project: Project, archive: Archive) -> Iterator[tuple[str, Iterable[Any] | None]]:
     """The items that are given, else those that the project keeps of its searches."""
     items = archive.items
     if archive.url or isinstance(items, pd.DataFrame):
         yield from kept_items(project.folder)
     elif isinstance(items, str | os.PathLike):
-        yield "", read_items(items)
+        yield "", iter_items(items)
     else:
         yield "", list(items)
 
