@@ -115,7 +115,7 @@ PARAMETERS: dict[Callable[..., Any], str] = {
     tx.Archive: "items source mirror s3 fallback",
     tx.compare_sources: "plots select products sources",
     tx.Selection: "datetime season sensors max_cloud slc_off clear_only tiers prune",
-    tx.ChipsPerYear: "count rule target_day overrides",
+    tx.ChipsPerYear: "count rule target_day overrides all_rows",
     tx.Products: "formats grid chip_size composites chips_per_year",
     tx.Project: "place s3",
 }

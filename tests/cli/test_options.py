@@ -524,7 +524,7 @@ def test_help_tells_common_options_first_and_every_option_once() -> None:
     common, titles = sections[0], sections[1::2]
     first = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", common, re.MULTILINE)
     assert first == ["--out", "--source", "--mirror", "--datetime", "--products",
-                     "--chips-per-year", "--workers"]  # fmt: skip
+                     "--chips-per-year", "--all-rows", "--workers"]  # fmt: skip
     assert titles == ["Which observations", "Which observation of a year", "Grid and chips",
                       "A project that is there already", "How the archive is reached",
                       "Output in a bucket", "On a cluster", "Of every command"]  # fmt: skip

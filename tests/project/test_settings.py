@@ -94,7 +94,7 @@ def test_another_layout_is_refused_by_its_number(
 ) -> None:
     rewrite(place, of_layout(layout))
     before = sorted(place.parent.rglob("*"))
-    with pytest.raises(ProjectError, match=rf"project has the layout {layout or 1}, .*layout 6"):
+    with pytest.raises(ProjectError, match=rf"project has the layout {layout or 1}, .*layout 7"):
         READERS[reader](place)
     made = set(place.parent.rglob("*")) - set(before)
     assert {path.name for path in made} <= {"lock", "tmp", "archive", "items.json"}

@@ -122,18 +122,23 @@ def test_choices_stand_side_by_side(tmp_path: Path) -> None:
     assert table["requests"].to_dict() == {
         "(all)": forecast.requests,
         "--chips-per-year 1": 2 * 21 + 2 * 2.5 * 2,
+        "--chips-per-year 1 --all-rows": 20 * 8 + 68 + 2 * 13,  # and six bands at each other plot
         "--chips-per-year 3": 6 * 21 + 14 * 2,  # there are no more days to look at
+        "--chips-per-year 3 --all-rows": 20 * 8 + 44 + 6 * 13,
         "--products csv": 20 * 7 + 20 + 80,
     }
-    assert table["files"].tolist() == [53, 8, 24, 13]
-    assert table["files_with_tables"].tolist() == [41, 7, 19, 1]  # three chips each, and a table
+    assert table["files"].tolist() == [53, 8, 19, 24, 31, 13]
+    with_tables = [41, 7, 7, 19, 19, 1]  # three chips each, and a table
+    assert table["files_with_tables"].tolist() == with_tables
     for column in ("gigabytes", "usd", "hours"):
-        every, one, three, spectra = table[column].tolist()
+        every, one, one_rows, three, three_rows, spectra = table[column].tolist()
         assert one < three < every
+        assert one <= one_rows <= every
+        assert three <= three_rows <= every
         assert spectra < every
     line = ["plan", str(tmp_path / "plots.csv"), "--source", str(items), "--workers", "2"]
     told = CliRunner().invoke(main, line).output
-    assert "  --chips-per-year 1              52" in told
+    assert "  --chips-per-year 1                       52" in told
 
 
 def test_the_table_of_a_national_list_is_what_plan_computes() -> None:
@@ -154,6 +159,8 @@ def test_the_table_of_a_national_list_is_what_plan_computes() -> None:
         ("(all)", "all"),
         ("--chips-per-year 3", "`--chips-per-year 3`"),
         ("--chips-per-year 1", "`--chips-per-year 1`"),
+        ("--chips-per-year 3 --all-rows", "`--chips-per-year 3 --all-rows`"),
+        ("--chips-per-year 1 --all-rows", "`--chips-per-year 1 --all-rows`"),
         ("--products csv", "spectra alone"),
     ):
         row, (requests, size, files, tables, hours) = found.loc[choice], told[name]

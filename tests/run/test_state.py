@@ -465,7 +465,7 @@ def test_an_odd_chip_is_a_problem_of_its_own(run: Run, tmp_path: Path) -> None:
         "",
         "[" * 100_000,
         "[]",
-        '{"layout": 6}',
+        '{"layout": 7}',
         ("left", "Infinity"),
         ("left", "1e400"),
         ("chip_size", "[0, 5]"),

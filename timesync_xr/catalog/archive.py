@@ -19,6 +19,7 @@ from ..raster.reader import Fallback, Reading
 from ..storage.access import S3, Access, Mirrors, clean, is_authority, read_mirrors
 from .ard import ARD
 from .files import collection_of, plain_items
+from .geoparquet import first_assets
 from .items import COLUMNS, with_dtypes
 from .scenes import ES_SCENES, PC_SCENES, USGS_SCENES, scenes_of
 from .sources import Source, mapping
@@ -278,10 +279,7 @@ def _start_of(path: str | os.PathLike[str]) -> bytes:
         start = file.read(_BEGIN)
     if not start.startswith(b"PAR1"):
         return start
-    from pyarrow import parquet
-
-    first = next(parquet.ParquetFile(path).iter_batches(1, columns=["assets"]), None)
-    return b"" if first is None else str(first.to_pylist()).encode()
+    return first_assets(path).encode()
 
 
 def _typed(items: pd.DataFrame) -> pd.DataFrame:

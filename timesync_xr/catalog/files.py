@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import CatalogError, InputError, check_path
 from ..storage.folder import whole_file
 from .dates import parse_time
+from .geoparquet import VERBATIM, iter_geoparquet, texts_in
 
 _LINES: Final = (".ndjson", ".jsonl")
 """Endings of files that hold an item a line."""
-
-VERBATIM: Final = "timesync:datetime"
-"""Property that keeps the text of ``datetime``, which geoparquet keeps to the millisecond only."""
 
 
 def read_items(path: str | os.PathLike[str]) -> list[Any]:
@@ -37,13 +34,26 @@ def read_items(path: str | os.PathLike[str]) -> list[Any]:
     """
     check_path(path, "path", "give that of a file of STAC items")
     path = Path(path)
+    is_parquet = is_geoparquet(path)
     try:
-        with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1"
-            raw = b"" if is_parquet else path.read_bytes()
+        raw = b"" if is_parquet else path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}. Check the path") from None
-    return _read_geoparquet(path) if is_parquet else parse_items(path, raw)
+    return [*iter_geoparquet(path)] if is_parquet else parse_items(path, raw)
+
+
+def iter_items(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """As `read_items`, one item after the other: of stac-geoparquet few are in memory at a time."""
+    return iter_geoparquet(Path(path)) if is_geoparquet(path) else iter(read_items(path))
+
+
+def is_geoparquet(path: str | os.PathLike[str]) -> bool:
+    """Whether a file on this machine begins as Parquet does."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:
+        return False
 
 
 _COLLECTION = re.compile(rb'"collection"\s*:\s*"([^"\\]{1,100})"')
@@ -57,9 +67,8 @@ def collection_of(path: str | os.PathLike[str], known: Collection[str]) -> str:
     """
     try:
         with Path(path).open("rb") as file:
-            if file.read(4) == b"PAR1":
-                return _collection_of_geoparquet(Path(path), known)
-            file.seek(0)
+            if is_geoparquet(path):
+                return next((t for t in texts_in(Path(path), "collection") if t in known), "")
             tail = b""
             while chunk := file.read(_CHUNK):
                 names = (
@@ -68,20 +77,9 @@ def collection_of(path: str | os.PathLike[str], known: Collection[str]) -> str:
                 if found := next((name for name in names if name in known), ""):
                     return found
                 tail = chunk[-200:]
-    except OSError:
+    except (OSError, InputError):
         pass
     return ""
-
-
-def _collection_of_geoparquet(path: Path, known: Collection[str]) -> str:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        names = parquet.read_table(path, columns=["collection"])["collection"].unique()
-    except (pa.ArrowException, KeyError, OSError):
-        return ""
-    return next((name for name in names.to_pylist() if name in known), "")
 
 
 def parse_items(path: Path, raw: bytes) -> list[Any]:
@@ -97,29 +95,6 @@ def parse_items(path: Path, raw: bytes) -> list[Any]:
     items = value.get("features") if isinstance(value, Mapping) else value
     if not isinstance(items, list):
         raise InputError(f"{path}: no STAC items in it. Give a FeatureCollection of items")
-    return items
-
-
-def _read_geoparquet(path: Path) -> list[Any]:
-    import rustac
-
-    try:
-        items: list[Any] = rustac.read_sync(str(path.absolute()), format="parquet")["features"]
-    except rustac.RustacError as error:
-        raise InputError(
-            f"{path}: not stac-geoparquet ({error}). Give a file of STAC items"
-        ) from None
-    texts = [item["properties"].pop(VERBATIM, None) for item in items]
-    for item, text in zip(items, texts, strict=True):
-        if isinstance(text, str):
-            item["properties"]["datetime"] = text
-    if items and not any(texts):
-        warnings.warn(
-            f"{path} keeps the time of its items to the millisecond only, so the date column of "
-            "the CSVs will be shorter than the archive's: give JSON, or write the file with "
-            "timesync_xr.write_items",
-            stacklevel=2,
-        )
     return items
 
 

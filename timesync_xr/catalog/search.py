@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,8 +20,9 @@ from ..errors import InputError, check_path, did_you_mean
 from ..grid import Lattice, Region, Tile, tile_name
 from ..storage.access import clean
 from .archive import CATALOGS, Archive, as_archive
-from .dates import Datetime, parse_datetime
-from .files import read_items
+from .dates import Datetime, DatetimeRange, parse_datetime
+from .files import is_geoparquet, read_items
+from .geoparquet import count_items, iter_geoparquet, texts_in
 from .items import Query, checked_items, in_period, of_places
 from .sources import Place, Source, mapping
 
@@ -125,7 +127,7 @@ def _search(archive: Archive, query: Query) -> Searched:
     check_searched(archive, query)
     url = archive.url
     if not url:
-        whole = _known_table(archive, query.grid)
+        whole = _known_table(archive, query)
         table = of_places(in_period(whole, query.period), query.places or (), query.source)
         lacking = _places_without(whole, _places_without(table, query.places or (), query), query)
         if whole.attrs.get(SEARCHED) == _ALL:
@@ -249,8 +251,12 @@ def _reach(grid: Lattice) -> str:
 # Items that are at hand: files, lists and tables
 
 
-def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
-    """Table of all items of a grid that a file or the memory holds."""
+def _known_table(archive: Archive, asked: Query) -> pd.DataFrame:
+    """Table of all items of a grid that a file or the memory holds.
+
+    Of stac-geoparquet it is one of the places that are asked for, and of what tells no place.
+    """
+    grid = asked.grid
     if isinstance(archive.items, pd.DataFrame):
         return archive.items
     if not isinstance(archive.items, str | os.PathLike):
@@ -265,7 +271,19 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
             f"{did_you_mean(path, CATALOGS)}: give "
             f"{', '.join(CATALOGS)}, the address of a STAC API, or a file"
         ) from None
-    return _file_table(path.absolute(), stat.st_mtime_ns, stat.st_size, archive.what, grid)
+    file = path.absolute(), stat.st_mtime_ns, stat.st_size
+    if is_geoparquet(path):
+        return _geoparquet_table(*file, replace(asked, source=archive.what, period=DatetimeRange()))
+    return _file_table(*file, archive.what, grid)
+
+
+@lru_cache(maxsize=4)
+def _geoparquet_table(path: Path, _modified: int, _size: int, near: Query) -> pd.DataFrame:
+    """Table of the items of some places in a file; kept while the file is not changed."""
+    query, count = replace(near, places=None), count_items(path)
+    regions = () if near.source.has_scenes else texts_in(path, "landsat:grid_region")
+    _check_held(str(path), count, texts_in(path, "collection"), regions, query)
+    return _checked_table(str(path), iter_geoparquet(path, near), query)
 
 
 @lru_cache(maxsize=4)
@@ -278,20 +296,39 @@ def _file_table(
 
 def _table_of(name: str, items: list[Any], query: Query) -> pd.DataFrame:
     """Table of all items of a grid; `InputError` where none is of it."""
+    collections = (mapping(item).get("collection") for item in items)
+    grids = (query.source.identify(mapping(item)).grid for item in items)
+    _check_held(name, len(items), collections, grids, query)
+    return _checked_table(name, items, query)
+
+
+def _check_held(
+    name: str, count: int, collections: Iterable[Any], grids: Iterable[str], query: Query
+) -> None:
+    """`InputError` where none of so many items is of the source, or of the grid."""
     source = query.source
-    if not items:
+    if not count:
         raise InputError(f"{name}: it holds no items at all. Give a file of {source.title}")
-    if not any(mapping(item).get("collection") == source.collection for item in items):
+    if source.collection not in collections:
         raise InputError(
-            f"{name}: none of its {len(items)} items is of the collection {source.collection}. "
+            f"{name}: none of its {count} items is of the collection {source.collection}. "
             f"Give a file of {source.title}"
         )
-    grids = {source.identify(mapping(item)).grid for item in items}
-    if grids <= set(source.grids) - {query.grid.name}:
+    others = set(source.grids) - {query.grid.name}
+    found: set[str] = set()
+    for grid in grids:
+        found.add(grid)
+        if grid not in others:
+            return
+    if found:
         raise InputError(
-            f"{name}: its items are of {' and '.join(sorted(grids))}, none is of "
+            f"{name}: its items are of {' and '.join(sorted(found))}, none is of "
             f"{query.grid.name}. Check --region, or give another file"
         )
+
+
+def _checked_table(name: str, items: Iterable[Any], query: Query) -> pd.DataFrame:
+    """Table of the items that are of a grid, or tell none."""
     table, asked = checked_items(items, query)
     table = table[asked].reset_index(drop=True)
     _tell_unplaced(name, table)

@@ -68,31 +68,44 @@ def per_year_options(command: Command) -> Command:
         help="Make the N best observations of each year alone, as timesync-xr annual ranks them. "
         "They are found by the plot pixel, so that little is read of the others. Default: all.",
     )
+    @click.option(
+        "--all-rows",
+        is_flag=True,
+        help="With --chips-per-year: give the other observations their rows of spectra, too, "
+        "without chips, so that trajectories are whole. The plot pixel of all is read then.",
+    )
     @target_day_option
     @overrides_option
     @rule_option
     @functools.wraps(command)
     def with_choice(
         chips_per_year: int | None,
+        all_rows: bool,
         target_day: int,
         overrides: Path | None,
         rule: str,
         **options: Any,
     ) -> Any:
-        return command(per_year=_choice(chips_per_year, target_day, overrides, rule), **options)
+        chosen = _choice(chips_per_year, target_day, overrides, rule, all_rows)
+        return command(per_year=chosen, **options)
 
     return with_choice
 
 
 def _choice(
-    count: int | None, target_day: int, overrides: Path | None, rule: str
+    count: int | None, target_day: int, overrides: Path | None, rule: str, all_rows: bool
 ) -> ChipsPerYear | None:
     from ..project.products import ChipsPerYear
     from ..spectral.annual import read_overrides
 
     if count is not None:
         chosen = () if overrides is None else read_overrides(overrides)
-        return ChipsPerYear(count, rule, target_day, chosen)
+        return ChipsPerYear(count, rule, target_day, chosen, all_rows)
+    if all_rows:
+        raise click.UsageError(
+            "--all-rows keeps the rows of observations without chips: give --chips-per-year, too; "
+            "without it every observation has both"
+        )
     for name, is_given in (
         ("--target-day", target_day != TARGET_DAY),
         ("--overrides", overrides is not None),

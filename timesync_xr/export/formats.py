@@ -124,7 +124,8 @@ def export_project(
 
     def records(plot: PlotRows) -> pd.DataFrame:
         rows = ranked_rows(project.folder, plot)
-        return v3_records(rows, target_day, shown.get(plot.ids), rule=rule or CONTRACT)
+        made = v3_records(rows, target_day, shown.get(plot.ids), rule=rule or CONTRACT)
+        return made.assign(url=made["url"].where(rows["has_chip"].astype(bool), ""))
 
     told: list[str] = []
     with workplace(place, project.s3) as work:

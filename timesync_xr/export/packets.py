@@ -29,7 +29,7 @@ from ..project.files import PLOTS, log_path, observation_files, table_path
 from ..project.ledger import COLUMNS
 from ..project.places import as_listed, copy_listed
 from ..project.project import Project, as_project, keep_settings
-from ..project.rows import THREADS, kept_log, written_observations
+from ..project.rows import SPECTRA, THREADS, kept_log, written_observations
 from ..spectral.offsets import check_seed
 from ..storage.access import S3, scheme_of
 from ..storage.folder import Folder
@@ -243,7 +243,8 @@ def _paths(project: Project, row: dict[Any, Any]) -> Iterator[str]:
     yield log_path(plot.project_id, plot.plot_id)
     made = written_observations(log)
     for written in made:
-        yield from observation_files(plot, written.day, formats, names)
+        has = formats if written.has_chip else [name for name in formats if name in SPECTRA]
+        yield from observation_files(plot, written.day, has, names)
     if made and "spectra" in formats:
         yield table_path(plot.project_id, plot.plot_id)
 

@@ -43,6 +43,9 @@ class Combined:
     """The folder of the files."""
     files: pd.DataFrame
     """The files of the server: file (its name), server_project_id, year and rows."""
+    without_chip: int
+    """Number of observations without a chip, of which the table alone has rows: the server would
+    show a broken picture."""
     left_out: pd.DataFrame
     """What the ledger says is written and is not in the files: project_id, plot_id, day, file and
     problem. That is an observation whose row is missing or broken, or, without a day, a plot whose
@@ -52,7 +55,7 @@ class Combined:
 
     @property
     def rows(self) -> int:
-        """Number of observations."""
+        """Number of observations in the files of the server."""
         return int(self.files["rows"].sum())
 
     @property
@@ -65,8 +68,9 @@ class Combined:
 
     def __str__(self) -> str:
         return (
-            f"{self.rows} observations in {len(self.files)} files of the server, and in "
-            f"{TABLE}.csv and {TABLE}.parquet\nFiles: {self.out}"
+            f"{self.rows} observations in {len(self.files)} files of the server, and "
+            + (f"with {self.without_chip} more without a chip " if self.without_chip else "")
+            + f"in {TABLE}.csv and {TABLE}.parquet\nFiles: {self.out}"
         )
 
 
@@ -96,7 +100,8 @@ def combine(
         (`timesync_xr.plots.id_order`), then day of the year, then project id. Every row is
         that of the observation's CSV, byte by byte, or is made of its plot's table, to the same
         bytes. ``spectra.csv`` (with a header) and ``spectra.parquet`` hold the rows sorted by plot
-        id, project id and date.
+        id, project id and date, also those of observations without a chip (see
+        `timesync_xr.ChipsPerYear`), which the server's files leave out.
 
     Raises
     ------
@@ -119,6 +124,7 @@ def combine(
     known, s3 = project.plots, project.s3
     place = place_of(out, project.place, COMBINED)
     left_out: list[dict[str, Any]] = []
+    without_chip = 0
     with workplace(place, s3) as folder, _all_rows(folder) as append:
         years = _Years(folder, server_project)
         held: list[bytes] = []
@@ -128,6 +134,7 @@ def combine(
             for plot in plots:
                 held += [row.line for row in plot.rows]
                 left_out += _left_out(plot)
+                without_chip += sum(bool(row.line) and not row.of.has_chip for row in plot.rows)
             if years.bytes_held > _HELD:
                 years.flush()
                 append(held)
@@ -137,15 +144,14 @@ def combine(
     files = years.files()
     _remove_others(place, files, s3)
     columns = ["project_id", "plot_id", "day", "file", "problem"]
-    return Combined(
-        place, files, pd.DataFrame(left_out, columns=columns), unfinished(known, project.settings)
-    )
+    lost = pd.DataFrame(left_out, columns=columns)
+    return Combined(place, files, without_chip, lost, unfinished(known, project.settings))
 
 
 def _dated_lines(plot: PlotRows) -> Iterator[tuple[int, int, str, bytes]]:
-    """Year, day of the year, project and row of every observation that has one."""
+    """Year, day of the year, project and row of every observation that has one, and a chip."""
     for row in plot.rows:
-        if row.line:
+        if row.line and row.of.has_chip:
             yield row.of.year, row.of.doy, plot.project_id, row.line
 
 

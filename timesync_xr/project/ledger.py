@@ -30,6 +30,7 @@ from .log import (
     REFUSED,
     SUPERSEDED,
     WHY,
+    WITHOUT_CHIP,
     WRITTEN,
     log_checksum,
 )
@@ -50,6 +51,7 @@ COLUMNS = (
     "status",
     "observations",
     "written",
+    "without_chip",
     "fill_at_plot",
     "other_platform",
     "filtered",
@@ -66,7 +68,7 @@ COLUMNS = (
 )
 """Columns of the table of plots.
 
-``observations`` counts all of the plot, the next five what became of them; then items left out.
+``observations`` counts all of the plot, the next six what became of them; then items left out.
 The days are in the plot's log. ``failures`` is a JSON list of the first `FAILURES` that failed,
 with day, sensor, asset, kind, cause and remedy; ``source`` names the archives that were read, with
 semicolons between, ``fallback`` counts observations of which files were read in a second one;
@@ -94,6 +96,7 @@ def ledger_row(
         "status": status,
         "observations": observations,
         "written": count.get(WRITTEN, 0),
+        "without_chip": count.get(WITHOUT_CHIP, 0),
         "fill_at_plot": count.get(FILL_AT_PLOT, 0),
         "other_platform": count.get(OTHER_PLATFORM, 0),
         "filtered": count.get(FILTERED, 0),
@@ -267,7 +270,7 @@ def _rows(folder: Folder, damaged: list[str] | None = None) -> list[dict[str, An
 
 
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
-_COUNTS = (*COLUMNS[5:13], "fallback")
+_COUNTS = (*COLUMNS[5:14], "fallback")
 _TEXTS = [name for name in COLUMNS if name not in (*_COUNTS, "x", "y", "status")]
 _KINDS: dict[Hashable, type] = dict.fromkeys(_COUNTS, int) | dict.fromkeys(_TEXTS, str)
 

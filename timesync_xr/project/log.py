@@ -12,8 +12,8 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,15 @@ from ..cube.plan import Plan
 from ..cube.schema import DIMS
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import DamagedError, Kind, ProjectError, ReadError
-from ..landsat import FILL, QA_BAND, SR_BANDS
+from ..landsat import FILL, GRADES, QA_BAND, SR_BANDS
 from ..spectral.composites import is_fill_pixel
-from ..spectral.quality import is_clear, is_fill, is_valid
+from ..spectral.quality import contract_qa, is_clear, is_fill, is_valid, qa_grade
 from ..spectral.series import plot_pixel
 from ..storage.folder import Folder, read_file
 from .files import PlotIds, log_path
 
 WRITTEN: Final = "written"
+WITHOUT_CHIP: Final = "without chip"
 FILL_AT_PLOT: Final = "fill at plot"
 OTHER_PLATFORM: Final = "other platform"
 FILTERED: Final = "filtered"
@@ -43,6 +44,7 @@ BEGUN: Final = "begun"
 
 OUTCOMES: Final = (
     WRITTEN,
+    WITHOUT_CHIP,
     FILL_AT_PLOT,
     OTHER_PLATFORM,
     FILTERED,
@@ -53,12 +55,16 @@ OUTCOMES: Final = (
 )
 """What can become of an observation, or of an item that is part of none.
 
-written: its files are there. fill at plot: the plot pixel holds no data. other platform: two saw
-the plot on that day and the other was taken. filtered: the user asked to leave it out, see
-`timesync_xr.Selection`. failed: an asset can't be read. superseded: an item whose place and date
-was processed again later. refused: an item that must not be read. begun: a run is at it, or was
-stopped there; whatever it has left of that day is not to be trusted.
+written: its files are there. without chip: its row of spectra is there, and neither a chip nor a
+part of the plot's cube, see `timesync_xr.ChipsPerYear`. fill at plot: the plot pixel holds no data.
+other platform: two saw the plot on that day and the other was taken. filtered: the user asked to
+leave it out, see `timesync_xr.Selection`. failed: an asset can't be read. superseded: an item whose
+place and date was processed again later. refused: an item that must not be read. begun: a run is at
+it, or was stopped there; whatever it has left of that day is not to be trusted.
 """
+
+MADE: Final = (WRITTEN, WITHOUT_CHIP)
+"""Outcomes of observations that have a row of spectra, where the plot was made with them."""
 
 LEFT_OUT: Final = (SUPERSEDED, REFUSED)
 """Outcomes of items that are part of no observation."""
@@ -147,6 +153,8 @@ class ObservationLog:
     """Which of them are wanted."""
     table: pd.DataFrame
     """A row per observation of the plan; its outcome is empty until it is settled."""
+    without_chip: dict[str, str] = field(default_factory=dict)
+    """Days of which rows of spectra alone are made, and why."""
 
     @classmethod
     def start(cls, plan: Plan, selection: Selection) -> ObservationLog:
@@ -176,9 +184,14 @@ class ObservationLog:
         return (self.table["outcome"] == "").to_numpy()
 
     @property
-    def written_days(self) -> set[str]:
-        """Days of which an observation is written."""
-        return set(self.table.loc[self.table["outcome"] == WRITTEN, "day"])
+    def open_without_chip(self) -> npt.NDArray[np.bool_]:
+        """Which observations are open, of whose days rows of spectra alone are made."""
+        return self.open & self.table["day"].isin([*self.without_chip]).to_numpy()
+
+    @property
+    def made_days(self) -> set[str]:
+        """Days of which an observation has a row of spectra."""
+        return set(self.table.loc[self.table["outcome"].isin(MADE), "day"])
 
     @property
     def has_failures(self) -> bool:
@@ -187,7 +200,7 @@ class ObservationLog:
 
     @property
     def in_cube(self) -> npt.NDArray[np.bool_]:
-        """Which observations belong in the plot's cube: those whose plot pixel is not fill."""
+        """Which observations belong in the plot's cube, see `is_in_cube`."""
         return is_in_cube(self.table)
 
     @property
@@ -226,14 +239,22 @@ class ObservationLog:
         self.table.loc[failed, [*WHY, "kept"]] = [*why, ""]
 
     def settle(self, made: pd.DataFrame) -> None:
-        """Take in what became of observations: outcome, `PIXELS`, `READ`, by their rows."""
+        """Take in what became of observations: outcome, `PIXELS`, `READ`, by their rows.
+
+        Those that are written, of days `without_chip`, are said to be so.
+        """
         self.table.loc[made.index, list(made.columns)] = made.to_numpy()
+        days = self.table.loc[made.index, "day"]
+        bare = days[(made["outcome"] == WRITTEN) & days.isin([*self.without_chip])]
+        self.table.loc[bare.index, "outcome"] = WITHOUT_CHIP
+        self.table.loc[bare.index, "cause"] = bare.map(self.without_chip)
 
     def take_over(self, kept: pd.DataFrame, is_there: Callable[[list[str]], set[str]]) -> None:
         """Settle the days that were settled before and whose observations are the same as then.
 
         What was read of an observation then tells whether it is wanted now. ``is_there`` tells of
         which of some days all files are there: without them a day that was written is made again.
+        Days without a chip stay open until it is known whether they get one, see `take_rows`.
         """
         if kept.empty:
             return
@@ -241,17 +262,38 @@ class ObservationLog:
         known = np.flatnonzero(self.open & (same["qa_pixel"] != ""))
         self.see(known, same["qa_pixel"].iloc[known].to_numpy(np.uint16), same.iloc[known])
         open_ = self.open
-        taken = same["outcome"].where(open_ & (same["outcome"] != FILTERED), "")
+        taken = same["outcome"].where(open_ & ~same["outcome"].isin([FILTERED, WITHOUT_CHIP]), "")
         written = self.table.loc[taken == WRITTEN, "day"].unique().tolist()
         changed = {*self.table["day"][open_ & (taken == "")], *(set(written) - is_there(written))}
-        changed |= set(kept["day"][kept["outcome"] == WRITTEN]) - set(written)
+        changed |= set(kept["day"][kept["outcome"].isin(MADE)]) - set(written)
         settled = np.flatnonzero(open_ & ~self.table["day"].isin(changed))
         columns = list(_TAKEN)
         self.table.loc[settled, columns] = same.loc[settled, columns].to_numpy()
 
+    def take_rows(self, kept: pd.DataFrame, have_rows: Callable[[list[str]], set[str]]) -> None:
+        """Settle open days `without_chip` that have their row and whose observations are the same.
+
+        ``have_rows`` tells which of some days have a row. What a chip told of a day that had one is
+        empty then, but where only chips tell the platforms of the day apart: as if it had none.
+        """
+        same, days = self.as_before(kept), self.table["day"]
+        open_ = self.open_without_chip
+        known = open_ & same["outcome"].isin([*MADE, OTHER_PLATFORM]) & (same["qa_pixel"] != "")
+        before = same["outcome"].where(known, "")
+        made = set(days[before.isin(MADE)])
+        changed = set(days[open_ & (before == "")])
+        settled = open_ & days.isin((made & have_rows(sorted(made))) - changed)
+        taken = same.loc[settled, list(_TAKEN)].replace({"outcome": WITHOUT_CHIP}, WRITTEN)
+        rows = same[settled]
+        alike = days_alike(_ranks(rows))
+        had_chips = set(days[before == WRITTEN]) - alike
+        taken.loc[rows["day"].isin(had_chips), list(OF_CHIP)] = ""
+        self.settle(taken)
+
     def as_before(self, kept: pd.DataFrame) -> pd.DataFrame:
         """For each row what was settled before of the same observation: all empty for others."""
-        before = kept[kept["outcome"].isin([WRITTEN, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED])]
+        settled = [*MADE, FILL_AT_PLOT, OTHER_PLATFORM, FILTERED]
+        before = kept[kept["outcome"].isin(settled)]
         return self.table[IDENTITY].merge(before, on=IDENTITY, how="left").fillna("")
 
     def measured(self, kept: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -264,8 +306,8 @@ class ObservationLog:
 
         Each with the kept ones as ``date_kept`` and ``hv_kept``.
         """
-        taken = self.table[self.table["outcome"] == WRITTEN].reset_index()
-        before = kept.loc[kept["outcome"] == WRITTEN, [*IDENTITY, *TITLES]]
+        taken = self.table[self.table["outcome"].isin(MADE)].reset_index()
+        before = kept.loc[kept["outcome"].isin(MADE), [*IDENTITY, *TITLES]]
         both = taken.merge(before, on=IDENTITY, suffixes=("", "_kept")).set_index("index")
         other = (both["date"] != both["date_kept"]) | (both["hv"] != both["hv_kept"])
         return both[other]
@@ -273,7 +315,7 @@ class ObservationLog:
     def open_again(self, days: Iterable[str]) -> None:
         """Take back what was settled of days, so that they are made anew."""
         of_days = self.table["day"].isin(list(days))
-        settled = of_days & self.table["outcome"].isin([WRITTEN, OTHER_PLATFORM])
+        settled = of_days & self.table["outcome"].isin([*MADE, OTHER_PLATFORM])
         self.table.loc[settled, "outcome"] = ""
 
     def leave_out(self, rows: npt.NDArray[np.bool_], cause: str, kind: str = "") -> None:
@@ -293,13 +335,13 @@ class ObservationLog:
 
     def lost(self, kept: pd.DataFrame) -> pd.DataFrame:
         """The rows of a kept log that have files or are in a cube, and are not to be made now."""
-        made = self.table[self.table["outcome"].isin(["", WRITTEN, OTHER_PLATFORM, FAILED])]
+        made = self.table[self.table["outcome"].isin(["", *MADE, OTHER_PLATFORM, FAILED])]
         there = _names(kept).isin(_names(made))
         is_there = _has_files(kept) | (kept["outcome"] == OTHER_PLATFORM)
         return kept[is_there & (kept["outcome"] != BEGUN) & ~there]
 
     def holding(self, lost: pd.DataFrame, whole: set[str], before: pd.DataFrame) -> ObservationLog:
-        """The log with rows that are `lost`, of which those of the days ``whole`` stay written.
+        """The log with rows that are `lost`, of which those of the days ``whole`` stay as they are.
 
         Others lack files that can't be made any more: they fail. What another platform saw on such
         a day stays what it was in the log of ``before``, or is left out: the day has its files.
@@ -316,7 +358,9 @@ class ObservationLog:
                 at_plot=True,
             )
         )
-        outcomes = lost["outcome"].where(lost["outcome"] == OTHER_PLATFORM, WRITTEN)
+        outcomes = lost["outcome"].where(
+            lost["outcome"].isin([OTHER_PLATFORM, WITHOUT_CHIP]), WRITTEN
+        )
         held = lost.assign(outcome=outcomes, asset="", kind="", remedy="", cause=causes, kept="1")
         told = pd.concat([held, self._beside(days_with_files(held), before)])
         told = told.drop_duplicates(key)
@@ -330,7 +374,7 @@ class ObservationLog:
         """The table, with what would take the place of the files of some days settled."""
         key, table = ["day", "sensor", "item_ids"], self.table.copy()
         same = table[key].merge(before, on=key, how="left").fillna("")
-        rival = (table["day"].isin(days) & table["outcome"].isin(["", WRITTEN, FAILED])).to_numpy()
+        rival = (table["day"].isin(days) & table["outcome"].isin(["", *MADE, FAILED])).to_numpy()
         known = rival & (same["outcome"] == OTHER_PLATFORM).to_numpy()
         columns = list(_TAKEN)
         table.loc[known, columns] = same.loc[known, columns].to_numpy()
@@ -391,7 +435,7 @@ def _is_kept(log: pd.DataFrame) -> pd.Series[bool]:
 def _has_files(log: pd.DataFrame) -> pd.Series[bool]:
     """Which rows of a log have files, all of them or some."""
     is_kept = _is_kept(log) & (log["outcome"] != OTHER_PLATFORM)
-    return log["outcome"].isin([WRITTEN, BEGUN]) | is_kept
+    return log["outcome"].isin([*MADE, BEGUN]) | is_kept
 
 
 def _names(log: pd.DataFrame) -> pd.MultiIndex:
@@ -406,7 +450,7 @@ def days_with_files(log: pd.DataFrame) -> set[str]:
 
 def with_begun(log: pd.DataFrame, kept: pd.DataFrame, days: set[str]) -> pd.DataFrame:
     """A log that says of some days that they are begun, also where only a kept log knows them."""
-    begun = log["day"].isin(days) & log["outcome"].isin(["", WRITTEN])
+    begun = log["day"].isin(days) & log["outcome"].isin(["", *MADE])
     log = log.assign(outcome=log["outcome"].mask(begun, BEGUN))
     rest = kept[kept["day"].isin(days - set(log.loc[begun, "day"]))].drop_duplicates("day")
     if rest.empty:
@@ -415,8 +459,30 @@ def with_begun(log: pd.DataFrame, kept: pd.DataFrame, days: set[str]) -> pd.Data
 
 
 def is_in_cube(log: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows of a log belong in the plot's cube: those whose plot pixel is not fill."""
-    return log["outcome"].isin([WRITTEN, OTHER_PLATFORM]).to_numpy()
+    """Which rows of a log belong in the plot's cube.
+
+    Those whose plot pixel is not fill, of the days that are not without a chip.
+    """
+    bare = log["day"].isin(log.loc[log["outcome"] == WITHOUT_CHIP, "day"])
+    return (log["outcome"].isin([WRITTEN, OTHER_PLATFORM]) & ~bare).to_numpy()
+
+
+def days_alike(ranks: pd.DataFrame) -> set[Any]:
+    """Days whose best two observations are alike at the plot pixel: only chips tell them apart.
+
+    ``ranks`` has a row per observation: ``day``, ``unusable`` (`contract_qa`) and ``grade``
+    (`qa_grade`, 9 where a band is fill); the less, the better.
+    """
+    doubled = ranks[ranks["day"].duplicated(keep=False)].sort_values(["unusable", "grade"])
+    best_two = doubled[doubled.groupby("day").cumcount() < 2]
+    return set(best_two.loc[best_two[["day", "unusable", "grade"]].duplicated(), "day"])
+
+
+def _ranks(log: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a log that were read, for `days_alike`."""
+    qa = log["qa_pixel"].to_numpy(np.uint16)
+    grade = np.where(log["bands_filled"] != "0", GRADES["no data"], qa_grade(qa))
+    return log[["day"]].assign(unusable=contract_qa(qa), grade=grade)
 
 
 def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
@@ -441,11 +507,11 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
 
 
 def years_without_clear(log: pd.DataFrame) -> list[int]:
-    """Years between the first and last written observation without a clear one, of a log of text.
+    """Years between the first and last observation made without a clear one, of a log of text.
 
     Clear is what is so by `timesync_xr.is_clear`, with all bands at the plot in their valid range.
     """
-    rows = log[(log["outcome"] == WRITTEN) & (log["qa_pixel"] != "")]
+    rows = log[log["outcome"].isin(MADE) & (log["qa_pixel"] != "")]
     if rows.empty:
         return []
     years = rows["day"].str[:4].to_numpy(np.int64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from ..cube.schema import is_whole
@@ -32,13 +33,15 @@ Override = tuple[str, str, int, int]
 class ChipsPerYear:
     """Which observations of each year are made: the best by the rule of `timesync_xr.annual`.
 
-    What the server would choose of all observations is among them.
+    What the server would choose of all observations is among them. Of the others nothing is made,
+    or with ``all_rows`` their rows of spectra alone, of the plot pixel.
 
     Examples
     --------
     ::
 
         tx.ChipsPerYear(3, target_day=200)  # the three best days of each year
+        tx.ChipsPerYear(1, all_rows=True)  # one chip a year, and all of the trajectory
     """
 
     count: int
@@ -49,12 +52,16 @@ class ChipsPerYear:
     """The preferred day of the year, 1 to 366."""
     overrides: pd.DataFrame | tuple[Override, ...] = ()
     """What interpreters chose instead, see `timesync_xr.read_overrides`; kept as a tuple."""
+    all_rows: bool = False
+    """Whether every observation gets its row of spectra, chip or not. The server's files of
+    `timesync_xr.combine` hold the rows that have chips; everything else takes all."""
 
     def __post_init__(self) -> None:
         if not is_whole(self.count) or self.count < 1:
             raise InputError(f"{self.count!r} chips per year can't be: give 1 or more")
         check_rule(self.rule)
         check_target_day(self.target_day)
+        check_kind(self.all_rows, bool | np.bool_, "all_rows", "give True or False")
         if isinstance(self.overrides, pd.DataFrame):
             columns = [*KEY, "doy"]
             expect_table(self.overrides, columns, "give one of read_overrides")
@@ -102,6 +109,8 @@ class ChipsPerYear:
         if self._overrides:
             days = ",".join(f"{year}-{doy:03d}" for _, _, year, doy in self._overrides)
             yield f"overrides={days}"
+        if self.all_rows:
+            yield _ALL_ROWS
 
     @classmethod
     def parse(cls, text: str, plots: Iterable[tuple[str, str]]) -> ChipsPerYear | None:
@@ -113,10 +122,12 @@ class ChipsPerYear:
         days = [day.split("-") for day in words.get("overrides", "").split(",") if day]
         overrides = tuple((*plot, int(year), int(doy)) for plot in plots for year, doy in days)
         target_day = int(words.get("target-day", TARGET_DAY))
-        return cls(int(words[_COUNT]), words.get("rule", CONTRACT), target_day, overrides)
+        rule = words.get("rule", CONTRACT)
+        return cls(int(words[_COUNT]), rule, target_day, overrides, _ALL_ROWS in words)
 
 
 _COUNT: Final = "chips-per-year"
+_ALL_ROWS: Final = "all-rows"
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,11 @@ class Products:
         per_year: Any = self.chips_per_year
         if per_year is not None and not isinstance(per_year, ChipsPerYear):
             object.__setattr__(self, "chips_per_year", ChipsPerYear(per_year))
+        if self.all_rows and not (self.of_rows and {*self.made} - {*SPECTRA}):
+            raise InputError(
+                f"{','.join(self.made)} can't have rows without chips: with all_rows, give csv or "
+                "spectra beside png or zarr. Spectra alone have all rows without chips_per_year"
+            )
         ChipGrid(self.lattice, 0, 0, *chip_shape(self.chip_size))  # says what is wrong with a size
 
     @property
@@ -173,6 +189,16 @@ class Products:
         """Which observations of each year are made; None for all."""
         chosen = self.chips_per_year
         return ChipsPerYear(chosen) if isinstance(chosen, int) else chosen
+
+    @property
+    def all_rows(self) -> bool:
+        """Whether observations that get no chip get their row of spectra."""
+        return self.per_year is not None and self.per_year.all_rows
+
+    @property
+    def of_rows(self) -> tuple[str, ...]:
+        """What is made that holds rows of spectra."""
+        return tuple(name for name in self.made if name in SPECTRA)
 
     @property
     def pixel_only(self) -> bool:

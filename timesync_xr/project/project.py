@@ -43,7 +43,7 @@ from .tables import (
     window_tables,
 )
 
-LAYOUT: Final = 6
+LAYOUT: Final = 7
 """Version of the layout of projects that this version of the package reads and writes. It is raised
 whenever the same observations would get other files, logs or rows."""
 
@@ -272,7 +272,7 @@ class Project:
         `timesync_xr.project.tables.OBSERVATION_COLUMNS`:
 
         - project_id, plot_id, day (``YYYY-MM-DD``, UTC), year, doy; with them rows of `spectra`
-          find theirs among those whose outcome is ``written``
+          find theirs among those whose outcome is ``written`` or ``without chip``
         - date (verbatim from the item), sensor, hv, item_ids (all records, blank between),
           processed, scene_count and cloud_cover (per cent) of the item of the plot's tile; of a
           pass of several scenes processed tells all, in the order of item_ids

@@ -27,7 +27,7 @@ from ..spectral.reflectance import collection1_table
 from ..spectral.series import CSV_COLUMNS
 from ..storage.folder import Folder, read_file
 from .files import csv_lines, spectra_path, table_path
-from .log import WRITTEN, DamagedLogError, empty_log, read_log
+from .log import MADE, WRITTEN, DamagedLogError, empty_log, read_log
 from .spectra import read_table
 
 _LOG = logging.getLogger(__name__)
@@ -76,6 +76,8 @@ class Written(NamedTuple):
     """Tile of the plot, as the CSV has it."""
     date: str
     """The item's ``datetime``, as the CSV has it."""
+    has_chip: bool = True
+    """Whether it is not without a chip."""
 
 
 class Row(NamedTuple):
@@ -113,10 +115,8 @@ def kept_log(folder: Folder, row: Mapping[Any, Any] | pd.Series) -> tuple[pd.Dat
 
 def miscounted(log: pd.DataFrame, row: Mapping[Any, Any] | pd.Series) -> str:
     """Why the log of a plot is not what the ledger counts; empty where it is."""
-    count = int((log["outcome"] == WRITTEN).sum())
-    if count == row["written"]:
-        return ""
-    return f"the ledger counts {row['written']} observations, the log {count}"
+    count, told = int(log["outcome"].isin(MADE).sum()), row["written"] + row["without_chip"]
+    return "" if count == told else f"the ledger counts {told} observations, the log {count}"
 
 
 def tell_left_out(project_id: str, plot_id: str, problems: Sequence[str]) -> None:
@@ -175,12 +175,15 @@ def has_spectra(plots: pd.DataFrame) -> pd.Series:
     return has_product(plots, "csv") | has_product(plots, "spectra")
 
 
-def written_observations(log: pd.DataFrame, outcome: str = WRITTEN) -> list[Written]:
-    """The observations that a log says are written (or begun), in the order of their dates."""
-    rows = log[log["outcome"] == outcome].sort_values("day", kind="stable")
+def written_observations(log: pd.DataFrame, *outcomes: str) -> list[Written]:
+    """The observations that a log says are made (or have other outcomes), in order of their dates.
+
+    Made are those that are written, and those without a chip.
+    """
+    rows = log[log["outcome"].isin(outcomes or MADE)].sort_values("day", kind="stable")
     days = pd.to_datetime(rows["day"])
     columns = [rows["day"], days.dt.year, days.dt.day_of_year, rows["sensor"], rows["hv"]]
-    lists = [column.tolist() for column in [*columns, rows["date"]]]
+    lists = [column.tolist() for column in [*columns, rows["date"], rows["outcome"] == WRITTEN]]
     return [Written(*values) for values in zip(*lists, strict=True)]
 
 

@@ -15,7 +15,7 @@ from ..spectral.indices import NAMES
 from ..spectral.outliers import is_outlier
 from ..spectral.series import index_table
 from ..storage.folder import Folder
-from .log import WRITTEN, read_log
+from .log import MADE, WRITTEN, read_log
 from .rows import PlotRows, read_rows
 from .tables import decode, empty_observations
 
@@ -37,9 +37,13 @@ _IDS: Final = ["project_id", "plot_id"]
 
 
 def flagged_rows(folder: Folder, plot: PlotRows) -> pd.DataFrame:
-    """The rows of a plot that can be read, with `FLAGS` and the day as its log tells them."""
+    """The rows of a plot that can be read, with `FLAGS` and the day as its log tells them.
+
+    ``has_chip`` tells which of them are not without a chip.
+    """
     log = decode(read_log(folder, *plot.ids), *plot.ids)
-    told = log.loc[log["outcome"] == WRITTEN, ["sensor", "date", "day", *FLAGS]]
+    log["has_chip"] = log["outcome"] == WRITTEN
+    told = log.loc[log["outcome"].isin(MADE), ["sensor", "date", "day", "has_chip", *FLAGS]]
     return plot.table().merge(told, on=["sensor", "date"])
 
 

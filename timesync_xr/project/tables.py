@@ -21,12 +21,13 @@ from .log import (
     COLUMNS,
     FAILED,
     FILL_AT_PLOT,
+    MADE,
     PIXELS,
     READ,
     SUPERSEDED,
     WHY,
-    WRITTEN,
     empty_log,
+    is_in_cube,
     read_log,
     with_numbers,
 )
@@ -141,7 +142,7 @@ def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.Data
         tell_left_out(*plot.ids, plot.problems)
         is_lost = bool(plot.problem) and not plot.rows
         log = empty_log() if is_lost else read_log(folder, *plot.ids)
-        if plot.rows or not (log["outcome"] == WRITTEN).any():
+        if plot.rows or not log["outcome"].isin(MADE).any():
             tables.append(_annual(plot, log, options))
     return joined(nothing, tables)
 
@@ -149,10 +150,10 @@ def annual_table(folder: Folder, plots: pd.DataFrame, **options: Any) -> pd.Data
 def _annual(plot: PlotRows, log: pd.DataFrame, options: dict[str, Any]) -> pd.DataFrame:
     """The choices of a plot; of a year of which nothing was written its log tells why."""
     log = decode(log, *plot.ids)
-    grades = log.loc[log["outcome"] == WRITTEN, ["year", "doy", "grade"]]
+    grades = log.loc[log["outcome"].isin(MADE), ["year", "doy", "grade"]]
     grades["grade"] = grades["grade"].fillna(GRADES["no data"])
     chosen = annual(plot.table().merge(grades, on=["year", "doy"]), **options)
-    others = log[~log["outcome"].isin([WRITTEN, SUPERSEDED])]
+    others = log[~log["outcome"].isin([*MADE, SUPERSEDED])]
     tried = others.loc[others["outcome"].isin([FILL_AT_PLOT, FAILED]), "year"]
     chosen = _with_years(chosen, plot.ids, {*tried})
     for year in chosen.loc[chosen["observations"] == 0, "year"]:
@@ -209,6 +210,8 @@ def window_tables(
     for row in plots[has_product(plots, "zarr")].to_dict("records"):
         plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
         ids, wanted = (plot.project_id, plot.plot_id), row["written"] + row["other_platform"]
+        if row["without_chip"]:  # of their days other platforms are not in the cube either
+            wanted = int(is_in_cube(kept_log(folder, row)[0]).sum())
         try:
             with kept_cube(folder, plot) as cube:
                 count = 0 if cube is None else len(cube)

@@ -256,12 +256,12 @@ def verify(
         project folder), ``problem`` and ``remedy``.
 
         Every observation that the ledger says is written needs the files of the products that the
-        plot was made with. A CSV must hold the row of that observation, and a plot's table of
-        spectra those of all of them and no others. A chip must be decoded as
-        8-bit RGB of the project's size, and the colour of its plot pixel must be the one that the
-        values of the spectra have. A cube must hold the observations of the log with the pixels
-        at the plot that log and spectra have, and chips whose shares of fill and of clear pixels
-        are those of the log.
+        plot was made with, and one without a chip its row of spectra alone. A CSV must hold the row
+        of that observation, and a plot's table of spectra those of all of them and no others. A
+        chip must be decoded as 8-bit RGB of the project's size, and the colour of its plot pixel
+        must be the one that the values of the spectra have. A cube must hold the observations of
+        the log with the pixels at the plot that log and spectra have, and chips whose shares of
+        fill and of clear pixels are those of the log.
 
     Raises
     ------
@@ -404,22 +404,32 @@ def _of_plot(
             plot.problem("", NOT_DONE, "", "the ledger has it as incomplete", plot.repair)
         )
     begun = written_observations(log, BEGUN)
+    bare = replace(plot, composites=())  # of what is without a chip, none is looked for
     finders, of_table = _finders(folder, plot, written, begun, quick)
     problems += of_table
-    check = (
-        partial(_missing_csvs, folder, plot)
-        if quick
-        else partial(_wrong, folder, settings, plot, finders)
-    )
-    for found in readers.map(check, chunks(written, _CHUNK)):
-        problems += found
+    for of, part in ((plot, _with_chips(written)), (bare, _without_chips(written))):
+        check = (
+            partial(_missing_csvs, folder, of)
+            if quick
+            else partial(_wrong, folder, settings, of, finders)
+        )
+        for found in readers.map(check, chunks(part, _CHUNK)):
+            problems += found
     if begun and row["status"] == COMPLETE:
         problem = f"it is complete by the ledger, and {len(begun)} days are begun by its log"
         problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
-    problems += _by_name(folder, plot, written, begun)
+    problems += _by_name(folder, plot, _with_chips(written), begun)
     problems.sort(key=lambda problem: (problem.day, problem.file))
     days = sorted(w.year * 1000 + w.doy for w in [*written, *begun])
     return plot, problems, array("I", days)
+
+
+def _with_chips(written: list[Written]) -> list[Written]:
+    return [of for of in written if of.has_chip]
+
+
+def _without_chips(written: list[Written]) -> list[Written]:
+    return [of for of in written if not of.has_chip]
 
 
 def _changed_row(plot: _Plot, changed: list[str]) -> Problem:

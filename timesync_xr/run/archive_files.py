@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,13 @@ import pandas as pd
 
 from ..catalog.archive import Archive, as_archive
 from ..catalog.checksums import Checksum, parse_checksum
-from ..catalog.files import read_items
+from ..catalog.files import iter_items
 from ..catalog.items import asset_address
 from ..catalog.kept import kept_items
 from ..catalog.sources import Source, mapping
 from ..errors import InputError, ReadError
 from ..landsat import BANDS
-from ..project.log import WRITTEN, is_in_cube
+from ..project.log import MADE, is_in_cube
 from ..project.project import Plots, Project, as_project
 from ..project.rows import in_order, kept_log, tell_left_out
 from ..project.verify import ARCHIVE, BROKEN, COLUMNS, REPAIR, Problem
@@ -233,8 +233,8 @@ def _observations(project: Project, plots: Plots) -> dict[str, list[Observation]
         ids = row["project_id"], row["plot_id"]
         log, problem = kept_log(project.folder, row)
         tell_left_out(*ids, [problem] if problem else [])
-        is_made = is_in_cube(log) if "zarr" in row["products"].split(",") else None
-        made = log[(log["outcome"] == WRITTEN) if is_made is None else is_made]
+        has_cube = "zarr" in row["products"].split(",")
+        made = log[log["outcome"].isin(MADE) | (is_in_cube(log) & has_cube)]
         for day, items in zip(made["day"], made["item_ids"], strict=True):
             for item in items.split():
                 found[item].append((*ids, day))
@@ -267,13 +267,13 @@ def _digest(file: _Told) -> str:
     return file.checksum if isinstance(file.checksum, str) else file.checksum.digest
 
 
-def _items(project: Project, archive: Archive) -> Iterator[tuple[str, list[Any] | None]]:
+def _items(project: Project, archive: Archive) -> Iterator[tuple[str, Iterable[Any] | None]]:
     """The items that are given, else those that the project keeps of its searches."""
     items = archive.items
     if archive.url or isinstance(items, pd.DataFrame):
         yield from kept_items(project.folder)
     elif isinstance(items, str | os.PathLike):
-        yield "", read_items(items)
+        yield "", iter_items(items)
     else:
         yield "", list(items)
 

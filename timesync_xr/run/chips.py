@@ -12,7 +12,14 @@ from ..errors import InputError
 from ..landsat import GRADES, PLATFORM_AGE, QA_BAND
 from ..plots import Plot
 from ..project.files import csv_files, png_bytes
-from ..project.log import FILL_AT_PLOT, OF_CHIP, OTHER_PLATFORM, WRITTEN, measure_pixels
+from ..project.log import (
+    FILL_AT_PLOT,
+    OF_CHIP,
+    OTHER_PLATFORM,
+    WRITTEN,
+    days_alike,
+    measure_pixels,
+)
 from ..project.products import Products
 from ..project.spectra import PlotTable
 from ..spectral.composites import draw_each, is_fill_pixel
@@ -73,14 +80,7 @@ def alike_at_plot(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     """
     ranks = _ranks_at_plot(cube)
     seen = ranks[~is_fill(select_bands(plot_pixel(cube), [QA_BAND]).to_numpy().ravel())]
-    doubled = seen[seen["day"].duplicated(keep=False)]
-    if doubled.empty:
-        return np.zeros(len(ranks), dtype=bool)
-    order = ["unusable", "grade"]
-    best = doubled.sort_values(order).drop_duplicates("day").set_index("day")[order]
-    tied = doubled[(best.loc[doubled["day"]].to_numpy() == doubled[order].to_numpy()).all(axis=1)]
-    days = tied.loc[tied["day"].duplicated(), "day"]
-    return ranks["day"].isin(days).to_numpy()
+    return ranks["day"].isin(days_alike(seen)).to_numpy()
 
 
 def _at(cube: xr.DataArray, steps: pd.Index) -> xr.DataArray:

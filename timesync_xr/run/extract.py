@@ -28,7 +28,8 @@ from ..grid import Lattice
 from ..plots import Plot, check_names, plot_from, plot_table
 from ..project.ledger import COLUMNS, COMPLETE, Ledger, failures_of
 from ..project.log import (
-    WRITTEN,
+    MADE,
+    WITHOUT_CHIP,
     DamagedLogError,
     empty_log,
     is_in_cube,
@@ -78,7 +79,8 @@ class Outage:
     def see(self, done: Done) -> None:
         """Take note of a plot; `AccessError` after `PLOTS` in a row that were lost in passing."""
         failures = failures_of(done.row)
-        kinds = set() if done.row["written"] else {failure["kind"] for failure in failures}
+        made = done.row["written"] + done.row["without_chip"]
+        kinds = set() if made else {failure["kind"] for failure in failures}
         self._in_a_row = self._in_a_row + 1 if kinds == {Kind.TRANSIENT} else 0
         if self._in_a_row == PLOTS:
             raise AccessError(
@@ -188,10 +190,10 @@ def extract(
         todo = [plot for plot in listed if not job.is_done(plot, ledger.row(plot)) or anew]
         done = set(listed) - set(todo)
         rows = [ledger.row(plot) or {} for plot in listed if plot in done]
-        empty = tuple(row["plot_id"] for row in rows if not row["written"])
+        empty = tuple(row["plot_id"] for row in rows if not row["written"] + row["without_chip"])
         narrowed = [plot for plot in todo if job.may_narrow(ledger.row(plot))]
         if not select.prune:
-            _refuse_losses(narrowed, select, ledger)
+            _refuse_losses(narrowed, job, ledger)
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh)
         with show_progress(len(table), len(table) - len(todo), progress) as bar:
             if is_new and todo:  # a source that is none is told before anything is kept
@@ -209,12 +211,12 @@ def extract(
     return Summary(project.place, table, *told, products.lattice, archive.fallback or "")
 
 
-def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> None:
-    """`LossError` where a selection leaves out what some plots have, as their logs tell."""
+def _refuse_losses(plots: Sequence[Plot], job: Job, ledger: Ledger) -> None:
+    """`LossError` where a job leaves out what some plots have, as their logs tell."""
     causes: Counter[str] = Counter()
     losing: list[str] = []
     with ThreadPoolExecutor(THREADS) as readers:
-        found = readers.map(partial(_left_out, select, ledger), plots)
+        found = readers.map(partial(_left_out, job, ledger), plots)
         for plot, lost in zip(plots, found, strict=True):
             causes.update(lost)
             losing += [plot.plot_id] * bool(lost)
@@ -228,8 +230,8 @@ def _refuse_losses(plots: Sequence[Plot], select: Selection, ledger: Ledger) -> 
         )
 
 
-def _left_out(select: Selection, ledger: Ledger, plot: Plot) -> list[str]:
-    """Why a selection leaves out observations that a plot has, by its log: a cause for each.
+def _left_out(job: Job, ledger: Ledger, plot: Plot) -> list[str]:
+    """Why a job leaves out observations that a plot has, by its log: a cause for each.
 
     Its cube has more of them than its other files.
     """
@@ -237,15 +239,20 @@ def _left_out(select: Selection, ledger: Ledger, plot: Plot) -> list[str]:
         log = with_numbers(read_log(ledger.folder, plot.project_id, plot.plot_id))
     except DamagedLogError:  # what it has is not known, and nothing of it is removed
         return []
-    row = ledger.row(plot)
+    row, select = ledger.row(plot), job.selection
     has_cube = row is not None and "zarr" in row["products"].split(",")
-    log = log[is_in_cube(log) if has_cube else log["outcome"] == WRITTEN]
+    log = log[log["outcome"].isin(MADE) | (is_in_cube(log) & has_cube)]
     log = log.assign(time=np.array([parse_time(date) for date in log["date"]], "datetime64[ns]"))
     causes = select.causes(log)
     causes[[not select.period.holds(time) for time in log["time"].to_numpy()]] = "of other dates"
     if select.clear_only:
         causes[(causes == "") & ~is_clear(log["qa_pixel"].to_numpy(np.uint16))] = NOT_CLEAR
+    if job.drops_rows:
+        causes[(causes == "") & (log["outcome"] == WITHOUT_CHIP)] = _ROW_ALONE
     return [cause for cause in causes if cause]
+
+
+_ROW_ALONE: Final = "of rows without chips, which --all-rows keeps"
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,10 @@ class Forecast:
         return max(compute, wait) / workers / 3600
 
     def choices(self, workers: int = 1, prices: Prices = Prices()) -> pd.DataFrame:
-        """What may be chosen, side by side, about: a row for all, some chips a year, spectra alone.
+        """What may be chosen, side by side, about: a row for each choice.
+
+        These are all, some chips a year without and with the rows of the other observations, and
+        spectra alone.
 
         Columns: ``choice`` (the options of extract), ``requests``, ``gigabytes``, ``files`` (chips
         and CSVs), ``files_with_tables`` (chips, and of each plot a table of spectra in place of its
@@ -194,7 +197,14 @@ class Forecast:
             size += looks * QA_BLOCK_BYTES + headers * FIRST_READ
             work = chosen * OBSERVATION_SECONDS + looks * PIXEL_SECONDS
             asked = headers + looks + of_chips * share
-            rows.append((f"--chips-per-year {wanted}", asked, size / 1e9, 3 * chosen, chosen, work))
+            name = f"--chips-per-year {wanted}"
+            rows.append((name, asked, size / 1e9, 3 * chosen, chosen, work))
+            others = (seen - chosen) * (count - 1)  # pixels of what gets no chip, but of QA_PIXEL
+            asked += self.headers - headers + self.observations - looks + others
+            size += (self.headers - headers) * FIRST_READ + others * BLOCK_BYTES
+            size += (self.observations - looks) * QA_BLOCK_BYTES
+            work += (self.observations - looks) * PIXEL_SECONDS
+            rows.append((f"{name} --all-rows", asked, size / 1e9, 3 * chosen, seen, work))
         asked = self.headers + self.observations + seen * (count - 1)
         size = self.observations * QA_BLOCK_BYTES + seen * (count - 1) * BLOCK_BYTES
         size += self.headers * FIRST_READ
@@ -272,12 +282,12 @@ class Forecast:
     def _side_by_side(self, workers: int, prices: Prices) -> Iterator[str]:
         yield "Side by side, of extract's options:"
         yield (
-            f"  {'':<20}{'requests':>14}{'GB':>11}{'files':>13}{'with tables':>13}{'USD':>9}"
+            f"  {'':<29}{'requests':>14}{'GB':>11}{'files':>13}{'with tables':>13}{'USD':>9}"
             f"{'hours':>9}"
         )
         for row in self.choices(workers, prices).itertuples(index=False):
             yield (
-                f"  {row.choice:<20}{row.requests:>14}{row.gigabytes:>11.1f}{row.files:>13}"
+                f"  {row.choice:<29}{row.requests:>14}{row.gigabytes:>11.1f}{row.files:>13}"
                 f"{row.files_with_tables:>13}{row.usd:>9.2f}{row.hours:>9.2f}"
             )
         yield "  with tables: --products spectra in place of csv, a file of spectra for each plot"

@@ -14,7 +14,7 @@ from ..errors import InputError, LossError, check_kind
 from ..plots import Plot
 from ..project.ledger import COMPLETE, ledger_row
 from ..project.log import READ
-from ..project.products import FORMATS, Products
+from ..project.products import FORMATS, ChipsPerYear, Products
 from ..raster.reader import Reading
 
 Row = Mapping[str, Any]
@@ -103,7 +103,21 @@ class Job:
         """Whether the plot was made before, and by filters that may let through more than now."""
         if row is None:
             return False
-        return not self.selection.covers(Selection.parse(row["filters"], row["datetime"]))
+        if not self.selection.covers(Selection.parse(row["filters"], row["datetime"])):
+            return True
+        before = ChipsPerYear.parse(row["filters"], ())
+        return before is not None and before.all_rows and self.drops_rows
+
+    @property
+    def drops_rows(self) -> bool:
+        """Whether observations that get no chip have no row of spectra either."""
+        return self.products.per_year is not None and not self.products.all_rows
+
+    @property
+    def of_rows(self) -> Job:
+        """The job for rows of spectra alone."""
+        formats = self.products.of_rows
+        return replace(self, products=replace(self.products, formats=formats, chips_per_year=None))
 
     def row(self, plot: Plot, log: pd.DataFrame) -> dict[str, Any]:
         """The row of the ledger for a plot that was made."""

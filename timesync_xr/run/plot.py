@@ -44,6 +44,7 @@ from ..project.log import (
     PIXELS,
     READ,
     TITLES,
+    WITHOUT_CHIP,
     WRITTEN,
     DamagedLogError,
     ObservationLog,
@@ -146,7 +147,7 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
 
     spectra = _table(plot, job, folder)
     log, removed, _ = _begin(plot, read_items_of(tables), job, folder, spectra, fail)
-    spectra.keep(log.written_days)
+    spectra.keep(log.made_days)
     if "zarr" in job.products.made and log.has_failures:
         settle_cube(folder, plot, whole=False)
     return _keep(plot, job, log, folder, removed)
@@ -200,9 +201,12 @@ def extract_plot(
         export = partial(_export_with_cube, before=before)
     if job.products.pixel_only:
         export = _export_spectra
+    if log.open_without_chip.any():  # first, so that what is open afterwards gets chips
+        for count in _export_spectra(log, plot, job.of_rows, folder, spectra):
+            advance(count)
     for count in export(log, plot, job, folder, spectra):
         advance(count)
-    spectra.keep(log.written_days)
+    spectra.keep(log.made_days)
     return log, removed
 
 
@@ -244,15 +248,26 @@ def _begin(
     renamed_rows = _rename_rows(log, here, spectra)
     renamed = _renamed_csvs(log, here, plot, job.products, folder)
     kept_up = look(log, here)
+    have_rows = partial(are_there, outcome=WITHOUT_CHIP)
+    log.take_rows(here, have_rows)
+    renamed_rows |= _rename_rows(log, here, spectra, WITHOUT_CHIP)
+    renamed |= _renamed_csvs(log, here, plot, job.products, folder, WITHOUT_CHIP)
     lost = _with_anything(log.lost(here), plot, job.products, folder)
     if not job.selection.prune:
-        log, lost = log.holding(lost, are_there(lost["day"].tolist()), here), lost[:0]
+        bare = lost["outcome"] == WITHOUT_CHIP
+        whole = are_there(lost.loc[~bare, "day"].tolist())
+        whole |= have_rows(lost.loc[bare, "day"].tolist())
+        log, lost = log.holding(lost, whole, here), lost[:0]
     withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
     renamed = {day: file for day, file in renamed.items() if day not in withdrawn}
-    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed, *renamed_rows}
+    without_chip, kept_without = (set(of.loc[of["outcome"] == WITHOUT_CHIP, "day"])
+                                  for of in (log.table, here))  # fmt: skip
+    bared = (without_chip - kept_without) & days_with_files(here)
+    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed, *renamed_rows, *bared}
     if begun:
         write_log(folder, plot, with_begun(log.finished(), kept, begun))
     _remove(folder, plot, job.products, withdrawn)
+    _remove(folder, plot, job.products, bared, ["png"])
     folder.write_all(renamed.values())
     removed = elsewhere[elsewhere["outcome"] == WRITTEN]
     if job.products.per_year is not None:
@@ -284,7 +299,12 @@ def _made_elsewhere(kept: pd.DataFrame, plot: Plot, job: Job) -> pd.DataFrame:
 
 
 def _renamed_csvs(
-    log: ObservationLog, kept: pd.DataFrame, plot: Plot, products: Products, folder: Folder
+    log: ObservationLog,
+    kept: pd.DataFrame,
+    plot: Plot,
+    products: Products,
+    folder: Folder,
+    outcome: str = WRITTEN,
 ) -> dict[str, tuple[str, bytes]]:
     """New CSVs of days of which only what items are called has changed, with their paths.
 
@@ -292,7 +312,7 @@ def _renamed_csvs(
     """
     if "csv" not in products.made:
         return {}
-    old, new = _renamed(log, kept)
+    old, new = _renamed(log, kept, outcome)
     ids = plot.project_id, plot.plot_id
     found = {n.day: (o, renamed_row(folder, *ids, o, n)) for o, n in zip(old, new, strict=True)}
     log.open_again(day for day, (_, data) in found.items() if data is None)
@@ -303,19 +323,24 @@ def _renamed_csvs(
     }
 
 
-def _renamed(log: ObservationLog, kept: pd.DataFrame) -> tuple[list[Written], list[Written]]:
+def _renamed(
+    log: ObservationLog, kept: pd.DataFrame, outcome: str
+) -> tuple[list[Written], list[Written]]:
     """Observations of which only what items are called has changed: as they were, and are now."""
     rows = log.renamed(kept)
+    rows = rows[rows["outcome"] == outcome]
     before = rows.assign(date=rows["date_kept"], hv=rows["hv_kept"])
     return written_observations(before), written_observations(rows)
 
 
-def _rename_rows(log: ObservationLog, kept: pd.DataFrame, spectra: PlotTable) -> set[str]:
+def _rename_rows(
+    log: ObservationLog, kept: pd.DataFrame, spectra: PlotTable, outcome: str = WRITTEN
+) -> set[str]:
     """As `_renamed_csvs`, in the table of the plot; the days whose rows are others then."""
     if not spectra.wanted:
         return set()
     days = set()
-    for old, new in zip(*_renamed(log, kept), strict=True):
+    for old, new in zip(*_renamed(log, kept, outcome), strict=True):
         titles = [(of.sensor, of.hv, of.date) for of in (old, new)]
         if spectra.rename(new.day, *titles):
             days.add(new.day)
@@ -337,18 +362,30 @@ def _rows_of_csvs(
 
 
 def _days_that_are_there(
-    plot: Plot, products: Products, folder: Folder, spectra: PlotTable, days: list[str]
+    plot: Plot,
+    products: Products,
+    folder: Folder,
+    spectra: PlotTable,
+    days: list[str],
+    outcome: str = WRITTEN,
 ) -> set[str]:
-    """Those of some days of which all files are there, and the row of the plot's table."""
+    """Those of some days of which all files of an outcome are there, and the row of the table."""
     days = [day for day in days if day in spectra.days] if spectra.wanted else days
-    paths = {day: products.paths(plot, day) for day in days}
+    formats = products.of_rows if outcome == WITHOUT_CHIP else products.made
+    paths = {day: products.paths(plot, day, formats) for day in days}
     there = folder.present([path for of_day in paths.values() for path in of_day])
     return {day for day, of_day in paths.items() if there.issuperset(of_day)}
 
 
-def _remove(folder: Folder, plot: Plot, products: Products, days: Iterable[str]) -> None:
+def _remove(
+    folder: Folder,
+    plot: Plot,
+    products: Products,
+    days: Iterable[str],
+    formats: Sequence[str] = FORMATS,
+) -> None:
     """Remove the files of days that are to be made anew, or not at all."""
-    paths = [path for day in sorted(days) for path in products.paths(plot, day, FORMATS)]
+    paths = [path for day in sorted(days) for path in products.paths(plot, day, formats)]
     for path in sorted(folder.present(paths)):
         folder.remove(path)
 
@@ -379,10 +416,13 @@ def _export_spectra(
 ) -> Iterator[int]:
     """As `_export_open`, of the plot pixel alone: a block of each asset.
 
-    Whole chips are read of the few days that need them, see `write_spectra`.
+    Of what is open without a chip, if anything is, else of all. Whole chips are read of the few
+    days that need them, see `write_spectra`.
     """
-    rows = np.flatnonzero(log.open)
-    pixels = log.plan.select(log.open).at_plot_pixel()
+    bare = log.open_without_chip
+    chosen = bare if bare.any() else log.open
+    rows = np.flatnonzero(chosen)
+    pixels = log.plan.select(chosen).at_plot_pixel()
     begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
     for part, made in read_ahead(pixels, pixels.chunks(PIXELS_BATCH), begin):
@@ -396,7 +436,7 @@ def _export_spectra(
             yield len(told)
     if written:
         log.settle(pd.concat(written))
-    yield from _export_open(log, plot, job, folder, spectra)
+    yield from _export(log, log.open & chosen, plot, job, folder, spectra)
 
 
 def _export_with_cube(

@@ -17,11 +17,13 @@ import xarray as xr
 from ..errors import InputError, LossError, ProjectError, check_kind
 from ..plots import Plot, check_names
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
-from ..project.files import cube_path
+from ..project.files import csv_files, cube_path, spectra_path
 from ..project.ledger import COLUMNS, COMPLETE, Ledger
 from ..project.log import (
     LEFT_OUT,
+    MADE,
     PIXELS,
+    WITHOUT_CHIP,
     WRITTEN,
     DamagedLogError,
     days_with_files,
@@ -34,7 +36,13 @@ from ..project.log import (
 from ..project.places import copy_listed
 from ..project.products import Products, read_formats
 from ..project.project import Project, Settings, as_project, keep_settings
-from ..project.rows import has_product
+from ..project.rows import (
+    Written,
+    finder,
+    has_product,
+    parse_rows,
+    written_observations,
+)
 from ..project.spectra import PlotTable
 from ..spectral.composites import COMPOSITES, Composite
 from ..spectral.styles import Stretch, Styles, with_percentiles
@@ -112,7 +120,8 @@ def render(
                         row["products"], made_with.grid, made_with.chip_size, drawn.composites
                     )
                     ledger.begin(plot, row)
-                    bar.advance(_render_plot(plot, source, target.folder, products, drawn))
+                    folders, has = (source, target.folder), of_cube["products"].split(",")
+                    bar.advance(_render_plot(plot, *folders, products, drawn, has))
                     ledger.record(plot, row)
                     _LOG.info("made project %s, plot %s", plot.project_id, plot.plot_id)
                     rows.append(row)
@@ -190,8 +199,9 @@ def _changed(
         log, before = read_log(source, plot.project_id, plot.plot_id), _rendered(target, plot)
         if not log.equals(before):
             changed.add(plot)
-        days = [set(of.loc[of["outcome"] == WRITTEN, "day"]) for of in (before, log)]
-        if lost := days[0] - days[1]:
+        had, has = ({o: set(of.loc[of["outcome"].isin(o), "day"]) for o in ((WRITTEN,), MADE)}
+                    for of in (before, log))  # fmt: skip
+        if lost := {day for o, days in had.items() for day in days - has[o]}:
             count += len(lost)
             losing.append(plot.plot_id)
     if losing and not prune:
@@ -212,13 +222,20 @@ def _rendered(target: Folder, plot: Plot) -> pd.DataFrame:
 
 
 def _render_plot(
-    plot: Plot, source: Folder, target: Folder, products: Products, drawn: _Style
+    plot: Plot,
+    source: Folder,
+    target: Folder,
+    products: Products,
+    drawn: _Style,
+    made_with: Sequence[str],
 ) -> int:
     """Make the files of a plot and keep its log; return the number of observations."""
     log, before = read_log(source, plot.project_id, plot.plot_id), _rendered(target, plot)
     days = set(log.loc[log["outcome"] == WRITTEN, "day"])
+    bare = written_observations(log, WITHOUT_CHIP)
     others = days_with_files(before) - days
-    write_log(target, plot, with_begun(log, before, days | others))
+    all_days = days | others | {of.day for of in bare}
+    write_log(target, plot, with_begun(log, before, all_days))
     for day in sorted(others):
         for path in products.paths(plot, day):
             target.remove(path)
@@ -232,9 +249,39 @@ def _render_plot(
             f"{source.root}/{cube_path(plot.project_id, plot.plot_id)} is not what its log says: "
             "make it again by timesync-xr verify --repair"
         )
-    spectra.keep(days)
+    _copy_rows(source, target, plot, bare, made_with, products, spectra)
+    spectra.keep(days | {of.day for of in bare})
     write_log(target, plot, log)
     return int((~log["outcome"].isin(LEFT_OUT)).sum())
+
+
+def _copy_rows(
+    source: Folder,
+    target: Folder,
+    plot: Plot,
+    bare: list[Written],
+    made_with: Sequence[str],
+    products: Products,
+    spectra: PlotTable,
+) -> None:
+    """Take over the rows of observations without a chip, which are not in the cube.
+
+    ``made_with`` are the products of the plot in the project that the cube is of.
+    """
+    ids = plot.project_id, plot.plot_id
+    if not bare or not products.of_rows:
+        return
+    rows = finder(source, *ids, made_with)(bare)
+    if wrong := next((row for row in rows if row.problem), None):
+        raise ProjectError(
+            f"{source.root}/{wrong.file}: {wrong.problem}: make it again by timesync-xr verify "
+            "--repair"
+        )
+    table = parse_rows(row.line for row in rows)
+    spectra.add(table)
+    if "csv" in products.made:
+        paths = [spectra_path(*ids, of.year, of.doy) for of in bare]
+        target.write_all(zip(paths, csv_files(table), strict=True))
 
 
 def _all_parts(source: Folder, plots: Sequence[Plot]) -> Iterator[xr.DataArray]:

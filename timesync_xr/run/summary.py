@@ -69,7 +69,7 @@ class Summary:
     @property
     def without_observations(self) -> pd.DataFrame:
         """The rows of the plots that have items, of which no observation was written."""
-        return self.rows[(self.rows["written"] == 0) & (self.rows["observations"] > 0)]
+        return self.rows[(self._made == 0) & (self.rows["observations"] > 0)]
 
     @property
     def empty_before(self) -> tuple[str, ...]:
@@ -79,8 +79,14 @@ class Summary:
     @property
     def nothing(self) -> bool:
         """Whether no plot of the list has an observation that was written, now or before."""
-        empty = len(self.empty_before) == self.already and (self.rows["written"] == 0).all()
+        empty = len(self.empty_before) == self.already and (self._made == 0).all()
         return bool(len(self.plots)) and bool(empty)
+
+    @property
+    def _made(self) -> pd.Series[int]:
+        """Number of observations of each row that are written, whole or without a chip."""
+        made: pd.Series[int] = self.rows["written"] + self.rows["without_chip"]
+        return made
 
     @property
     def complete(self) -> bool:
@@ -122,7 +128,8 @@ class Summary:
         if len(self.rows):
             yield (
                 f"{total['observations']:.0f} observations: {total['written']:.0f} written, "
-                f"{total['fill_at_plot']:.0f} rejected because the plot pixel is fill, "
+                + (f"{bare:.0f} more without a chip, " if (bare := total["without_chip"]) else "")
+                + f"{total['fill_at_plot']:.0f} rejected because the plot pixel is fill, "
                 f"{total['other_platform']:.0f} left to another platform of the same day, "
                 f"{total['filtered']:.0f} filtered, "
                 f"{total['failed']:.0f} failed"

@@ -27,14 +27,18 @@ from ..landsat import GRADES, QA_BAND
 from ..plots import Plot
 from ..project.cubes import DamagedCubeError, found_in, is_of, kept_cube, read_places
 from ..project.log import (
+    BEGUN,
     FAILED,
+    MADE,
     OTHER_PLATFORM,
     READ,
+    TITLES,
+    WITHOUT_CHIP,
     WRITTEN,
     ObservationLog,
     days_with_files,
 )
-from ..project.products import ChipsPerYear
+from ..project.products import FORMATS, ChipsPerYear
 from ..project.rows import finder, parse_rows, written_observations
 from ..spectral.annual import GRADED, RULES, distance, is_usable
 from ..spectral.composites import is_fill_pixel
@@ -72,7 +76,7 @@ class _Day:
     counts: bool = True
     """Whether it is one of as many as are wanted: not where it failed before."""
     written: int = -1
-    """The row that has the files, if it was taken over."""
+    """The row whose spectra are there, if nothing of the day has changed."""
     quality: int | None = None
     """What the rule goes by, at least; None until QA_PIXEL is known."""
     usable: bool | None = None
@@ -90,8 +94,9 @@ def choose_days(
     """Leave out what is not among the best of its year; what is open in the log is to be made then.
 
     ``kept`` is the log of before. What it has files of stays without ``prune``, chosen or not: the
-    days of these that are not chosen are returned. An asset that can't be read makes its day
-    failed, and the next best takes its place.
+    days of these that are not chosen are returned. Where all rows are wanted, that is what has
+    chips, and the rest is not left out: it is to be made without chips. An asset that can't be read
+    makes its day failed, and the next best takes its place.
     """
     per_year = job.products.per_year
     if per_year is None:
@@ -99,9 +104,15 @@ def choose_days(
     choice = _Choice(log, kept, plot, job, folder, per_year.of(plot))
     choice.look_around()
     chosen, unusable = choice.chosen(), choice.unusable()
-    held = set() if job.selection.prune else days_with_files(kept)
+    held = set() if job.selection.prune else _held(kept, plot, job, folder)
     day = log.table["day"]
     left = log.table["outcome"].isin(["", WRITTEN, OTHER_PLATFORM]) & ~day.isin(chosen | held)
+    if per_year.all_rows:
+        log.open_again(day[left])
+        log.without_chip.update(dict.fromkeys(day[left], NOT_AMONG.format(per_year.count)))
+        new = left.to_numpy() & log.open & ~log.table.index.isin([*choice.qa])
+        look_at_plot_pixels(log, new, job.of_rows)
+        return held - chosen
     for row in np.flatnonzero(left & log.open).tolist():
         if row in choice.qa:
             log.table.loc[row, "qa_pixel"] = str(choice.qa[row])
@@ -110,6 +121,26 @@ def choose_days(
     log.leave_out((left & day.isin(unusable)).to_numpy(), UNUSABLE, Kind.UNUSABLE)
     log.leave_out((left & ~day.isin(unusable)).to_numpy(), NOT_AMONG.format(per_year.count))
     return held - chosen
+
+
+def _held(kept: pd.DataFrame, plot: Plot, job: Job, folder: Folder) -> set[str]:
+    """Days that stay, chosen or not: they have files, or chips where all rows are wanted anyway.
+
+    Of days at which a run was stopped, and of rows that may have been made without chips, it is
+    looked whether there are any.
+    """
+    days, begun = days_with_files(kept), set(kept.loc[kept["outcome"] == BEGUN, "day"])
+    if job.products.all_rows:
+        unsure, formats = days - set(kept.loc[kept["outcome"] == WITHOUT_CHIP, "day"]), ["png"]
+        days = unsure
+    else:
+        unsure, formats = begun, [*FORMATS]
+    files = {path: day for day in unsure for path in job.products.paths(plot, day, formats)}
+    have = {files[path] for path in folder.present(files)}
+    if "zarr" in job.products.made and unsure - have:
+        with suppress(DamagedCubeError), kept_cube(folder, plot) as cube:
+            have |= set(kept.loc[[*found_in(cube, kept)], "day"])
+    return (days - unsure) | (unsure & have)
 
 
 @dataclass(eq=False)
@@ -124,11 +155,13 @@ class _Choice:
     per_year: ChipsPerYear
     qa: dict[int, int] = field(init=False)
     """QA_PIXEL at the plot by row."""
+    before: pd.DataFrame = field(init=False)
+    """What was known of each row of the log before."""
     years: dict[int, list[_Day]] = field(init=False)
     """Days by year, in the order in which they are looked at."""
 
     def __post_init__(self) -> None:
-        before = self.log.as_before(self.kept)
+        self.before = before = self.log.as_before(self.kept)
         known = np.flatnonzero(before["qa_pixel"] != "")
         values = before["qa_pixel"].to_numpy()[known].astype(int)
         self.qa = dict(zip(known.tolist(), values.tolist(), strict=True))
@@ -158,8 +191,12 @@ class _Choice:
                 overridden = (year, doy) in self.per_year.days
                 days[date] = _Day(date, year, overridden, away, [], date not in failed)
             days[date].rows.append(row)
-            if table["outcome"].iloc[row] == WRITTEN:
-                days[date].written = row
+        outcomes = self.before["outcome"]
+        for found in days.values():
+            of_day = outcomes.loc[found.rows]
+            made = of_day.index[of_day.isin(MADE)]
+            if len(made) == 1 and of_day.isin([*MADE, OTHER_PLATFORM]).all():
+                found.written = int(made[0])
         yield from days.values()
 
     def _least(self, day: _Day) -> int:
@@ -248,7 +285,10 @@ class _Choice:
         """What their rows of spectra tell of days that have files; a row for each that has one."""
         if not days:
             return pd.DataFrame(columns=["day", "quality", "usable"])
-        log = self.log.table.iloc[[day.written for day in days.values()]]
+        rows_of = [day.written for day in days.values()]
+        known = ["outcome", "qa_pixel", "bands_filled", *TITLES]  # as their files have them
+        log = self.log.table.loc[rows_of]
+        log[known] = self.before.loc[rows_of, known]
         ids = self.plot.project_id, self.plot.plot_id
         rows = finder(self.folder, *ids, self.job.products.made)(written_observations(log))
         good = [row for row in rows if not row.problem]

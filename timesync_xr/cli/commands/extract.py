@@ -123,6 +123,7 @@ def extract(
       timesync-xr extract plots.csv --out project --season 06-01/09-30 --no-slc-off
       timesync-xr extract plots.csv --out project --chips-per-year 1 --target-day 200
       timesync-xr extract plots.csv --out project --chips-per-year 3 --products png,spectra
+      timesync-xr extract plots.csv --out project --chips-per-year 1 --all-rows
     """
     from ...catalog.archive import Archive
     from ...project.products import Products

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...grid import DEGREES, UTM, Region, degrees_of, transformer
 from ...landsat import CSV_BANDS, FMASK, GRADES, PIXEL, TILE_SIZE
-from ...project.log import WRITTEN
+from ...project.log import MADE, WRITTEN
 from ...project.project import Settings
 from ...project.tables import decode
 from ...spectral.annual import (
@@ -79,18 +79,21 @@ def observations(
 
     ``log`` is all text, ``table`` a table of the contract; an observation without spectra has
     missing values. In the order of the dates, with the columns of `MEASURES`, ``qa``, ``grade``,
-    ``fmask``, ``strict_clear``, ``outlier``, and a column for each of `RULES`, which tells the
-    annual choices by it for ``target_day``.
+    ``fmask``, ``strict_clear``, ``outlier``, ``no_chip`` (why it is without a chip, else empty),
+    and a column for each of `RULES`, which tells the annual choices by it for ``target_day``.
     """
     told = decode(log, "", "")
-    told = told[told["outcome"] == WRITTEN].sort_values("day")
+    told = told[told["outcome"].isin(MADE)].sort_values("day")
+    told["no_chip"] = told["cause"].where(told["outcome"] != WRITTEN, "")
     graded = table.merge(told[["sensor", "date", "grade"]], "left", on=["sensor", "date"])
     graded["grade"] = graded["grade"].fillna(GRADES["no data"])
     values = table[["sensor", "date", *CSV_BANDS, "qa"]].assign(
         **{rule: selected_of_year(graded, target_day, rule=rule).to_numpy() for rule in RULES},
         **index_table(table, [name for name in MEASURES if name not in CSV_BANDS]),
     )
-    rows = told[[*_FACTS, *_NUMBERS, *_CLASSES]].merge(values, on=["sensor", "date"], how="left")
+    rows = told[[*_FACTS, *_NUMBERS, *_CLASSES, "no_chip"]].merge(
+        values, on=["sensor", "date"], how="left"
+    )
     rows = rows.assign(**{rule: rows[rule].eq(True) for rule in RULES})
     return rows.assign(outlier=is_outlier(rows.assign(project_id="", plot_id="")))
 
@@ -104,7 +107,7 @@ def plot_record(
     has the positions of the annual choices among them by each rule, ``gaps`` the years without one,
     and why, which is the same by any rule.
     """
-    left = log[log["outcome"] != WRITTEN]
+    left = log[~log["outcome"].isin(MADE)]
     digits = {name: digits + 1 for name, (_, _, digits) in MEASURES.items()}
     shown = rows.drop(columns=[*RULES]).round(digits)
     annual = {name: np.flatnonzero(rows[name]).tolist() for name in RULES}
@@ -133,9 +136,9 @@ def _gaps(log: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
 
 def _gap(log: pd.DataFrame, year: int) -> str:
     outcomes = log.loc[log["day"].str[:4] == str(year), "outcome"].value_counts()
-    if WRITTEN in outcomes:
-        return NONE_USABLE
-    return ", ".join(f"{count} {name}" for name, count in outcomes.items()) or NONE_AT_ALL
+    if not outcomes.index.isin(MADE).any():
+        return ", ".join(f"{count} {name}" for name, count in outcomes.items()) or NONE_AT_ALL
+    return NONE_USABLE
 
 
 def limits_of(limits: dict[str, list[float]], rows: pd.DataFrame, rule: str) -> None:

@@ -152,7 +152,7 @@ def browse(
             _write_plot(work, plot_record(settings, row, log, rows) | extra)
             limits_of(limits, rows, rule)
             if way_up is None:
-                _write_chips(work, project, row, rows["day"], previous)
+                _write_chips(work, project, row, rows.loc[rows["no_chip"] == "", "day"], previous)
             index.append([*index_row(row, rows, rule), *cells])
             bar.advance(len(rows))
             bar.plot_done(complete=True)

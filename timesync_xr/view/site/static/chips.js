@@ -13,6 +13,12 @@ timesync.frame = (site, plot, composite, row, loading) => {
   const { element } = timesync;
   const [width, height] = site.chip_size;
   const frame = element("span", { class: "frame" });
+  if (row.no_chip) {
+    frame.classList.add("missing");
+    frame.title = row.no_chip;
+    frame.append(element("span", { class: "mark" }));
+    return frame;
+  }
   const image = element("img", {
     src: timesync.chipAddress(site, plot, composite, row), alt: "", width, height, loading, decoding: "async",
     error: () => frame.classList.add("missing"),

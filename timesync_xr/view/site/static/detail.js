@@ -34,7 +34,7 @@ timesync.drawDetail = (node, site, plot, row, composite, on, marked = null) => {
       fact("Flags", [`Fmask ${row.fmask} (${site.fmask[row.fmask] ?? "unknown"})`, row.strict_clear === null ? "" : row.strict_clear ? "strictly clear" : "not strictly clear",
         row.outlier ? "outlier" : ""].filter(Boolean).join("; ")),
       fact("Annual choice", by ? `of ${row.year}, by ${by}` : "no"),
-      fact("In the chip", row.clear_share === null ? "not read"
+      fact("In the chip", row.no_chip ? `none: ${row.no_chip}` : row.clear_share === null ? "not read"
         : `${percent(row.clear_share)} clear, ${percent(row.fill_share)} fill`),
       fact("Day of year", String(row.doy)),
       fact("Seen", row.date),

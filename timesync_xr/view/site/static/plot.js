@@ -194,7 +194,7 @@ timesync.receiveIndex = (site) => {
     if (!plot.composites.length) return [];
     if (state.view === "annual") return rows.filter((row) => row.annual);
     return rows.filter((row) =>
-      (state.view === "all" || row.year === Number(state.view)) && (state.cloudy || row.clear || row.annual));
+      !row.no_chip && (state.view === "all" || row.year === Number(state.view)) && (state.cloudy || row.clear || row.annual));
   }
 
   function drawControls() {
@@ -332,8 +332,8 @@ timesync.receiveIndex = (site) => {
     const taken = shown.length > MOST_CHIPS ? shown.filter((row) => row.annual) : shown;
     const vertices = new Set(bench.days);
     const made = await Promise.all(taken.map(async (row) => ({
-      picture: await timesync.figure.embedded(timesync.chipAddress(site, plot, state.composite, row)),
-      why: "no chip", day: row.day, year: row.year, isVertex: vertices.has(row.day),
+      picture: row.no_chip ? null : await timesync.figure.embedded(timesync.chipAddress(site, plot, state.composite, row)),
+      why: row.no_chip || "no chip", day: row.day, year: row.year, isVertex: vertices.has(row.day),
       caption: `${row.day.slice(5)} ${row.annual ? "★ " : ""}${row.clear ? "●" : "✕"}`,
     })));
     const gaps = state.view === "annual" ? Object.entries(plot.gaps) : [];
@@ -400,7 +400,7 @@ timesync.receiveIndex = (site) => {
     const gaps = state.view === "annual" && shown.length ? plot.gaps : {};
     grid.draw(shown, state.composite, state.view === "all" && shown.length > 6 * years().length, gaps);
     fitChips();
-    byId("chips-title").textContent = `Chips (${shown.length})`;
+    byId("chips-title").textContent = `Chips (${shown.filter((row) => !row.no_chip).length})`;
     grid.choose(state.chosen, hadFocus, hadFocus);
     grid.mark(new Set(bench.days), new Set(Object.values(bench.made.choices)));
     if (!plot.composites.length) byId("chips").replaceChildren(element("p", {}, "This plot was made without chips."));
@@ -422,7 +422,7 @@ timesync.receiveIndex = (site) => {
   /** Select a row; where the view lacks its chip, show all chips of its year. */
   function choose(row, isToFocus = true, isToReveal = true) {
     state.chosen = row;
-    if (plot.composites.length && !shownRows().includes(row)) setView(String(row.year));
+    if (plot.composites.length && !row.no_chip && !shownRows().includes(row)) setView(String(row.year));
     grid.choose(row, isToFocus, isToReveal);
     charts.forEach((chart) => chart.choose(row));
     drawDetail();
@@ -448,7 +448,7 @@ timesync.receiveIndex = (site) => {
   function setView(view) {
     state.view = view;
     byId("view").value = view;
-    if (!shownRows().includes(state.chosen)) state.cloudy = byId("cloudy").checked = true;
+    if (!state.chosen.no_chip && !shownRows().includes(state.chosen)) state.cloudy = byId("cloudy").checked = true;
     drawChips();
     resizeCharts();
   }
@@ -482,8 +482,12 @@ timesync.receiveIndex = (site) => {
 
   function step(count) {
     const shown = shownRows();
-    const at = shown.indexOf(state.chosen) + count;
-    if (shown[at]) choose(shown[at]);
+    let at = shown.indexOf(state.chosen);
+    if (at < 0) { // one without a chip: between those before and after it
+      const later = shown.findIndex((row) => row.time > state.chosen.time);
+      at = (later < 0 ? shown.length : later) - (count > 0 ? 1 : 0);
+    }
+    if (shown[at + count]) choose(shown[at + count]);
   }
 
   /** The observation of the year before or after that is nearest in its season. */
