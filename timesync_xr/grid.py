@@ -338,8 +338,11 @@ def get_grid(name: str | Lattice) -> Lattice:
     try:
         return REGIONS[name]
     except (KeyError, TypeError):
+        is_code = re.fullmatch(r"\d{4,6}", text, re.ASCII) is not None
+        known = [f"EPSG:{text}"] if is_code else [*REGIONS, UTM.name]
+        near = did_you_mean(known[0] if is_code else name, known)
         raise InputError(
-            f"there is no grid {name!r}{did_you_mean(name, [*REGIONS, UTM.name])}: choose one of "
+            f"there is no grid {name!r}{near}: choose one of "
             f"{', '.join(REGIONS)}, utm, or a projected CRS like EPSG:3035"
         ) from None
 

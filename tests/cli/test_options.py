@@ -534,3 +534,13 @@ def test_help_tells_common_options_first_and_every_option_once() -> None:
     assert len(told) == len(set(told))
     assert {o.opts[0] for o in command.params if isinstance(o, click.Option)} - set(told) <= {
         "-q", "-v"}  # fmt: skip
+
+
+def test_an_option_of_another_command_is_met_by_its_name(tmp_path: Path) -> None:
+    words = ["extract", "plots.csv", "--out", str(tmp_path / "out"), "--composites", "b321"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "extract has no option --composites: it is one of timesync-xr render" in result.stderr
+    result = CliRunner().invoke(main, [*words[:4], "--refesh"])
+    assert "No such option" in result.stderr  # as click has it, with what is near
+    assert "--refresh" in result.stderr

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..grid import Lattice, Region, Tile
 from ..storage.access import clean
-from .archive import CATALOGS, Archive, as_archive
+from .archive import Archive, as_archive, expect_file
 from .ard import place_of
 from .dates import Datetime, parse_datetime
 from .files import read_items
@@ -236,15 +236,8 @@ def _known_table(archive: Archive, grid: Lattice) -> pd.DataFrame:
         return archive.items
     if not isinstance(archive.items, str | os.PathLike):
         return _table_of(archive.name, list(archive.items), Query(archive.what, grid))
+    stat = expect_file(archive.items)
     path = Path(archive.items)
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise InputError(
-            f"there is no file of items at {path} ({error.strerror})"
-            f"{did_you_mean(path, CATALOGS)}: give "
-            f"{', '.join(CATALOGS)}, the address of a STAC API, or a file"
-        ) from None
     return _file_table(path.absolute(), stat.st_mtime_ns, stat.st_size, archive.what, grid)
 
 
@@ -270,7 +263,7 @@ def _table_of(name: str, items: list[Any], query: Query) -> pd.DataFrame:
     if grids <= set(source.grids) - {query.grid.name}:
         raise InputError(
             f"{name}: its items are of {' and '.join(sorted(grids))}, none is of "
-            f"{query.grid.name}. Check --region, or give another file"
+            f"{query.grid.name}. Check --grid, or give another file"
         )
     table, asked = checked_items(items, query)
     table = table[asked].reset_index(drop=True)

@@ -25,8 +25,26 @@ _RARER: Final = {
 _GROUP_OF: Final = {name: group for group, names in _RARER.items() for name in names}
 
 
+_ELSEWHERE: Final = {
+    "--composites": "it is one of timesync-xr render, which draws cubes in other colours",
+    "--styles": "it is one of timesync-xr render, which draws cubes in other colours",
+    "--stretch": "it is one of timesync-xr render, which draws cubes in other colours",
+}
+"""Where options are that are looked for in other commands."""
+
+
 class Command(click.Command):
     """A command whose help has its options in groups, those first that most people need."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words of a line; an option of another command is met by its name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if where := _ELSEWHERE.get(error.option_name):
+                told = f"{self.name} has no option {error.option_name}: {where}."
+                raise click.UsageError(told, ctx) from None
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""

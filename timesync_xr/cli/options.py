@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..project.products import ChipsPerYear
     from ..project.project import Project
+    from ..spectral.styles import Styles
 
 Command = Callable[..., Any]
 """The function of a command."""
@@ -160,6 +161,21 @@ plots_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="A plot list: take its plots only. Default: all plots of the project.",
 )
+
+styles_option = click.option(
+    "--styles",
+    metavar="FILE.toml",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=lambda _ctx, _param, path: _styles(path),
+    help="Composites and stretches of your own, by name.",
+)
+
+
+def _styles(path: Path | None) -> Styles:
+    from ..spectral.styles import Styles, read_styles
+
+    return Styles() if path is None else read_styles(path)
+
 
 table_option = click.option(
     "--out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,10 @@ from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import out_s3_options, styles_option, target_day_option
+
+if TYPE_CHECKING:
+    from ...spectral.styles import Styles
 
 
 @click.command(cls=Command, short_help="Write a project in another program's format.")
@@ -56,8 +59,10 @@ from ..options import out_s3_options, target_day_option
 @click.option(
     "--composites",
     metavar="tc,b743,...",
-    help="Of geotiff: composites in place of the bands. Of png: which of the project's.",
+    help="Of geotiff: composites in place of the bands, also of --styles. Of png: which of the "
+    "project's.",
 )
+@styles_option
 @out_s3_options
 def export(
     project: str,
@@ -66,6 +71,7 @@ def export(
     offsets: str | None,
     plots: Path | None,
     composites: str | None,
+    styles: Styles,
     **options: Any,
 ) -> None:
     """Write PROJECT in the format of another program.
@@ -88,8 +94,8 @@ def export(
 
     made = Project(project, out_s3)
     if form in RASTERS:
-        names = tuple(name.strip() for name in composites.split(",")) if composites else ()
-        exported = export_rasters(made, form, options["out"], plots=plots, composites=names)
+        drawn = styles.chosen(composites or "") if form == "geotiff" else composites or ""
+        exported = export_rasters(made, form, options["out"], plots=plots, composites=drawn)
     elif plots or composites:
         raise click.UsageError("--plots and --composites are for geotiff, netcdf and png")
     else:
