@@ -166,12 +166,12 @@ styles_option = click.option(
     "--styles",
     metavar="FILE.toml",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=lambda _ctx, _param, path: _styles(path),
     help="Composites and stretches of your own, by name.",
 )
 
 
-def _styles(path: Path | None) -> Styles:
+def styles_of(path: Path | None) -> Styles:
+    """The composites and stretches of this package, and of a file."""
     from ..spectral.styles import Styles, read_styles
 
     return Styles() if path is None else read_styles(path)

@@ -253,7 +253,10 @@ def _composites(project: Project, form: str, named: Composites) -> tuple[Composi
         if named:
             raise InputError("composites are no part of netCDF: take --format geotiff or png")
         return ()
-    return read_composites(named, own) or tuple(own.values())
+    try:
+        return read_composites(named, own) or tuple(own.values())
+    except InputError as error:
+        raise InputError(f"of the chips that the project has {error}") from None
 
 
 def _geotiffs(project: Project, plot: Plot, composites: Sequence[Composite]) -> _Made:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,10 +11,7 @@ from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import out_s3_options, plots_option, styles_option
-
-if TYPE_CHECKING:
-    from ...spectral.styles import Styles
+from ..options import out_s3_options, plots_option, styles_of, styles_option
 
 
 @click.command(cls=Command, short_help="Make annual composites of a project's cubes.")
@@ -55,7 +53,9 @@ if TYPE_CHECKING:
 )
 @plots_option
 @out_s3_options
-def composite(project: str, composites: str, styles: Styles, out_s3: S3, **options: Any) -> None:
+def composite(
+    project: str, composites: str, styles: Path | None, out_s3: S3, **options: Any
+) -> None:
     """Make an image of each year of every plot in PROJECT from all good pixels of a season.
 
     A chip for each composite and year, a Zarr of all years, and a table of the values at the plots.
@@ -71,7 +71,7 @@ def composite(project: str, composites: str, styles: Styles, out_s3: S3, **optio
     from ...export.annual_composites import write_annual_composites
     from ...project.project import Project
 
-    drawn = styles.chosen(composites)
+    drawn = styles_of(styles).chosen(composites)
     made = write_annual_composites(Project(project, out_s3), composites=drawn, **options)
     if not is_quiet():
         click.echo(made)

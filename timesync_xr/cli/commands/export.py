@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,10 +11,7 @@ from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import out_s3_options, styles_option, target_day_option
-
-if TYPE_CHECKING:
-    from ...spectral.styles import Styles
+from ..options import out_s3_options, styles_of, styles_option, target_day_option
 
 
 @click.command(cls=Command, short_help="Write a project in another program's format.")
@@ -71,7 +68,7 @@ def export(
     offsets: str | None,
     plots: Path | None,
     composites: str | None,
-    styles: Styles,
+    styles: Path | None,
     **options: Any,
 ) -> None:
     """Write PROJECT in the format of another program.
@@ -94,7 +91,9 @@ def export(
 
     made = Project(project, out_s3)
     if form in RASTERS:
-        drawn = styles.chosen(composites or "") if form == "geotiff" else composites or ""
+        drawn = (
+            styles_of(styles).chosen(composites or "") if form == "geotiff" else composites or ""
+        )
         exported = export_rasters(made, form, options["out"], plots=plots, composites=drawn)
     elif plots or composites:
         raise click.UsageError("--plots and --composites are for geotiff, netcdf and png")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from ...storage.access import S3
 from ..help import Command
 from ..main import is_quiet
-from ..options import out_s3_options, project_s3_options, styles_option
-
-if TYPE_CHECKING:
-    from ...spectral.styles import Styles
+from ..options import out_s3_options, project_s3_options, styles_of, styles_option
 
 
 @click.command(cls=Command, short_help="Make chips and spectra of a project's cubes.")
@@ -47,7 +44,7 @@ def render(
     products: str,
     composites: str,
     stretch: str,
-    styles: Styles,
+    styles: Path | None,
     prune: bool,
     s3: S3,
     out_s3: S3,
@@ -72,7 +69,7 @@ def render(
         formats=products,
         composites=composites.split(","),
         stretch=stretch,
-        styles=styles,
+        styles=styles_of(styles),
         prune=prune,
         progress=not is_quiet(),
     )
