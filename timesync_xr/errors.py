@@ -260,6 +260,8 @@ KNOWN_AS: Final = {
     "month": "season", "monthly": "season", "quarter": "season", "annual": "year",
     "excel": "csv", "xlsx": "csv", "table": "csv", "hardlink": "link", "symlink": "link",
     "v4": "graded", "server": "contract", "google-earth": "kml", "collect-earth": "ceo",
+    "tcb": "brightness", "tcg": "greenness", "tcw": "wetness", "nir": "nir08", "swir1": "swir16",
+    "swir2": "swir22",
 }  # fmt: skip
 """Other words for choices of this package, in small letters."""
 

@@ -178,17 +178,30 @@ def _lines(source: str, text: str, separator: str) -> Iterator[tuple[int, tuple[
         raise PlotListError(source, [problem]) from None
 
 
+MEANT: Final = {
+    "longitude": "lon", "long": "lon", "lng": "lon", "latitude": "lat",
+    "plot": "plot_id", "plotid": "plot_id", "id": "plot_id", "fid": "plot_id",
+    "project": "project_id", "projectid": "project_id",
+}  # fmt: skip
+"""Other names that columns of lists have elsewhere, in small letters."""
+
+
 def _check_header(
     source: str, header: Sequence[str], columns: Sequence[Iterable[str]], separator: str
 ) -> None:
     names = [name.lower() for name in header]
     twice = {name for name in names if name and names.count(name) > 1}
     problems = [f"line 1: column {name!r} is there twice: drop one" for name in sorted(twice)]
-    missing = [" or ".join(group) for group in columns if set(names).isdisjoint(group)]
+    groups = [tuple(group) for group in columns if set(names).isdisjoint(group)]
+    missing = [" or ".join(group) for group in groups]
     if missing:
+        wanted = {column for group in groups for column in group}
+        meant = {name: MEANT[name.lower()] for name in header if MEANT.get(name.lower()) in wanted}
+        renamed = ", ".join(f"{name} {column}" for name, column in meant.items())
         problems.append(
             f"line 1: no column {' nor '.join(missing)} among {', '.join(header)}: "
             f"name the columns in the first line, separated by {_name(separator)}"
+            + (f"; call {renamed}" if renamed else "")
         )
     if problems:
         raise PlotListError(source, problems)

@@ -311,7 +311,8 @@ def _place(
     said = [f"{name} {text!r}" for name, text in zip(columns.pair, texts, strict=True)]
     bad = [words for words, text in zip(said, texts, strict=True) if not _is_number(text)]
     if bad:
-        return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like -1115430.5"
+        like = "-111.25" if columns.pair == ("lon", "lat") else "-1115430.5"
+        return _NOWHERE, _NOWHERE, f"{' and '.join(bad)}: write finite numbers like {like}"
     if rough := [words for words, text in zip(said, texts, strict=True) if _is_rounded(text)]:
         why = "a spreadsheet has left out digits, so that the place is lost: set the columns to "
         why += "numbers with all digits there, and save it again"
@@ -348,6 +349,10 @@ def _misfit(grid: Lattice, x: float, y: float) -> str:
     return grid.misfit(x, y)
 
 
+_POLAR: Final = ("EPSG:3413", "EPSG:3031")
+"""Grids of the north and of the south, where UTM ends."""
+
+
 def _outside(grid: Lattice, a: float, b: float, problem: str, *, degrees: bool = False) -> str:
     """Say that a point lies outside the grid, and what the mistake may be."""
 
@@ -355,6 +360,8 @@ def _outside(grid: Lattice, a: float, b: float, problem: str, *, degrees: bool =
         return not _misfit(other, *(other.from_degrees(a, b) if degrees else (a, b)))
 
     fact = f"{problem} the {grid.name} grid{_extent(grid)}: "
+    if grid == UTM and abs(b) <= 90:  # which a longitude may be, too, but here it is a latitude
+        return fact + "poleward of that take a polar grid, such as " + _POLAR[b < 0]
     if inside(grid, b, a):
         return fact + ("lon and lat" if degrees else "x and y") + " look swapped"
     others = [other.name for other in REGIONS.values() if inside(other, a, b)]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.catalog.api import ARCHIVE
-from timesync_xr import Archive, Selection
+from timesync_xr import Archive, Selection, extract, plan
 from timesync_xr.catalog.dates import DatetimeRange, parse_datetime
 from timesync_xr.catalog.files import read_items, write_items
 from timesync_xr.catalog.search import search_items, search_with_items
@@ -34,7 +34,7 @@ def test_a_file_of_another_region(tmp_path: Path) -> None:
     """It is told, where a project without any chip would come of it."""
     path = tmp_path / "items.json"
     write_items(ARCHIVE, path)
-    with pytest.raises(InputError, match=r"its items are of CU, none is of AK\. Check --region"):
+    with pytest.raises(InputError, match=r"its items are of CU, none is of AK\. Check --grid"):
         search_items([(3, 9)], Archive(path), grid="AK")
     properties = {**ARCHIVE[0]["properties"], "landsat:grid_region": "AK"}
     write_items([*ARCHIVE, {**ARCHIVE[0], "properties": properties}], path)
@@ -117,6 +117,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_sources_that_are_not_there(source: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         search_items([(3, 9)], Archive(source))
+    with pytest.raises(InputError, match=r"at landsat-scenes .*did you mean 'landsatlook-scenes'"):
+        extract("none.csv", "none", Archive("landsat-scenes"))  # before a list is read
+    with pytest.raises(InputError, match=r"at none\.json "):
+        plan("none.csv", Archive("none.json"))
     with pytest.raises(InputError):
         search_with_items([(3, 9)], Archive(source), grid="CU", datetime=None)
 

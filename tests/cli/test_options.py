@@ -552,3 +552,19 @@ def test_an_address_where_none_belongs_shows_no_secret(
     result = invoke("extract", sample.plots, *words, "--datetime", "1996-07")
     assert result.exit_code == 2, result.output
     assert "hunter2" not in result.output
+
+
+def test_an_option_of_another_command_is_met_by_its_name(tmp_path: Path) -> None:
+    words = ["extract", "plots.csv", "--out", str(tmp_path / "out"), "--composites", "b321"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "extract has no option --composites: render, composite, export, sheet have it" in (
+        " ".join(result.stderr.split())
+    )
+    result = CliRunner().invoke(main, ["plan", "plots.csv", "--mirror", "a=b"])
+    assert "plan has no option --mirror: extract, verify have it." in result.stderr
+    result = CliRunner().invoke(main, ["annual", "project", "--chips-per-year", "1"])
+    assert "annual has no option --chips-per-year: extract has it." in result.stderr
+    result = CliRunner().invoke(main, [*words[:4], "--refesh"])
+    assert "No such option" in result.stderr  # as click has it, with what is near
+    assert "--refresh" in result.stderr

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from tests.archive import BUCKET, SmallArchive
 from tests.tally import shows
+from timesync_xr.cli import outputs
 from timesync_xr.grid import REGIONS
 
 CALL = [sys.executable, "-c", "from timesync_xr.cli.main import run; run()"]
@@ -115,3 +118,21 @@ def test_a_dead_pipe_for_the_progress_ends_a_run_that_can_go_on(
     assert run("", *extract).returncode == 0
     assert complete(tmp_path)
     assert not [*(tmp_path / "out/ledger/tmp").glob("*")]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+def test_tables_in_pipes_are_utf_8_and_no_terminal_is_told_what_it_can_not_show(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where a file gets the system's own encoding else, and is an error half-way."""
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    text, plain, escaped = "Zürich 東京", "Zürich 東京".encode(), "Zürich \\u6771\\u4eac"
+    shown = plain if encoding == "utf-8" else escaped.encode(encoding)
+    for (reads, writes), wanted in ((os.pipe(), plain), (pty.openpty(), shown)):
+        output, _ = outputs._wrapped(stream, writes, closed=False)
+        output.write(text)
+        output.flush()
+        assert os.read(reads, 100) == wanted
+        os.close(writes)
+        os.close(reads)

@@ -208,7 +208,7 @@ def test_what_there_is_not_is_refused(project: Path, sample_project: Path, tmp_p
     for form, composites, message in (
         ("tif", [], "choose from geotiff"),
         ("geotiff", ["tcc"], "did you mean"),
-        ("png", ["b321"], "no chips of b321"),
+        ("png", ["b321"], "of the chips that the project has there is no composite .b321"),
         ("netcdf", ["tc"], "no part of netCDF"),
     ):
         with pytest.raises(InputError, match=message):

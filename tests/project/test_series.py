@@ -69,7 +69,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = Archive(archive.write_items(), mirror=archive.mirror)
     products = Products("png,csv,zarr", chip_size=(9, 9))
     summary = extract(folder / "plots.csv", folder / "out", made, products=products, progress=False)
-    text = "Years without any clear observation: 3 of 3 plots (7, 8, 10), most in 2021 (3 plots)"
+    text = "Years without any clear observation: 3 (plots: 7, 8, 10), most in 2021 (3)"
     assert text in str(summary)
     return Project(folder / "out")
 

@@ -18,6 +18,7 @@ from timesync_xr.errors import ProjectError
 from timesync_xr.grid import REGIONS
 from timesync_xr.project.project import Settings, keep_settings
 from timesync_xr.spectral.composites import COMPOSITES
+from timesync_xr.spectral.styles import Stretch
 from timesync_xr.storage.folder import Folder
 
 X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
@@ -59,6 +60,10 @@ def with_composites(composites: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda kept: kept | {"composites": composites}
 
 
+def with_stretch(text: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda kept: kept | {"stretch": text}
+
+
 GOOD: list[Any] = [["red", "red", "red"], [[0, 1], [0, 1], [0, 1]]]
 DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda kept: [kept],
@@ -77,7 +82,10 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
         kept | {"grid": {"name": "own", "left": 0, "top": 0, "crs": "@/etc/passwd"}}
     ),
     "a collection of two lines": lambda kept: kept | {"collection": "a\nb"},
-    "no stretch that is known": lambda kept: kept | {"stretch": "../x"},
+    **{
+        f"the stretch {text!r}": with_stretch(text)
+        for text in ("../x", "plot", "plot 98 2", "plot 2 nan", "all 2 98")
+    },
     "one number": lambda kept: kept | {"chip_size": [255]},
 }
 
@@ -102,7 +110,7 @@ def test_another_layout_is_refused_by_its_number(
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("damage", ["not JSON", "nothing", *DAMAGED])
-@pytest.mark.cases(20)
+@pytest.mark.cases(24)
 def test_what_is_damaged_is_refused_by_its_name(place: Path, reader: str, damage: str) -> None:
     if damage in DAMAGED:
         rewrite(place, DAMAGED[damage])
@@ -120,6 +128,8 @@ def test_what_is_damaged_is_refused_by_its_name(place: Path, reader: str, damage
 @pytest.mark.parametrize("grid", ["CU", "AK", "HI"])
 def test_settings_come_back_as_they_were_kept(tmp_path: Path, grid: str) -> None:
     tc = COMPOSITES["tc"]
-    settings = Settings("landsat-c2ard-sr", REGIONS[grid], (100, 7), (tc,), "project", True)
+    settings = Settings(
+        "landsat-c2ard-sr", REGIONS[grid], (100, 7), (tc,), Stretch((0.1, 98), "project"), True
+    )
     keep_settings(Folder(tmp_path), settings)
     assert Project(tmp_path).settings == settings

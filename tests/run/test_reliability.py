@@ -5,6 +5,7 @@ What they show of docs/reliability.md is marked; the rest of that table is shown
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests import faults
@@ -502,12 +504,14 @@ def test_a_target_that_can_not_be_made_is_told_before_anything_is_asked(
 # Stopped and killed
 
 
-def start(services: Services, out: Path, *more: str) -> subprocess.Popen[str]:
+def start(services: Services, out: Path, *more: str, **how: Any) -> subprocess.Popen[str]:
     """The command as a process of its own, in a group of its own."""
     command = [sys.executable, "-m", "timesync_xr", "extract", str(services.plots)]
     command += ["--out", str(out), "--source", str(services.archive.folder / "items.json")]
     command += ["--mirror", f"{BUCKET}={services.source.url}", "--chip-size", "9", "9", *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
+    )
 
 
 @shows("Ctrl-C", "run")
@@ -531,6 +535,25 @@ def test_ctrl_c_stops_soon_and_says_how_to_go_on(
     services.source.rule = lambda _: None
     assert services.run(tmp_path, items=str(services.archive.folder / "items.json")).complete
     assert contents(tmp_path) == services.whole
+
+
+@pytest.mark.deep
+def test_ctrl_c_in_a_terminal_while_workers_start_is_told_once(
+    services: Services, tmp_path: Path
+) -> None:
+    """A terminal sends it to all processes of a command; no worker says where it was."""
+    services.source.rule = lambda request: faults.Stalled(60) if request.number > 40 else None
+    process = start(services, tmp_path, "--workers", "2", start_new_session=True)
+    family = psutil.Process(process.pid)
+    while sum("spawn_main" in " ".join(p.cmdline()) for p in family.children(recursive=True)) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "run the same command to go on" in said
+    assert "Traceback" not in said
+    assert "leaked" not in said
 
 
 @pytest.mark.deep

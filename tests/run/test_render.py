@@ -201,6 +201,32 @@ def test_a_wrong_file_of_styles_is_an_input_error(tmp_path: Path, text: str) -> 
         read_styles(tmp_path / "styles.toml")
 
 
+FOREST = '[composites.forest]\nchannels = ["red", "red", "red"]\nlimits = [[0,1],[0,1],[0,1]]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("composites", "composite", "has no 'composite' .did you mean 'composites'"),
+        ("limits", "limit", "forest. has no 'limit' .did you mean 'limits'"),
+        ("limits = ", "# ", "forest. lacks 'limits': give"),
+        ("[[0,1],", "[[0],", "'forest' needs three channels, and limits for each"),
+        ("[composites.forest]", "[composites]\nforest = 1\n[x]", "the file has no 'x'"),
+        ("[composites.forest]", "forest =", "can't be read as TOML"),
+        ('"red"]', '"tcw"]', "no channel 'tcw' .did you mean 'wetness'"),
+        ('"red"]', '"swir1"]', "no channel 'swir1' .did you mean 'swir16'"),
+        (FOREST, "[stretches.soft]\npercentiles = 2", "soft. needs percentiles of two numbers"),
+        (FOREST, "[stretches.soft]\npercentile = [1, 2]", "did you mean 'percentiles'"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_styles_is_told(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    (tmp_path / "styles.toml").write_text(FOREST.replace(old, new))
+    with pytest.raises(InputError, match=said):
+        read_styles(tmp_path / "styles.toml")
+
+
 def test_percentiles_are_those_of_the_clear_pixels() -> None:
     values = np.random.default_rng(1).integers(7273, 43636, (3, 7, 40, 40), dtype=np.uint16)
     values[:, 6] = CLEAR

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from click.testing import CliRunner
 from PIL import Image
 
 from tests.archive import SmallArchive
@@ -28,8 +32,11 @@ from timesync_xr import (
     write_packets,
     write_png,
 )
-from timesync_xr.errors import ProjectError
+from timesync_xr.cli.main import main
+from timesync_xr.errors import InputError, ProjectError
 from timesync_xr.grid import REGIONS
+from timesync_xr.spectral.composites import COMPOSITES, composite_rgb
+from timesync_xr.spectral.styles import Stretch, Styles
 
 X, Y = REGIONS["CU"].center(3 * 5000 + 2500, 9 * 5000 + 2500)
 DAYS = ("2019-07-01", "2020-07-01", "2021-07-01")
@@ -129,7 +136,7 @@ def test_another_colour_at_the_plot_is_found(rendered: Path) -> None:
     pixels[8, 8, 0] ^= 1
     write_png(pixels, changed)
     found = verify(rendered)
-    if Project(rendered).settings.stretch == "plot":
+    if Project(rendered).settings.stretch.over_plots:
         assert found.empty
     else:
         assert found["file"].tolist() == [str(changed.relative_to(rendered))]
@@ -171,8 +178,71 @@ def test_an_extract_takes_composites_of_ones_own(archive: SmallArchive, tmp_path
     repair(out, verify(out), archive_of(archive), progress=False)
     assert (np.asarray(Image.open(changed)) == found).all()
     assert verify(out).empty
-    with pytest.raises(ProjectError, match="was made with composites"):
+    with pytest.raises(ProjectError, match="with composites mine, not tc, b743, b432: use"):
         make(plots, out, archive_of(archive), chip_size=17)
+    other = Composite("mine", mine.channels, ((0, 8000), (5, 8000), (0, 8000)))
+    told = "mine of red 0 to 8000, nir08 0 to 8000, blue 0 to 8000, not mine of red 0 to 8000, nir"
+    with pytest.raises(ProjectError, match=f"made with composites {told}"):
+        make(plots, out, archive_of(archive), composites=(other,), chip_size=17)
+
+
+def test_percentiles_of_each_plot_are_part_of_how_a_project_is_drawn(
+    cubes: Path, tmp_path: Path
+) -> None:
+    """Else some of its plots would have chips of one stretch, and some of another."""
+    styles = Styles(stretches={"soft": Stretch((1, 99)), "plot": Stretch((2, 98))})
+    wanted: dict[str, Any] = {"composites": "tc", "styles": styles, "progress": False}
+    render(cubes, tmp_path / "out", stretch="soft", **wanted)
+    assert Project(tmp_path / "out").settings.stretch == Stretch((1, 99))
+    assert len(render(cubes, tmp_path / "out", stretch="soft", **wanted)) == 0
+    with pytest.raises(ProjectError, match="with stretch plot 1 99, not plot 2 98: use the same"):
+        render(cubes, tmp_path / "out", stretch="plot", **wanted)
+    wanted["styles"] = None
+    with pytest.raises(ProjectError, match="with stretch plot 1 99, not fixed: use the same"):
+        render(cubes, tmp_path / "out", **wanted)
+
+
+def test_composites_go_by_name_or_are_ones_own() -> None:
+    mine = Composite("mine", ("red", "nir08", "blue"), ((0, 8000),) * 3)
+    named = [c.name for c in Products(composites="b321, tc").drawn]
+    assert named == ["b321", "tc"]
+    assert Products(composites=mine).drawn == Products(composites=[mine]).drawn == (mine,)
+    assert Products(composites=["tc", mine]).composites == (COMPOSITES["tc"], mine)
+    assert Products("csv", composites=()).drawn == ()
+    wrong: Any
+    for wrong, said in (
+        ("b999", "no composite 'b999'"),
+        ((), "no composite: name one"),
+        ([mine, "tc", replace(mine, name="TC")], "mine, tc, TC two have one name"),
+        (7, "is of int, which can't be: choose from tc"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Products(composites=wrong)
+    with pytest.raises(InputError, match="can't be named 'Cubes'"):
+        replace(mine, name="Cubes")
+
+
+def test_annual_composites_and_geotiffs_are_drawn_in_colours_of_ones_own(
+    cubes: Path, tmp_path: Path
+) -> None:
+    """By a file of styles, as the chips of render."""
+    styles = tmp_path / "styles.toml"
+    styles.write_text(
+        '[composites.mine]\nchannels = ["red", "nir08", "blue"]\n'
+        "limits = [[0, 8000], [0, 8000], [0, 8000]]"
+    )
+    told = ["--composites", "mine,tc", "--styles", str(styles), "--out", str(tmp_path)]
+    commands = ["composite", "--season", "01-01/12-31"], ["export", "--format", "geotiff"]
+    for command, *more in commands:
+        result = CliRunner().invoke(main, [command, str(cubes), *more, *told])
+        assert result.exit_code == 0, result.output
+    assert {path.parent.parent.name for path in tmp_path.rglob("*.png")} == {"mine", "tc"}
+    tifs = list(tmp_path.rglob("*_mine.tif"))
+    assert len(tifs) == len(list(tmp_path.rglob("*_tc.tif"))) == 2 * len(DAYS)
+    mine = Composite("mine", ("red", "nir08", "blue"), ((0, 8000),) * 3)
+    with Project(cubes).cube(("1211", "7")) as cube, rasterio.open(min(tifs)) as tif:
+        first = composite_rgb(cube.isel(time=0), mine).transpose("rgb", "y", "x").to_numpy()
+        assert (tif.read([1, 2, 3]) == first).all()
 
 
 @pytest.mark.deep

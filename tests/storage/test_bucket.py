@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -86,3 +87,30 @@ def test_a_lock_is_looked_at_again_after_the_machine_slept(
     with pytest.raises(ProjectError, match="another run has taken over"):
         folder._hold()
     assert lease.lost
+
+
+def test_objects_are_named_with_slashes_on_windows_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tree(type(Path())):  # type: ignore[misc]
+        """A folder whose paths are told as Windows tells them."""
+
+        def relative_to(self, *other: str | Path) -> PureWindowsPath:
+            return PureWindowsPath(super().relative_to(*other))
+
+    for name in ("zarr.json", "c/0/0"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    bucket, written, removed = (
+        RemoteFolder("s3://bucket/project", S3()),
+        dict[str, bytes](),
+        list[str](),
+    )
+    monkeypatch.setattr(bucket, "write", written.__setitem__)
+    monkeypatch.setattr(bucket, "remove", removed.append)
+    monkeypatch.setattr(bucket, "_below", lambda _: {"zarr.json", "c/0/0", "c/0/1"})
+    bucket.place(Tree(tmp_path), "prj_p/cubes/plot_1", "zarr.json")
+    below = "prj_p/cubes/plot_1"
+    assert written == {f"{below}/c/0/0": b"c/0/0", f"{below}/zarr.json": b"zarr.json"}
+    assert list(written)[-1] == f"{below}/zarr.json"
+    assert removed == [f"{below}/zarr.json", f"{below}/c/0/1"]

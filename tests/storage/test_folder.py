@@ -247,3 +247,30 @@ def test_a_folder_is_made_only_for_what_is_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none"), workplace(tmp_path / "a/b"):
         raise ValueError("none")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_file_that_is_being_read_on_windows_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the system refuses it as long as anyone has the file open."""
+    tries, waits = [0], list[float]()
+    real = os.replace
+
+    def replace(part: str, target: Path) -> None:
+        tries[0] += 1
+        if tries[0] % 3:
+            raise PermissionError(errno.EACCES, "it is open")
+        real(part, target)
+
+    monkeypatch.setattr("timesync_xr.storage.folder._WAITS_FOR_READERS", True)
+    monkeypatch.setattr("timesync_xr.storage.folder.time.sleep", waits.append)
+    monkeypatch.setattr(os, "replace", replace)
+    Folder(tmp_path).write("ledger/plots.csv", b"new")
+    assert (tmp_path / "ledger/plots.csv").read_bytes() == b"new"
+    assert waits == [0.01, 0.05]
+    monkeypatch.setattr("timesync_xr.storage.folder._WAITS_FOR_READERS", False)
+    tries[0] = 0
+    with pytest.raises(AccessError, match="can't be written"):
+        Folder(tmp_path).write("ledger/plots.csv", b"newer")
+    assert tries == [1]
+    assert (tmp_path / "ledger/plots.csv").read_bytes() == b"new"

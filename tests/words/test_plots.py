@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from pyproj import Transformer
 
 from tests.work import calls_of
 from timesync_xr.errors import InputError, PlotListError
-from timesync_xr.grid import REGIONS, get_grid
+from timesync_xr.grid import DEGREES, REGIONS, get_grid, transformer
 from timesync_xr.plots import Plot, id_problem, plot_from, read_plots
 
 CU = REGIONS["CU"]
@@ -250,6 +251,7 @@ def test_a_missing_list(tmp_path: Path) -> None:
         ("x,y", "-119.5,37.2", "degrees belong in columns lon and lat"),
         ("x,y", "1500000,-2500000", "x and y look swapped"),
         ("lon,lat", "500,91", "check the coordinates"),
+        ("lon,lat", "7°39',46", "write finite numbers like -111.25"),
         ("x,y", "1e300,-1e300", "check the coordinates"),
     ],
 )
@@ -258,6 +260,52 @@ def test_hints_where_a_plot_lies_outside(
 ) -> None:
     (problem,) = problems_of(listed(f"project_id,plot_id,{columns}\np,1,{point}"))
     assert hint in problem
+
+
+@pytest.mark.parametrize(
+    ("point", "hint"),
+    [
+        ("10,-85", "poleward of that take a polar grid, such as EPSG:3031"),
+        ("0,90", "poleward of that take a polar grid, such as EPSG:3413"),
+        ("46.5,97.65", "lon and lat look swapped"),
+        ("500,91", "check the coordinates"),
+    ],
+)
+def test_where_utm_ends_a_polar_grid_is_named_that_takes_the_plot(
+    listed: Listed, point: str, hint: str
+) -> None:
+    path = listed(f"project_id,plot_id,lon,lat\np,1,{point}")
+    with pytest.raises(PlotListError) as told:
+        read_plots(path, "utm")
+    (problem,) = told.value.problems
+    assert hint in problem
+    if "EPSG" in hint:
+        code = f"EPSG:{hint.partition('EPSG:')[2]}"
+        lon, lat = map(float, point.split(","))
+        x, y = transformer(DEGREES, code).transform(lon, lat)
+        (place,) = read_plots(path, code)[["x", "y"]].to_numpy()
+        assert np.abs(place - (x, y)).max() <= 15
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("project_id,plot_id,Longitude,LATITUDE", "; call Longitude lon, LATITUDE lat"),
+        ("project_id,PlotID,lon,lat", "no column plot_id among .*; call PlotID plot_id$"),
+        ("project_id,plot_id,east,north", "separated by commas$"),
+        ("project_id,plot_id,lon,lat,long", "^$"),
+    ],
+)
+def test_columns_of_other_names_are_told_what_to_be_called(
+    listed: Listed, columns: str, told: str
+) -> None:
+    try:
+        read_plots(listed(f"{columns}\np,1,-100,40,5"[: None if "long" in columns else -2]))
+    except PlotListError as error:
+        (problem,) = error.problems
+        assert re.search(told, problem)
+    else:
+        assert told == "^$"
 
 
 def test_hint_at_the_region(listed: Listed) -> None:

@@ -217,6 +217,14 @@ class Archive:
             )
         return ""
 
+    def expect_items(self) -> None:
+        """`InputError` where it names a file of items that is not there, or what is no name.
+
+        A slip in a name would else be taken for a file of ARD, and its plots for those of the U.S.
+        """
+        if isinstance(self.items, str | os.PathLike) and not self.url:
+            expect_file(self.items)
+
     @property
     def name(self) -> str:
         """Where its items come from, without secrets, for messages and provenance."""
@@ -237,6 +245,19 @@ class Archive:
         with open(self.items, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"source": os.path.abspath(self.items), "file": digest}
+
+
+def expect_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """What the system tells of a file of items; `InputError` where there is none."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"there is no file of items at {clean(os.fspath(path))} ({why})"
+            f"{did_you_mean(path, CATALOGS)}: give {', '.join(CATALOGS)}, the address of a STAC "
+            "API, or a file"
+        ) from None
 
 
 def _has_host(address: str) -> bool:

@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError, check_path, did_you_mean
+from ..errors import InputError
 from ..grid import Lattice, Region, Tile, tile_name
 from ..storage.access import clean
-from .archive import CATALOGS, Archive, as_archive
+from .archive import Archive, as_archive, expect_file
 from .dates import Datetime, DatetimeRange, parse_datetime
 from .files import is_geoparquet, read_items
 from .geoparquet import count_items, iter_geoparquet, texts_in
@@ -261,16 +261,8 @@ def _known_table(archive: Archive, asked: Query) -> pd.DataFrame:
         return archive.items
     if not isinstance(archive.items, str | os.PathLike):
         return _table_of(archive.name, list(archive.items), Query(archive.what, grid))
+    stat = expect_file(archive.items)
     path = Path(archive.items)
-    check_path(path, "the file of items", f"give {', '.join(CATALOGS)}, an address, or a file")
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise InputError(
-            f"there is no file of items at {path} ({error.strerror})"
-            f"{did_you_mean(path, CATALOGS)}: give "
-            f"{', '.join(CATALOGS)}, the address of a STAC API, or a file"
-        ) from None
     file = path.absolute(), stat.st_mtime_ns, stat.st_size
     if is_geoparquet(path):
         return _geoparquet_table(*file, replace(asked, source=archive.what, period=DatetimeRange()))
@@ -323,7 +315,7 @@ def _check_held(
     if found:
         raise InputError(
             f"{name}: its items are of {' and '.join(sorted(found))}, none is of "
-            f"{query.grid.name}. Check --region, or give another file"
+            f"{query.grid.name}. Check --grid, or give another file"
         )
 
 

@@ -25,8 +25,30 @@ _RARER: Final = {
 _GROUP_OF: Final = {name: group for group, names in _RARER.items() for name in names}
 
 
+def _with_option(ctx: click.Context, name: str) -> list[str]:
+    """The commands of the program that have an option of this name."""
+    program = ctx.find_root()
+    group = program.command
+    if not isinstance(group, click.Group):
+        return []
+    found = ((word, group.get_command(program, word)) for word in group.list_commands(program))
+    return [w for w, made in found if made and any(name in param.opts for param in made.params)]
+
+
 class Command(click.Command):
     """A command whose help has its options in groups, those first that most people need."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words of a line; an option of another command is met by its name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if others := _with_option(ctx, error.option_name):
+                told = f"{self.name} has no option {error.option_name}: {', '.join(others)} "
+                raise click.UsageError(
+                    f"{told}{'have' if others[1:] else 'has'} it.", ctx
+                ) from None
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""

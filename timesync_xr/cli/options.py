@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..project.products import ChipsPerYear
     from ..project.project import Project
+    from ..spectral.styles import Styles
 
 Command = Callable[..., Any]
 """The function of a command."""
@@ -173,6 +174,21 @@ plots_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="A plot list: take its plots only. Default: all plots of the project.",
 )
+
+styles_option = click.option(
+    "--styles",
+    metavar="FILE.toml",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Composites and stretches of your own, by name.",
+)
+
+
+def styles_of(path: Path | None) -> Styles:
+    """The composites and stretches of this package, and of a file."""
+    from ..spectral.styles import Styles, read_styles
+
+    return Styles() if path is None else read_styles(path)
+
 
 table_option = click.option(
     "--out",

@@ -43,6 +43,9 @@ def open_outputs() -> tuple[Output, Output]:
 
     Descriptors that are closed lead nowhere from now on. Else the next file that is opened would
     get their number, and with it all that is told.
+
+    Files and pipes get UTF-8, as tables in files do, also where the system's own encoding is
+    another one (Windows). What a terminal does not know is told by its number.
     """
     closed = [_occupy(number) for number in range(3)]
     sys.stdout, out = _wrapped(sys.stdout, 1, closed[1])
@@ -63,14 +66,20 @@ def _occupy(number: int) -> bool:
     return False
 
 
+_ENCODING = "PYTHONIOENCODING"
+"""Environment variable: what a user wants the outputs to be in."""
+
+
 def _wrapped(stream: TextIO | None, number: int, closed: bool) -> tuple[TextIO, Output]:
     output = Output(number, "w", closefd=False)
     if closed:
         output.failure = OSError(errno.EBADF, "it is closed")
+    known = getattr(stream, "encoding", None) or "utf-8"
+    errors = getattr(stream, "errors", None) or "strict"
     text = io.TextIOWrapper(
         io.BufferedWriter(output),
-        encoding=getattr(stream, "encoding", None) or "utf-8",
-        errors=getattr(stream, "errors", None) or "backslashreplace",
+        encoding=known if output.isatty() or _ENCODING in os.environ else "utf-8",
+        errors="backslashreplace" if errors == "strict" else errors,
         line_buffering=number == 2 or output.isatty(),
     )
     return text, output

@@ -68,10 +68,9 @@ class Selection:
         _ = self.period  # says what is wrong with the dates
         object.__setattr__(self, "sensors", _names(self.sensors))
         object.__setattr__(self, "tiers", _names(self.tiers))
-        if not self.tiers or not set(self.tiers) <= set(TIERS):
-            raise InputError(
-                f"there are no tiers {','.join(self.tiers) or 'of no name'}: give T1, T2, or T1,T2"
-            )
+        odd = ",".join(tier for tier in self.tiers if tier not in TIERS)
+        if odd or not self.tiers:
+            raise InputError(f"there are no tiers {odd or 'of no name'}: give T1, T2, or T1,T2")
         season: Any = self.season
         cloud: Any = self.max_cloud
         check_season(season)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,6 @@ import xarray as xr
 from ..cube.selection import check_season
 from ..errors import InputError
 from ..landsat import CSV_BANDS, FILL
-from ..lists import texts
 from ..plots import Plot
 from ..project.cubes import whole_cube
 from ..project.files import ANNUAL_COMPOSITES, png_bytes
@@ -24,7 +23,13 @@ from ..project.project import Plots, Project, as_project
 from ..project.rows import has_product
 from ..spectral.annual import GRADED, check_rule
 from ..spectral.annual_composite import annual_composite, check_method
-from ..spectral.composites import COMPOSITES, Composite, composite_rgb, get_composite
+from ..spectral.composites import (
+    COMPOSITES,
+    Composite,
+    Composites,
+    composite_rgb,
+    read_composites,
+)
 from ..spectral.indices import NAMES
 from ..spectral.outliers import SUMMER
 from ..spectral.reflectance import to_collection1
@@ -68,7 +73,7 @@ def write_annual_composites(
     method: str = "medoid",
     season: str = SUMMER,
     rule: str = GRADED,
-    composites: Sequence[str] = tuple(COMPOSITES),
+    composites: Composites = tuple(COMPOSITES),
 ) -> AnnualComposites:
     """Write the `annual_composite` of every plot that has a cube, apart from all observations.
 
@@ -86,7 +91,7 @@ def write_annual_composites(
     method, season, rule
         As in `annual_composite`.
     composites
-        Names of composites to draw, see `composite_rgb`; none for no chips.
+        Composites to draw, by name or of your own, see `composite_rgb`; none for no chips.
 
     Returns
     -------
@@ -112,13 +117,14 @@ def write_annual_composites(
     check_method(method)
     check_rule(rule)
     check_season(season)
-    drawn = [get_composite(name) for name in texts(composites)]
+    drawn = read_composites(composites)
     project = as_project(project)
     known = project.chosen(plots)
     known = known[has_product(known, "zarr") & (known["status"] == COMPLETE)]
     if known.empty:
         raise InputError(
-            f"{project.place} has no complete cube: make them by extract with --products zarr"
+            f"{project.place} has no complete cube: make them by the same extract with --products "
+            "png,csv,zarr, which adds them"
         )
     place = place_of(out, project.place, ANNUAL_COMPOSITES)
     tables = []

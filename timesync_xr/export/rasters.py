@@ -14,10 +14,9 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import NAME, expect_dims
-from ..errors import DamagedError, InputError, check_choice, check_path, did_you_mean
+from ..errors import DamagedError, InputError, check_choice, check_path
 from ..grid import ChipGrid
 from ..landsat import FILL, OFFSET, PIXEL, QA_BAND, QA_FLAGS, SCALE, SR_BANDS
-from ..lists import texts
 from ..plots import Plot
 from ..project.cubes import CHUNK_TIMES, read_part, whole_cube
 from ..project.files import EXPORTS, chip_path, plot_path, project_path
@@ -25,7 +24,7 @@ from ..project.ledger import COMPLETE
 from ..project.log import WRITTEN
 from ..project.project import Plots, Project, as_project, unfinished
 from ..project.rows import has_product, tell_left_out
-from ..spectral.composites import composite_rgb, get_composite
+from ..spectral.composites import Composite, Composites, composite_rgb, read_composites
 from ..storage.folder import read_file, whole_file
 from ..storage.places import beside, place_of, workplace
 from .formats import Exported
@@ -177,7 +176,7 @@ def export_rasters(
     out: str | Path | None = None,
     *,
     plots: Plots = None,
-    composites: Sequence[str] = (),
+    composites: Composites = (),
 ) -> Exported:
     """Write the pixels of a project as files that GIS programs open and place.
 
@@ -198,7 +197,8 @@ def export_rasters(
     plots
         A plot list, to take its plots only.
     composites
-        Names of `composite_rgb` for GeoTIFF, of the project's own for PNG: all by default.
+        For GeoTIFF composites by name or of your own, see `composite_rgb`: the bands by default.
+        For PNG names of the project's composites: all by default.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def export_rasters(
     """
     check_choice(form, RASTERS, "format")
     project = as_project(project)
-    names = _composites(project, form, composites)
+    drawn = _composites(project, form, composites)
     known = project.chosen(plots)
     product = "png" if form == "png" else "zarr"
     known = known[has_product(known, product) & (known["status"] == COMPLETE)]
@@ -235,7 +235,7 @@ def export_rasters(
     with workplace(place, project.s3) as work:
         for row in known.to_dict("records"):
             plot = Plot(row["project_id"], row["plot_id"], row["x"], row["y"])
-            for path, make in write(project, plot, names):
+            for path, make in write(project, plot, drawn):
                 target = work / form / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 make(target)
@@ -243,31 +243,30 @@ def export_rasters(
     return Exported(beside(place, form), count, unfinished(known, project.settings), "files")
 
 
-def _composites(project: Project, form: str, names: Sequence[str]) -> list[str]:
+def _composites(project: Project, form: str, named: Composites) -> tuple[Composite, ...]:
     """The composites to write; `InputError` for those that there are not."""
-    wanted = texts(names)
-    if form == "netcdf" and wanted:
-        raise InputError("composites are no part of netCDF: take --format geotiff or png")
+    own = {composite.name: composite for composite in project.settings.composites}
     if form == "geotiff":
-        return [get_composite(name).name for name in wanted]
-    own = [composite.name for composite in project.settings.composites]
-    if unknown := [name for name in wanted if name not in own]:
-        raise InputError(
-            f"the project has no chips of {', '.join(unknown)}{did_you_mean(unknown[0], own)}: "
-            f"choose from {', '.join(own)}"
-        )
-    return wanted or own
+        return read_composites(named)
+    if form == "netcdf":
+        if named:
+            raise InputError("composites are no part of netCDF: take --format geotiff or png")
+        return ()
+    try:
+        return read_composites(named, own) or tuple(own.values())
+    except InputError as error:
+        raise InputError(f"of the chips that the project has {error}") from None
 
 
-def _geotiffs(project: Project, plot: Plot, composites: Sequence[str]) -> _Made:
+def _geotiffs(project: Project, plot: Plot, composites: Sequence[Composite]) -> _Made:
     """Every observation of a plot's cube: its bands, or these composites."""
     with whole_cube(project.folder, plot) as cube:
         for one in _each_time(cube):
             day = pd.Timestamp(one["time"].item())
             stem = f"{plot_path(plot.plot_id)}_{day:%Y_%j}_{one['sensor'].item()}"
             folder = project_path(plot.project_id)
-            for name in composites or ["bands"]:
-                part = composite_rgb(one, name) if composites else one
+            parts = [(c.name, composite_rgb(one, c)) for c in composites] or [("bands", one)]
+            for name, part in parts:
                 path = f"{folder}/{name}/{plot_path(plot.plot_id)}/{stem}_{name}.tif"
                 yield path, partial(write_geotiff, part)
 
@@ -279,7 +278,7 @@ def _each_time(cube: xr.DataArray) -> Iterator[xr.DataArray]:
         yield from (chunk.isel(time=n) for n in range(chunk.sizes["time"]))
 
 
-def _netcdfs(project: Project, plot: Plot, _: Sequence[str]) -> _Made:
+def _netcdfs(project: Project, plot: Plot, _: Sequence[Composite]) -> _Made:
     """The cube of a plot in one file."""
     with whole_cube(project.folder, plot) as cube:
         path = f"{project_path(plot.project_id)}/{plot_path(plot.plot_id)}.nc"
@@ -336,14 +335,15 @@ def _as_cf(cube: xr.DataArray, plot: Plot) -> xr.Dataset:
     return made
 
 
-def _pngs(project: Project, plot: Plot, composites: Sequence[str]) -> _Made:
+def _pngs(project: Project, plot: Plot, composites: Sequence[Composite]) -> _Made:
     """The chips of a plot, with world files."""
     settings = project.settings
     chip = ChipGrid.around(settings.grid, plot.x, plot.y, settings.chip_size)
     ids, log = (plot.project_id, plot.plot_id), project.log(plot)
     for day in sorted({*log.loc[log["outcome"] == WRITTEN, "day"]}):
         stamp = pd.Timestamp(day)
-        for name in composites:
+        for composite in composites:
+            name = composite.name
             path = chip_path(plot.project_id, name, plot.plot_id, stamp.year, stamp.day_of_year)
             try:
                 png = read_file(project.folder, path)

@@ -23,7 +23,7 @@ from typing import Any, Final
 from ..errors import AccessError, InputError, ProjectError
 from ..project.project import Project
 from ..storage.access import scheme_of
-from ..storage.folder import disk_error, inner_parts
+from ..storage.folder import disk_error, inner_parts, put
 from .answers import Act, Interpretation, check_act, in_order, interpret, name_problem
 from .legend import Legend, legend_from, read_legend
 
@@ -99,7 +99,7 @@ class Store:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(target)
+            put(part, target)
             _sync_folder(target.parent)
         except OSError as error:
             raise disk_error(target, "written", error) from error

@@ -40,7 +40,7 @@ COMPLETE, INCOMPLETE, NO_ITEMS = "complete", "incomplete", "no items"
 """Status of a plot: everything there is was written or accounted for, something failed, or no item
 that can be read was found for it."""
 
-CHECK = "Check --region, --datetime and --source"
+CHECK = "Check --grid, --datetime and --source"
 """Remedy where a plot has no items."""
 
 COLUMNS = (

@@ -16,7 +16,7 @@ from ..grid import ChipGrid, ChipSize, Lattice, chip_shape, get_grid
 from ..lists import expect_table, texts
 from ..plots import Plot
 from ..spectral.annual import CONTRACT, KEY, TARGET_DAY, check_rule, check_target_day
-from ..spectral.composites import COMPOSITES, Composite
+from ..spectral.composites import COMPOSITES, Composite, Composites, read_composites
 from .files import observation_files
 from .rows import SPECTRA
 
@@ -150,23 +150,23 @@ class Products:
     `Lattice`. None: that of the archive, which is CU for ARD and utm for scenes."""
     chip_size: ChipSize = (255, 255)
     """Width and height of a chip in pixels, or one number for both; kept as a pair."""
-    composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
-    """What chips are made of; TimeSync's three by default."""
+    composites: Composites = tuple(COMPOSITES.values())
+    """What chips are made of, by name or a `Composite` of your own; TimeSync's three by default.
+    Kept as a tuple of `Composite`."""
     chips_per_year: int | ChipsPerYear | None = None
     """How many observations of each year are made, the best by the annual rule; all by default.
     Kept as `ChipsPerYear`, which holds rule, target day and overrides, too."""
 
     def __post_init__(self) -> None:
         grid = None if self.grid is None else get_grid(self.grid)
-        composites: Any = self.composites
-        if not isinstance(composites, tuple) or not all(
-            isinstance(composite, Composite) for composite in composites
-        ):
-            raise InputError(f"{composites!r} are no composites: give a tuple of them")
+        composites = read_composites(self.composites)
+        if not composites and "png" in read_formats(self.formats):
+            raise InputError("there is no composite: name one; for no chips leave out png")
         for name, value in (
             ("formats", read_formats(self.formats)),
             ("grid", grid),
             ("chip_size", chip_shape(self.chip_size)),
+            ("composites", composites),
         ):
             object.__setattr__(self, name, value)
         per_year: Any = self.chips_per_year
@@ -183,6 +183,11 @@ class Products:
     def made(self) -> tuple[str, ...]:
         """What is made, in the order of `FORMATS`."""
         return read_formats(self.formats)
+
+    @property
+    def drawn(self) -> tuple[Composite, ...]:
+        """What chips are made of."""
+        return read_composites(self.composites)
 
     @property
     def per_year(self) -> ChipsPerYear | None:
@@ -227,7 +232,7 @@ class Products:
     def paths(self, plot: Plot, day: str, formats: Sequence[str] = ()) -> list[str]:
         """Files of a plot and day, the CSV last; of other ``formats`` where these are given."""
         check_kind(plot, Plot, "plot", "give a timesync_xr.Plot")
-        names = [composite.name for composite in self.composites]
+        names = [composite.name for composite in self.drawn]
         wanted = texts(formats) or self.made
         return observation_files(plot, day, wanted, names)
 

@@ -23,7 +23,7 @@ from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from ..spectral.composites import COMPOSITES, Composite
 from ..spectral.density import empty_density, observation_density
 from ..spectral.offsets import sensor_offsets
-from ..spectral.styles import OVER
+from ..spectral.styles import FIXED, Stretch
 from ..storage.access import S3, clean
 from ..storage.folder import Folder
 from ..storage.places import open_folder
@@ -66,9 +66,8 @@ class Settings:
     """Width and height of its chips in pixels."""
     composites: tuple[Composite, ...] = tuple(COMPOSITES.values())
     """What its chips are made of."""
-    stretch: str = ""
-    """``plot`` where the limits of the composites are those of each plot, ``project`` where they
-    were found over all plots, empty where they are as they stand."""
+    stretch: Stretch = FIXED
+    """Where the limits of the composites come from: of each plot, of all, or as they stand."""
     rendered: bool = False
     """Whether it was made of the cubes of another project."""
 
@@ -81,7 +80,7 @@ class Settings:
             "grid": {"name": grid.name, "left": grid.left, "top": grid.top, "crs": grid.crs},
             "chip_size": self.chip_size,
             "composites": composites,
-            "stretch": self.stretch,
+            "stretch": str(self.stretch),
             "rendered": self.rendered,
         }
         plain: dict[str, Any] = json.loads(json.dumps(kept))
@@ -92,9 +91,9 @@ class Settings:
         """The settings that were kept; any error of Python for what are none."""
         grid = kept["grid"]
         name, left, top, crs = str(grid["name"]), grid["left"], grid["top"], str(grid["crs"])
-        collection, stretch = kept["collection"], kept["stretch"]
-        if not collection or not collection.isprintable() or stretch not in ("", *OVER):
-            raise ValueError("no collection, or no stretch")
+        collection, stretch = kept["collection"], Stretch.parse(kept["stretch"])
+        if not collection or not collection.isprintable():
+            raise ValueError("no collection")
         lattice = _kept_grid(name, crs, int(left), int(top))
         width, height = chip_shape(kept["chip_size"])
         ChipGrid(lattice, 0, 0, width, height)  # says what is wrong with a size
@@ -449,17 +448,33 @@ def is_new_project(folder: Folder, settings: Settings) -> bool:
         )
     for name, value in wanted.items():
         if kept[name] != value:
-            was, asked = (_told(name, of[name]) for of in (kept, wanted))
+            was, asked = (_told(name, of, other) for of, other in ((kept, wanted), (wanted, kept)))
             raise ProjectError(
-                f"the project in {folder.root} was made with {name} {was}, "
+                f"the project in {folder.root} was made with {name.replace('_', ' ')} {was}, "
                 f"not {asked}: use the same, or another --out folder"
             )
     return False
 
 
-def _told(name: str, value: Any) -> Any:
-    """A setting for a message."""
-    return value["name"] if name == "grid" else value
+def _told(name: str, settings: Mapping[str, Any], other: Mapping[str, Any]) -> Any:
+    """A setting for a message, as far as it is not that of others."""
+    value = settings[name]
+    if name == "grid":
+        return value["name"]
+    if name == "stretch":
+        return value or "fixed"
+    if name == "composites" and list(value) != list(other[name]):
+        return ", ".join(value)
+    if name == "composites":
+        told = (f"{n} of {_drawn(*of)}" for n, of in value.items() if of != other[name][n])
+        return "; ".join(told)
+    return value
+
+
+def _drawn(channels: Sequence[str], limits: Sequence[Sequence[float]]) -> str:
+    """``red 0 to 1500, green 0 to 1500, blue 0 to 1500``."""
+    parts = zip(channels, limits, strict=True)
+    return ", ".join(f"{channel} {low:g} to {high:g}" for channel, (low, high) in parts)
 
 
 def as_project(project: Project | str | Path) -> Project:

@@ -562,7 +562,7 @@ def _colours(
 
     None where every plot has limits of its own, which the project does not keep.
     """
-    colours = plot_colours(spectra, () if settings.stretch == "plot" else settings.composites)
+    colours = plot_colours(spectra, () if settings.stretch.over_plots else settings.composites)
     return {
         (row.of.day, name): tuple(colour.tolist())
         for name, of_rows in colours.items()

@@ -42,7 +42,7 @@ def write_chips(
     made.loc[table.index, "outcome"] = OTHER_PLATFORM
     made.loc[chosen.index, "outcome"] = WRITTEN
     taken = _at(cube, chosen.index)
-    drawn = draw_each(taken, products.composites if "png" in products.made else ())
+    drawn = draw_each(taken, products.drawn if "png" in products.made else ())
     lines = csv_files(chosen) if "csv" in products.made else []
     days = taken["time"].to_numpy().astype("datetime64[D]").astype(str).tolist()
     paths = [products.paths(plot, day) for day in days]

@@ -11,11 +11,13 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -41,6 +43,7 @@ DEATHS: Final = 2
 """Workers that a plot may lose before it is set aside."""
 
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
+_WARNINGS: Final = "PYTHONWARNINGS"
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 _TICK: Final = 1.0
@@ -131,6 +134,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(f"this process is a worker that was just started: {_GUARD}")
     with _nothing_of_this_folder():
+        _start_tracker()
         cluster = _start(workers)
         level = logging.getLogger("distributed").level
         try:
@@ -147,14 +151,15 @@ def _start(workers: int, tries: int = 2) -> LocalCluster:
     from distributed import LocalCluster
 
     try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            protocol="tls",  # else any user of this machine could have the workers run code
-            security=True,
-            dashboard_address="127.0.0.1:0",
-        )
+        with _deaf_to_interrupts():
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                protocol="tls",  # else any user of this machine could have the workers run code
+                security=True,
+                dashboard_address="127.0.0.1:0",
+            )
     except RuntimeError as error:
         if tries > 1:
             return _start(workers, tries - 1)
@@ -180,6 +185,40 @@ def _nothing_of_this_folder() -> Iterator[None]:
             os.environ.pop(_SAFE_PATH, None)
         else:
             os.environ[_SAFE_PATH] = before
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start threads that leave Ctrl-C to others, as do the processes that they start in turn.
+
+    A terminal sends it to all processes. One that is still importing would print where it is; the
+    workers end with the process that started them. Here it is heard by any other thread.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_tracker() -> None:
+    """Start the process that frees the semaphores of one that was stopped, and says no word of it.
+
+    It would warn of each Ctrl-C as of a leak.
+    """
+    before = os.environ.get(_WARNINGS)
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ[_WARNINGS] = f"{before},{quiet}" if before else quiet
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[_WARNINGS]
+        else:
+            os.environ[_WARNINGS] = before
 
 
 def _hush() -> None:

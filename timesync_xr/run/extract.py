@@ -174,13 +174,14 @@ def extract(
     archive, project = as_archive(archive), as_project(project)
     check_choices(select, products)
     check_tiers(select, archive.what)
+    archive.expect_items()
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ())
     listed = _plots(table, products.lattice)
     source, folder = archive.what, project.folder
     job = Job(products, select, source, archive.reading, archive.name)
     cluster = _cluster(workers)
-    settings = Settings(source.collection, products.lattice, products.shape, products.composites)
+    settings = Settings(source.collection, products.lattice, products.shape, products.drawn)
     with folder.lock():
         folder.clear_temporary()
         ledger = Ledger(folder)
@@ -224,9 +225,8 @@ def _refuse_losses(plots: Sequence[Plot], job: Job, ledger: Ledger) -> None:
         told = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
         names = some(pd.Series(losing))
         raise LossError(
-            f"{causes.total()} observations that {len(losing)} plots have ({names}) would be "
-            f"removed ({told}): give filters that take them, --prune to remove them, or another "
-            "--out folder"
+            f"observations would be removed: {causes.total()} ({told}; plots: {names}). Give "
+            "filters that take them, --prune to remove them, or another --out folder"
         )
 
 

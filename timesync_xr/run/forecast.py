@@ -343,6 +343,7 @@ def plan_and_see(
     """As `plan`, with what is seen of each plot."""
     check_choices(select, products)
     check_tiers(select, archive.what)
+    archive.expect_items()
     products = products.on(archive.what.first_grid)
     table = plot_table(plots, products.lattice, ("project_id", "plot_id", "x", "y"), numbers="xy")
     points = zip(table["x"], table["y"], strict=True)

@@ -23,7 +23,8 @@ Row = Mapping[str, Any]
 
 def check_choices(select: object, products: object) -> None:
     """`InputError` for what is no selection, or no products."""
-    check_kind(select, Selection, "select", "give a timesync_xr.Selection")
+    which = f"Selection({select!r})" if isinstance(select, str) else "Selection"
+    check_kind(select, Selection, "select", f"give a timesync_xr.{which}")
     check_kind(products, Products, "products", "give timesync_xr.Products")
 
 

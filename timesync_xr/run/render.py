@@ -44,7 +44,7 @@ from ..project.rows import (
     written_observations,
 )
 from ..project.spectra import PlotTable
-from ..spectral.composites import COMPOSITES, Composite
+from ..spectral.composites import COMPOSITES, Composite, Composites
 from ..spectral.styles import Stretch, Styles, with_percentiles
 from ..storage.folder import Folder
 from .chips import write_chips
@@ -65,7 +65,7 @@ def render(
     out: Project | str | Path,
     *,
     formats: str | Iterable[str] = USUAL,
-    composites: Sequence[str] = tuple(COMPOSITES),
+    composites: Composites = tuple(COMPOSITES),
     stretch: str = "fixed",
     styles: Styles | None = None,
     prune: bool = False,
@@ -75,9 +75,9 @@ def render(
 
     With the usual composites and the stretch ``fixed`` its files are those that `extract` makes.
     ``formats`` are some of png, csv and spectra; ``composites`` and ``stretch`` are names in
-    ``styles``. Plots that are there already are skipped where their logs are the same: these tell
-    items, processing and the checksum of the pixels of every observation. With ``prune``
-    observations are removed from ``out`` that the cubes have no more.
+    ``styles``, composites also of your own. Plots that are there already are skipped where their
+    logs are the same: these tell items, processing and the checksum of the pixels of every
+    observation. With ``prune`` observations are removed from ``out`` that the cubes have no more.
 
     Raises `InputError` where there is no cube, or a name is unknown, and `ProjectError` where
     ``out`` was drawn in another way, or is in use, has plots of these names elsewhere, has
@@ -92,9 +92,10 @@ def render(
     if styles is None:
         styles = Styles()
     check_kind(styles, Styles, "styles", "give what timesync_xr.read_styles made of a file")
-    check_kind(composites, list | tuple | set, "composites", "give names, such as ['tc', 'b743']")
-    drawn = _Style(tuple(styles.composite(name) for name in composites), styles.stretch(stretch))
+    drawn = _Style(styles.chosen(composites), styles.stretch(stretch))
     formats = read_formats(formats, FORMATS)
+    if not drawn.composites and "png" in formats:
+        raise InputError("there is no composite: name one; for no chips leave out png")
     project, target = as_project(project), as_project(out)
     source = project.folder
     if os.path.realpath(source.root) == os.path.realpath(target.folder.root):
@@ -157,8 +158,7 @@ class _Style:
 
     def settings(self, of_cubes: Settings) -> Settings:
         """What the project keeps, so that none is drawn in two ways."""
-        over = self.stretch.over if self.stretch.percentiles else ""
-        return replace(of_cubes, composites=self.composites, stretch=over, rendered=True)
+        return replace(of_cubes, composites=self.composites, stretch=self.stretch, rendered=True)
 
 
 def _plots_with_cubes(project: Project) -> list[tuple[Plot, dict[str, Any]]]:
@@ -174,7 +174,8 @@ def _plots_with_cubes(project: Project) -> list[tuple[Plot, dict[str, Any]]]:
     ]
     if not found:
         raise InputError(
-            f"{project.place} has no complete cube: make them by extract with --products zarr"
+            f"{project.place} has no complete cube: make them by the same extract with --products "
+            "png,csv,zarr, which adds them"
         )
     return found
 
@@ -206,8 +207,8 @@ def _changed(
             losing.append(plot.plot_id)
     if losing and not prune:
         raise LossError(
-            f"{count} observations that {len(losing)} plots have ({some(pd.Series(losing))}) would "
-            "be removed, since the cubes have them no more: --prune to remove them, or another "
+            f"observations would be removed, since the cubes have them no more: {count} (plots: "
+            f"{some(pd.Series(losing))}). Give --prune to remove them, or another "
             "--out folder"
         )
     return changed

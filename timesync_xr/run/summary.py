@@ -149,11 +149,10 @@ class Summary:
             plots = self.without_clear["plot_id"].drop_duplicates()
             worst = self.without_clear["year"].value_counts().sort_index(kind="stable")
             worst = worst.sort_values(ascending=False, kind="stable").head(_SHOWN)
-            years = ", ".join(f"{year} ({count} plots)" for year, count in worst.items())
+            years = ", ".join(f"{year} ({count})" for year, count in worst.items())
             yield (
-                f"Years without any clear observation: {len(self.without_clear)} of "
-                f"{len(plots)} plots ({some(plots)}), most in {years}; "
-                "timesync-xr density lists them"
+                f"Years without any clear observation: {len(self.without_clear)} (plots: "
+                f"{some(plots)}), most in {years}; timesync-xr density lists them"
             )
         yield from self._stale()
         refused = self.left_out[self.left_out["outcome"] == REFUSED]

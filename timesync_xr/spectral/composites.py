@@ -10,7 +10,7 @@ Bands are found by name, so their order in the cube does not matter and a missin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -60,6 +60,8 @@ class Composite:
     def __post_init__(self) -> None:
         if problem := id_problem(self.name):
             raise InputError(f"the composite {self.name!r} {problem}")
+        if self.name.lower() in ("cubes", "spectra"):  # where those of the plots lie
+            raise InputError(f"a composite can't be named {self.name!r}: rename it")
         channels = texts(self.channels)
         for channel in channels:
             _check_channel(channel)
@@ -173,6 +175,29 @@ def get_composite(
         return composite
     check_choice(composite, known, "composite")
     return known[composite]
+
+
+Composites = str | Composite | Iterable[str | Composite]
+"""Composites as users name them: a text with commas between, a composite, or some of both."""
+
+
+def read_composites(
+    composites: Composites, known: Mapping[str, Composite] = ALL_COMPOSITES
+) -> tuple[Composite, ...]:
+    """Composites by their names or as they are; `InputError` for an unknown one, or a name twice.
+
+    Capitals make no other name, since not every disk tells them apart.
+    """
+    given: Any = composites
+    listed = texts(given) if isinstance(given, str) else given
+    if isinstance(listed, Composite) or not isinstance(listed, Iterable):
+        listed = [listed]
+    names = (name.strip() if isinstance(name, str) else name for name in listed)
+    found = tuple(get_composite(name, known) for name in names if name != "")
+    if len({composite.name.lower() for composite in found}) < len(found):
+        told = ", ".join(composite.name for composite in found)
+        raise InputError(f"of the composites {told} two have one name: rename one, or leave it out")
+    return found
 
 
 def channel_values(cube: xr.DataArray, channel: str) -> xr.DataArray:

@@ -26,15 +26,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..errors import InputError, check_choice, check_path
+from ..errors import InputError, check_choice, check_path, did_you_mean
 from ..landsat import QA_BAND
+from ..lists import texts
 from .composites import (
     ALL_COMPOSITES,
     INDICES,
     Composite,
+    Composites,
     channel_values,
-    get_composite,
     is_fill_pixel,
+    read_composites,
 )
 from .quality import is_clear
 
@@ -51,12 +53,38 @@ class Stretch:
     over: str = "plot"
     """Whose pixels: those of every ``plot`` for itself, or of the ``project``."""
 
+    def __str__(self) -> str:
+        """``plot 2 98``, as a project keeps it; empty where limits are as they stand."""
+        if self.percentiles is None:
+            return ""
+        low, high = self.percentiles
+        return f"{self.over} {low:.17g} {high:.17g}"
+
+    @property
+    def over_plots(self) -> bool:
+        """Whether limits are those of each plot."""
+        return self.percentiles is not None and self.over == "plot"
+
+    @classmethod
+    def parse(cls, text: str) -> Stretch:
+        """The stretch that a project keeps; ``ValueError`` for what is none."""
+        if text == "":
+            return cls()
+        over, low, high = text.split(" ")
+        made = cls((float(low), float(high)), over)
+        if over not in OVER or not 0 <= float(low) < float(high) <= 100:
+            raise ValueError("no stretch")
+        return made
+
 
 OVER: Final = ("plot", "project")
 """What a stretch by percentiles may be of."""
 
+FIXED: Final = Stretch()
+"""Limits as they stand."""
+
 _STRETCHES: Final = {
-    "fixed": Stretch(),
+    "fixed": FIXED,
     "plot": Stretch((2, 98), "plot"),
     "project": Stretch((2, 98), "project"),
 }
@@ -71,9 +99,9 @@ class Styles:
     stretches: Mapping[str, Stretch] = field(default_factory=lambda: dict(_STRETCHES))
     """Stretches by name."""
 
-    def composite(self, name: str) -> Composite:
-        """The composite of this name; `InputError` names the choices for any other."""
-        return get_composite(name, self.composites)
+    def chosen(self, names: Composites) -> tuple[Composite, ...]:
+        """The composites of these names; `InputError` names the choices for any other."""
+        return read_composites(names, self.composites)
 
     def stretch(self, name: str) -> Stretch:
         """The stretch of this name; `InputError` names the choices for any other."""
@@ -101,32 +129,69 @@ def read_styles(path: str | os.PathLike[str]) -> Styles:
     check_path(path, "path", "give that of a TOML file")
     try:
         text = tomllib.loads(Path(path).read_text("utf-8"))
-        composites = {n: _composite(n, v) for n, v in text.get("composites", {}).items()}
-        stretches = {n: _stretch(v) for n, v in text.get("stretches", {}).items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as TOML ({error}): {_REMEDY}") from None
+    try:
+        tables = _known(text, "the file", composites={}, stretches={})
+        composites = _table(tables["composites"], "[composites]").items()
+        stretches = _table(tables["stretches"], "[stretches]").items()
+        return Styles(
+            dict(ALL_COMPOSITES) | {name: _composite(name, value) for name, value in composites},
+            dict(_STRETCHES) | {name: _stretch(name, value) for name, value in stretches},
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+_REMEDY: Final = (
+    "give [composites.NAME] with channels and limits, [stretches.NAME] with percentiles and over"
+)
+
+
+def _table(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} is no table: {_REMEDY}")
+    return value
+
+
+def _known(value: Any, name: str, **usual: Any) -> dict[str, Any]:
+    """A table of these keys; `InputError` for any other, and for one that is not there.
+
+    Those that may be left out have a value in place of None.
+    """
+    table = _table(value, name)
+    for key in table:
+        if key not in usual:
+            raise InputError(f"{name} has no {key!r}{did_you_mean(key, usual)}: {_REMEDY}")
+    filled = {**usual, **table}
+    for key, given in filled.items():
+        if given is None:
+            raise InputError(f"{name} lacks {key!r}: {_REMEDY}")
+    return filled
+
+
+def _composite(name: str, value: Any) -> Composite:
+    told = _known(value, f"[composites.{name}]", channels=None, limits=None)
+    try:
+        limits: Any = tuple((float(low), float(high)) for low, high in told["limits"])
+    except (TypeError, ValueError):
+        limits = ()  # which a composite refuses
+    channels: Any = tuple(texts(told["channels"]))
+    return Composite(name, channels, limits)
+
+
+def _stretch(name: str, value: Any) -> Stretch:
+    told = _known(value, f"[stretches.{name}]", percentiles=None, over="plot")
+    try:
+        low, high = (float(p) for p in told["percentiles"])
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not 0 <= low < high <= 100 or told["over"] not in OVER:
         raise InputError(
-            f"{path}: no file of composites and stretches ({type(error).__name__}: {error}). Give "
-            "[composites.NAME] with channels and limits, [stretches.NAME] with percentiles and over"
-        ) from None
-    return Styles(dict(ALL_COMPOSITES) | composites, dict(_STRETCHES) | stretches)
-
-
-def _composite(name: str, value: Mapping[str, Any]) -> Composite:
-    first, second, third = (str(channel) for channel in value["channels"])
-    a, b, c = ((float(low), float(high)) for low, high in value["limits"])
-    if not all(-np.inf < low < high < np.inf for low, high in (a, b, c)):
-        raise InputError(f"the composite {name!r} has limits whose low is not below its high")
-    if name in ("cubes", "spectra"):  # where those of the plots lie
-        raise InputError(f"a composite can't be named {name!r}: rename it")
-    return Composite(name, (first, second, third), (a, b, c))
-
-
-def _stretch(value: Mapping[str, Any]) -> Stretch:
-    low, high = (float(p) for p in value["percentiles"])
-    made = Stretch((low, high), str(value.get("over", "plot")))
-    if not 0 <= low < high <= 100 or made.over not in OVER:
-        raise InputError("a stretch has two percentiles from 0 to 100, over plot or project")
-    return made
+            f"[stretches.{name}] needs percentiles of two numbers from 0 to 100, the lower first, "
+            "and over, which is plot or project"
+        )
+    return Stretch((low, high), told["over"])
 
 
 def with_percentiles(

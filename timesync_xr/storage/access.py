@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import url2pathname
 
 from ..errors import InputError, Kind, ReadError, check_kind
 
@@ -207,7 +208,7 @@ class Access:
             parts = _split(href)
             if parts.netloc not in ("", "localhost"):
                 _refuse(href, "it is a file of another machine")
-            return self._direct_file(href, unquote(parts.path))
+            return self._direct_file(href, url2pathname(parts.path))
         if scheme or href.startswith("/vsi"):
             _refuse(href, "only s3://, https:// and files of the archive are read")
         return self._direct_file(href, href)

@@ -436,7 +436,7 @@ class RemoteFolder(Folder):
 
     def place(self, tree: Path, path: str, mark: str) -> None:
         """Upload a tree in place of what is there, its ``mark`` last."""
-        names = {str(p.relative_to(tree)) for p in tree.rglob("*") if p.is_file()}
+        names = {p.relative_to(tree).as_posix() for p in tree.rglob("*") if p.is_file()}
         self.remove(f"{path}/{mark}")
         for name in self._below(path) - names:
             self.remove(f"{path}/{name}")

@@ -11,6 +11,8 @@ import errno
 import os
 import shutil
 import stat
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -30,6 +32,28 @@ _LEDGER = "ledger/"
 
 _OWNED = "owned"
 """The file in a scratch folder that says that no later run has cleared it."""
+
+_WAITS: Final = (0.01, 0.05, 0.2, 0.5, 1.0)
+"""Seconds to wait for who reads a file that is to be replaced, one after the other."""
+
+_WAITS_FOR_READERS: Final = sys.platform == "win32"
+"""Whether a file can't be replaced while it is open, as on Windows."""
+
+
+def put(part: str | Path, target: str | Path) -> None:
+    """Give a file or folder its name, in place of the file that has it.
+
+    Where that can't be while someone reads it, this is tried again for some moments.
+    """
+    for wait in _WAITS if _WAITS_FOR_READERS else ():
+        try:
+            os.replace(part, target)
+        except PermissionError:
+            time.sleep(wait)
+        else:
+            return
+    os.replace(part, target)
+
 
 READ: Final = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
@@ -102,7 +126,7 @@ class Folder:
                 if vouches:
                     file.flush()
                     os.fsync(file.fileno())
-            os.replace(part, target)
+            put(part, target)
             if vouches:
                 sync(target.parent, os.fsync)
         except OSError as error:
@@ -188,7 +212,7 @@ class Folder:
         self.remove_tree(path, mark)
         try:
             self._make(target.parent)
-            tree.replace(target)
+            put(tree, target)
             self._unsettled = True
         except OSError as error:
             raise disk_error(target, "written", error) from error
@@ -331,7 +355,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         partial.touch()  # says at once what hinders it
         yield partial
-        partial.replace(target)
+        put(partial, target)
     except OSError as error:
         raise disk_error(target, "written", error) from None
     finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from obstore import Attributes
 
 from .bucket import RemoteFolder
-from .folder import Folder, disk_error, missing_folders, remove_empty, sync
+from .folder import Folder, disk_error, missing_folders, put, remove_empty, sync
 
 
 def open_folder(out: str | Path, s3: S3 = S3()) -> Folder:
@@ -68,7 +68,7 @@ def workplace(out: str | Path, s3: S3 = S3()) -> Iterator[Path]:
         for path in _files(work):
             place = target / path.relative_to(work)
             place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
+            put(path, place)
     except OSError as error:
         raise disk_error(target, "written", error) from error
     finally:
@@ -132,7 +132,7 @@ def _hold(folder: Path) -> int:
 
 def _upload(work: Path, out: str, s3: S3) -> None:
     """Put files into a bucket, large ones in parts; each is there whole or not at all."""
-    from obstore import put
+    from obstore import put as put_object
 
     from .objects import request
 
@@ -141,7 +141,9 @@ def _upload(work: Path, out: str, s3: S3) -> None:
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         attributes: Attributes = {"Content-Type": kind}  # browsers show pages only by their type
         request(
-            lambda store, key: put(store, key, path, attributes=attributes), address, Access(s3=s3)
+            lambda store, key: put_object(store, key, path, attributes=attributes),
+            address,
+            Access(s3=s3),
         )
 
     for path in _files(work):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import out_s3_options, plots_option
+from ..options import out_s3_options, plots_option, styles_of, styles_option
 
 
 @click.command(cls=Command, short_help="Make annual composites of a project's cubes.")
@@ -40,8 +41,9 @@ from ..options import out_s3_options, plots_option
     "--composites",
     default="tc,b743,b432",
     show_default=True,
-    help="What chips are drawn of; empty for none.",
+    help="What chips are drawn of, also of --styles; empty for none.",
 )
+@styles_option
 @click.option(
     "--out",
     type=click.Path(),
@@ -51,7 +53,9 @@ from ..options import out_s3_options, plots_option
 )
 @plots_option
 @out_s3_options
-def composite(project: str, composites: str, out_s3: S3, **options: Any) -> None:
+def composite(
+    project: str, composites: str, styles: Path | None, out_s3: S3, **options: Any
+) -> None:
     """Make an image of each year of every plot in PROJECT from all good pixels of a season.
 
     A chip for each composite and year, a Zarr of all years, and a table of the values at the plots.
@@ -67,7 +71,7 @@ def composite(project: str, composites: str, out_s3: S3, **options: Any) -> None
     from ...export.annual_composites import write_annual_composites
     from ...project.project import Project
 
-    names = [name.strip() for name in composites.split(",") if name.strip()]
-    made = write_annual_composites(Project(project, out_s3), composites=names, **options)
+    drawn = styles_of(styles).chosen(composites)
+    made = write_annual_composites(Project(project, out_s3), composites=drawn, **options)
     if not is_quiet():
         click.echo(made)

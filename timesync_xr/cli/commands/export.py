@@ -11,7 +11,7 @@ from ...spectral.annual import CONTRACT, GRADED
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import out_s3_options, target_day_option
+from ..options import out_s3_options, styles_of, styles_option, target_day_option
 
 
 @click.command(cls=Command, short_help="Write a project in another program's format.")
@@ -56,8 +56,10 @@ from ..options import out_s3_options, target_day_option
 @click.option(
     "--composites",
     metavar="tc,b743,...",
-    help="Of geotiff: composites in place of the bands. Of png: which of the project's.",
+    help="Of geotiff: composites in place of the bands, also of --styles. Of png: which of the "
+    "project's.",
 )
+@styles_option
 @out_s3_options
 def export(
     project: str,
@@ -66,6 +68,7 @@ def export(
     offsets: str | None,
     plots: Path | None,
     composites: str | None,
+    styles: Path | None,
     **options: Any,
 ) -> None:
     """Write PROJECT in the format of another program.
@@ -88,8 +91,10 @@ def export(
 
     made = Project(project, out_s3)
     if form in RASTERS:
-        names = tuple(name.strip() for name in composites.split(",")) if composites else ()
-        exported = export_rasters(made, form, options["out"], plots=plots, composites=names)
+        drawn = (
+            styles_of(styles).chosen(composites or "") if form == "geotiff" else composites or ""
+        )
+        exported = export_rasters(made, form, options["out"], plots=plots, composites=drawn)
     elif plots or composites:
         raise click.UsageError("--plots and --composites are for geotiff, netcdf and png")
     else:

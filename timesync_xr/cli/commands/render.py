@@ -9,7 +9,7 @@ import click
 from ...storage.access import S3
 from ..help import Command
 from ..main import is_quiet
-from ..options import out_s3_options, project_s3_options
+from ..options import out_s3_options, project_s3_options, styles_of, styles_option
 
 
 @click.command(cls=Command, short_help="Make chips and spectra of a project's cubes.")
@@ -30,11 +30,7 @@ from ..options import out_s3_options, project_s3_options
     show_default=True,
     help="fixed; plot or project (percentiles 2 and 98 of the clear pixels); or of --styles.",
 )
-@click.option(
-    "--styles",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="TOML file with composites and stretches of your own.",
-)
+@styles_option
 @click.option(
     "--prune",
     is_flag=True,
@@ -55,8 +51,8 @@ def render(
 ) -> None:
     """Make chips and spectra of the cubes in PROJECT, without reading the archive.
 
-    The cubes are made by extract with --products zarr. PROJECT and OTHER may be addresses in a
-    bucket. Run the same command again to add what is new in PROJECT.
+    The cubes are made by extract with --products png,csv,zarr. PROJECT and OTHER may be addresses
+    in a bucket. Run the same command again to add what is new in PROJECT.
 
     \b
     Examples:
@@ -66,7 +62,6 @@ def render(
     """
     from ...project.project import Project
     from ...run.render import render as run
-    from ...spectral.styles import Styles, read_styles
 
     rows = run(
         Project(project, s3),
@@ -74,7 +69,7 @@ def render(
         formats=products,
         composites=composites.split(","),
         stretch=stretch,
-        styles=Styles() if styles is None else read_styles(styles),
+        styles=styles_of(styles),
         prune=prune,
         progress=not is_quiet(),
     )

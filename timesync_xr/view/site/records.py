@@ -156,7 +156,7 @@ def colors(settings: Settings) -> dict[str, list[list[Any]]]:
 
     Composites of other channels, and those that are stretched for each plot, are left out.
     """
-    if settings.stretch == "plot":
+    if settings.stretch.over_plots:
         return {}
     return {
         c.name: [
