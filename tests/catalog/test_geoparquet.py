@@ -105,7 +105,7 @@ def test_tiles_as_numbers_and_files_without_statistics(
 
 def test_what_a_file_lacks_is_told(tmp_path: Path, items: list[dict[str, Any]]) -> None:
     path = in_groups(tmp_path / "items.parquet", items, 5)
-    with pytest.raises(InputError, match=r"its items are of CU, none is of AK\. Check --region"):
+    with pytest.raises(InputError, match=r"its items are of CU, none is of AK\. Check --grid"):
         search_items([(3, 9)], Archive(path), grid="AK")
     others = [{**item, "collection": "landsat-c2ard-st"} for item in items]
     path = in_groups(tmp_path / "others.parquet", others, 5)
