@@ -146,7 +146,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     settings = Settings("landsat-c2ard-sr", REGIONS["CU"], (255, 255))
     keep_settings(Folder(tmp_path), settings)
     keep_settings(Folder(tmp_path), settings)
-    with pytest.raises(ProjectError, match=r"chip_size \[255, 255\], not \[99, 99\]"):
+    with pytest.raises(ProjectError, match=r"chip size \[255, 255\], not \[99, 99\]"):
         keep_settings(Folder(tmp_path), replace(settings, chip_size=(99, 99)))
     with pytest.raises(ProjectError, match="grid CU, not HI"):
         keep_settings(Folder(tmp_path), replace(settings, grid=REGIONS["HI"]))
