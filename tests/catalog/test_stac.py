@@ -66,6 +66,7 @@ def faults(*numbers: int) -> Callable[[Handler, int], bool]:
 
 @pytest.mark.parametrize("archive", ["mosaic", "real"])
 @pytest.mark.cases(1)
+@pytest.mark.filterwarnings("ignore:.*there is no item of h03v10")
 def test_the_golden_archives_by_json_parquet_and_api(
     shared: Path, tmp_path: Path, api: Api, archive: str
 ) -> None:

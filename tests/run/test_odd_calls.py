@@ -109,6 +109,7 @@ class Made:
             "stretch": {"values": np.arange(3)},
             "plot_trajectory": {"values": spectra[spectra["plot_id"] == "1"]},
             "plot_offsets": {"values": ["ndvi"]}, "Styles.stretch": {"name": "fixed"},
+            "Styles.chosen": {"names": ["tc"]},
             "read_items": {"path": items}, "read_plots": {"path": plots},
             "read_offsets": {"path": folder / "offsets.csv"},
             "read_overrides": {"path": folder / "overrides.csv"},

@@ -199,7 +199,7 @@ def test_render_removes_only_what_it_may(
     before = contents(tmp_path / "drawn")
     del items[2]
     run(formats="png,csv,zarr", refresh=True, prune=True)
-    with pytest.raises(LossError, match=r"removed: 1 \(.*plots: 7\).*--prune"):
+    with pytest.raises(LossError, match=r"removed, since .*: 1 \(plots: 7\).*--prune"):
         render(tmp_path / "out", tmp_path / "drawn", progress=False)
     assert contents(tmp_path / "drawn") == before
     code, _ = command("render", tmp_path / "out", "--out", tmp_path / "drawn", "--prune", "-q")

@@ -189,11 +189,12 @@ def read_composites(
     Capitals make no other name, since not every disk tells them apart.
     """
     given: Any = composites
-    listed = texts(given) if isinstance(given, str) else given
-    if isinstance(listed, Composite) or not isinstance(listed, Iterable):
-        listed = [listed]
-    names = (name.strip() if isinstance(name, str) else name for name in listed)
-    found = tuple(get_composite(name, known) for name in names if name != "")
+    try:
+        listed = texts(given) if isinstance(given, str) else list(given)
+    except TypeError:  # one, as it is
+        listed = [given]
+    names = [name.strip() if isinstance(name, str) else name for name in listed]
+    found = tuple(get_composite(name, known) for name in names if not isinstance(name, str) or name)
     if len({composite.name.lower() for composite in found}) < len(found):
         told = ", ".join(composite.name for composite in found)
         raise InputError(f"of the composites {told} two have one name: rename one, or leave it out")

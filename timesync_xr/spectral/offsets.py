@@ -238,7 +238,7 @@ def with_adjusted(
         shifts = {name: offsets_to(offsets, name, reference) for name in names}
         adjusted = pd.DataFrame(
             {
-                name: series[name].astype(float) - series["sensor"].map(s)
+                name: series[name].astype(float) - series["sensor"].map(s).astype(float)
                 for name, s in shifts.items()
             },
             index=series.index,

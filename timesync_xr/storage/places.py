@@ -160,7 +160,10 @@ def _files(work: Path) -> list[Path]:
 def place_of(out: object, project: str | Path, name: str) -> str:
     """The folder ``out``, or that of a name in a project where none is given ("" or None)."""
     check_kind(out, str | os.PathLike | None, "out", "give a folder, or s3://bucket/...")
-    return beside(project, name) if out is None or out == "" else str(out)
+    if out is None or out == "":
+        return beside(project, name)
+    check_path(out, "out", "give a folder, or s3://bucket/...")
+    return str(out)
 
 
 def beside(project: str | Path, name: str) -> str:
