@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -37,7 +38,13 @@ def mounted(image: Path, place: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        call("umount", place)
+        for _ in range(120):  # processes that were killed may still be on their way out
+            with suppress(subprocess.CalledProcessError):
+                call("umount", place)
+                break
+            time.sleep(0.5)
+        else:
+            call("umount", place)
 
 
 @pytest.fixture
@@ -82,7 +89,9 @@ def test_no_plot_is_complete_whose_files_are_not_on_the_disk(image: Path, tmp_pa
                "--out"]  # fmt: skip
     copies = []
     with mounted(image, tmp_path / "disk_of_run") as disk:
-        process = subprocess.Popen([*command, str(disk / "out")], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, str(disk / "out")], stderr=subprocess.DEVNULL, start_new_session=True
+        )
         recent = disk / "out/ledger/observations/prj_p"
         for number in range(MOMENTS):
             while process.poll() is None and (
@@ -91,7 +100,8 @@ def test_no_plot_is_complete_whose_files_are_not_on_the_disk(image: Path, tmp_pa
                 time.sleep(0.01)
             copies.append(tmp_path / f"copy{number}")
             call("cp", "--sparse=always", image, copies[-1])
-        process.kill()
+        with suppress(ProcessLookupError):  # the run has ended
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it spread to
         process.wait()
     source = Archive(items, mirror=archive.mirror)
     made = Products(chip_size=(17, 17), formats=frozenset({"png", "csv", "zarr"}))
