@@ -43,7 +43,7 @@ def desk(sample_project: Path, tmp_path: Path) -> Iterator[Desk]:
     (tmp_path / "outside.png").write_text("outside")
     (project / "prj_1001/leads.png").symlink_to(tmp_path / "outside.png")
     with Desk(Project(project), project / "browse", "ann", V3) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
