@@ -272,6 +272,11 @@ def check_kind(value: object, kind: type | UnionType, name: str, remedy: str) ->
         raise InputError(f"{name} is of {type(value).__name__}, which can't be: {remedy}")
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust broke off; what it raises then is no `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
 def check_path(path: object, name: str, remedy: str) -> None:
     """`InputError` where an argument, of this ``name``, is no path that a file can have."""
     check_kind(path, str | os.PathLike, name, remedy)

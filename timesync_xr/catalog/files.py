@@ -66,9 +66,9 @@ def collection_of(path: str | os.PathLike[str], known: Collection[str]) -> str:
     The file is not parsed for it. Whatever can't be read is told by `read_items`.
     """
     try:
+        if is_geoparquet(path):
+            return next((t for t in texts_in(Path(path), "collection") if t in known), "")
         with Path(path).open("rb") as file:
-            if is_geoparquet(path):
-                return next((t for t in texts_in(Path(path), "collection") if t in known), "")
             tail = b""
             while chunk := file.read(_CHUNK):
                 names = (

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import InputError, is_panic
 from .items import Query
 from .sources import Box, Source
 
@@ -109,7 +109,7 @@ def _readable(path: Path) -> Iterator[None]:
         import rustac
 
         known = (pa.ArrowException, rustac.RustacError, OSError, ValueError, LookupError, TypeError)
-        if not isinstance(error, known) and type(error).__name__ != "PanicException":
+        if not isinstance(error, known) and not is_panic(error):
             raise
         why = " ".join(str(error).split())[:_MOST_TEXT]
         raise InputError(

@@ -33,6 +33,7 @@ from ..errors import (
     ReadError,
     ServiceError,
     TransientReadError,
+    is_panic,
 )
 from .access import S3, Access, clean, is_file, scheme_of, signed_container
 from .connections import client_options
@@ -91,7 +92,7 @@ def request(
         try:
             return _ask(call, address, access)
         except BaseException as error:
-            if type(error).__name__ != "PanicException":
+            if not is_panic(error):
                 raise
             raise ValueError("no address") from None  # obstore ends so where it can't send
 
