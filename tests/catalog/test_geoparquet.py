@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import random
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.tally import shows
 from timesync_xr import Archive, read_items, search_items, write_items
 from timesync_xr.catalog import geoparquet
 from timesync_xr.catalog.scenes import meets
-from timesync_xr.errors import InputError
+from timesync_xr.errors import CatalogError, InputError
 
 TILES = [(3, 9), (4, 9), (10, 4), (3, 10)]
 DAYS = [f"2000-{month:02d}-01T18:28:07.123456Z" for month in range(1, 7)]
@@ -37,6 +38,40 @@ def in_groups(path: Path, items: list[Any], size: int) -> Path:
 def items() -> list[dict[str, Any]]:
     """Six items of each of four tiles, tile by tile."""
     return [make_item(tile, day) for tile in TILES for day in DAYS]
+
+
+def test_a_file_is_written_in_parts_as_in_one(
+    tmp_path: Path, items: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items that differ in what they have, with parts that lack it, or hold nothing of a list."""
+    for n, item in enumerate(items):
+        properties = item["properties"]
+        item["bbox"] = [-120.0 - n, 36.0, -119.0 + n, 37.0 + n]
+        properties["odd"] = {"few": [n] * (n % 5), **({"late": "x"} if n > 12 else {})}
+        properties["eo:cloud_cover"] = n / 2 if n > 5 else n
+        if n % 7 > 3:
+            del item["assets"]["red"], properties["landsat:scene_count"]
+    whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
+    write_items(items, whole)
+    monkeypatch.setattr(geoparquet, "_PART", 5)
+    monkeypatch.setattr(geoparquet, "_PARTS", 2)
+    write_items(items, parts)
+    assert read_items(parts) == read_items(whole)
+    file, one = parquet.ParquetFile(parts), parquet.ParquetFile(whole)
+    assert [file.metadata.row_group(n).num_rows for n in range(3)] == [10, 10, 4]
+    assert file.schema_arrow.names == one.schema_arrow.names
+    told, as_one = (json.loads(f.metadata.metadata[b"geo"]) for f in (file, one))
+    assert told == as_one
+
+
+def test_kinds_that_differ_from_part_to_part_are_no_geoparquet(
+    tmp_path: Path, items: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geoparquet, "_PART", 5)
+    items[20]["properties"]["eo:cloud_cover"] = "much"
+    with pytest.raises(CatalogError, match=r"x.parquet: .*can't be kept.*Write .json instead"):
+        write_items(items, tmp_path / "x.parquet")
+    assert not [*tmp_path.iterdir()]
 
 
 def groups_read(caplog: pytest.LogCaptureFixture) -> list[str]:

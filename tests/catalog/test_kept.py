@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,6 +16,7 @@ from timesync_xr.catalog.dates import parse_datetime
 from timesync_xr.catalog.files import read_items
 from timesync_xr.catalog.items import Query
 from timesync_xr.catalog.kept import Search, TileItems, read_items_of
+from timesync_xr.catalog.stac import SentItem
 from timesync_xr.grid import REGIONS
 from timesync_xr.storage.folder import Folder
 
@@ -41,7 +41,7 @@ def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """An API that serves the archive; the list holds the places of every search."""
     searches: list[object] = []
 
-    def search(url: str, query: Query) -> tuple[list[Any], bool]:
+    def search(url: str, query: Query) -> tuple[list[SentItem], bool]:
         searches.append(sorted(query.places or ()))
         found = [
             item
@@ -51,7 +51,7 @@ def api(archive: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> list[object]:
                 pd.Timestamp(item["properties"]["datetime"][:19]).to_datetime64()
             )
         ]
-        return found, True
+        return [SentItem.of(item) for item in found], True
 
     monkeypatch.setattr(catalog, "_search_api", search)
     return searches

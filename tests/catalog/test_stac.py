@@ -25,9 +25,8 @@ from timesync_xr.catalog import stac as transport
 from timesync_xr.catalog.files import read_items, write_items
 from timesync_xr.catalog.kept import _items_file
 from timesync_xr.catalog.search import search_items, search_with_items
-from timesync_xr.catalog.stac import Patience, PatientIO
+from timesync_xr.catalog.stac import Patience, PatientIO, SentItem
 from timesync_xr.errors import AccessError, CatalogError
-from timesync_xr.storage.access import without_secrets
 
 QUICK = Patience(tries=4, backoff=0.001, longest_wait=0.05, timeout=0.5, deadline=0.3)
 
@@ -131,7 +130,7 @@ def test_no_tiles_need_no_request(api: Api) -> None:
 
 def test_items_are_kept_for_later(api: Api, tmp_path: Path) -> None:
     found = search_with_items([(3, 9)], Archive(api.url), grid="CU", datetime=None).items
-    write_items(found, tmp_path / "h03v09.parquet")
+    write_items([item.read() for item in found], tmp_path / "h03v09.parquet")
     kept = search_items([(3, 9)], Archive(tmp_path / "h03v09.parquet"))
     pd.testing.assert_frame_equal(kept, search(api))
 
@@ -501,7 +500,7 @@ def test_what_json_allows_does_not_hold_up_a_project(odd: Any) -> None:
     for _ in range(900 if odd == [] else 0):
         odd = [odd]
     item = {**ARCHIVE[0], "properties": {**ARCHIVE[0]["properties"], "odd": odd}}
-    _, data = _items_file([without_secrets(item)], "name")
+    _, data = _items_file([SentItem.of(item)], "name")
     assert b"LC0" in data
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..errors import CatalogError, InputError, check_path
 from ..storage.folder import whole_file
 from .dates import parse_time
-from .geoparquet import VERBATIM, iter_geoparquet, texts_in
+from .geoparquet import iter_geoparquet, texts_in, write_geoparquet
 
 _LINES: Final = (".ndjson", ".jsonl")
 """Endings of files that hold an item a line."""
@@ -98,12 +98,6 @@ def parse_items(path: Path, raw: bytes) -> list[Any]:
     return items
 
 
-_ITEM_FIELDS = (
-    "type", "stac_version", "stac_extensions", "id", "geometry", "bbox", "properties", "links",
-    "assets", "collection",
-)  # fmt: skip
-
-
 def plain_items(items: Any, remedy: str) -> list[Any]:
     """Items in memory as JSON values; `InputError` for what holds none."""
     kind = type(items).__name__
@@ -149,7 +143,10 @@ def write_items(items: Sequence[Any] | Mapping[str, Any], path: str | os.PathLik
     with whole_file(path) as file:
         ending = Path(path).suffix.lower()
         if ending == ".parquet":
-            _write_geoparquet(kept, path, file)
+            try:
+                write_geoparquet(kept, file)
+            except CatalogError as error:
+                raise CatalogError(f"{path}: {error}. Write .json instead") from None
         elif ending in _LINES:
             file.write_text("".join(f"{_json(item, path)}\n" for item in kept), "utf-8")
         else:
@@ -163,22 +160,4 @@ def _json(value: object, path: str | os.PathLike[str]) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise CatalogError(
             f"{path}: these items can't be kept as JSON ({error}). Give numbers and text of Python"
-        ) from None
-
-
-def _write_geoparquet(
-    items: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], partial: Path
-) -> None:
-    import rustac
-
-    kept: list[dict[str, Any]] = [{k: i[k] for k in _ITEM_FIELDS if k in i} for i in items]
-    for item in kept:
-        properties = item.get("properties") or {}
-        item["properties"] = {**properties, VERBATIM: properties.get("datetime")}
-    try:
-        rustac.write_sync(str(partial.absolute()), kept, format="parquet")
-    except Exception as error:  # noqa: BLE001 - of numbers and text of JSON that it does not take
-        raise CatalogError(
-            f"{path}: these items can't be kept as geoparquet ({type(error).__name__}). Write "
-            ".json instead"
         ) from None

@@ -1,4 +1,4 @@
-"""stac-geoparquet, read by row groups: of a file of any size a batch of items is in memory.
+"""stac-geoparquet by row groups: of a file of any size a batch of items is in memory.
 
 The columns that tell the places of rows are read once, and it is kept what each row group holds;
 whole rows are read of those groups alone that hold some of the places that are wanted. Rows that do
@@ -8,20 +8,24 @@ before it is used, since a file may be damaged, or come from anyone.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
+import shutil
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, is_panic
+from ..errors import CatalogError, InputError, is_panic
 from .items import Query
 from .sources import Box, Source
 
@@ -34,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 VERBATIM: Final = "timesync:datetime"
 """Property that keeps the text of ``datetime``, which geoparquet keeps to the millisecond only."""
 
-_BATCH: Final = 512
+_BATCH: Final = 256
 """Items that are in memory at a time: some 35 kB each."""
 
 _BUFFER: Final = 2**20
@@ -302,3 +306,94 @@ def _rows_with(table: pa.Table, places: Sequence[Mapping[str, Any]]) -> Rows:
             is_number = compute.match_substring_regex(text, "^[0-9]{1,3}$")
             found |= ~np.asarray(compute.fill_null(is_number, False))
     return found
+
+
+# How a file is written
+
+_FIELDS: Final = (
+    "type", "stac_version", "stac_extensions", "id", "geometry", "bbox", "properties", "links",
+    "assets", "collection",
+)  # fmt: skip
+"""Members of an item that are kept."""
+
+_PART: Final = 256
+"""Items that are written together: they take 200 kB each meanwhile."""
+
+_PARTS: Final = 8
+"""Parts that become a row group: they take 15 kB an item, and one of few items takes more room."""
+
+
+def write_geoparquet(items: Iterable[Mapping[str, Any]], target: Path) -> None:
+    """Write items to a file, in row groups; they may come one by one, and a few are in memory.
+
+    `CatalogError` for items that geoparquet can't hold.
+    """
+    coming = iter(items)
+    with TemporaryDirectory() as scratch:
+        parts: list[Path] = []
+        while (batch := [*islice(coming, _PART)]) or not parts:
+            parts.append(Path(scratch) / f"{len(parts)}.parquet")
+            try:
+                _write_part(batch, parts[-1])
+                if len(batch) < _PART:
+                    break
+            except Exception as error:  # noqa: BLE001 - of what it does not take of JSON
+                raise _unfit(error) from None
+        if len(parts) == 1:
+            shutil.copyfile(parts[0], target)
+            return
+        _join(parts, target)
+
+
+def _unfit(error: Exception) -> CatalogError:
+    return CatalogError(f"these items can't be kept as geoparquet ({type(error).__name__})")
+
+
+def _write_part(items: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write some items; the text of ``datetime`` is kept beside it."""
+    import rustac
+
+    kept: list[dict[str, Any]] = [{k: item[k] for k in _FIELDS if k in item} for item in items]
+    for item in kept:
+        properties = item.get("properties") or {}
+        item["properties"] = {**properties, VERBATIM: properties.get("datetime")}
+    rustac.write_sync(str(path), kept, format="parquet")
+
+
+def _join(parts: Sequence[Path], target: Path) -> None:
+    """One file of several; what the items of a part lack is null there.
+
+    `CatalogError` where they hold properties of mixed types.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    files = [parquet.ParquetFile(part) for part in parts]
+    try:
+        schema = pa.unify_schemas([f.schema_arrow for f in files], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise _unfit(error) from None
+    told = dict(files[0].metadata.metadata)
+    told[b"geo"] = _geo([json.loads(file.metadata.metadata[b"geo"]) for file in files])
+    told.pop(b"ARROW:schema", None)
+    with parquet.ParquetWriter(
+        target, schema.with_metadata(told), compression="zstd", write_page_checksum=True
+    ) as writer:
+        for start in range(0, len(files), _PARTS):
+            group = [file.read() for file in files[start : start + _PARTS]]
+            whole = pa.concat_tables([schema.empty_table(), *group], promote_options="permissive")
+            writer.write_table(whole)
+
+
+def _geo(parts: Sequence[dict[str, Any]]) -> bytes:
+    """What GeoParquet tells of the geometries of a file, of what it tells of its parts."""
+    of_parts = [part["columns"]["geometry"] for part in parts]
+    geometry = dict(of_parts[0])
+    kinds = {kind for part in of_parts for kind in part["geometry_types"]}
+    geometry["geometry_types"] = sorted(kinds)
+    boxes = np.array([part["bbox"] for part in of_parts if "bbox" in part])
+    geometry.pop("bbox", None)
+    if len(boxes) == len(parts) and boxes.ndim == 2:
+        half = boxes.shape[1] // 2
+        geometry["bbox"] = [*boxes[:, :half].min(axis=0), *boxes[:, half:].max(axis=0)]
+    return json.dumps({**parts[0], "columns": {"geometry": geometry}}).encode()

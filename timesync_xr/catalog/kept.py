@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -37,9 +37,13 @@ from ..storage.folder import Folder, read_file
 from .archive import Archive
 from .dates import DatetimeRange, parse_datetime
 from .files import read_items, write_items
+from .geoparquet import write_geoparquet
 from .items import Query, in_period, with_dtypes
 from .search import check_searched, search_with_items
 from .sources import Place
+
+if TYPE_CHECKING:
+    from .stac import SentItem
 
 _LOG = logging.getLogger(__name__)
 
@@ -209,7 +213,7 @@ class TileItems:
         )
         search.archive.access.check_mirrors(table.loc[table["refused"] == "", QA_BAND])
         if items:
-            write(*_items_file([without_secrets(item) for item in items], name))
+            write(*_items_file(items, name))
         data = table.to_parquet(index=False, compression="zstd")
         digest = hashlib.sha256(data).hexdigest()
         write(f"{name}_table.parquet", data)
@@ -287,14 +291,14 @@ def kept_items(folder: Folder) -> Iterator[tuple[str, list[Any] | None]]:
                 yield path, None
 
 
-def _items_file(items: list[Any], name: str) -> tuple[str, bytes]:
+def _items_file(items: list[SentItem], name: str) -> tuple[str, bytes]:
     """Path and bytes of a file of items: JSON where geoparquet can't hold them."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "items.parquet"
         try:
-            write_items(items, path)
+            write_geoparquet((without_secrets(item.read()) for item in items), path)
         except CatalogError:
             path = path.with_suffix(".json")
-            write_items(items, path)
+            write_items([without_secrets(item.read()) for item in items], path)
             return f"{name}_items.json", path.read_bytes()
         return f"{name}.parquet", path.read_bytes()

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -25,6 +25,9 @@ from .files import is_geoparquet, read_items
 from .geoparquet import count_items, iter_geoparquet, texts_in
 from .items import Query, checked_items, in_period, of_places
 from .sources import Place, Source, mapping
+
+if TYPE_CHECKING:  # a run from a file does without the libraries of APIs
+    from .stac import SentItem
 
 SEARCHED: Final = "timesync_xr"
 """Where the ``attrs`` of a table of items tell its grid, places and datetime."""
@@ -102,7 +105,7 @@ def search_items(
 class Searched(NamedTuple):
     """What a search brought."""
 
-    items: list[Any]
+    items: list[SentItem]
     """The items that an API sent; none of what is no API."""
     table: pd.DataFrame
     """Their table."""
@@ -134,7 +137,7 @@ def _search(archive: Archive, query: Query) -> Searched:
             lacking = frozenset()
         return Searched([], table, counted=True, lacking=lacking)
     items, counted = _search_api(url, query)
-    table, asked = checked_items(items, query)
+    table, asked = checked_items((item.read() for item in items), query)
     _tell_unplaced(url, table[asked])
     return Searched(items, table, counted)
 
@@ -216,7 +219,7 @@ def _places_without(table: pd.DataFrame, places: Iterable[Place], query: Query) 
     return frozenset(p for p in places if of_places(table, [p], query.source).empty)
 
 
-def _search_api(url: str, query: Query) -> tuple[list[Any], bool]:
+def _search_api(url: str, query: Query) -> tuple[list[SentItem], bool]:
     from .stac import search_api
 
     return search_api(url, query) if query.places else ([], True)

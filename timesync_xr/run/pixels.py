@@ -15,8 +15,14 @@ from ..landsat import QA_BAND
 from ..project.log import ObservationLog
 from .job import Job
 
-PIXELS_BATCH: Final = 256
-"""Observations whose plot pixel is looked at together."""
+QA_BATCH: Final = 256
+"""Observations whose QA_PIXEL at the plot is looked at together."""
+
+SPECTRA_BATCH: Final = 18
+"""Observations of which all bands at the plot are read together.
+
+Each holds seven blocks of its files until it is worked on, three batches at a time.
+"""
 
 
 def look_at_plot_pixels(
@@ -35,7 +41,7 @@ def look_at_plot_pixels(
     def begin(part: Plan) -> Callable[[], npt.NDArray[np.uint16]]:
         return begin_pixels(part.records_of_each(), look, job.reading, later=later)
 
-    for part, qa in read_ahead(pixels, pixels.chunks(PIXELS_BATCH), begin):
+    for part, qa in read_ahead(pixels, pixels.chunks(QA_BATCH), begin):
         if isinstance(qa, ReadError):
             log.fail(chosen[part], qa)
         else:

@@ -65,7 +65,7 @@ from ..raster.reader import observations_ahead
 from ..storage.folder import Folder
 from .chips import write_chips, write_spectra
 from .job import Job
-from .pixels import PIXELS_BATCH, look_at_plot_pixels, read_ahead
+from .pixels import SPECTRA_BATCH, look_at_plot_pixels, read_ahead
 from .yearly import NOT_AMONG, choose_days
 
 _LOG = logging.getLogger(__name__)
@@ -73,10 +73,10 @@ _LOG = logging.getLogger(__name__)
 _M_ARENA_MAX = -8
 """The option of glibc's ``mallopt`` that bounds the number of heaps."""
 
-_BATCH = 12
+_BATCH = 7
 """Observations that are read, rendered and written together."""
 
-_BATCHES = 20
+_BATCHES = 40
 """Batches after which memory is given back."""
 
 
@@ -110,6 +110,7 @@ def make_plot(
 ) -> Done:
     """Make a plot and keep its log; runs on any worker. Raises as `extract_plot`."""
     _share_memory()
+    _give_back_memory()  # that of searches
     with kept_headers(folder) as headers:
         job = replace(job, reading=replace(job.reading, headers=headers))
         log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
@@ -425,7 +426,7 @@ def _export_spectra(
     pixels = log.plan.select(chosen).at_plot_pixel()
     begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
-    for part, made in read_ahead(pixels, pixels.chunks(PIXELS_BATCH), begin):
+    for part, made in read_ahead(pixels, pixels.chunks(SPECTRA_BATCH), begin):
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
             yield part.stop - part.start

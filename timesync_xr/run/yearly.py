@@ -47,7 +47,7 @@ from ..spectral.series import plot_pixel, spectral_table
 from ..storage.folder import Folder
 from .chips import alike_at_plot, choose_platforms
 from .job import Job
-from .pixels import PIXELS_BATCH, Begin, look_at_plot_pixels, read_ahead
+from .pixels import SPECTRA_BATCH, Begin, look_at_plot_pixels, read_ahead
 
 NOT_AMONG: Final = "not among the {} best of its year"
 """Why a day is left out; in the braces the number of days that were asked for."""
@@ -334,7 +334,7 @@ class _Choice:
         later = None if self.job.products.pixel_only else plan.grid
         begin = partial(begin_cube, reading=self.job.reading, later=later)
         found, tied = [], set[str]()
-        for cube in self._read(rows, plan.at_plot_pixel(), PIXELS_BATCH, begin):
+        for cube in self._read(rows, plan.at_plot_pixel(), SPECTRA_BATCH, begin):
             alike = alike_at_plot(cube)
             tied |= {*_days_of(cube[alike])}
             found.append(self._best(cube[~alike]))
