@@ -17,7 +17,7 @@ from xarray.core import indexing
 
 from ..errors import ReadError, ReadWarning
 from ..grid import ChipGrid, Lattice
-from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL
+from ..landsat import BANDS, PIXEL, QA_BAND, QA_FILL
 from ..raster.footing import Footing
 from ..raster.reader import Asset, Reading, begin_read
 from ..raster.tiff import UInt16Array
@@ -59,9 +59,9 @@ class Look:
 
     def empty(self, count: int) -> UInt16Array:
         """That many observations (observation, band, y, x) in which there is no data."""
-        pixels = np.empty((count, *self.shape), np.uint16)
-        for n, band in enumerate(self.bands):
-            pixels[:, n] = QA_FILL if band == QA_BAND else FILL
+        pixels = np.zeros((count, *self.shape), np.uint16)  # `FILL` is 0
+        if QA_BAND in self.bands:
+            pixels[:, self.bands.index(QA_BAND)] = QA_FILL
         return pixels
 
     def footing(self, record: Record) -> Footing:
@@ -143,9 +143,9 @@ def _begin_record(record: Record, look: Look, reading: Reading, later: Look | No
 
 def asset_of(record: Record, band: str) -> Asset:
     """A band of a record."""
-    left, top, width, height = (record[name] for name in ("left", "top", "width", "height"))
+    place = record["left"], record["top"], record["width"], record["height"]
     grid = record["grid"] if record["grid"].startswith("EPSG:") else ""
-    return Asset(record["item_id"], band, record[band], left, top, width, height, grid)
+    return Asset(record["item_id"], band, record[band], *place, grid)
 
 
 def _overlap(records: Sequence[Record], look: Look) -> bool:

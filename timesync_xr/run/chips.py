@@ -38,9 +38,10 @@ def write_chips(
     """
     table = spectral_table(cube, plot.project_id, plot.plot_id)
     chosen = table.loc[choose_platforms(_at(cube, table.index))]
-    made = measure_pixels(cube).assign(outcome=FILL_AT_PLOT)
-    made.loc[table.index, "outcome"] = OTHER_PLATFORM
-    made.loc[chosen.index, "outcome"] = WRITTEN
+    outcome = np.full(cube.sizes["time"], FILL_AT_PLOT, dtype=object)
+    outcome[table.index] = OTHER_PLATFORM
+    outcome[chosen.index] = WRITTEN
+    made = measure_pixels(cube).assign(outcome=outcome)
     taken = _at(cube, chosen.index)
     drawn = draw_each(taken, products.drawn if "png" in products.made else ())
     lines = csv_files(chosen) if "csv" in products.made else []

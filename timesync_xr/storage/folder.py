@@ -69,6 +69,7 @@ class Folder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
+        self._root = Path(root)
         self._temporary = self._path(_TEMPORARY)
         self._made: set[Path] = set()
         self._unsettled = False
@@ -238,7 +239,7 @@ class Folder:
             self._made.add(folder)
 
     def _path(self, path: str) -> Path:
-        return Path(self.root, *inner_parts(path))
+        return self._root.joinpath(*inner_parts(path))
 
 
 def missing_folders(folder: Path) -> list[Path]:
