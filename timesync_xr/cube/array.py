@@ -17,7 +17,7 @@ from xarray.core import indexing
 
 from ..errors import ReadError, ReadWarning
 from ..grid import ChipGrid, Lattice
-from ..landsat import BANDS, PIXEL, QA_BAND, QA_FILL
+from ..landsat import BANDS, FILL, PIXEL, QA_BAND, QA_FILL
 from ..raster.footing import Footing
 from ..raster.reader import Asset, Reading, begin_read
 from ..raster.tiff import UInt16Array
@@ -59,10 +59,16 @@ class Look:
 
     def empty(self, count: int) -> UInt16Array:
         """That many observations (observation, band, y, x) in which there is no data."""
-        pixels = np.zeros((count, *self.shape), np.uint16)  # `FILL` is 0
-        if QA_BAND in self.bands:
-            pixels[:, self.bands.index(QA_BAND)] = QA_FILL
+        pixels = np.empty((count, *self.shape), np.uint16)
+        for n, band in enumerate(self.bands):
+            pixels[:, n] = QA_FILL if band == QA_BAND else FILL
         return pixels
+
+    def is_within(self, record: Record) -> bool:
+        """Whether the files of a record hold all of the pixels, or reading them puts fill."""
+        footing = self.footing(record)
+        inside = footing.inside(record["width"], record["height"])
+        return inside is not None and (footing.turned is not None or inside == footing.window)
 
     def footing(self, record: Record) -> Footing:
         """Where the pixels lie in the files of a record."""
@@ -94,7 +100,7 @@ def begin_pixels(
     begun = deque(_begin_observation(records, look, reading, later) for records in observations)
 
     def read() -> UInt16Array:
-        pixels = look.empty(len(begun))
+        pixels = np.empty((len(begun), *look.shape), np.uint16)
         for out in pixels:
             put = begun.popleft()  # what was fetched for it is not held any longer
             try:
@@ -120,8 +126,11 @@ def _begin_observation(
     if _overlap(records, look):
         return _begin_merge(records, look, reading)
     puts = [_begin_record(record, look, reading, later) for record in records]
+    is_whole = any(look.is_within(record) for record in records)
 
     def put_all(out: UInt16Array) -> None:
+        if not is_whole:
+            out[...] = look.empty(1)[0]
         for put in puts:
             put(out)
 

@@ -106,9 +106,10 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
         days[tx.choose_platforms(days)]  # one observation a day
     """
     expect_dims(cube, ("time",), ("time", "sensor"))
-    if cube["time"].dtype.kind != "M":
-        raise InputError(f"the cube's time is {cube['time'].dtype}, not datetime64: decode it")
-    days = pd.Series(cube["time"].to_numpy().astype("datetime64[D]"))
+    time = cube["time"].to_numpy()
+    if time.dtype.kind != "M":
+        raise InputError(f"the cube's time is {time.dtype}, not datetime64: decode it")
+    days = pd.Series(time.astype("datetime64[D]"))
     if not days.duplicated().any():
         return np.ones(len(days), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from typing import Final
-from uuid import uuid4
 
 from ..errors import AccessError, DamagedError, InputError, Kind, ProjectError, check_path
 
@@ -115,7 +115,7 @@ class Folder:
         disk, and is there itself when this returns: also where the power fails at any moment.
         """
         target, temporary = self._path(path), self._temporary
-        part = f"{temporary}/{uuid4().hex}"  # many machines may share the folder
+        part = f"{temporary}/{token_hex(16)}"  # many machines may share the folder
         vouches = path.startswith(_LEDGER)
         try:
             if vouches:
@@ -187,7 +187,7 @@ class Folder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder of this machine, from which `place` moves trees."""
-        path = self._temporary / uuid4().hex
+        path = self._temporary / token_hex(16)
         try:
             path.mkdir(parents=True)
             (path / _OWNED).touch()
