@@ -35,7 +35,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from types import UnionType
-from typing import Final
+from typing import Any, Final
 
 
 class Kind(StrEnum):
@@ -126,8 +126,8 @@ class PlotListError(InputError):
         super().__init__(source, self.problems)
 
     def __str__(self) -> str:
-        count = len(self.problems)
-        head = f"{self.source}: {count} problem{'s' if count != 1 else ''}, nothing was requested:"
+        count = counted(len(self.problems), "problem")
+        head = f"{self.source}: {count}, nothing was requested:"
         return "\n  ".join([head, *self.problems])
 
 
@@ -295,6 +295,11 @@ def check_choice(word: object, choices: Iterable[str], what: str) -> None:
     check_kind(word, str, what, remedy)
     if word not in known:
         raise InputError(f"there is no {what} {word!r}{did_you_mean(word, known)}: {remedy}")
+
+
+def counted(count: Any, one: str, many: str = "") -> str:
+    """A count in words: "1 plot", "3 plots"; ``many`` is what is not ``one`` with an s."""
+    return f"{count:.0f} {one if count == 1 else many or f'{one}s'}"
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:

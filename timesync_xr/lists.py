@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from .errors import InputError, PlotListError, check_path
+from .errors import InputError, PlotListError, check_path, counted
 
 _KINDS: Final = {
     b"PK\x03\x04": "a workbook of a spreadsheet (.xlsx, .ods)",
@@ -121,7 +121,7 @@ def read_list(path: str | os.PathLike[str], columns: Sequence[Iterable[str]]) ->
     _check_header(source, header, columns, separator)
     width, quote = len(header), f"quote text that holds {_name(separator)}"
     problems = {
-        line: f"{len(cells)} cells under {width} columns: {quote}"
+        line: f"{len(cells)} cells under {counted(width, 'column')}: {quote}"
         for line, cells in rows
         if len(cells) > width
     }

@@ -190,7 +190,7 @@ def test_an_id_of_another_product_is_refused(south: dict[str, Any], name: str) -
 
 def test_a_file_of_sentinel_or_hls_is_refused_by_its_collection(shared: Path) -> None:
     (path,) = (shared / "real/stac/earth_search").glob("S2A*.json")
-    with pytest.raises(InputError, match="none of its 1 items is of the collection"):
+    with pytest.raises(InputError, match="none of its 1 item is of the collection"):
         search_items(["N40.0W105.0"], Archive(path, source="earth-search"))
 
 

@@ -88,8 +88,8 @@ def test_geoparquet_of_others(tmp_path: Path) -> None:
         (b'{"features": 5}', "no STAC items"),
         (b"5", "no STAC items"),
         (b"PAR1 and no more", "not stac-geoparquet"),
-        (b'[{"collection": "landsat-c2l2-st"}]', "none of its 1 items is of the collection"),
-        (b"[5]", "none of its 1 items is of the collection"),
+        (b'[{"collection": "landsat-c2l2-st"}]', "none of its 1 item is of the collection"),
+        (b"[5]", "none of its 1 item is of the collection"),
     ],
 )
 def test_files_that_are_no_items(tmp_path: Path, text: Any, message: str) -> None:

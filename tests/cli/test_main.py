@@ -43,8 +43,8 @@ def extract(archive: SmallArchive, *more: str) -> Result:
 def test_all_complete_is_exit_code_0_and_says_where_to_look(archive: SmallArchive) -> None:
     result = extract(archive)
     assert result.exit_code == 0, result.output
-    assert "1 plots: 1 completed now, 0 already done, 0 incomplete" in result.output
-    assert "1 observations: 1 written" in result.output
+    assert "1 plot: 1 completed now, 0 already done, 0 incomplete" in result.output
+    assert "1 observation: 1 written" in result.output
     assert str(archive.folder.parent / "out") in result.output
     again = extract(archive)
     assert again.exit_code == 0

@@ -70,7 +70,7 @@ def test_files_are_those_of_the_cube(project: Project, tmp_path: Path, method: s
     assert values["count"].tolist() == [3, 0, 0]
     assert (values["day"] != "").tolist() == [method == "medoid", False, False]
     assert values["ndvi"].notna().tolist() == [True, False, False]
-    assert "3 years of 1 plots, 2 of them without" in str(made)
+    assert "3 years of 1 plot, 2 of them without" in str(made)
     table = pd.read_parquet(tmp_path / method / "values.parquet")
     assert table["nir"].tolist() == values["nir"].tolist()
 

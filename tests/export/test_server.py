@@ -195,8 +195,8 @@ def test_an_unfinished_project_is_combined_with_a_word(tmp_path: Path) -> None:
     write_project(tmp_path, rows, incomplete=["8"])
     result = CliRunner().invoke(main, ["combine", str(tmp_path), "--server-project", "5"])
     assert result.exit_code == 0
-    assert "1 of the ledger's 2 plots (8) are incomplete" in result.stderr
-    assert "2 observations in 1 files" in result.stdout
+    assert "1 of the ledger's 2 plots (8) is incomplete" in result.stderr
+    assert "2 observations in 1 file" in result.stdout
     assert CliRunner().invoke(main, ["--quiet", "combine", str(tmp_path)]).stdout == ""
     assert str(tmp_path / "combined") in result.stdout
 

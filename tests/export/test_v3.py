@@ -129,7 +129,7 @@ def test_command_tells_where_and_what_is_not_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["export", str(project), "--format", "v3-json"])
     assert result.exit_code == 0
     assert result.stdout == f"3 observations: {project}/exports/v3-json\n"
-    assert "1 of the ledger's 2 plots (007) are incomplete" in result.stderr
+    assert "1 of the ledger's 2 plots (007) is incomplete" in result.stderr
     wrong = CliRunner().invoke(main, ["export", str(project), "--format", "xls"])
     assert wrong.exit_code == 2
     assert "v3-json" in wrong.stderr

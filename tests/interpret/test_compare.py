@@ -189,6 +189,6 @@ def test_command(sample_project: Path, tmp_path: Path) -> None:
     Store(project).append([*whole("ann"), *whole("ben")])
     result = CliRunner().invoke(main, ["answers", "compare", project.place])
     assert result.exit_code == 0, result.output
-    assert "ann and ben: 1 vertices matched of 1 and 1" in result.output
+    assert "ann and ben: 1 vertex matched of 1 and 1" in result.output
     tables = {path.stem for path in Path(project.place, "exports/answers-compare").iterdir()}
     assert tables == {"agreement", "pairs", "years", "labels", "vertices", "differences"}

@@ -207,7 +207,7 @@ def no_cube(cube: Path) -> None:
         (other_corner, "broken", "LC08 of 2020-07-09 has a fill_share of 0.0006, by the log 0"),
         (other_plot_pixel, "broken", "LC08 of 2020-07-09 has a checksum of"),
         (other_qa, "broken", "LC08 of 2020-07-01 has a qa_pixel of"),
-        (other_items, "broken", "it lacks 1, and it holds 1 others"),
+        (other_items, "broken", "it lacks 1, and it holds 1 other"),
         (no_shard, "broken", r"it can't be read \(it lacks digital_number/c/0/0/0/0\)"),
         (damaged_shard, "broken", "it can't be read"),
         (no_metadata, "broken", "it can't be read"),

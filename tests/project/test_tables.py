@@ -197,7 +197,7 @@ def test_command_lists_observations_and_tells_what_is_not_there(
     result = CliRunner().invoke(main, ["observations", str(project)])
     assert result.exit_code == 0
     assert len(pd.read_csv(io.StringIO(result.stdout))) == len(table)
-    assert "1 of the ledger's 1 plots (7) are incomplete" in result.stderr
+    assert "1 of the ledger's 1 plot (7) is incomplete" in result.stderr
     plots = tmp_path / "plots.csv"
     plots.write_text(f"project_id,plot_id,x,y\n1211,8,{NEAR_CORNER[0]},{NEAR_CORNER[1]}\n")
     out = tmp_path / "o.parquet"
@@ -205,8 +205,7 @@ def test_command_lists_observations_and_tells_what_is_not_there(
         main, ["observations", str(project), "--plots", str(plots), "--out", str(out)]
     )
     assert result.exit_code == 0
-    assert "1 plots" in result.stderr
-    assert "not in the project yet (8)" in result.stderr
+    assert f"1 plot of {plots} is not in the project yet (8)" in result.stderr
     assert "0 observations" in result.stdout
     assert pd.read_parquet(out).columns.tolist() == list(OBSERVATION_COLUMNS)
     assert CliRunner().invoke(main, ["observations", str(project), "--out", "a.xls"]).exit_code == 2
@@ -242,7 +241,7 @@ def test_command_for_the_annual_choice(project: Path, tmp_path: Path) -> None:
     out = tmp_path / "annual.csv"
     result = CliRunner().invoke(main, [*command, "--out", str(out)])
     assert result.exit_code == 0
-    assert "1 plots, 5 years: " in result.stderr
+    assert "1 plot, 5 years: " in result.stderr
     assert pd.read_csv(out)["year"].tolist() == [2018, 2019, 2020, 2021, 2022]
     assert CliRunner().invoke(main, ["annual", str(project), "--target-day", "0"]).exit_code == 2
 

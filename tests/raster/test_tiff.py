@@ -315,7 +315,7 @@ def craft(changes: dict[int, list[Any]], *, block: bytes = b"", count: int | Non
         ({322: [2**31], 323: [2**31]}, "empty or larger"),
         ({256: [100_000], 257: [100_000], 322: [1], 323: [1]}, "blocks, more than"),
         ({256: [100_000], 257: [100_000]}, "blocks, more than"),
-        ({256: [17]}, "lists 1 blocks, but the image has 2"),
+        ({256: [17]}, "lists 1 block, but the image has 2"),
         ({325: []}, "lists 0 blocks"),
         ({258: [8]}, "not hold one uint16 per pixel: 1 samples of 8 bits"),
         ({258: [16, 16, 16], 277: [3]}, "3 samples"),

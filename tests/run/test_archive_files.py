@@ -211,12 +211,12 @@ def test_what_is_read_and_what_is_not_known_is_told_before(archive: SmallArchive
         file_of(archive, n, "red").stat().st_size for n in range(3)
     )
     size -= file_of(archive, 0, "blue").stat().st_size
-    no = "nothing is known of them"
+    unknown = "Files of which nothing is known, as they have"
     assert str(files).splitlines() == [
         f"Files of the archive to read whole: 17, {size / 1e6:.1f} MB",
-        f"1 of 21 files have no checksum in their items: {no}",
-        f"1 of 21 files have a checksum of a kind that can't be computed here (blake3, 0x1e): {no}",
-        f"2 of 21 files have a checksum that is no multihash in hexadecimal: {no}",
+        f"{unknown} no checksum in their items: 1 of 21",
+        f"{unknown} a checksum of a kind that can't be computed here (blake3, 0x1e): 1 of 21",
+        f"{unknown} a checksum that is no multihash in hexadecimal: 2 of 21",
     ]
     for number in range(3):
         flip(file_of(archive, number, "red"))
@@ -236,7 +236,7 @@ def test_items_of_one_id_that_tell_different_checksums_are_not_believed(
     archive.items.append(other)
     archive.write_items()
     files = archive_files(archive.folder / "project", of(archive))
-    assert "1 of 21 files have another checksum in each of their items" in str(files)
+    assert "they have another checksum in each of their items: 1 of 21" in str(files)
     assert files.verify(progress=False).empty
 
 
@@ -352,7 +352,7 @@ def test_checksums_are_those_of_the_items_that_the_project_keeps(
     (kept,) = (out / "ledger/items").glob("*h03v09_items.json")
     kept.write_bytes(kept.read_bytes()[:-9])
     files = archive_files(out, Archive(mirror=archive.mirror))
-    assert "21 of 21 files are of items that the project does not keep" in str(files)
+    assert "they are of items that the project does not keep: 21 of 21" in str(files)
     assert files.verify(progress=False)["file"].tolist() == [f"ledger/items/{kept.name}"]
 
 
@@ -419,7 +419,7 @@ NONE: list[object] = ["12", "1220", "zz", "1220aa", "12 20", 5, [], {}, "ff" * 2
         ("1e20" + "a" * 64, "blake3, 0x1e"),
         ("9920" + "a" * 64, "no multihash|can't be computed"),
         ("1210" + "a" * 32, "16 bytes, which is not all of a sha2-256"),
-        ("81e40201aa", "1 bytes, which is not all of a blake2b-8 or too short"),
+        ("81e40201aa", "1 byte, which is not all of a blake2b-8 or too short"),
     ],
 )
 def test_what_is_no_checksum_says_why(value: object, why: str) -> None:

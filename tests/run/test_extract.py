@@ -590,7 +590,7 @@ def test_what_narrower_filters_would_remove_is_counted_and_stays_unless_pruned(
     run(formats=formats, out=fresh, **options)
     assert contents(out) == contents(fresh)
     gone = sum(path.suffix == ".csv" for path in before[0].keys() - contents(out).keys())
-    assert f"Removed by --prune: {gone} observations of 1 plots (7)" in str(summary)
+    assert f"Removed by --prune: {gone} observations of 1 plot (7)" in str(summary)
     assert verify(out).empty
     assert run(formats=formats).complete  # to widen is free
     assert contents(out) == before[0]
@@ -627,7 +627,7 @@ def test_what_the_catalog_lost_is_kept_told_and_removed_only_by_prune(
     for _ in range(2):
         summary = run(formats=formats, max_cloud=50, refresh=True)
         assert summary.complete
-        assert "Kept from earlier runs: 1 observations of 1 plots (7)" in str(summary)
+        assert "Kept from earlier runs: 1 observation of 1 plot (7)" in str(summary)
         assert contents(out) == before
         assert Project(out).plots["written"].tolist() == [3]
         assert verify(out).empty
@@ -638,7 +638,7 @@ def test_what_the_catalog_lost_is_kept_told_and_removed_only_by_prune(
 
     summary = run(formats=formats, max_cloud=50, prune=True)
     run(formats=formats, max_cloud=50, out=tmp_path / "fresh")
-    assert "Removed by --prune: 1 observations" in str(summary)
+    assert "Removed by --prune: 1 observation" in str(summary)
     assert contents(out) == contents(tmp_path / "fresh")
     assert verify(out).empty
 
@@ -699,7 +699,7 @@ def test_of_a_day_of_two_platforms_the_catalog_loses_one(
     for _ in range(2):
         summary = run(formats=formats, refresh=True)
         assert summary.complete
-        assert "Kept from earlier runs: 1 observations of 1 plots (7)" in str(summary)
+        assert "Kept from earlier runs: 1 observation of 1 plot (7)" in str(summary)
         assert contents(out) == before
         assert in_cube(out) == ["LC08", "LC09", "LE07"]
         assert verify(out).empty
@@ -779,7 +779,7 @@ def test_a_year_of_which_nothing_was_written_tells_why_and_a_window_needs_a_cube
     table = tmp_path / "window.csv"
     result = CliRunner().invoke(main, ["window", str(tmp_path / "out"), "--out", str(table)])
     assert result.exit_code == 1
-    assert "1 plots have no cube: run timesync-xr extract again with" in result.stderr
+    assert "1 plot has no cube: run timesync-xr extract again with" in result.stderr
     assert not table.exists()
 
 

@@ -149,5 +149,5 @@ def test_command_repairs_and_verifies_again(archive: SmallArchive, project: Path
     result = CliRunner().invoke(main, [*arguments, "--repair"])
     assert result.exit_code == 0, result.output
     assert "Problems: 1 missing" in result.output
-    assert "1 plots: 1 completed now" in result.output
+    assert "1 plot: 1 completed now" in result.output
     assert result.output.endswith("Problems: none\n")

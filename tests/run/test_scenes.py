@@ -393,7 +393,7 @@ def test_a_newcomer_in_europe_needs_a_list_and_a_name(
         monkeypatch.setitem(CATALOGS, name, known)
         result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
-    assert "1 plots: 1 completed now" in result.output
+    assert "1 plot: 1 completed now" in result.output
     assert "3 observations: 3 written" in result.output
     assert blobs.tokens == 1
     assert len(list((tmp_path / "world/prj_p/tc/plot_1").iterdir())) == 3

@@ -144,6 +144,6 @@ def test_command_reads_the_cubes_of_a_project(shared: Path, tmp_path: Path) -> N
     products = Products("csv", chip_size=(9, 9))
     extract(plots, project, archive, products=products, progress=False)
     result = CliRunner().invoke(main, ["window", str(project), "--out", str(out)])
-    assert "1 plots have no cube" in result.stderr
+    assert "1 plot has no cube" in result.stderr
     assert len(pd.read_parquet(out)) == len(table)
     assert CliRunner().invoke(main, ["window", str(project), "--size", "4"]).exit_code == 2

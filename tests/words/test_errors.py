@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 
+import numpy as np
 import pytest
 
 import timesync_xr
@@ -147,3 +149,24 @@ def test_a_notebook_shows_the_line_of_the_cell_and_the_message() -> None:
         ),
     ]
     assert "Traceback" in "".join(shown[2:])  # any other error is shown as ever
+
+
+def test_one_of_a_thing_is_told_in_the_singular() -> None:
+    told = [errors.counted(count, "plot") for count in (0, 1, 2, np.int64(1), 1.0)]
+    assert told == ["0 plots", "1 plot", "2 plots", "1 plot", "1 plot"]
+    assert errors.counted(1, "vertex", "vertices") == "1 vertex"
+    assert errors.counted(3, "plot has", "plots have") == "3 plots have"
+
+
+COUNTED = (
+    "plots|observations|files|rows|packets|items|days|years|requests|pairs|columns|records|"
+    "interpretations|vertices|overrides|tiles|others"
+)
+"""What messages count."""
+
+
+def test_messages_count_by_one_function() -> None:
+    package = Path(timesync_xr.__file__).parent
+    by_hand = re.compile(rf"\{{[a-z][^{{}}!]*\}} (more )?({COUNTED})\b")
+    text = {path: path.read_text() for path in sorted(package.rglob("*.py"))}
+    assert [(path.name, found[0]) for path in text for found in by_hand.finditer(text[path])] == []

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from ..errors import counted
+
 _KINDS: Final[dict[int, tuple[str, Callable[[], Any]]]] = {
     0x11: ("sha1", hashlib.sha1),
     0x12: ("sha2-256", hashlib.sha256),
@@ -68,7 +70,8 @@ def parse_checksum(value: object) -> Checksum | str:
         return f"have a checksum of a kind that can't be computed here ({name})"
     name, begin = _KINDS[code]
     if length != begin().digest_size or length < _SHORTEST:
-        return f"have a checksum of {length} bytes, which is not all of a {name} or too short"
+        size = counted(length, "byte")
+        return f"have a checksum of {size}, which is not all of a {name} or too short"
     return Checksum(name, digest.hex(), begin)
 
 

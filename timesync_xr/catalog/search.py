@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..grid import Lattice, Region, Tile, tile_name
 from ..storage.access import clean
 from .archive import Archive, as_archive, expect_file
@@ -306,8 +306,8 @@ def _check_held(
         raise InputError(f"{name}: it holds no items at all. Give a file of {source.title}")
     if source.collection not in collections:
         raise InputError(
-            f"{name}: none of its {count} items is of the collection {source.collection}. "
-            f"Give a file of {source.title}"
+            f"{name}: none of its {counted(count, 'item')} is of the collection "
+            f"{source.collection}. Give a file of {source.title}"
         )
     others = set(source.grids) - {query.grid.name}
     found: set[str] = set()
@@ -334,8 +334,9 @@ def _tell_unplaced(name: str, asked: pd.DataFrame) -> None:
     """Warn of items that no plot can account for, as they do not tell their place."""
     unplaced = asked.loc[asked["place"] == "", "refused"]
     if len(unplaced):
+        one = "item is of no tile and is left out, because"
+        many = "items are of no tile and are left out, the first because"
         warnings.warn(
-            f"{clean(name)}: {len(unplaced)} items are of no tile and are left out, the "
-            f"first because {unplaced.iloc[0]}",
+            f"{clean(name)}: {counted(len(unplaced), one, many)} {unplaced.iloc[0]}",
             stacklevel=2,
         )

@@ -26,7 +26,7 @@ import urllib3
 from pystac_client import Client, ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 
-from ..errors import AccessError, CatalogError, Kind, TimesyncError
+from ..errors import AccessError, CatalogError, Kind, TimesyncError, counted
 from ..storage.access import clean
 from ..storage.connections import NOT_TRUSTED, own_certificates
 from ..storage.connections import REMEDY as CERTIFICATE_REMEDY
@@ -422,7 +422,7 @@ def _search_slice(
         if found.is_complete():
             return found.items, True
     raise CatalogError(
-        f"{_title(query, place)}: the STAC API counted {found.matched} items "
+        f"{_title(query, place)}: the STAC API counted {counted(found.matched, 'item')} "
         f"but sent {len(found.items)}, {found.different()} of them different. Run again later; if "
         "that does not help, the API is at fault"
     )

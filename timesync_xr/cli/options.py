@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..grid import REGIONS, get_grid
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
 from .help import Choice
@@ -371,7 +371,8 @@ def tell_what_is_missing(project: Project, plots: Path | None) -> None:
         names = ", ".join(missing["plot_id"].head(_SHOWN))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         click.echo(
-            f"{len(missing)} plots of {plots} are not in the project yet ({names}{more}): "
+            f"{counted(len(missing), f'plot of {plots} is', f'plots of {plots} are')} not in the "
+            f"project yet ({names}{more}): "
             "make them with timesync-xr extract",
             err=True,
         )

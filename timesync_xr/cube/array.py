@@ -64,6 +64,12 @@ class Look:
             pixels[:, n] = QA_FILL if band == QA_BAND else FILL
         return pixels
 
+    def is_within(self, record: Record) -> bool:
+        """Whether the files of a record hold all of the pixels, or reading them puts fill."""
+        footing = self.footing(record)
+        inside = footing.inside(record["width"], record["height"])
+        return inside is not None and (footing.turned is not None or inside == footing.window)
+
     def footing(self, record: Record) -> Footing:
         """Where the pixels lie in the files of a record."""
         file = record["left"], record["top"]
@@ -94,7 +100,7 @@ def begin_pixels(
     begun = deque(_begin_observation(records, look, reading, later) for records in observations)
 
     def read() -> UInt16Array:
-        pixels = look.empty(len(begun))
+        pixels = np.empty((len(begun), *look.shape), np.uint16)
         for out in pixels:
             put = begun.popleft()  # what was fetched for it is not held any longer
             try:
@@ -120,8 +126,11 @@ def _begin_observation(
     if _overlap(records, look):
         return _begin_merge(records, look, reading)
     puts = [_begin_record(record, look, reading, later) for record in records]
+    is_whole = any(look.is_within(record) for record in records)
 
     def put_all(out: UInt16Array) -> None:
+        if not is_whole:
+            out[...] = look.empty(1)[0]
         for put in puts:
             put(out)
 
@@ -143,9 +152,9 @@ def _begin_record(record: Record, look: Look, reading: Reading, later: Look | No
 
 def asset_of(record: Record, band: str) -> Asset:
     """A band of a record."""
-    left, top, width, height = (record[name] for name in ("left", "top", "width", "height"))
+    place = record["left"], record["top"], record["width"], record["height"]
     grid = record["grid"] if record["grid"].startswith("EPSG:") else ""
-    return Asset(record["item_id"], band, record[band], left, top, width, height, grid)
+    return Asset(record["item_id"], band, record[band], *place, grid)
 
 
 def _overlap(records: Sequence[Record], look: Look) -> bool:

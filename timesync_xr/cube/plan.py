@@ -23,7 +23,7 @@ from ..catalog.ard import ARD
 from ..catalog.items import BOX
 from ..catalog.scenes import meets, tier_of
 from ..catalog.sources import Source
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..grid import DEGREES, ChipGrid, frame, get_grid, transformer, zone_of
 from ..landsat import BANDS, FILL, PIXEL, QA_FILL, QABit
 from .fill import mark_fill
@@ -87,10 +87,10 @@ class Plan:
 
     def records_of_each(self) -> list[list[Record]]:
         """What is needed to read the records of each observation, in order of precedence."""
-        rows: list[Any] = self.records[_TO_READ].to_dict("records")
         found: list[list[Record]] = [[] for _ in range(len(self.observations))]
-        for observation, row in zip(self.records["observation"].tolist(), rows, strict=True):
-            found[observation].append(row)
+        columns = [self.records[name].tolist() for name in ("observation", *_TO_READ)]
+        for observation, *row in zip(*columns, strict=True):
+            found[observation].append(dict(zip(_TO_READ, row, strict=True)))
         return found
 
     def with_observations(self, others: pd.DataFrame) -> Plan:
@@ -402,8 +402,8 @@ def _check_records(records: Any, starts: npt.ArrayLike, qa: Any) -> None:
     edges = np.array([-1, *first, len(records)]) if is_ascending else np.zeros(2)
     if (np.diff(edges) <= 0).any():
         raise InputError(
-            f"starts {starts!r} are no ascending places of {len(records)} records: give the first "
-            "record of each observation"
+            f"starts {starts!r} are no ascending places of {counted(len(records), 'record')}: "
+            "give the first record of each observation"
         )
     is_place = isinstance(qa, int | np.integer) and not isinstance(qa, bool)
     if not is_place or not -records.shape[1] <= qa < records.shape[1]:

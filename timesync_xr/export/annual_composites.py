@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.selection import check_season
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..landsat import CSV_BANDS, FILL
 from ..plots import Plot
 from ..project.cubes import whole_cube
@@ -60,8 +60,8 @@ class AnnualComposites:
         plots = len(self.values.drop_duplicates(["project_id", "plot_id"]))
         none = int((self.values["count"] == 0).sum())
         return (
-            f"{len(self.values)} years of {plots} plots, {none} of them without a good pixel at "
-            f"the plot: {self.out}"
+            f"{counted(len(self.values), 'year')} of {counted(plots, 'plot')}, {none} of them "
+            f"without a good pixel at the plot: {self.out}"
         )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, check_choice, counted
 from ..project.files import EXPORTS, SHEETS, SITE, plot_path, project_path
 from ..project.project import Project, as_project, unfinished
 from ..project.rows import PlotRows, has_product, read_rows, tell_left_out
@@ -45,14 +45,14 @@ class Exported:
     """Number of observations, of plots for gpkg and kml, or of files for rasters."""
     unfinished: list[str]
     """What the project does not hold yet, a line each."""
-    what: str = "observations"
-    """What is counted."""
+    what: str = "observation"
+    """What is counted: one of it."""
 
     def __repr__(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        return f"{self.count} {self.what}: {self.path}"
+        return f"{counted(self.count, self.what)}: {self.path}"
 
 
 def export_project(
@@ -151,7 +151,7 @@ def export_project(
             (write_geopackage if form == "gpkg" else write_kml)(squares, path)
             count = len(known)
     unmade = unfinished(known, project.settings)
-    what = "plots" if form in ("gpkg", "kml") else "observations"
+    what = "plot" if form in ("gpkg", "kml") else "observation"
     return Exported(beside(place, FORMATS[form]), count, [*unmade, *told], what)
 
 

@@ -240,7 +240,7 @@ def export_rasters(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 make(target)
                 count += 1
-    return Exported(beside(place, form), count, unfinished(known, project.settings), "files")
+    return Exported(beside(place, form), count, unfinished(known, project.settings), "file")
 
 
 def _composites(project: Project, form: str, named: Composites) -> tuple[Composite, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..landsat import CSV_BANDS
 from ..plots import id_problem
 from ..project.files import COMBINED, log_path, project_path
@@ -68,7 +68,8 @@ class Combined:
 
     def __str__(self) -> str:
         return (
-            f"{self.rows} observations in {len(self.files)} files of the server, and "
+            f"{counted(self.rows, 'observation')} in {counted(len(self.files), 'file')} of the "
+            "server, and "
             + (f"with {self.without_chip} more without a chip " if self.without_chip else "")
             + f"in {TABLE}.csv and {TABLE}.parquet\nFiles: {self.out}"
         )

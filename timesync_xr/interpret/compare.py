@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..errors import counted
 from .answers import Interpretation
 from .tables import labels_by_year
 from .tables import year_and_doy as _year_and_doy
@@ -69,14 +70,16 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [
-            f"{row.kind}: {row.plots} plots, {row.years} plot-years, {_told(row.share)} alike"
+            f"{row.kind}: {counted(row.plots, 'plot')}, {counted(row.years, 'plot-year')}, "
+            f"{_told(row.share)} alike"
             f"{_between(row.share_low, row.share_high)}, alpha {_told(row.alpha)}"
             f"{_between(row.alpha_low, row.alpha_high)}"
             for row in self.agreement.itertuples()
         ]
         lines += [
-            f"{row.first} and {row.second}: {row.matched} vertices matched of "
-            f"{row.first_vertices} and {row.second_vertices}, precision {_told(row.precision)}, "
+            f"{row.first} and {row.second}: "
+            f"{counted(row.matched, 'vertex', 'vertices')} matched of {row.first_vertices} "
+            f"and {row.second_vertices}, precision {_told(row.precision)}, "
             f"recall {_told(row.recall)}, bias {_told(row.bias)} years"
             for row in self.vertices.itertuples()
         ]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ..errors import InputError, PlotListError
+from ..errors import InputError, PlotListError, counted
 from ..export.maps import chip_outlines, wkb_point, write_layers
 from ..project.project import Project
 from ..storage.places import place_of, workplace
@@ -48,7 +48,7 @@ class Merged:
     """Acts that were."""
 
     def __str__(self) -> str:
-        return f"{self.new} new acts, {self.known} that were there"
+        return f"{counted(self.new, 'new act')}, {self.known} that were there"
 
 
 def merge_answers(project: Project, sources: Iterable[str | Path]) -> Merged:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from ..catalog.dates import parse_time
 from ..cube.schema import select_bands, times
-from ..errors import DamagedError, TimesyncError
+from ..errors import DamagedError, TimesyncError, counted
 from ..grid import ChipGrid
 from ..landsat import CSV_BANDS, QA_BAND, SR_BANDS
 from ..plots import Plot
@@ -152,8 +152,8 @@ def _check_observations(cube: xr.DataArray, wanted: pd.DataFrame) -> None:
     if held != asked:
         lacking, other = len(set(asked) - set(held)), len(set(held) - set(asked))
         raise BrokenCubeError(
-            f"of the {len(asked)} observations of the log it lacks {lacking}, and it holds "
-            f"{other} others"
+            f"of the {counted(len(asked), 'observation')} of the log it lacks {lacking}, and it "
+            f"holds {counted(other, 'other')}"
             if lacking or other
             else "its observations are in another order than those of the log"
         )

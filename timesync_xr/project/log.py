@@ -22,13 +22,11 @@ import xarray as xr
 
 from ..catalog.dates import parse_time
 from ..cube.plan import Plan
-from ..cube.schema import DIMS
+from ..cube.schema import DIMS, plot_window, select_bands
 from ..cube.selection import NOT_CLEAR, Selection
 from ..errors import DamagedError, Kind, ProjectError, ReadError
-from ..landsat import FILL, GRADES, QA_BAND, SR_BANDS
-from ..spectral.composites import is_fill_pixel
+from ..landsat import BANDS, FILL, GRADES
 from ..spectral.quality import contract_qa, is_clear, is_fill, is_valid, qa_grade
-from ..spectral.series import plot_pixel
 from ..storage.folder import Folder, read_file
 from .files import PlotIds, log_path
 
@@ -333,6 +331,13 @@ class ObservationLog:
         """Days that were written or begun and now are to be made anew, or not at all."""
         return days_with_files(kept) - days_with_files(self.table)
 
+    def bared(self, kept: pd.DataFrame) -> set[str]:
+        """Days that have files and from now on their rows of spectra alone: their chips go."""
+        bare, before = (
+            set(log.loc[log["outcome"] == WITHOUT_CHIP, "day"]) for log in (self.table, kept)
+        )
+        return (bare - before) & days_with_files(kept)
+
     def lost(self, kept: pd.DataFrame) -> pd.DataFrame:
         """The rows of a kept log that have files or are in a cube, and are not to be made now."""
         made = self.table[self.table["outcome"].isin(["", *MADE, OTHER_PLATFORM, FAILED])]
@@ -489,19 +494,20 @@ def measure_pixels(cube: xr.DataArray) -> pd.DataFrame:
     """The columns `PIXELS`, as text, of each observation of a cube (time, band, y, x) in memory."""
     from isal import isal_zlib
 
-    qa = cube.sel(band=QA_BAND)
-    size = cube.sizes["y"] * cube.sizes["x"]
-    pixel = plot_pixel(cube)
-    bands = pixel.sel(band=list(SR_BANDS))
+    in_order = select_bands(cube, BANDS).variable.transpose(*DIMS).to_numpy()
+    pixels = np.ascontiguousarray(in_order, "<u2")
+    plot = plot_window(cube)
+    at_plot = pixels[..., plot["y"].start, plot["x"].start]
+    bands, qa = at_plot[:, :-1], at_plot[:, -1]
     told = [
-        pixel.sel(band=QA_BAND).to_numpy().astype(str).tolist(),
-        is_valid(bands).all("band").to_numpy().astype(int).astype(str).tolist(),
-        (bands == FILL).sum("band").to_numpy().astype(str).tolist(),
+        qa.astype(str).tolist(),
+        is_valid(bands).all(axis=1).astype(int).astype(str).tolist(),
+        (bands == FILL).sum(axis=1).astype(str).tolist(),
     ]
-    for where in (is_fill_pixel(cube), is_clear(qa)):
-        counts = map(np.count_nonzero, where.to_numpy())
-        told.append([f"{count / size:.4f}" for count in counts])
-    pixels = np.ascontiguousarray(cube.transpose(*DIMS).to_numpy(), "<u2")
+    holed = np.logical_not(pixels[:, :-1].all(axis=1))  # FILL is 0
+    for where in (holed, is_clear(pixels[:, -1])):
+        counts = map(np.count_nonzero, where)
+        told.append([f"{count / where[0].size:.4f}" for count in counts])
     told.append([f"{isal_zlib.crc32(pixels_of_one):08x}" for pixels_of_one in pixels])
     return pd.DataFrame(dict(zip(PIXELS, told, strict=True)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -182,12 +182,12 @@ class Products:
     @property
     def made(self) -> tuple[str, ...]:
         """What is made, in the order of `FORMATS`."""
-        return read_formats(self.formats)
+        return cast("tuple[str, ...]", self.formats)
 
     @property
     def drawn(self) -> tuple[Composite, ...]:
         """What chips are made of."""
-        return read_composites(self.composites)
+        return cast("tuple[Composite, ...]", self.composites)
 
     @property
     def per_year(self) -> ChipsPerYear | None:

@@ -16,7 +16,7 @@ import xarray as xr
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from ..errors import InputError, Kind, NoProjectError, ProjectError
+from ..errors import InputError, Kind, NoProjectError, ProjectError, counted
 from ..grid import ChipGrid, Lattice, chip_shape, get_grid
 from ..plots import Plot, id_order, id_problem, plot_table
 from ..spectral.annual import CONTRACT, GRADED, TARGET_DAY
@@ -512,23 +512,25 @@ def unfinished(plots: pd.DataFrame, settings: Settings) -> list[str]:
         lines.append(f"The ledger knows no plot yet. Run timesync-xr {make} to make some")
     no_items = plots["status"] == NO_ITEMS
     if no_items.any():
-        lines.append(f"{_some(plots, no_items)} have no items. {CHECK} of timesync-xr extract")
+        have = _some(plots, no_items, "has no items", "have no items")
+        lines.append(f"{have}. {CHECK} of timesync-xr extract")
     incomplete = plots["status"] == INCOMPLETE
     if incomplete.any():
-        lines.append(
-            f"{_some(plots, incomplete)} are incomplete: what they lack is not in here. "
-            "Run timesync-xr extract again to make it"
-        )
+        one = "is incomplete: what it lacks"
+        lack = _some(plots, incomplete, one, "are incomplete: what they lack")
+        lines.append(f"{lack} is not in here. Run timesync-xr extract again to make it")
     without = ~has_spectra(plots)
     if without.any():
-        lines.append(
-            f"{_some(plots, without)} were made without spectra: they have no values. "
-            f"Run timesync-xr {make} with --products png,csv to add them"
-        )
+        one = "was made without spectra: it has no values"
+        have = _some(plots, without, one, "were made without spectra: they have no values")
+        lines.append(f"{have}. Run timesync-xr {make} with --products png,csv to add them")
     return lines
 
 
-def _some(plots: pd.DataFrame, chosen: pd.Series) -> str:
+def _some(plots: pd.DataFrame, chosen: pd.Series, one: str, many: str) -> str:
+    """How many of the plots are chosen, their names, and what is said of one or of many."""
     names = plots.loc[chosen, "plot_id"].tolist()
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} of the ledger's {len(plots)} plots ({', '.join(names[:_SHOWN])}{more})"
+    of_all = f"{len(names)} of the ledger's {counted(len(plots), 'plot')}"
+    named = f"{', '.join(names[:_SHOWN])}{more}"
+    return f"{of_all} ({named}) {one if len(names) == 1 else many}"

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import pandas as pd
 
-from ..errors import DamagedError, LeftOutWarning
+from ..errors import DamagedError, LeftOutWarning, counted
 from ..landsat import CSV_BANDS
 from ..spectral.reflectance import collection1_table
 from ..spectral.series import CSV_COLUMNS
@@ -116,7 +116,8 @@ def kept_log(folder: Folder, row: Mapping[Any, Any] | pd.Series) -> tuple[pd.Dat
 def miscounted(log: pd.DataFrame, row: Mapping[Any, Any] | pd.Series) -> str:
     """Why the log of a plot is not what the ledger counts; empty where it is."""
     count, told = int(log["outcome"].isin(MADE).sum()), row["written"] + row["without_chip"]
-    return "" if count == told else f"the ledger counts {told} observations, the log {count}"
+    wrong = f"the ledger counts {counted(told, 'observation')}, the log {count}"
+    return "" if count == told else wrong
 
 
 def tell_left_out(project_id: str, plot_id: str, problems: Sequence[str]) -> None:

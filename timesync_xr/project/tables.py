@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..errors import counted
 from ..landsat import CIRRUS_SENSORS, FMASK, GRADES, QA_CONFIDENCE, QA_FILL, QA_FLAGS
 from ..plots import Plot
 from ..spectral.annual import KEY, NONE_AT_ALL, annual
@@ -220,7 +221,8 @@ def window_tables(
                     table = window_statistics(cube, size, index)
                     yield _of_plot(table.assign(to_edge=to_edge, same_pixel=others), plot)
             if count != wanted and row["status"] == COMPLETE:
-                problem = f"the ledger counts {wanted} observations of its cube, it has {count}"
+                asked = counted(wanted, "observation")
+                problem = f"the ledger counts {asked} of its cube, it has {count}"
                 tell_left_out(*ids, [problem])
         except DamagedCubeError as error:
             tell_left_out(*ids, [f"its cube is damaged ({error.why})"])

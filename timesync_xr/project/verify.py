@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from ..catalog.kept import damaged_items
-from ..errors import AccessError, DamagedError, InputError, ProjectError, TimesyncError
+from ..errors import AccessError, DamagedError, InputError, ProjectError, TimesyncError, counted
 from ..grid import ChipGrid
 from ..landsat import CSV_BANDS
 from ..plots import Plot, id_problem
@@ -416,7 +416,8 @@ def _of_plot(
         for found in readers.map(check, chunks(part, _CHUNK)):
             problems += found
     if begun and row["status"] == COMPLETE:
-        problem = f"it is complete by the ledger, and {len(begun)} days are begun by its log"
+        days_begun = counted(len(begun), "day is begun", "days are begun")
+        problem = f"it is complete by the ledger, and {days_begun} by its log"
         problems.append(plot.problem("", NOT_DONE, "", problem, REPAIR))
     problems += _by_name(folder, plot, _with_chips(written), begun)
     problems.sort(key=lambda problem: (problem.day, problem.file))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import counted
 from .tiff import (
     COMPRESSIONS,
     LERC,
@@ -120,15 +121,15 @@ def _decoded(header: TiffHeader, index: int, data: Buffer, rows: int) -> Any:
             continue
         if len(raw) == size:
             return raw
-        damage = damage or f"holds {len(raw)} bytes instead of {size}"
+        damage = damage or f"holds {counted(len(raw), 'byte')} instead of {size}"
     raise TiffError(f"its block {index} {damage}") from cause
 
 
 def _undo_differences(rows: UInt16Array) -> None:
     """Sums up along each row, in place."""
-    from imagecodecs import delta_decode
+    import imagecodecs
 
-    delta_decode(rows, axis=-1, out=rows)
+    imagecodecs.delta_decode(rows, axis=-1, out=rows)
 
 
 _Decoder = Callable[[Any, int, int], Any]

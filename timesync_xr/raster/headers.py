@@ -139,9 +139,8 @@ def unpack(data: Buffer) -> Known:
 
 def _narrow(numbers: npt.NDArray[np.unsignedinteger[Any]]) -> tuple[bytes, int]:
     """The lowest bytes of each number, as many as the largest needs, and how many that are."""
-    width = max(1, (int(numbers.max()).bit_length() + 7) // 8) if numbers.size else 1
-    kind = numbers.dtype.newbyteorder("<")
-    each = np.ascontiguousarray(numbers, kind).view(np.uint8).reshape(-1, kind.itemsize)
+    width = (int(numbers.max(initial=1)).bit_length() + 7) // 8
+    each = numbers.astype("<u8").view(np.uint8).reshape(-1, 8)
     return each[:, :width].tobytes(), width
 
 

@@ -12,9 +12,8 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Final, NamedTuple, NoReturn
@@ -188,8 +187,10 @@ def begin_read(
     part = slice(row, row + inside.height), slice(col, col + inside.width)
 
     def decode(loaded: _Loaded, out: UInt16Array) -> None:
-        with _errors_named(asset, loaded.reading):
+        try:
             read_blocks(loaded.header, inside, loaded.blocks, out[part])
+        except TiffError as error:
+            raise _of_asset(error, asset, loaded.reading) from error
 
     def read_into(out: UInt16Array) -> None:
         loaded, whole = fetch(), _Part(inside, footing.wanted(inside))
@@ -271,10 +272,12 @@ def _load(
 ) -> _Loaded:
     """Fetches what a part of the file needs, see `begin_read` for what is needed later."""
     try:
-        with _errors_named(asset, reading):
-            loaded = _fetch(address, asset, part, reading, later)
-    except (MissingAssetError, CorruptAssetError) as error:
-        return _load_again(error, asset, part, reading, later)
+        loaded = _fetch(address, asset, part, reading, later)
+    except (TiffError, ReadError, AccessError) as error:
+        named = _of_asset(error, asset, reading)
+        if isinstance(named, MissingAssetError | CorruptAssetError):
+            return _load_again(named, asset, part, reading, later)
+        raise named from error
     if reading.fallback is not None:
         reading.fallback.used.discard(str(asset))
     return loaded
@@ -302,21 +305,18 @@ def _load_again(
     return loaded
 
 
-@contextmanager
-def _errors_named(asset: Asset, reading: Reading) -> Iterator[None]:
-    """Puts the asset's name into errors; forgets what was read of a damaged file."""
+def _of_asset(
+    error: TiffError | ReadError | AccessError, asset: Asset, reading: Reading
+) -> ReadError | AccessError:
+    """An error as one that names the asset; what was read of a damaged file is forgotten."""
     href = asset.href or ""
-    try:
-        yield
-    except TiffError as error:
+    if isinstance(error, TiffError | CorruptAssetError):
         _forget(asset, reading.access.resolve(href), reading)
-        raise CorruptAssetError(str(asset), f"{clean(href)}: {error}", _REPLACE) from error
-    except ReadError as error:
-        if isinstance(error, CorruptAssetError):
-            _forget(asset, reading.access.resolve(href), reading)
-        raise _named(error, asset) from error
-    except AccessError as error:
-        raise AccessError(f"{asset}: {error}", kind=error.kind) from error
+    if isinstance(error, TiffError):
+        return CorruptAssetError(str(asset), f"{clean(href)}: {error}", _REPLACE)
+    if isinstance(error, AccessError):
+        return AccessError(f"{asset}: {error}", kind=error.kind)
+    return _named(error, asset)
 
 
 def _named(error: ReadError, asset: Asset) -> ReadError:
@@ -361,16 +361,16 @@ def _fetch_version(
 
 def _header_of(address: str, asset: Asset, reading: Reading) -> tuple[Known, bool]:
     """Header and version of a file, and whether an earlier plot kept them."""
-    headers, key, kept = _state().headers, _header_key(address, reading), reading.headers
-    found = headers.get(key)
+    state, key, kept = _state(), _header_key(address, reading), reading.headers
+    found = state.headers.get(key)
     if found is None and kept is not None and (record := kept.find(asset.item_id, key)):
         found = _Packed(record, is_kept=True)
-        headers.put(key, found)
+        state.headers.put(key, found)
     if found is not None:
         return unpack(found.record), found.is_kept
     known = _fetch_header(address, reading.access)
-    record = _state().records.put(pack(known))
-    headers.put(key, _Packed(record, is_kept=False))
+    record = state.records.put(pack(known))
+    state.headers.put(key, _Packed(record, is_kept=False))
     if kept is not None:
         kept.add(asset.item_id, key, record, known.version)
     return known, False
@@ -427,13 +427,14 @@ def _check_grid(header: TiffHeader, asset: Asset) -> None:
 def _fetch_blocks(
     asset: Asset, address: str, version: Version, blocks: list[tiff.Block], reading: Reading
 ) -> dict[int, bytes]:
-    access, kept = reading.access, _state().kept_blocks(asset, reading)
+    access, is_here = reading.access, is_file(address)
     key = (access.s3.endpoint, address, version)
-    keep = not is_file(address)  # the system itself keeps the files that were read last
+    # the system itself keeps the files that were read last
+    kept = None if is_here else _state().kept_blocks(asset, reading)
     found: dict[int, bytes] = {}
     missing: list[tiff.Block] = []
     for block in blocks:
-        data = kept.get((*key, block.number)) if keep else None
+        data = None if kept is None else kept.get((*key, block.number))
         if data is not None:
             found[block.number] = data
         elif block.stop > block.start:
@@ -443,9 +444,9 @@ def _fetch_blocks(
         fetched = read_ranges(address, ranges, access, version=version)
         for block, data in zip(missing, fetched, strict=True):
             found[block.number] = data
-            if keep:
+            if kept is not None:
                 kept.put((*key, block.number), data)
-    elif not keep:
+    elif is_here:
         check_version(address, version)
     return found
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DamagedError
+from ..errors import DamagedError, counted
 from ..grid import is_near
 
 UInt16Array = npt.NDArray[np.uint16]
@@ -185,12 +185,12 @@ class _Pieces:
     """The parts of a file that were fetched so far."""
 
     def __init__(self, pieces: Sequence[tuple[int, Buffer]]) -> None:
-        self.pieces = pieces
+        self.pieces = [(start, start + len(data), data) for start, data in pieces]
 
     def take(self, start: int, stop: int) -> Buffer | None:
         """Bytes start..stop, or None where no single piece holds them."""
-        for first, data in self.pieces:
-            if first <= start and stop <= first + len(data):
+        for first, last, data in self.pieces:
+            if first <= start and stop <= last:
                 return data[start - first : stop - first]
         return None
 
@@ -363,7 +363,7 @@ def _block_array(
     found = values.get(tag)
     if found is None or found.size != count or found.dtype.kind != "u":
         size = 0 if found is None else found.size
-        raise TiffError(f"its tag {tag} lists {size} blocks, but the image has {count}")
+        raise TiffError(f"its tag {tag} lists {counted(size, 'block')}, but the image has {count}")
     return found.astype(found.dtype.newbyteorder("="))
 
 

@@ -24,7 +24,7 @@ from ..catalog.files import iter_items
 from ..catalog.items import asset_address
 from ..catalog.kept import kept_items
 from ..catalog.sources import Source, mapping
-from ..errors import InputError, ReadError
+from ..errors import InputError, ReadError, counted
 from ..landsat import BANDS
 from ..project.log import MADE, is_in_cube
 from ..project.project import Plots, Project, as_project
@@ -121,7 +121,7 @@ class ArchiveFiles:
     def _unknown(self) -> Iterator[str]:
         """Of how many files nothing is known, and why."""
         for why, count in Counter(self.table.loc[self.table["checksum"] == "", "unknown"]).items():
-            yield f"{count} of {len(self.table)} files {why}: nothing is known of them"
+            yield f"Files of which nothing is known, as they {why}: {count} of {len(self.table)}"
 
     def verify(self, *, progress: bool = True) -> pd.DataFrame:
         """Read the files that have a checksum, and compare.
@@ -325,5 +325,5 @@ def _check(access: Access, file: tuple[str, str, _Told]) -> tuple[str, str, bool
     if told.size is not None and size > told.size:
         why = f"it has more bytes than the {told.size} that its item tells"
     elif told.size not in (None, size):
-        why = f"it has {size} bytes, {told.size} by its item"
+        why = f"it has {counted(size, 'byte')}, {told.size} by its item"
     return f"{item_id} {band}: {clean(address)}: {why}", AGAIN, True

@@ -38,9 +38,10 @@ def write_chips(
     """
     table = spectral_table(cube, plot.project_id, plot.plot_id)
     chosen = table.loc[choose_platforms(_at(cube, table.index))]
-    made = measure_pixels(cube).assign(outcome=FILL_AT_PLOT)
-    made.loc[table.index, "outcome"] = OTHER_PLATFORM
-    made.loc[chosen.index, "outcome"] = WRITTEN
+    outcome = np.full(cube.sizes["time"], FILL_AT_PLOT, dtype=object)
+    outcome[table.index] = OTHER_PLATFORM
+    outcome[chosen.index] = WRITTEN
+    made = measure_pixels(cube).assign(outcome=outcome)
     taken = _at(cube, chosen.index)
     drawn = draw_each(taken, products.drawn if "png" in products.made else ())
     lines = csv_files(chosen) if "csv" in products.made else []
@@ -105,9 +106,10 @@ def choose_platforms(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
         days[tx.choose_platforms(days)]  # one observation a day
     """
     expect_dims(cube, ("time",), ("time", "sensor"))
-    if cube["time"].dtype.kind != "M":
-        raise InputError(f"the cube's time is {cube['time'].dtype}, not datetime64: decode it")
-    days = pd.Series(cube["time"].to_numpy().astype("datetime64[D]"))
+    time = cube["time"].to_numpy()
+    if time.dtype.kind != "M":
+        raise InputError(f"the cube's time is {time.dtype}, not datetime64: decode it")
+    days = pd.Series(time.astype("datetime64[D]"))
     if not days.duplicated().any():
         return np.ones(len(days), dtype=bool)
     age = [PLATFORM_AGE.index(s) if s in PLATFORM_AGE else -1 for s in cube["sensor"].values]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from distributed import WorkerPlugin
 
-from ..errors import AccessError, InputError, Kind, TimesyncError
+from ..errors import AccessError, InputError, Kind, TimesyncError, counted
 from ..plots import Plot
 from ..storage import waiting
 from ..storage.access import clean
@@ -164,7 +164,8 @@ def _start(workers: int, tries: int = 2) -> LocalCluster:
         if tries > 1:
             return _start(workers, tries - 1)
         raise InputError(
-            f"the {workers} workers did not start ({error}): {_GUARD}. Where they were killed, as "
+            f"the {counted(workers, 'worker')} did not start ({error}): {_GUARD}. Where they were "
+            "killed, as "
             "by a system that lacks memory, take fewer"
         ) from None
 

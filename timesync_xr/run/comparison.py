@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..catalog.archive import CATALOGS, Archive
 from ..cube.selection import Selection
-from ..errors import InputError, PlotListError, TimesyncError, check_kind
+from ..errors import InputError, PlotListError, TimesyncError, check_kind, counted
 from ..landsat import BANDS
 from ..project.products import Products
 from .forecast import Forecast, Prices, Seen, plan_and_see
@@ -82,7 +82,7 @@ class Comparison:
     def _lines(self, workers: int, prices: Prices) -> Iterator[str]:
         table = self.table(workers, prices)
         plots = len(next(iter(self.forecasts.values())).plots)
-        yield f"Sources for {plots} plots, side by side:"
+        yield f"Sources for {counted(plots, 'plot')}, side by side:"
         yield (
             f"  {'':<20}{'items':>9}{'observations':>14}{'lacking':>9}{'requests':>11}{'GB':>9}"
             f"{'USD':>9}{'elsewhere':>11}{'hours':>8}"

@@ -17,7 +17,7 @@ from ..catalog.sources import Place, Source
 from ..cube.plan import Plan, plan_observations
 from ..cube.schema import is_number, is_whole
 from ..cube.selection import Selection
-from ..errors import InputError, check_kind
+from ..errors import InputError, check_kind, counted
 from ..grid import ChipGrid
 from ..landsat import BANDS
 from ..plots import plot_table
@@ -241,23 +241,26 @@ class Forecast:
     def _counts(self) -> Iterator[str]:
         spanning = (self.plots["places"] > 1).sum()
         of = self.plots.attrs.get("place", "tile")
-        yield f"{len(self.plots)} plots, {spanning} of them on more than one {of}"
-        yield f"{self.tiles} {of}s, {self.items} items, {self.refused} more that would be refused"
+        yield f"{counted(len(self.plots), 'plot')}, {spanning} of them on more than one {of}"
+        places, items = counted(self.tiles, of), counted(self.items, "item")
+        yield f"{places}, {items}, {self.refused} more that would be refused"
         if holes := self.plots.attrs.get("holes"):
             yield f"In the items {holes}"
         if uncounted := self.plots.attrs.get("uncounted"):
             yield not_counted(uncounted)
         fill = round(self.observations * FILL_SHARE)
-        yield f"{self.observations} observations, some {fill} of them fill at the plot"
+        seen = counted(self.observations, "observation")
+        yield f"{seen}, some {fill} of them fill at the plot"
         if filtered := self.plots["filtered"].sum():
-            yield f"{filtered} more are filtered ({self.select})"
+            told = counted(filtered, "more is filtered", "more are filtered")
+            yield f"{told} ({self.select})"
         elif str(self.select):
             yield f"none is filtered by metadata ({self.select})"
 
     def _cost(self, workers: int, prices: Prices) -> Iterator[str]:
         check_kind(prices, Prices, "prices", "give timesync_xr.Prices")
         hours = self.hours(workers)
-        yield f"{self.requests} requests, {self.gigabytes:.1f} GB"
+        yield f"{counted(self.requests, 'request')}, {self.gigabytes:.1f} GB"
         if free := self.plots.attrs.get("free"):
             yield f"0.00 USD: {free}"
         else:
@@ -267,8 +270,8 @@ class Forecast:
                 f"({prices.requests:g} per 1000 GET, requester pays), 0.00 for transfer within "
                 f"us-west-2, {moved:.2f} to elsewhere ({prices.transfer:g} per GB)"
             )
-        time = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-        yield f"{time} with {workers} workers of a core each" + (
+        time = f"{hours:.1f} hours" if hours >= 1 else counted(round(60 * hours), "minute")
+        yield f"{time} with {counted(workers, 'worker of a core', 'workers of a core each')}" + (
             f", if {self.gigabytes * 1000 / hours / 3600:.0f} MB/s arrive" if hours else ""
         )
         yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -36,11 +36,9 @@ from ..project.cubes import (
     remove_cubes,
     settle_cube,
 )
-from ..project.files import spectra_path
 from ..project.log import (
     FILL_AT_PLOT,
     LEFT_OUT,
-    OTHER_PLATFORM,
     PIXELS,
     READ,
     TITLES,
@@ -57,8 +55,6 @@ from ..project.log import (
     write_log,
     years_without_clear,
 )
-from ..project.products import FORMATS, Products
-from ..project.rows import Written, finder, parse_rows, renamed_row, written_observations
 from ..project.spectra import PlotTable
 from ..raster.headers import kept_headers
 from ..raster.reader import observations_ahead
@@ -66,6 +62,7 @@ from ..storage.folder import Folder
 from .chips import write_chips, write_spectra
 from .job import Job
 from .pixels import SPECTRA_BATCH, look_at_plot_pixels, read_ahead
+from .plot_files import PlotFiles
 from .yearly import NOT_AMONG, choose_days
 
 _LOG = logging.getLogger(__name__)
@@ -141,13 +138,9 @@ def give_up_plot(plot: Plot, job: Job, tables: Sequence[TileTable], folder: Fold
         "Look into their logs, give them more memory, or take this plot with one worker",
         kind=Kind.WORKERS,
     )
-
-    def fail(log: ObservationLog, _kept: pd.DataFrame) -> set[str]:
-        log.fail(np.flatnonzero(log.open), why)
-        return set()
-
-    spectra = _table(plot, job, folder)
-    log, removed, _ = _begin(plot, read_items_of(tables), job, folder, spectra, fail)
+    spectra, items = _table(plot, job, folder), read_items_of(tables)
+    log, removed, _ = _begin(plot, items, job, folder, spectra, lambda _log, _kept: set())
+    log.fail(np.flatnonzero(log.open), why)
     spectra.keep(log.made_days)
     if "zarr" in job.products.made and log.has_failures:
         settle_cube(folder, plot, whole=False)
@@ -239,40 +232,31 @@ def _begin(
     """
     plan = _plan(plot, items, job)
     job.reading.access.check_mirrors(plan.records[QA_BAND])
-    log = ObservationLog.start(plan, job.selection)
-    kept = _kept_log(folder, plot)
+    log, kept = ObservationLog.start(plan, job.selection), _kept_log(folder, plot)
     elsewhere = _made_elsewhere(kept, plot, job)
-    here = kept.drop(elsewhere.index)
-    _rows_of_csvs(here, plot, job.products, folder, spectra)
-    are_there = partial(_days_that_are_there, plot, job.products, folder, spectra)
-    log.take_over(here, are_there)
-    renamed_rows = _rename_rows(log, here, spectra)
-    renamed = _renamed_csvs(log, here, plot, job.products, folder)
+    here, files = kept.drop(elsewhere.index), PlotFiles(plot, job.products, folder, spectra)
+    files.take_rows_of_csvs(here)
+    log.take_over(here, files.whole)
     kept_up = look(log, here)
-    have_rows = partial(are_there, outcome=WITHOUT_CHIP)
-    log.take_rows(here, have_rows)
-    renamed_rows |= _rename_rows(log, here, spectra, WITHOUT_CHIP)
-    renamed |= _renamed_csvs(log, here, plot, job.products, folder, WITHOUT_CHIP)
-    lost = _with_anything(log.lost(here), plot, job.products, folder)
+    log.take_rows(here, files.with_rows)
+    renamed = files.rename(log, here)
+    lost = files.of_any(log.lost(here))
     if not job.selection.prune:
         bare = lost["outcome"] == WITHOUT_CHIP
-        whole = are_there(lost.loc[~bare, "day"].tolist())
-        whole |= have_rows(lost.loc[bare, "day"].tolist())
+        whole = files.whole(lost.loc[~bare, "day"].tolist())
+        whole |= files.with_rows(lost.loc[bare, "day"].tolist())
         log, lost = log.holding(lost, whole, here), lost[:0]
     withdrawn = log.withdrawn(here) | days_with_files(elsewhere)
-    renamed = {day: file for day, file in renamed.items() if day not in withdrawn}
-    without_chip, kept_without = (set(of.loc[of["outcome"] == WITHOUT_CHIP, "day"])
-                                  for of in (log.table, here))  # fmt: skip
-    bared = (without_chip - kept_without) & days_with_files(here)
-    begun = {*log.table.loc[log.open, "day"], *withdrawn, *renamed, *renamed_rows, *bared}
+    bared = log.bared(here)
+    begun = {*log.table.loc[log.open, "day"], *withdrawn, *bared, *renamed}
     if begun:
         write_log(folder, plot, with_begun(log.finished(), kept, begun))
-    _remove(folder, plot, job.products, withdrawn)
-    _remove(folder, plot, job.products, bared, ["png"])
-    folder.write_all(renamed.values())
-    removed = elsewhere[elsewhere["outcome"] == WRITTEN]
+    files.remove(withdrawn)
+    files.remove(bared, ["png"])
+    folder.write_all(csv for day in renamed if day not in withdrawn for csv in renamed[day])
     if job.products.per_year is not None:
         log.keep_up(kept_up, NOT_AMONG.format(job.products.per_year.count))
+    removed = elsewhere[elsewhere["outcome"] == WRITTEN]
     return log, lost if removed.empty else pd.concat([lost, removed]), here
 
 
@@ -297,112 +281,6 @@ def _made_elsewhere(kept: pd.DataFrame, plot: Plot, job: Job) -> pd.DataFrame:
     if (elsewhere["outcome"] == WRITTEN).any():
         job.refuse_move(plot, f"the pixels {elsewhere['chip'].iloc[0]}", chip)
     return elsewhere
-
-
-def _renamed_csvs(
-    log: ObservationLog,
-    kept: pd.DataFrame,
-    plot: Plot,
-    products: Products,
-    folder: Folder,
-    outcome: str = WRITTEN,
-) -> dict[str, tuple[str, bytes]]:
-    """New CSVs of days of which only what items are called has changed, with their paths.
-
-    Nothing is read of the archive for them. Days whose CSV is none of before are opened again.
-    """
-    if "csv" not in products.made:
-        return {}
-    old, new = _renamed(log, kept, outcome)
-    ids = plot.project_id, plot.plot_id
-    found = {n.day: (o, renamed_row(folder, *ids, o, n)) for o, n in zip(old, new, strict=True)}
-    log.open_again(day for day, (_, data) in found.items() if data is None)
-    return {
-        day: (spectra_path(*ids, written.year, written.doy), data)
-        for day, (written, data) in found.items()
-        if data is not None
-    }
-
-
-def _renamed(
-    log: ObservationLog, kept: pd.DataFrame, outcome: str
-) -> tuple[list[Written], list[Written]]:
-    """Observations of which only what items are called has changed: as they were, and are now."""
-    rows = log.renamed(kept)
-    rows = rows[rows["outcome"] == outcome]
-    before = rows.assign(date=rows["date_kept"], hv=rows["hv_kept"])
-    return written_observations(before), written_observations(rows)
-
-
-def _rename_rows(
-    log: ObservationLog, kept: pd.DataFrame, spectra: PlotTable, outcome: str = WRITTEN
-) -> set[str]:
-    """As `_renamed_csvs`, in the table of the plot; the days whose rows are others then."""
-    if not spectra.wanted:
-        return set()
-    days = set()
-    for old, new in zip(*_renamed(log, kept, outcome), strict=True):
-        titles = [(of.sensor, of.hv, of.date) for of in (old, new)]
-        if spectra.rename(new.day, *titles):
-            days.add(new.day)
-        else:
-            log.open_again([new.day])
-    return days
-
-
-def _rows_of_csvs(
-    kept: pd.DataFrame, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
-) -> None:
-    """Take rows into the table of a plot from the CSVs that it has already."""
-    if not spectra.wanted or "csv" not in products.made:
-        return
-    lacking = kept[~kept["day"].isin(spectra.days)]
-    find = finder(folder, plot.project_id, plot.plot_id, products.made)
-    rows = find(written_observations(lacking))
-    spectra.add(parse_rows(row.line for row in rows))
-
-
-def _days_that_are_there(
-    plot: Plot,
-    products: Products,
-    folder: Folder,
-    spectra: PlotTable,
-    days: list[str],
-    outcome: str = WRITTEN,
-) -> set[str]:
-    """Those of some days of which all files of an outcome are there, and the row of the table."""
-    days = [day for day in days if day in spectra.days] if spectra.wanted else days
-    formats = products.of_rows if outcome == WITHOUT_CHIP else products.made
-    paths = {day: products.paths(plot, day, formats) for day in days}
-    there = folder.present([path for of_day in paths.values() for path in of_day])
-    return {day for day, of_day in paths.items() if there.issuperset(of_day)}
-
-
-def _remove(
-    folder: Folder,
-    plot: Plot,
-    products: Products,
-    days: Iterable[str],
-    formats: Sequence[str] = FORMATS,
-) -> None:
-    """Remove the files of days that are to be made anew, or not at all."""
-    paths = [path for day in sorted(days) for path in products.paths(plot, day, formats)]
-    for path in sorted(folder.present(paths)):
-        folder.remove(path)
-
-
-def _with_anything(
-    lost: pd.DataFrame, plot: Plot, products: Products, folder: Folder
-) -> pd.DataFrame:
-    """Those rows of a log that have files, or pixels in the plot's cube."""
-    without_files = lost["outcome"] == OTHER_PLATFORM
-    if not without_files.any():
-        return lost
-    in_cube: dict[int, int] = {}
-    if "zarr" in products.made:
-        with suppress(DamagedCubeError), kept_cube(folder, plot) as cube:
-            in_cube = found_in(cube, lost)
-    return lost[~without_files | lost.index.isin(list(in_cube))]
 
 
 def _export_open(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from ..errors import counted
 from ..storage.waiting import listening
 
 _LOG_SECONDS = 30
@@ -48,8 +49,8 @@ class Progress:
     @property
     def note(self) -> str:
         """The counts beside the plots."""
-        failed = f", {self.incomplete} plots incomplete" if self.incomplete else ""
-        return f"{self.observations} observations{failed}"
+        failed = f", {counted(self.incomplete, 'plot')} incomplete" if self.incomplete else ""
+        return f"{counted(self.observations, 'observation')}{failed}"
 
 
 @contextmanager
@@ -101,7 +102,8 @@ def _log(progress: Progress) -> Iterator[None]:
 
     def line() -> None:
         before = f" ({progress.already} before)" if progress.already else ""
-        text = f"{progress.done}/{progress.plots} plots{before}, {progress.note}{progress.pace}"
+        of_all = f"{progress.done}/{counted(progress.plots, 'plot')}{before}"
+        text = f"{of_all}, {progress.note}{progress.pace}"
         tell(f"{text}, {time.monotonic() - start:.0f} s")
 
     def tell(text: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..errors import counted
 from ..grid import Lattice
 from ..project.ledger import CHECK, COMPLETE, INCOMPLETE, NO_ITEMS, failures_of
 from ..project.log import REFUSED, SUPERSEDED
@@ -122,12 +123,12 @@ class Summary:
             yield f"Plots without any observation written: {len(empty)} ({some(empty)})"
         done = len(self.rows) - len(self.incomplete) - none
         yield (
-            f"{len(self.plots)} plots: {done} completed now, {self.already} already done, "
-            f"{len(self.incomplete)} incomplete"
+            f"{counted(len(self.plots), 'plot')}: {done} completed now, "
+            f"{self.already} already done, {len(self.incomplete)} incomplete"
         ) + (f", {none} without any item" if none else "")
         if len(self.rows):
             yield (
-                f"{total['observations']:.0f} observations: {total['written']:.0f} written, "
+                f"{counted(total['observations'], 'observation')}: {total['written']:.0f} written, "
                 + (f"{bare:.0f} more without a chip, " if (bare := total["without_chip"]) else "")
                 + f"{total['fill_at_plot']:.0f} rejected because the plot pixel is fill, "
                 f"{total['other_platform']:.0f} left to another platform of the same day, "
@@ -138,9 +139,9 @@ class Summary:
             where = self.fallback or "a second source"
             plots = some(self.rows.loc[self.rows["fallback"] > 0, "plot_id"])
             yield (
-                f"Read in part at {where}, as files were missing or broken at first: {elsewhere} "
-                f"observations of the plots {plots}; the column fallback of timesync-xr "
-                "observations names the files"
+                f"Read in part at {where}, as files were missing or broken at first: "
+                f"{counted(elsewhere, 'observation')} of the plots {plots}; the column fallback of "
+                "timesync-xr observations names the files"
             )
 
     def _odd(self) -> Iterator[str]:
@@ -186,10 +187,12 @@ class Summary:
             rows = self.stale[(self.stale["kept"] != "") == kept]
             if len(rows):
                 plots = rows["plot_id"].drop_duplicates()
-                what = f"{len(rows)} observations of {len(plots)} plots ({some(plots)})"
+                of_plots = f"{counted(len(plots), 'plot')} ({some(plots)})"
+                what = f"{counted(len(rows), 'observation')} of {of_plots}"
+                are, them = ("is", "it") if len(rows) == 1 else ("are", "them")
                 yield (
-                    f"Kept from earlier runs: {what}, whose items are gone or refused, or that are "
-                    "filtered or not chosen by now; --prune removes them"
+                    f"Kept from earlier runs: {what}, whose items are gone or refused, or that "
+                    f"{are} filtered or not chosen by now; --prune removes {them}"
                     if kept
                     else f"Removed by --prune: {what}"
                 )
@@ -206,7 +209,7 @@ class Summary:
             if row["failed"] > _SHOWN:
                 yield f"  and {row['failed'] - _SHOWN} more"
         if len(self.incomplete) > _SHOWN:
-            yield f"and {len(self.incomplete) - _SHOWN} more plots"
+            yield f"and {counted(len(self.incomplete) - _SHOWN, 'more plot')}"
         yield f"Files:  {self.project}/prj_*"
         yield f"Ledger: {self.project}/ledger/plots.csv"
         if len(self.incomplete):

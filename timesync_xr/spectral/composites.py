@@ -242,7 +242,7 @@ def draw_each(
     cube: xr.DataArray, composites: Sequence[Composite]
 ) -> Iterator[list[npt.NDArray[np.uint8]]]:
     """Chips (y, x, 3) of each time of a cube (time, band, y, x) in memory, one per composite."""
-    bands = select_bands(cube, SR_BANDS).transpose("time", "band", "y", "x")
+    bands = select_bands(cube, SR_BANDS).variable.transpose("time", "band", "y", "x")
     for dn in bands.to_numpy():
         yield draw_chips(dn, composites)
 

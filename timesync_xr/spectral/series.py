@@ -71,19 +71,21 @@ def spectral_table(cube: xr.DataArray, project_id: str, plot_id: str) -> pd.Data
     _check_ids(project_id, plot_id)
     pixel = select_bands(plot_pixel(cube), BANDS)
     dn = observations_of(pixel, ("time", "band"), _TABLE_COORDS).compute()
-    along_time = {name: np.atleast_1d(dn[name]) for name in _TABLE_COORDS}
-    qa = dn.sel(band=QA_BAND).variable
-    values = to_collection1(dn.sel(band=list(SR_BANDS))).to_numpy()
+    bands, qa = as_digital_numbers(select_bands(dn, SR_BANDS)), dn.to_numpy()[:, -1]
+    along_time = {name: np.atleast_1d(dn[name].to_numpy()) for name in _TABLE_COORDS}
     time = pd.DatetimeIndex(dn["time"].to_numpy())
-    table = pd.DataFrame(values, columns=list(CSV_BANDS)).assign(
-        **along_time,
-        project_id=project_id,
-        plot_id=plot_id,
-        year=time.year.to_numpy(),
-        doy=time.day_of_year.to_numpy(),
-        qa=contract_qa(qa.to_numpy()),
-    )
-    return table.loc[~is_fill(qa.to_numpy()), list(CSV_COLUMNS)]
+    columns = {  # in the order of `CSV_COLUMNS`
+        "sensor": along_time["sensor"],
+        "project_id": project_id,
+        "plot_id": plot_id,
+        "hv": along_time["hv"],
+        "year": time.year.to_numpy(),
+        "doy": time.day_of_year.to_numpy(),
+        **dict(zip(CSV_BANDS, to_collection1(bands.to_numpy().T), strict=True)),
+        "qa": contract_qa(qa),
+        "date": along_time["date"],
+    }
+    return pd.DataFrame(columns)[~is_fill(qa)]
 
 
 def _check_ids(*ids: object) -> None:
@@ -104,7 +106,7 @@ def observations_of(
     whole = part if "time" in part.dims else part.expand_dims("time")
     if others := [str(dim) for dim in whole.dims if dim not in dims]:
         raise InputError(f"the cube has a dimension {', '.join(others)}: choose one step of it")
-    return whole.transpose(*dims)
+    return whole if whole.dims == dims else whole.transpose(*dims)
 
 
 def index_table(table: pd.DataFrame, names: Sequence[str] = indices.NAMES) -> pd.DataFrame:

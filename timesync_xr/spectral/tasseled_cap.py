@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,10 @@ def tasseled_cap_kernel(
     values: npt.NDArray[Any], coefficients: npt.NDArray[np.float64] = CRIST
 ) -> npt.NDArray[np.float64]:
     """Tasseled cap of an array (6, ...) in the order of `SR_BANDS`; returns (3, ...)."""
-    sums: npt.NDArray[np.float64] = np.tensordot(
-        np.rint(coefficients * _EXACT), values.astype(np.float64, copy=False), axes=1
-    )
-    return np.divide(sums, _EXACT, out=sums)
+    shape = values.shape[1:]
+    exact = values.reshape(len(values), math.prod(shape)).astype(np.float64, copy=False)
+    sums: npt.NDArray[np.float64] = np.rint(coefficients * _EXACT).dot(exact)
+    return np.divide(sums, _EXACT, out=sums).reshape(len(sums), *shape)
 
 
 def _kernel_last(

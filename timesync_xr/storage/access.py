@@ -21,6 +21,7 @@ from ..errors import InputError, Kind, ReadError, check_kind
 
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\0-\x1f]")
+_SLASH: Final = re.compile(r"[/\\]")
 _ENCODED: Final = ("http", "https", "file")
 """Schemes whose addresses are percent-encoded."""
 
@@ -161,13 +162,14 @@ class Access:
         The path of the address is not percent-encoded. Raises `ReadError` for an address that
         must not be read. Looks at the file system for links, but requests nothing.
         """
-        if _CONTROL.search(href) or ".." in re.split(r"[/\\]", unquote(href)):
+        if _CONTROL.search(href) or ".." in _SLASH.split(unquote(href)):
             _refuse(href, "it holds '..' or control characters")
         mirror = self._mirror(href) or _longest(self.copies, href)
         if mirror is not None:
             old, new = mirror
-            rest = (_bare(href) if scheme_of(href) else href)[len(old) :].lstrip("/")
-            rest = unquote(rest) if scheme_of(href) in _ENCODED else rest
+            scheme = scheme_of(href)
+            rest = (_bare(href) if scheme else href)[len(old) :].lstrip("/")
+            rest = unquote(rest) if scheme in _ENCODED else rest
             return self._inside(href, new, rest)
         return self._direct(href)
 
@@ -194,7 +196,7 @@ class Access:
         """The address of ``rest`` below the right side of a mirror."""
         if scheme_of(new):
             return f"{new.rstrip('/')}/{rest}"
-        real = _real_below(os.path.join(new, rest), new)
+        real = _real_below(f"{new}/{rest}", new)
         if real is None:
             _refuse(href, "it leads out of the mirror's folder")
         return real
@@ -288,10 +290,11 @@ def _bare(address: str) -> str:
     bare = _USER.sub(r"\1", address)
     if not scheme_of(bare):
         return _PATH_QUERY.sub("", bare)
-    return re.sub(r"[?#].*", "", bare, flags=re.DOTALL)
+    return _URL_QUERY.sub("", bare)
 
 
 _USER: Final = re.compile(r"^([a-z][a-z0-9+.-]+:/{1,2}|//)[^/?#]*@", re.IGNORECASE)
+_URL_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 _PATH_QUERY: Final = re.compile(r"\?[^/=?]*=.*", re.DOTALL)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _QUERY: Final = re.compile(r"\?[^\s?=]+=\S*")
@@ -346,7 +349,7 @@ def scheme_of(address: str) -> str:
 
 def is_file(address: str) -> bool:
     """Whether an address that `Access.resolve` gave is a file of this machine."""
-    return os.path.isabs(address)
+    return "://" not in address  # no real path has two slashes together
 
 
 def lies_below(href: str, old: str) -> bool:
@@ -383,12 +386,15 @@ def _real_folder(folder: str) -> str:
 
 
 def _real_below(path: str, root: str) -> str | None:
-    """The real path of a file, links followed; None if it does not lie below the folder."""
+    """The real path of a file, links followed; None if it does not lie below the folder.
+
+    The folder, the right side of a mirror or that of the items, is an absolute path.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     real = os.path.join(_real_folder(folder), name)
     if os.path.islink(real):
         real = os.path.realpath(real)
-    inside = real.startswith(_real_folder(os.path.abspath(root)).rstrip(os.sep) + os.sep)
+    inside = real.startswith(_real_folder(root).rstrip(os.sep) + os.sep)
     return real if inside else None
 
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from typing import Final
-from uuid import uuid4
 
 from ..errors import AccessError, DamagedError, InputError, Kind, ProjectError, check_path
 
@@ -69,6 +69,7 @@ class Folder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
+        self._root = Path(root)
         self._temporary = self._path(_TEMPORARY)
         self._made: set[Path] = set()
         self._unsettled = False
@@ -114,7 +115,7 @@ class Folder:
         disk, and is there itself when this returns: also where the power fails at any moment.
         """
         target, temporary = self._path(path), self._temporary
-        part = f"{temporary}/{uuid4().hex}"  # many machines may share the folder
+        part = f"{temporary}/{token_hex(16)}"  # many machines may share the folder
         vouches = path.startswith(_LEDGER)
         try:
             if vouches:
@@ -186,7 +187,7 @@ class Folder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder of this machine, from which `place` moves trees."""
-        path = self._temporary / uuid4().hex
+        path = self._temporary / token_hex(16)
         try:
             path.mkdir(parents=True)
             (path / _OWNED).touch()
@@ -238,7 +239,7 @@ class Folder:
             self._made.add(folder)
 
     def _path(self, path: str) -> Path:
-        return Path(self.root, *inner_parts(path))
+        return self._root.joinpath(*inner_parts(path))
 
 
 def missing_folders(folder: Path) -> list[Path]:

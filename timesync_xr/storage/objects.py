@@ -491,20 +491,18 @@ def _read(
 ) -> _Found:
     """Bytes of one version, see `read_ranges`."""
 
-    def read() -> _Found:
-        if is_file(address):
-            found = _read_file(address, ranges)
-        else:
-            get = partial(_get_parts, ranges, allow_short, address, access.s3, {})
-            found = request(get, address, access)
+    def checked(found: _Found) -> _Found:
         found = _check(found, version, address)
         return found if allow_short else _whole(found, ranges, address)
 
-    def pause(failed: int, error: Exception) -> float | None:
-        again = isinstance(error, _ShortError) and failed < _TRIES and not is_file(address)
-        return 0.1 if again else None
+    if is_file(address):
+        return checked(_read_file(address, ranges))
+    get = partial(_get_parts, ranges, allow_short, address, access.s3, {})
 
-    return retried(read, pause)
+    def pause(failed: int, error: Exception) -> float | None:
+        return 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None
+
+    return retried(lambda: checked(request(get, address, access)), pause)
 
 
 _TRIES: Final = 3

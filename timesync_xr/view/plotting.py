@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from ..cube.schema import expect_array, expect_dims, is_whole, plot_window, select_bands
-from ..errors import InputError, check_choice, check_kind
+from ..errors import InputError, check_choice, check_kind, counted
 from ..landsat import BANDS, CSV_BANDS, PLATFORM_AGE, QA_BAND, SR_BANDS
 from ..lists import expect_table, texts
 from ..spectral import indices
@@ -335,7 +335,7 @@ def plot_offsets(
     ax.set_yticks(place, names, fontsize="small")
     ax.invert_yaxis()
     for at, row in zip(place, shown.itertuples(), strict=True):
-        text = f" {row.pairs} pairs, {row.plots} plots"
+        text = f" {counted(row.pairs, 'pair')}, {counted(row.plots, 'plot')}"
         ax.annotate(text, (row.mean, at), (0, 5), textcoords="offset points", fontsize="x-small")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import pandas as pd
 
 from ..cube.schema import is_whole
-from ..errors import InputError, check_choice, check_kind
+from ..errors import InputError, check_choice, check_kind, counted
 from ..lists import texts
 from ..project.files import SHEETS, chip_path, plot_path, project_path
 from ..project.project import Plots, Project, as_project
@@ -70,7 +70,7 @@ class Sheets:
         return str(self)
 
     def __str__(self) -> str:
-        return f"{len(self.files)} files in {self.out}"
+        return f"{counted(len(self.files), 'file')} in {self.out}"
 
 
 def contact_sheet(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Command
 from ..main import COMPLETE, INCOMPLETE, is_quiet
@@ -84,7 +85,8 @@ def _tell_years(chosen: pd.DataFrame) -> None:
     without = chosen[chosen["cause"] != ""]
     plots = len(chosen.drop_duplicates(["project_id", "plot_id"]))
     click.echo(
-        f"{plots} plots, {len(chosen)} years: {len(chosen) - len(without)} with an observation, "
+        f"{counted(plots, 'plot')}, {counted(len(chosen), 'year')}: "
+        f"{len(chosen) - len(without)} with an observation, "
         f"{len(without)} without",
         err=True,
     )
@@ -113,5 +115,6 @@ def _tell_overrides(overrides: pd.DataFrame, chosen: pd.DataFrame, *, every: boo
             err=True,
         )
     if len(lost) > _SHOWN:
-        click.echo(f"and {len(lost) - _SHOWN} more overrides not followed", err=True)
+        more = counted(len(lost) - _SHOWN, "more override", "more overrides")
+        click.echo(f"and {more} not followed", err=True)
     return lost.empty

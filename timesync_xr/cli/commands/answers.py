@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import counted
 from ..help import Choice, Group
 from ..main import is_quiet
 
@@ -83,7 +84,7 @@ def export(project: str, form: str, out: str | None, who: tuple[str, ...]) -> No
 
     place, count = export_answers(Project(project), form, out, who=who)
     if not is_quiet():
-        click.echo(f"{count} interpretations: {place}")
+        click.echo(f"{counted(count, 'interpretation')}: {place}")
 
 
 @answers.command("compare", short_help="Tell how far interpreters agree.")

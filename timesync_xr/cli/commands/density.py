@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
@@ -46,4 +47,4 @@ def density(project: str, by: str, out: str | None, plots: Path | None, out_s3: 
     tell_what_is_missing(made, plots)
     rows = write_tables(out, empty_density(), made.density_tables(plots, by=by), out_s3)
     if out is not None and not is_quiet():
-        click.echo(f"{rows} rows in {out}")
+        click.echo(f"{counted(rows, 'row')} in {out}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Command
 from ..main import is_quiet
@@ -40,4 +41,4 @@ def observations(project: str, out: str | None, plots: Path | None, out_s3: S3) 
     tell_what_is_missing(made, plots)
     rows = write_tables(out, empty_observations(), made.observation_tables(plots), out_s3)
     if out is not None and not is_quiet():
-        click.echo(f"{rows} observations in {out}")
+        click.echo(f"{counted(rows, 'observation')} in {out}")

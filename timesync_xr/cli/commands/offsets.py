@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Command
 from ..main import INCOMPLETE, is_quiet
@@ -52,9 +53,10 @@ def offsets(project: str, days: int, out: str | None, plots: Path | None, out_s3
     table = made.offsets(plots, days=days)
     if table.empty:
         click.echo(
-            f"no two sensors saw a plot clearly within {days} days: give more --days", err=True
+            f"no two sensors saw a plot clearly within {counted(days, 'day')}: give more --days",
+            err=True,
         )
         sys.exit(INCOMPLETE)
     rows = write_tables(out, table.iloc[:0], [table], out_s3)
     if out is not None and not is_quiet():
-        click.echo(f"{rows} rows in {out}")
+        click.echo(f"{counted(rows, 'row')} in {out}")

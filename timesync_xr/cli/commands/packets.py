@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Choice, Command
 from ..main import is_quiet
@@ -64,6 +65,6 @@ def packets(
     if is_quiet():
         return
     for row in table.itertuples():
-        files = f", {row.files} files" if options["files"] != "none" else ""
-        click.echo(f"{row.packet}: {row.plots} plots{files}")
-    click.echo(f"{len(table)} packets: {out}")
+        files = f", {counted(row.files, 'file')}" if options["files"] != "none" else ""
+        click.echo(f"{row.packet}: {counted(row.plots, 'plot')}{files}")
+    click.echo(f"{counted(len(table), 'packet')}: {out}")

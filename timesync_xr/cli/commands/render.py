@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Command
 from ..main import is_quiet
@@ -74,5 +75,5 @@ def render(
         progress=not is_quiet(),
     )
     if not is_quiet():
-        count = rows["written"].sum()
-        click.echo(f"{len(rows)} plots rendered, {count} observations\nFiles: {out}")
+        count = counted(rows["written"].sum(), "observation")
+        click.echo(f"{counted(len(rows), 'plot')} rendered, {count}\nFiles: {out}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Command
 from ..main import COMPLETE, INCOMPLETE, is_quiet
@@ -161,7 +162,8 @@ def _tell(problems: pd.DataFrame) -> None:
         place = f"{row['file'] or plot.rstrip()}: "
         if row["kind"] == ARCHIVE:
             made = int((of_files & (problems["problem"] == row["problem"])).sum())
-            place = f"{made} observations were made of " if row["plot_id"] else ""
+            told = counted(made, "observation was made of ", "observations were made of ")
+            place = told if row["plot_id"] else ""
         click.echo(f"{row['kind']}: {place}{row['problem']}. {row['remedy']}")
     if len(once) > _SHOWN:
         click.echo(f"and {len(once) - _SHOWN} more: --table FILE.csv lists all")

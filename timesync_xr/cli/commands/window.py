@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import counted
 from ...storage.access import S3
 from ..help import Command
 from ..main import INCOMPLETE, is_quiet
@@ -62,9 +63,9 @@ def window(
             if made.settings.rendered
             else "run timesync-xr extract again with --products png,csv,zarr to make it"
         )
-        click.echo(f"{without} plots have no cube: {remedy}", err=True)
+        click.echo(f"{counted(without, 'plot has', 'plots have')} no cube: {remedy}", err=True)
     if not has_cube.any():
         sys.exit(INCOMPLETE)
     rows = write_tables(out, empty_windows(), made.window_tables(size, plots, index), out_s3)
     if out is not None and not is_quiet():
-        click.echo(f"{rows} rows in {out}")
+        click.echo(f"{counted(rows, 'row')} in {out}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...errors import InputError, check_kind
+from ...errors import InputError, check_kind, counted
 from ...export.maps import chip_outlines
 from ...interpret.legend import Legend, legend_from, read_legend
 from ...lists import read_list
@@ -64,7 +64,7 @@ class Site:
             if self.has_chips
             else "It shows the chips of the project folder: move or upload both together."
         )
-        return f"A site of {self.plots} plots: open {self.index}\n{chips}"
+        return f"A site of {counted(self.plots, 'plot')}: open {self.index}\n{chips}"
 
 
 def browse(

@@ -315,7 +315,7 @@ timesync.Bench = class {
     this.node.replaceChildren(
       element("div", { class: "bench-head" },
         element("h2", { id: "bench-title" }, this.keeper.who),
-        element("span", { class: `progress ${isDone ? "done" : ""}` }, isDone ? "✓ complete" : `${need - left} of ${need} labels`),
+        element("span", { class: `progress ${isDone ? "done" : ""}` }, isDone ? "✓ complete" : `${need - left} of ${timesync.counted(need, "label")}`),
         element("span", { class: "told", role: "status", "data-state": state.state }, state.text)),
       element("div", { class: "bench-tools" },
         button("v", "Vertex", "Vertex at the observation shown, or none", () => this.toggleVertex()),

@@ -25,6 +25,9 @@ timesync.fill = (node, attributes, children) => {
   return node;
 };
 
+/** A count in words: "1 plot", "1,200 plots". */
+timesync.counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
 timesync.byId = (id) => document.getElementById(id);
 
 /** Address of a plot's page. */

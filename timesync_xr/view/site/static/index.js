@@ -137,7 +137,7 @@ timesync.receiveIndex = (site) => {
     const part = isAll ? state.shown : state.shown.slice(state.page * PAGE, (state.page + 1) * PAGE);
     byId("plots").tBodies[0].replaceChildren(...part.map(drawRow));
     byId("page").textContent = state.shown.length
-      ? `Page ${state.page + 1} of ${pages}, ${state.shown.length} of ${rows.length} plots`
+      ? `Page ${state.page + 1} of ${pages}, ${state.shown.length} of ${timesync.counted(rows.length, "plot")}`
       : "No plot fits: loosen a filter";
     byId("before").disabled = state.page === 0;
     byId("after").disabled = state.page >= pages - 1;
@@ -236,7 +236,7 @@ timesync.receiveIndex = (site) => {
       svg("path", { class: `dot ${name}`, d: rows.filter(keep).map(shape).join("") });
     const map = svg("svg", {
       viewBox: `0 0 ${MAP.width} ${MAP.height}`, role: "img",
-      "aria-label": `Map of ${state.shown.length} of ${rows.length} plots; the table holds the same plots`,
+      "aria-label": `Map of ${state.shown.length} of ${timesync.counted(rows.length, "plot")}; the table holds the same plots`,
     }, ...outlines(), tiles(),
       group("other", (row) => !shown.has(row), circle),
       group("complete", (row) => shown.has(row) && row.status === "complete", circle),
@@ -318,13 +318,14 @@ timesync.receiveIndex = (site) => {
     timesync.placeTip(tip, to.x(row.x), to.y(row.y));
   }
 
-  const sum = (key) => rows.reduce((total, row) => total + row[key], 0).toLocaleString("en");
+  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
   const count = (status) => rows.filter((row) => row.status === status).length;
   const without = count("no items");
   document.title = `${site.name} - TimeSync project`;
   byId("title").textContent = site.name;
-  byId("summary").textContent = `${rows.length.toLocaleString("en")} plots, ${count("incomplete") || "none"} ` +
-    `incomplete${without ? `, ${without} without any item` : ""}; ${sum("observations")} observations, ${sum("written")} written`;
+  byId("summary").textContent = `${timesync.counted(rows.length, "plot")}, ${count("incomplete") || "none"} ` +
+    `incomplete${without ? `, ${without} without any item` : ""}; ${timesync.counted(sum("observations"), "observation")}, ` +
+    `${sum("written").toLocaleString("en")} written`;
   byId("status").append(...[...new Set(rows.map((row) => row.status))].sort()
     .map((status) => element("option", { value: status }, status)));
   /** How far the interpreter is, once the answers are read. */
@@ -339,7 +340,7 @@ timesync.receiveIndex = (site) => {
     const complete = rows.filter((row) => row.left === 0).length;
     const begun = rows.filter((row) => row.left).length;
     const text = element("span", {}, keeper.who
-      ? `${keeper.who}: ${complete} of ${rows.length} plots complete, ${begun} begun` : "No interpreter is at work: open a plot to begin");
+      ? `${keeper.who}: ${complete} of ${timesync.counted(rows.length, "plot")} complete, ${begun} begun` : "No interpreter is at work: open a plot to begin");
     const next = [...state.shown, ...rows].find((row) => row.left !== 0);
     const go = next && element("a", { class: "action", href: timesync.plotAddress(next.project, next.plot) }, "Next unfinished plot");
     const save = element("button", { type: "button", id: "save-file", click: async () => {

@@ -231,7 +231,7 @@ timesync.receiveIndex = (site) => {
     if (!plot.rest.length) return;
     const cells = (name, values) => element("tr", {}, ...values.map((value) => element(name, {}, value)));
     const [summary, scroll] = byId("rest").children;
-    summary.textContent = `${plot.rest.length} observations and items without files`;
+    summary.textContent = timesync.counted(plot.rest.length, "observation or item without files", "observations and items without files");
     scroll.firstChild.replaceChildren(cells("th", ["Day", "Sensor", "What became of it", "Cause"]),
       ...plot.rest.map((values) => cells("td", values)));
     byId("rest").hidden = false;
