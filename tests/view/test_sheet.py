@@ -45,6 +45,7 @@ def test_chips_lie_in_the_order_of_years_and_composites(sample_project: Path) ->
     assert places["tc", "1996_222"] == (y + SIZE + 4, x)
 
 
+@pytest.mark.deep
 def test_the_title_tells_by_what_the_year_was_chosen(tmp_path: Path) -> None:
     project = write_project(tmp_path / "p", [Observation("1", "2", "2020-01-01")])
     titles = {
