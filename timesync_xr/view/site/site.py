@@ -204,8 +204,8 @@ def renew(
     tables = [Path(project.place, PLOTS), *Path(project.place, RECENT).glob("*")]
     newest = max((table.stat().st_mtime for table in tables if table.exists()), default=0.0)
     former = _record_of(made)
-    had = former.get("target_day")
-    day = target_day or (had if is_whole(had) and 1 <= had <= 366 else TARGET_DAY)
+    had: Any = former.get("target_day")
+    day: int = target_day or (had if is_whole(had) and 1 <= had <= 366 else TARGET_DAY)
     by = rule or (former["rule"] if former.get("rule") in RULES else CONTRACT)
     made_as = (had, former.get("rule"), _kept_legend(former))
     is_good = made_as == (day, by, legend) and _has_these_pages(Path(place))
