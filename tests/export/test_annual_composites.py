@@ -91,6 +91,8 @@ def test_a_project_that_has_them_is_as_whole_as_before(project: Project) -> None
     added = {p for p in Path(project.place).rglob("*") if p.is_file()} - before
     assert {p.relative_to(project.place).parts[0] for p in added} == {"annual_composites"}
     assert verify(project).empty
+    places = pd.read_csv(Path(project.place) / "annual_composites" / "medoid" / "plots.csv")
+    assert places["x_listed"].tolist() == [X]
 
 
 def test_wrong_words_end_before_anything_is_made(project: Project, tmp_path: Path) -> None:

@@ -152,6 +152,8 @@ def test_kml_holds_a_placemark_for_each_plot(
     for mark in placemarks:
         data = {d.get("name"): d.findtext(f"{KML}value") for d in mark.iter(f"{KML}Data")}
         row = one(float(data["x"] or 0), float(data["y"] or 0))
+        listed = [float(data[f"{name}_listed"] or 0) for name in ("lon", "lat", "x", "y")]
+        assert to_metres("CU", np.array([listed[:2]]))[0] == pytest.approx(listed[2:], abs=1e-3)
         point, ring, window, pixel = [
             np.array([pair.split(",") for pair in (text.text or "").split()], dtype=float)
             for text in mark.iter(f"{KML}coordinates")

@@ -182,6 +182,9 @@ def test_chips_are_copied_with_their_place(
             assert (file.crs, tuple(file.bounds)) == (cube.rio.crs, cube.rio.bounds())
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
     assert not list(project.rglob("*.pgw"))
+    told = pd.read_csv(tmp_path / "png" / "plots.csv", dtype={"plot_id": str})
+    assert told["plot_id"].tolist() == [KEY[1]]
+    assert told["note"].str.contains("burnt").all(), "a further column of the list"
 
 
 def test_a_chip_of_ones_own_gets_a_world_file(cube: xr.DataArray, tmp_path: Path) -> None:

@@ -168,6 +168,21 @@ def test_places_are_those_of_the_list(project: Project) -> None:
     assert placed["stratum"].tolist() == ["forest", "", "crop"]
     assert placed["lon"].tolist() == ["here", "there", ""], "a further column of the list"
     assert placed["lat"].between(20, 50).all()
+    part = project.places(project.plots.iloc[[1]])
+    assert part[["plot_id", "same_pixel"]].to_numpy().tolist() == [["8", "7"]], (
+        "also those in its pixel that are not asked for"
+    )
+
+
+def test_degrees_of_a_list_come_back_as_given(tmp_path: Path) -> None:
+    path, folder = tmp_path / "plots.csv", Folder(tmp_path)
+    degrees = [(-90.51455, 44.59282), (-90.5146, 44.5928), (-90.123456789, 44.6095)]
+    rows = "".join(f"1,{n},{lon},{lat}\n" for n, (lon, lat) in enumerate(degrees))
+    path.write_text(f"project_id,plot_id,lon,lat\n{rows}")
+    table = read_plots(path)
+    keep_listed(folder, table)
+    made = places(folder, table[["project_id", "plot_id", "x", "y"]], REGIONS["CU"])
+    assert list(zip(made["lon"], made["lat"], strict=True)) == degrees
 
 
 def test_lists_add_to_what_is_known(project: Project, tmp_path: Path) -> None:

@@ -10,7 +10,16 @@ import pytest
 import xarray as xr
 
 from tests.strategies import CLEAR
-from timesync_xr import annual_composite, composite_rgb, is_clear, plot_pixel, spectral_table
+from timesync_xr import (
+    annual_composite,
+    composite_rgb,
+    indices,
+    is_clear,
+    plot_pixel,
+    reflectance,
+    spectral_table,
+    to_collection1,
+)
 from timesync_xr.errors import InputError
 from timesync_xr.landsat import BANDS, SR_BANDS
 from timesync_xr.spectral.annual_composite import geometric_median
@@ -152,12 +161,16 @@ def test_clouds_that_are_not_flagged_do_not_show() -> None:
 
 def test_it_says_what_it_is_and_is_never_taken_for_observations() -> None:
     made = annual_composite(cube_of())
-    assert made.attrs == {
-        "annual_composite": "medoid",
-        "season": "06-01/09-30",
-        "rule": "graded",
-    }
+    marks = {"annual_composite": "medoid", "season": "06-01/09-30", "rule": "graded"}
+    assert made.attrs == marks
     numbers = made["digital_number"]
+    values = to_collection1(numbers)
+    for part in (
+        *made.values(), values, composite_rgb(numbers, "b743"), reflectance(numbers),
+        indices.nbr(values), indices.tcw(values), indices.tca(values),
+    ):  # fmt: skip
+        assert marks.items() <= part.attrs.items(), part.name
+    assert not marks.keys() & composite_rgb(cube_of(), "b743").attrs.keys()
     assert numbers.dtype == np.uint16
     assert set(made.coords) == {"year", "band", "y", "x"}, "no sensor, item or date of any one"
     assert numbers["band"].values.tolist() == list(SR_BANDS)

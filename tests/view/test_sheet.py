@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.handmade import Observation, write_project
 from timesync_xr import Project
 from timesync_xr.errors import InputError
 from timesync_xr.view.sheet import contact_sheet, write_sheets
@@ -42,6 +43,16 @@ def test_chips_lie_in_the_order_of_years_and_composites(sample_project: Path) ->
     (y, x) = places["b432", "1996_222"]  # 1996 is the 13th year: first of the fourth row of 4
     assert places["b432", "1997_208"] == (y, x + SIZE + 4)
     assert places["tc", "1996_222"] == (y + SIZE + 4, x)
+
+
+@pytest.mark.deep
+def test_the_title_tells_by_what_the_year_was_chosen(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p", [Observation("1", "2", "2020-01-01")])
+    titles = {
+        np.asarray(contact_sheet(project, "1", "2", target_day=day, rule=rule))[:22, :400].tobytes()
+        for rule, day in (("contract", 215), ("graded", 215), ("graded", 100))
+    }
+    assert len(titles) == 3, "the line above the chips"
 
 
 @pytest.mark.deep

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from tests.handmade import Observation, write_project
 from tests.making import make
 from timesync_xr import Archive, Project, read_plots
 from timesync_xr.cli.main import main
@@ -261,7 +262,9 @@ def test_own_columns_and_title_stay_where_a_site_is_renewed(
     folder = tmp_path / "project"
     shutil.copytree(sample_project, folder, copy_function=os.link)
     project = Project(folder)
-    usual: dict[str, Any] = {"target_day": 215, "progress": False, "legend": read_legend()}
+    usual: dict[str, Any] = {
+        "target_day": None, "rule": None, "progress": False, "legend": read_legend(),
+    }  # fmt: skip
     plots = tmp_path / "mine.csv"
     plots.write_text('project_id,plot_id,note,strata\n1001,2,"a, ""b""",=1\n')
     place = Path(renew(project, plots=plots, title="Mine", **usual))
@@ -284,6 +287,31 @@ def test_own_columns_and_title_stay_where_a_site_is_renewed(
     assert legend_of(project) == lcmap
     (place / "data/plots.js").write_text('timesync.receiveIndex({"legend": ["<b>"]});')
     assert legend_of(project) == read_legend(), "what is none is not taken"
+
+
+@pytest.mark.deep
+def test_the_pages_keep_what_stands_for_a_year_where_interpret_is_given_nothing(
+    tmp_path: Path,
+) -> None:
+    project = Project(write_project(tmp_path / "p", [Observation("1", "2", "2020-01-01")]))
+    usual: dict[str, Any] = {
+        "plots": None, "title": "", "progress": False, "legend": read_legend(),
+    }  # fmt: skip
+    made = Path(project.place) / "browse/data/plots.js"
+    for day, rule, expected in (
+        (None, None, (215, "contract")),
+        (200, "graded", (200, "graded")),
+        (None, None, (200, "graded")),
+        (None, "contract", (200, "contract")),
+        (215, None, (215, "contract")),
+    ):
+        renew(project, target_day=day, rule=rule, **usual)
+        told = data_of(made)
+        assert (told["target_day"], told["rule"]) == expected
+    made.write_text('timesync.receiveIndex({"target_day": 900, "rule": "best"});')
+    renew(project, target_day=None, rule=None, **usual)
+    told = data_of(made)
+    assert (told["target_day"], told["rule"]) == (215, "contract"), "what is none is not taken"
 
 
 @pytest.mark.deep

@@ -220,8 +220,8 @@ def selection_options(command: Command) -> Command:
         "--max-cloud",
         type=float,
         metavar="PERCENT",
-        help="Take only what has no more cloud cover, by the item of the plot's tile. Items that "
-        "do not tell are taken.",
+        help="Take only what has no more cloud cover, by the item of the plot's tile: per cent of "
+        "the pixels seen. Items that do not tell are taken.",
     )
     @click.option(
         "--no-slc-off",

@@ -132,8 +132,14 @@ def _spatial_ref(wkt: str) -> xr.DataArray:
     return coordinate.assign_attrs(listed)  # as they come back from JSON
 
 
-_PLACE: Final = ("grid", "plot_x", "plot_y", "project_id", "plot_id", "grid_mapping")
-"""Attributes of a cube that say where it lies; they stay true of what is made of it."""
+ANNUAL_COMPOSITE: Final = ("annual_composite", "season", "rule")
+"""Attributes of an annual composite: how it was made. No observation has them."""
+
+_STAYS: Final = (
+    "grid", "plot_x", "plot_y", "project_id", "plot_id", "grid_mapping", *ANNUAL_COMPOSITE,
+)  # fmt: skip
+"""Attributes that say where an array lies, or that it is an annual composite; they stay true of
+what is made of it."""
 
 _STANDARD_NAMES: Final = {
     "surface_reflectance": "surface_bidirectional_reflectance",
@@ -155,7 +161,7 @@ def label(
     units: str | None = "1",
     nodata: int | None = None,
 ) -> xr.DataArray:
-    """The array by another name, with the attributes of ``like`` that say where it lies.
+    """The array by another name, with the attributes of ``like`` that stay true of it.
 
     ``units`` is as CF wants it, "1" for a number without unit; None where it is not known.
     ``nodata`` is the value of pixels without data, if one stands for them.
@@ -166,9 +172,9 @@ def label(
         "units": units,
         "nodata": nodata,
     }
-    place = {key: like.attrs[key] for key in _PLACE if key in like.attrs}
+    stays = {key: like.attrs[key] for key in _STAYS if key in like.attrs}
     named = array.rename(name)
-    named.attrs = {key: value for key, value in told.items() if value is not None} | place
+    named.attrs = {key: value for key, value in told.items() if value is not None} | stays
     return named
 
 

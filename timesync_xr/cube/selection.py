@@ -50,7 +50,7 @@ class Selection:
     sensors: tuple[str, ...] = ()
     """Sensors to take, such as LC08; empty for all."""
     max_cloud: float | None = None
-    """Highest cloud cover to take, per cent of the tile that holds the plot.
+    """Highest cloud cover to take, by the item of the plot's tile: per cent of the pixels seen.
 
     An item that does not tell its cloud cover is taken.
     """

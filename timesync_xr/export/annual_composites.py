@@ -36,6 +36,7 @@ from ..spectral.reflectance import to_collection1
 from ..spectral.series import index_table, plot_pixel
 from ..storage.places import place_of, workplace
 from ..storage.tables import write_tables
+from .series import PLOTS
 
 VALUE_COLUMNS: Final = (
     "project_id", "plot_id", "year", "annual_composite", "season", "rule", "day", "count",
@@ -85,7 +86,8 @@ def write_annual_composites(
         Folder of the files; ``annual_composites`` in the project by default. It gets
         ``{method}/prj_{project}/plot_{plot}.zarr`` (the Dataset),
         ``{method}/prj_{project}/{composite}/plot_{plot}/plot_{plot}_{year}_{method}.png`` and
-        ``{method}/values.csv`` and ``.parquet``. Nothing of it goes into ``prj_*`` of the project.
+        ``{method}/values.csv`` and ``.parquet``, and ``{method}/plots.csv``, which tells where the
+        plots lie (`Project.places`). Nothing of it goes into ``prj_*`` of the project.
     plots
         A plot list, to take its plots only.
     method, season, rule
@@ -144,8 +146,9 @@ def write_annual_composites(
                     (chips / name).write_bytes(png_bytes(chip))
             tables.append(values_at_plot(made, plot))
         values = pd.concat(tables, ignore_index=True)
-        for end in (".csv", ".parquet"):
-            write_tables(work / method / f"values{end}", values.iloc[:0], [values])
+        places = project.places().merge(known[["project_id", "plot_id"]])
+        for name, table in (("values.csv", values), ("values.parquet", values), (PLOTS, places)):
+            write_tables(work / method / name, table.iloc[:0], [table])
     return AnnualComposites(place, values)
 
 

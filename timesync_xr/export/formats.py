@@ -183,8 +183,11 @@ def _links(project: Project, plots: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _listed(project: Project) -> pd.DataFrame:
-    """What the plot list told of each plot, under names that a map can hold beside its own."""
-    places = project.places().drop(columns=["x", "y", "lon", "lat"])
+    """What the plot list told of each plot, under names that a map can hold beside its own.
+
+    So ``lon_listed`` and ``lat_listed`` are of the listed point; the shapes are of its pixel.
+    """
+    places = project.places().drop(columns=["x", "y"])
     taken = {*_ATTRIBUTES[2:], "fid", "geom", "outline", "lon", "lat", "page", "sheet"}
     return places.rename(columns=lambda name: f"{name}_listed" if name.lower() in taken else name)
 

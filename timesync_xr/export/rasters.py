@@ -27,7 +27,9 @@ from ..project.rows import has_product, tell_left_out
 from ..spectral.composites import Composite, Composites, composite_rgb, read_composites
 from ..storage.folder import read_file, whole_file
 from ..storage.places import beside, place_of, workplace
+from ..storage.tables import write_tables
 from .formats import Exported
+from .series import PLOTS
 
 RASTERS: Final = ("geotiff", "netcdf", "png")
 """Formats of `export_rasters`, each a folder of that name."""
@@ -193,7 +195,8 @@ def export_rasters(
         The first two need cubes (``--products zarr``), the last chips (``png``).
     out
         Folder to write to, or an address in a bucket that is reached as the project is; ``exports``
-        in the project by default. The files lie in a folder of the format's name.
+        in the project by default. The files lie in a folder of the format's name, and with them
+        ``plots.csv``, which tells where the plots lie (`Project.places`).
     plots
         A plot list, to take its plots only.
     composites
@@ -203,7 +206,7 @@ def export_rasters(
     Returns
     -------
     Exported
-        The folder, and the number of files (without those beside PNGs).
+        The folder, and the number of files (without those beside PNGs, and ``plots.csv``).
 
     Raises
     ------
@@ -240,6 +243,8 @@ def export_rasters(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 make(target)
                 count += 1
+        places = project.places().merge(known[["project_id", "plot_id"]])
+        write_tables(work / form / PLOTS, places, [places])
     return Exported(beside(place, form), count, unfinished(known, project.settings), "file")
 
 

@@ -112,9 +112,13 @@ def as_listed(folder: Folder, plots: pd.DataFrame, grid: Lattice) -> pd.DataFram
 
 
 def _degrees(grid: Lattice, x: pd.Series, y: pd.Series) -> tuple[list[float], list[float]]:
-    """Longitudes and latitudes of points of a grid."""
+    """Longitudes and latitudes of points of a grid, so that those of a list come back as given."""
     points = [degrees_of(grid, *map(float, point)) for point in zip(x, y, strict=True)]
-    return [lon for lon, _ in points], [lat for _, lat in points]
+    return [round(lon, _DIGITS) for lon, _ in points], [round(lat, _DIGITS) for _, lat in points]
+
+
+_DIGITS: Final = 12
+"""Decimals of a degree that are kept: a tenth of a micrometre, and no noise of the projection."""
 
 
 def places(folder: Folder, plots: pd.DataFrame, grid: Lattice) -> pd.DataFrame:

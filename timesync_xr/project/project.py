@@ -325,11 +325,13 @@ class Project:
         pixel; x_listed, y_listed, where the list put it (metres of the grid), and offset, the
         metres between the two; lon, lat of the listed point (WGS 84, or as the list has them beside
         x and y); to_edge, metres from the listed point to the nearest edge of its pixel;
-        same_pixel, the ids of other plots of its project in the same pixel, with commas between.
+        same_pixel, the ids of all other plots of its project in that pixel, with commas between.
         Then the further columns of the list as text, named ``..._listed`` where a name is taken.
         What no list told is missing.
         """
-        return places(self.folder, self.chosen(plots), self.settings.grid)
+        every = places(self.folder, self.plots, self.settings.grid)  # neighbours may be any
+        wanted = every if plots is None else every[_is_in(every, self.listed(plots))]
+        return wanted.reset_index(drop=True)
 
     def series(self, plots: Plots = None) -> pd.DataFrame:
         """Every observation with values, flags and indices, as segmentation programs take it.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from ..cube.schema import expect_dims, label, select_bands
+from ..cube.schema import ANNUAL_COMPOSITE, expect_dims, label, select_bands
 from ..cube.selection import in_season
 from ..errors import InputError, check_choice
 from ..landsat import BANDS, FILL, QA_BAND, SR_BANDS
@@ -70,7 +70,8 @@ def annual_composite(
         good pixel; ``count`` (year, y, x), uint16, good observations; of a medoid also ``doy``
         (year, y, x), uint16, the day of the year that the pixel is of, 0 for none. Coordinate
         ``year`` has every year of the cube. Attributes say that it is an annual composite, with
-        method, season and rule. It has no time, so that no function takes it for observations.
+        method, season and rule; each array has them too, and so have composites, values, indices
+        and GeoTIFFs of it. It has no time, so that no function takes it for observations.
 
     Raises
     ------
@@ -123,8 +124,9 @@ def annual_composite(
     if method == "medoid":
         day = xr.DataArray(days, dims=dims)
         parts["doy"] = label(day, cube, "doy", "day of the year that the pixel is of", "1", 0)
-    what = {"annual_composite": method, "season": season or "all year", "rule": rule}
-    return xr.Dataset(parts, coords, attrs=what)
+    what = dict(zip(ANNUAL_COMPOSITE, (method, season or "all year", rule), strict=True))
+    marked = {name: part.assign_attrs(what) for name, part in parts.items()}
+    return xr.Dataset(marked, coords, attrs=what)
 
 
 def check_method(method: str) -> None:

@@ -88,9 +88,9 @@ def contact_sheet(
 
     ``composites`` are names of those that the project has; all of them by default. ``size`` is the
     edge of a chip in the picture in pixels, ``columns`` the number of years in a row,
-    ``target_day`` and ``rule`` those of `annual`. Years without a choice or a chip are grey.
-    Returns an RGB image of Pillow, which notebooks show. `InputError` for a plot that the project
-    lacks, or an unknown composite.
+    ``target_day`` and ``rule`` those of `annual`, which the title tells. Years without a choice or
+    a chip are grey. Returns an RGB image of Pillow, which notebooks show. `InputError` for a plot
+    that the project lacks, or an unknown composite.
 
     Examples
     --------
@@ -172,7 +172,8 @@ def _plots(
     for ids, rows in years.groupby(key, sort=False):
         project_id, plot_id = (str(part) for part in ids)
         has_chips = bool(made[project_id, plot_id])
-        yield _Plot(project.folder, project_id, plot_id, rows, names, shape, has_chips)
+        chosen = f"annual choice by {rule}, day {target_day}"
+        yield _Plot(project.folder, project_id, plot_id, rows, chosen, names, shape, has_chips)
 
 
 def _composites(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -196,6 +197,8 @@ class _Plot:
     """Its id there."""
     years: pd.DataFrame
     """Its rows of `annual`."""
+    chosen: str
+    """By what they were chosen, in words."""
     composites: tuple[str, ...]
     """Names of the composites to show."""
     shape: tuple[int, int]
@@ -205,7 +208,7 @@ class _Plot:
 
     @property
     def title(self) -> str:
-        return f"Plot {self.plot_id}, project {self.project_id}"
+        return f"Plot {self.plot_id}, project {self.project_id}, {self.chosen}"
 
     def chip(self, composite: str, row: Any) -> Image:
         """The chip of a year; grey where there is none, which is told if there should be one."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from ..help import Command
+from ...spectral.annual import CONTRACT, GRADED
+from ..help import Choice, Command
 from ..main import is_quiet
-from ..options import target_day_option
 
 
 @click.command(cls=Command, short_help="Record what an interpreter sees, in a browser.")
@@ -41,7 +41,18 @@ from ..options import target_day_option
 )
 @click.option("--title", default="", help="Title of the list. Default: the project's folder.")
 @click.option("--open/--no-open", "is_to_open", default=True, help="Open it in the browser.")
-@target_day_option
+@click.option(
+    "--target-day",
+    type=click.IntRange(1, 366),
+    metavar="DOY",
+    help="Day of the year that the annual choice prefers. Default: as the project's pages have it, "
+    "else 215.",
+)
+@click.option(
+    "--rule",
+    type=Choice([CONTRACT, GRADED]),
+    help="What the annual choice goes by. Default: as the project's pages have it, else contract.",
+)
 def interpret(
     project: str,
     who: str,
@@ -51,7 +62,8 @@ def interpret(
     plots: Path | None,
     title: str,
     is_to_open: bool,
-    target_day: int,
+    target_day: int | None,
+    rule: str | None,
 ) -> None:
     """Serve the pages of PROJECT to a browser on this machine, and keep what NAME records.
 
@@ -74,7 +86,7 @@ def interpret(
     made, quiet = Project(project), is_quiet()
     read = read_legend(legend) if legend else legend_of(made)
     options: dict[str, Any] = {"plots": plots, "title": title, "legend": read}
-    site = renew(made, target_day=target_day, progress=not quiet, **options)
+    site = renew(made, target_day=target_day, rule=rule, progress=not quiet, **options)
     with Desk(made, site, who, read, port, others=judge) as desk:
         click.echo(f"{who} interprets {project}: {desk.address}")
         if not quiet:

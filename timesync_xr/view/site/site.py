@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...cube.schema import is_whole
 from ...errors import InputError, check_kind, counted
 from ...export.maps import chip_outlines
 from ...interpret.legend import Legend, legend_from, read_legend
@@ -186,7 +187,8 @@ def _kept_legend(record: dict[str, Any]) -> Legend | None:
 def renew(
     project: Project,
     *,
-    target_day: int,
+    target_day: int | None,
+    rule: str | None,
     legend: Legend,
     plots: Path | None,
     title: str,
@@ -194,24 +196,26 @@ def renew(
 ) -> str:
     """The site inside a project on disk, made anew where it is older than the project's tables.
 
-    With ``plots``, a ``title`` or another legend it is always made anew; without them it keeps
-    those that it has, and the rule of its annual choices in any case.
+    With ``plots``, a ``title`` or another legend, target day or rule it is always made anew;
+    without them it keeps those that it has.
     """
     place = beside(project.place, SITE)
     made = Path(place, LIST)
     tables = [Path(project.place, PLOTS), *Path(project.place, RECENT).glob("*")]
     newest = max((table.stat().st_mtime for table in tables if table.exists()), default=0.0)
     former = _record_of(made)
-    made_as = (former.get("target_day"), _kept_legend(former))
-    is_good = made_as == (target_day, legend) and _has_these_pages(Path(place))
+    had: Any = former.get("target_day")
+    day: int = target_day or (had if is_whole(had) and 1 <= had <= 366 else TARGET_DAY)
+    by = rule or (former["rule"] if former.get("rule") in RULES else CONTRACT)
+    made_as = (had, former.get("rule"), _kept_legend(former))
+    is_good = made_as == (day, by, legend) and _has_these_pages(Path(place))
     if is_good and not plots and not title and made.stat().st_mtime > newest:
         return place
     with tempfile.TemporaryDirectory() as folder:
         listed = plots or _own_list(former, Path(folder, "own.csv"))
         name = title or str(former.get("name", ""))
-        rule = former["rule"] if former.get("rule") in RULES else CONTRACT
         options: dict[str, Any] = {"plots": listed, "title": name, "legend": legend}
-        browse(project, target_day=target_day, rule=rule, progress=progress, **options)
+        browse(project, target_day=day, rule=by, progress=progress, **options)
     return place
 
 

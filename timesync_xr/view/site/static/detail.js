@@ -21,7 +21,7 @@ timesync.drawDetail = (node, site, plot, row, composite, on, marked = null) => {
     element("li", {}, element("span", {}, name), content);
   const fact = (name, content) =>
     element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, content));
-  const cloud = row.cloud_cover === null ? "not told" : `${Math.round(row.cloud_cover * 10) / 10} % of the tile`;
+  const cloud = row.cloud_cover === null ? "not told" : `${Math.round(row.cloud_cover * 10) / 10} % of the pixels seen of the tile`;
   const by = row.rules.length === site.rules.length ? "either rule" : row.rules.join(", ");
   const lines = row.item_ids.split(" ").flatMap((id, i) => (i ? [element("br"), id] : [id]));
   node.replaceChildren(
