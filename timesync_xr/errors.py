@@ -299,7 +299,8 @@ def check_choice(word: object, choices: Iterable[str], what: str) -> None:
 
 def counted(count: Any, one: str, many: str = "") -> str:
     """A count in words: "1 plot", "3 plots"; ``many`` is what is not ``one`` with an s."""
-    return f"{count:.0f} {one if count == 1 else many or f'{one}s'}"
+    number = f"{count:.0f}" if isinstance(count, float) else str(count)
+    return f"{number} {one if count == 1 else many or f'{one}s'}"
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:

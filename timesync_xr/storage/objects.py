@@ -497,12 +497,15 @@ def _read(
 
     if is_file(address):
         return checked(_read_file(address, ranges))
-    get = partial(_get_parts, ranges, allow_short, address, access.s3, {})
+
+    def ask() -> _Found:
+        get = partial(_get_parts, ranges, allow_short, address, access.s3, {})
+        return checked(request(get, address, access))
 
     def pause(failed: int, error: Exception) -> float | None:
         return 0.1 if isinstance(error, _ShortError) and failed < _TRIES else None
 
-    return retried(lambda: checked(request(get, address, access)), pause)
+    return retried(ask, pause)
 
 
 _TRIES: Final = 3
