@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +125,26 @@ def test_selecting_observations_keeps_their_records(
         assert (
             part.records.loc[part.records["observation"] == row, "item_id"].tolist() == ids.split()
         )
+
+
+def test_a_part_is_what_is_selected_of_its_observations() -> None:
+    places = ["0309", "0409", "0310", "0410"]
+    items = items_table(
+        *(
+            {"place": place, "date": f"2020-07-{day:02d}T18:30:00.5Z", "sensor": sensor}
+            for day in range(1, 9)
+            for sensor in ("LC08", "LC09")
+            for place in places[: 1 + day % 4]
+        )
+    )
+    plan = plan_observations(items, CORNER)
+    count = len(plan.observations)
+    for start in range(count):
+        for stop in range(start + 1, count + 1):
+            part = plan.part(slice(start, stop))
+            chosen = [start <= n < stop for n in range(count)]
+            pd.testing.assert_frame_equal(part.records, plan.select(chosen).records)
+            pd.testing.assert_frame_equal(part.observations, plan.select(chosen).observations)
 
 
 def record(values: object, qa: object) -> np.ndarray:

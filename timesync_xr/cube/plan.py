@@ -115,10 +115,15 @@ class Plan:
         return ~np.isin(np.arange(len(self.observations)), self.records["observation"])
 
     def part(self, rows: slice) -> Plan:
-        """The plan of a run of observations."""
-        chosen = np.zeros(len(self.observations), dtype=bool)
-        chosen[rows] = True
-        return self.select(chosen)
+        """The plan of a run of observations, from one up to another, at the cost of these alone."""
+        first, last = np.searchsorted(self.records["observation"], [rows.start, rows.stop])
+        records = self.records.iloc[first:last].reset_index(drop=True)
+        records["observation"] -= rows.start
+        return replace(
+            self,
+            records=records,
+            observations=self.observations.iloc[rows].reset_index(drop=True),
+        )
 
     def at_plot_pixel(self) -> Plan:
         """The observations whose tile holds the plot, over the plot pixel alone."""

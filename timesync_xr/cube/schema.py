@@ -27,7 +27,7 @@ as rioxarray has it. Attributes:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Real
 from typing import Any, Final
 
@@ -85,16 +85,21 @@ def describe(
 
 def coordinates(grid: ChipGrid, observations: pd.DataFrame) -> dict[str, Any]:
     """The coordinates of a cube; ``observations`` is a table as that of a `Plan`."""
-    along = {
-        "time": times(observations),
-        "band": np.array(BANDS, dtype=object),
-        "y": grid.y,
-        "x": grid.x,
-    }
     return {
-        **{name: (name, values, _ABOUT[name]) for name, values in along.items()},
+        "time": ("time", times(observations), _ABOUT["time"]),
+        **_in_space(grid),
         **{name: ("time", observations[name].to_numpy(dtype=object)) for name in ALONG_TIME},
         "spatial_ref": _spatial_ref(grid.lattice.crs),
+    }
+
+
+@lru_cache(maxsize=4)
+def _in_space(grid: ChipGrid) -> dict[str, xr.IndexVariable]:
+    """The coordinates that all cubes of a grid have; a run makes many."""
+    along = {"band": np.array(BANDS, dtype=object), "y": grid.y, "x": grid.x}
+    return {
+        name: xr.IndexVariable(name, values, _ABOUT[name])  # type: ignore[no-untyped-call]
+        for name, values in along.items()
     }
 
 

@@ -70,10 +70,10 @@ _LOG = logging.getLogger(__name__)
 _M_ARENA_MAX = -8
 """The option of glibc's ``mallopt`` that bounds the number of heaps."""
 
-_BATCH = 7
+_BATCH = 8
 """Observations that are read, rendered and written together."""
 
-_BATCHES = 40
+_BATCHES = 32
 """Batches after which memory is given back."""
 
 
