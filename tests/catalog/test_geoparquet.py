@@ -64,11 +64,22 @@ def test_a_file_is_written_in_parts_as_in_one(
     assert told == as_one
 
 
+def test_parts_with_and_without_heights_tell_no_box(
+    tmp_path: Path, items: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geoparquet, "_PART", 20)
+    ring = items[23]["geometry"]["coordinates"][0]
+    items[23]["geometry"]["coordinates"] = [[[*point, 5.0] for point in ring]]
+    write_items(items, tmp_path / "x.parquet")
+    assert len(read_items(tmp_path / "x.parquet")) == 24
+
+
 def test_kinds_that_differ_from_part_to_part_are_no_geoparquet(
     tmp_path: Path, items: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(geoparquet, "_PART", 5)
-    items[20]["properties"]["eo:cloud_cover"] = "much"
+    monkeypatch.setattr(geoparquet, "_PART", 1)
+    items[0]["properties"]["count"] = -1
+    items[20]["properties"]["count"] = "many"
     with pytest.raises(CatalogError, match=r"x.parquet: .*can't be kept.*Write .json instead"):
         write_items(items, tmp_path / "x.parquet")
     assert not [*tmp_path.iterdir()]

@@ -369,20 +369,20 @@ def _join(parts: Sequence[Path], target: Path) -> None:
     from pyarrow import parquet
 
     files = [parquet.ParquetFile(part) for part in parts]
-    try:
-        schema = pa.unify_schemas([f.schema_arrow for f in files], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise _unfit(error) from None
     told = dict(files[0].metadata.metadata)
     told[b"geo"] = _geo([json.loads(file.metadata.metadata[b"geo"]) for file in files])
     told.pop(b"ARROW:schema", None)
-    with parquet.ParquetWriter(
-        target, schema.with_metadata(told), compression="zstd", write_page_checksum=True
-    ) as writer:
-        for start in range(0, len(files), _PARTS):
-            group = [file.read() for file in files[start : start + _PARTS]]
-            whole = pa.concat_tables([schema.empty_table(), *group], promote_options="permissive")
-            writer.write_table(whole)
+    try:
+        schema = pa.unify_schemas([f.schema_arrow for f in files], promote_options="permissive")
+        with parquet.ParquetWriter(
+            target, schema.with_metadata(told), compression="zstd", write_page_checksum=True
+        ) as writer:
+            for start in range(0, len(files), _PARTS):
+                group = [schema.empty_table()]
+                group += [file.read() for file in files[start : start + _PARTS]]
+                writer.write_table(pa.concat_tables(group, promote_options="permissive"))
+    except pa.ArrowException as error:
+        raise _unfit(error) from None
 
 
 def _geo(parts: Sequence[dict[str, Any]]) -> bytes:
@@ -391,9 +391,9 @@ def _geo(parts: Sequence[dict[str, Any]]) -> bytes:
     geometry = dict(of_parts[0])
     kinds = {kind for part in of_parts for kind in part["geometry_types"]}
     geometry["geometry_types"] = sorted(kinds)
-    boxes = np.array([part["bbox"] for part in of_parts if "bbox" in part])
+    boxes = [part.get("bbox", ()) for part in of_parts]
     geometry.pop("bbox", None)
-    if len(boxes) == len(parts) and boxes.ndim == 2:
-        half = boxes.shape[1] // 2
-        geometry["bbox"] = [*boxes[:, :half].min(axis=0), *boxes[:, half:].max(axis=0)]
+    if {*map(len, boxes)} in ({4}, {6}):  # else some have none, or no height
+        low, high = np.array(boxes).reshape(len(boxes), 2, -1).swapaxes(0, 1)
+        geometry["bbox"] = [*low.min(axis=0), *high.max(axis=0)]
     return json.dumps({**parts[0], "columns": {"geometry": geometry}}).encode()
