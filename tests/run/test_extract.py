@@ -590,7 +590,8 @@ def test_what_narrower_filters_would_remove_is_counted_and_stays_unless_pruned(
     run(formats=formats, out=fresh, **options)
     assert contents(out) == contents(fresh)
     gone = sum(path.suffix == ".csv" for path in before[0].keys() - contents(out).keys())
-    assert f"Removed by --prune: {gone} observations of 1 plot (7)" in str(summary)
+    told = "1 observation" if gone == 1 else f"{gone} observations"
+    assert f"Removed by --prune: {told} of 1 plot (7)" in str(summary)
     assert verify(out).empty
     assert run(formats=formats).complete  # to widen is free
     assert contents(out) == before[0]

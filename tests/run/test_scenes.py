@@ -205,6 +205,7 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(blobs: Blobs) -> None:
         for name, value in blobs.environment().items():
             monkeypatch.setenv(name, value)
+        signing.tokens_of.cache_clear()  # a read of the test before may have asked elsewhere
 
     return use
 
