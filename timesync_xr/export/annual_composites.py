@@ -146,7 +146,7 @@ def write_annual_composites(
                     (chips / name).write_bytes(png_bytes(chip))
             tables.append(values_at_plot(made, plot))
         values = pd.concat(tables, ignore_index=True)
-        places = project.places().merge(known[["project_id", "plot_id"]])
+        places = project.places(known)
         for name, table in (("values.csv", values), ("values.parquet", values), (PLOTS, places)):
             write_tables(work / method / name, table.iloc[:0], [table])
     return AnnualComposites(place, values)

@@ -243,7 +243,7 @@ def export_rasters(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 make(target)
                 count += 1
-        places = project.places().merge(known[["project_id", "plot_id"]])
+        places = project.places(known)
         write_tables(work / form / PLOTS, places, [places])
     return Exported(beside(place, form), count, unfinished(known, project.settings), "file")
 

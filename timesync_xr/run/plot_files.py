@@ -65,8 +65,8 @@ class PlotFiles:
             return renamed
         rows = log.renamed(kept)
         before = rows.assign(date=rows["date_kept"], hv=rows["hv_kept"])
+        has_csv = "csv" in self.products.made
         for old, new in zip(*map(written_observations, (before, rows)), strict=True):
-            has_csv = "csv" in self.products.made
             csvs = [renamed_row(self.folder, *self._ids, old, new)] if has_csv else []
             titles = [(of.sensor, of.hv, of.date) for of in (old, new)]
             if None in csvs or (self.spectra.wanted and not self.spectra.rename(new.day, *titles)):
