@@ -310,7 +310,7 @@ def _export_spectra(
             yield part.stop - part.start
         else:
             told = write_spectra(made, plot, job.products, folder, spectra)
-            told = told.assign(**_read_from(pixels, part, job))
+            told = told.join(_read_from(pixels, part, job))
             written.append(told.set_axis(rows[part][told.index]))
             yield len(told)
     if written:
@@ -433,7 +433,7 @@ def _export(
             log.fail(rows[part], made)
         else:
             told = write_chips(made, plot, job.products, folder, spectra)
-            told = told.assign(**_read_from(todo, part, job))
+            told = told.join(_read_from(todo, part, job))
             written.append(told.set_axis(rows[part]))
             if keep is not None:
                 seen = (told["outcome"] != FILL_AT_PLOT).to_numpy()
