@@ -31,7 +31,9 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import StrEnum
 from types import UnionType
@@ -193,6 +195,33 @@ class ReadWarning(UserWarning):
 
 class LeftOutWarning(UserWarning):
     """What the ledger of a project says is written is damaged or missing, and not in a result."""
+
+
+_hearers: Final[list[Callable[[str], None]]] = []
+
+
+def warn_left_out(text: str) -> None:
+    """Tell that something was left out: a `LeftOutWarning` of the caller's caller.
+
+    Whoever hears of it by `hearing_left_out` does so in place of the warning.
+    """
+    if _hearers:
+        _hearers[-1](text)
+    else:
+        warnings.warn(text, LeftOutWarning, stacklevel=3)
+
+
+@contextmanager
+def hearing_left_out(hear: Callable[[str], None]) -> Iterator[None]:
+    """Have ``hear`` told of all that is left out, in this process and by any thread of it.
+
+    Warnings would not do: a library that silences its own in one thread silences those of all.
+    """
+    _hearers.append(hear)
+    try:
+        yield
+    finally:
+        _hearers.remove(hear)
 
 
 class MissingAssetError(ReadError):

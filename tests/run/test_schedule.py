@@ -21,6 +21,13 @@ def queue_of(*tiles: int) -> PlotQueue:
     return PlotQueue([Plot("p", str(n), float(h), 0.0) for n, h in enumerate(tiles)], tile_of)
 
 
+def taken(queue: PlotQueue, worker: str) -> Plot:
+    """The next plot of a queue that holds one."""
+    plot = queue.next(worker)
+    assert plot
+    return plot
+
+
 def tile_of(plot: Plot) -> Tile:
     return int(plot.x), 0
 
@@ -28,34 +35,35 @@ def tile_of(plot: Plot) -> Tile:
 @given(st.lists(st.integers(0, 4)), st.lists(st.sampled_from("abc"), min_size=1))
 def test_every_plot_is_done_once_whoever_asks(tiles: list[int], askers: list[str]) -> None:
     queue = queue_of(*tiles)
-    taken: list[str] = []
+    ids: list[str] = []
     while queue:
-        taken.append(queue.next(askers[len(taken) % len(askers)]).plot_id)
-    assert Counter(taken) == Counter(map(str, range(len(tiles))))
+        ids.append(taken(queue, askers[len(ids) % len(askers)]).plot_id)
+    assert queue.next(askers[0]) is None
+    assert Counter(ids) == Counter(map(str, range(len(tiles))))
 
 
 def test_one_worker_does_a_tile_after_the_other_beginning_with_the_first_plot() -> None:
     queue = queue_of(7, 3, 7, 3, 7)
     assert [plot.plot_id for plot in queue] == ["0", "2", "4", "1", "3"]
-    assert [queue.next("a").plot_id for _ in range(5)] == ["0", "2", "4", "1", "3"]
+    assert [taken(queue, "a").plot_id for _ in range(5)] == ["0", "2", "4", "1", "3"]
 
 
 def test_workers_keep_to_their_tile_while_there_are_others() -> None:
     queue = queue_of(*[1, 2, 3] * 4)
-    taken = {w: [tile_of(queue.next(w)) for _ in range(4)] for w in ("a", "b")}
-    assert taken == {"a": [(1, 0)] * 4, "b": [(2, 0)] * 4}
+    tiles = {w: [tile_of(taken(queue, w)) for _ in range(4)] for w in ("a", "b")}
+    assert tiles == {"a": [(1, 0)] * 4, "b": [(2, 0)] * 4}
 
 
 def test_the_last_tile_is_shared() -> None:
     queue = queue_of(1, 1, 1, 1)
-    assert {queue.next(worker).plot_id for worker in "abcd"} == set("0123")
+    assert {taken(queue, worker).plot_id for worker in "abcd"} == set("0123")
 
 
 def test_what_a_lost_worker_had_begun_is_taken_up_first() -> None:
     queue = queue_of(1, 1, 2, 2)
     queue.next("a")
     queue.forget(["a"])
-    assert tile_of(queue.next("b")) == (1, 0)
+    assert tile_of(taken(queue, "b")) == (1, 0)
 
 
 def test_plots_are_late_by_a_stretch_at_most() -> None:
@@ -96,13 +104,14 @@ def test_neighbours_are_the_plots_that_share_a_block(
     [
         (19, 20, 2, 64e9, 2),
         (19, 20, 8, 64e9, 8),
-        (3, 20, 8, 64e9, 3),
+        (3, 20, 8, 64e9, 4),
         (19, 20, 8, 3.5 * WORKER_MEMORY, 3),
         (19, 20, 8, 0.5 * WORKER_MEMORY, 1),
         (19, 20, 1, 64e9, 1),
-        (1, 900, 8, 64e9, 1),
+        (1, 900, 8, 64e9, 2),
         (0, 900, 8, 64e9, 1),
         (19, PAYS / 20, 8, 64e9, 1),
+        (20, PAYS / 20, 8, 64e9, 8),
     ],
 )
 def test_as_many_processes_as_there_are_cores_memory_and_plots(

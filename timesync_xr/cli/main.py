@@ -10,7 +10,6 @@ import socket
 import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -21,7 +20,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from .. import __version__
-from ..errors import InputError, LeftOutWarning, TimesyncError
+from ..errors import InputError, TimesyncError, hearing_left_out
 from ..storage.waiting import listening
 from .config import read_config
 from .help import Group
@@ -181,20 +180,15 @@ def _unless_quiet(ctx: click.Context) -> Iterator[None]:
 @contextmanager
 def _telling_left_out() -> Iterator[None]:
     """Tell what a result lacks that the ledger says is written; the exit code is then 1."""
-    usual, told = warnings.showwarning, 0
+    told = 0
 
-    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+    def tell(text: str) -> None:
         nonlocal told
-        if not issubclass(category, LeftOutWarning):
-            usual(message, category, *where, **more)
-            return
         told += 1
         if told <= _SHOWN:
-            click.echo(str(message), err=True)
+            click.echo(text, err=True)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", LeftOutWarning)
-        warnings.showwarning = show
+    with hearing_left_out(tell):
         try:
             yield
         except SystemExit as end:

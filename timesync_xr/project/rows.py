@@ -11,7 +11,6 @@ import csv
 import io
 import logging
 import re
-import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import pandas as pd
 
-from ..errors import DamagedError, LeftOutWarning, counted
+from ..errors import DamagedError, counted, warn_left_out
 from ..landsat import CSV_BANDS
 from ..spectral.reflectance import collection1_table
 from ..spectral.series import CSV_COLUMNS
@@ -123,11 +122,9 @@ def miscounted(log: pd.DataFrame, row: Mapping[Any, Any] | pd.Series) -> str:
 def tell_left_out(project_id: str, plot_id: str, problems: Sequence[str]) -> None:
     """Warn of what the ledger says is written of a plot and is not in a result."""
     for problem in problems:
-        warnings.warn(
+        warn_left_out(
             f"left out of project {project_id}, plot {plot_id}: {problem}. "
-            "Find all by timesync-xr verify, and make it again with --repair",
-            LeftOutWarning,
-            stacklevel=2,
+            "Find all by timesync-xr verify, and make it again with --repair"
         )
 
 

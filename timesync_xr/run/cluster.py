@@ -64,6 +64,17 @@ _GUARD: Final = (
     'in a script, call extract below `if __name__ == "__main__":`, since every worker imports the '
     "script"
 )
+_SPAWN: Final = {
+    "distributed.nanny.pre-spawn-environ": {},  # no MALLOC_TRIM_THRESHOLD_
+    "distributed.worker.profile.enabled": False,
+}
+"""How processes of this machine differ from dask's default.
+
+By its MALLOC_TRIM_THRESHOLD_ memory is given back to the system, and asked for again, for every
+chip, which takes half of an observation's processor time once more; `make_plot` gives it back. Its
+profile takes 4 %, and nobody looks at it.
+"""
+
 _PLUGIN: Final = "timesync_xr settings"
 _WAITING: Final = "timesync_xr waiting"
 """Where workers tell what they wait for, so that the run says it once for all of them."""
@@ -148,10 +159,11 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
 def _start(workers: int, tries: int = 2) -> LocalCluster:
     """Start processes on this machine; once more where one dies as it starts."""
+    import dask
     from distributed import LocalCluster
 
     try:
-        with _deaf_to_interrupts():
+        with _deaf_to_interrupts(), dask.config.set(_SPAWN):
             return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -295,7 +307,7 @@ def work_through(
                 suspects.append(plot)
             else:
                 yield plot, result
-        for plot in suspects:
+        for plot in suspects if not queue.is_stopped else ():
             yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
     finally:
         if client.status == "running":
@@ -428,7 +440,7 @@ class _Crew(Generic[Result]):
 
     def do(self, queue: PlotQueue) -> Iterator[tuple[Plot, Result | None]]:
         """Plots with their results, None for one that lost too many workers."""
-        while queue or self._running or self._again:
+        while (queue or self._running or self._again) and not queue.is_stopped:
             for plot in self._look_around(queue):
                 yield plot, None
             self._submit(queue)
@@ -512,14 +524,19 @@ class _Crew(Generic[Result]):
                 _LOG.warning("%s", _other_version(worker, str(version)))
 
     def _submit(self, queue: PlotQueue) -> None:
-        """Give plots to the workers that have too few."""
+        """Give plots to the workers that have too few; the last to those that have none."""
         busy = Counter(worker for _, worker in self._running.values())
-        for worker, threads in self._threads.items():
-            for _ in range(AHEAD * threads - busy[worker]):
-                if self._again:
-                    self._send(self._again.pop(), worker)
-                elif queue:
-                    self._send(queue.next(worker), worker)
+        all_threads = sum(self._threads.values())
+        for ahead in range(1, AHEAD + 1):
+            for worker, threads in self._threads.items():
+                while busy[worker] < ahead * threads:
+                    if ahead > 1 and len(queue) <= all_threads:
+                        return
+                    plot = self._again.pop() if self._again else queue.next(worker)
+                    if plot is None:
+                        return
+                    self._send(plot, worker)
+                    busy[worker] += 1
 
     def _send(self, plot: Plot, worker: str) -> None:
         call = partial(_caught, self._task(plot))

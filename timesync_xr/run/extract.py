@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-PAYS: Final = 20.0
+PAYS: Final = 8.0
 """Seconds of work that must be left for more processes to pay, which take some 3 s to start."""
 
 WORKER_MEMORY: Final = 1.2e9
@@ -203,7 +204,7 @@ def extract(
             ledger.reopen(narrowed)
             keep_listed(folder, table)
             crowded = frozenset(with_neighbours(todo, products.chip))
-            run = _Run(job, items, ledger, bar, crowded, may_spread=workers is None)
+            run = _Run(job, items, ledger, bar, crowded, _Tally(), workers is None)
             told = run.work_through(todo, cluster)
     told[0].attrs["empty_before"] = empty
     left_out = told[1]  # tells of places, too
@@ -255,6 +256,38 @@ def _left_out(job: Job, ledger: Ledger, plot: Plot) -> list[str]:
 _ROW_ALONE: Final = "of rows without chips, which --all-rows keeps"
 
 
+class _Tally:
+    """What came of the plots that were done."""
+
+    def __init__(self) -> None:
+        self.outage = Outage()
+        self._rows: list[dict[str, Any]] = []
+        self._stale: list[tuple[str, ...]] = []
+        self._without_clear: list[tuple[str, str, int]] = []
+        self._left_out: dict[str, tuple[str, str]] = {}
+
+    def add(self, done: Done) -> None:
+        """Take note of a plot; `AccessError` as by `Outage.see`."""
+        self._rows.append(done.row)
+        ids = done.plot.project_id, done.plot.plot_id
+        self._stale += [(*ids, *observation) for observation in done.stale]
+        self._without_clear += [(*ids, year) for year in done.without_clear]
+        self._left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
+        self.outage.see(done)
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """The last four tables of a `Summary`."""
+        return (
+            pd.DataFrame(self._rows, columns=list(COLUMNS)),
+            pd.DataFrame(
+                [(item_id, *why) for item_id, why in self._left_out.items()],
+                columns=["item_id", "outcome", "cause"],
+            ),
+            pd.DataFrame(self._stale, columns=["project_id", "plot_id", "day", "sensor", "kept"]),
+            pd.DataFrame(self._without_clear, columns=["project_id", "plot_id", "year"]),
+        )
+
+
 @dataclass(frozen=True)
 class _Run:
     """The run of a list: what is to be made, of what, and who hears of it."""
@@ -269,8 +302,12 @@ class _Run:
     """Hears of what is done."""
     crowded: frozenset[Plot]
     """Plots that share blocks with another."""
+    tally: _Tally
+    """What the summary tells."""
     may_spread: bool = False
     """Whether other processes may go on, where that pays."""
+    lock: RLock = field(default_factory=RLock)
+    """Held where the ledger, the bar or the tally change: plots may be done by two threads."""
 
     def of(self, plot: Plot) -> tuple[Plot, Job, tuple[TileTable, ...], Folder]:
         """What `make_plot` needs for a plot; waits for the search of its places.
@@ -280,49 +317,23 @@ class _Run:
         job = self.job.of(plot, self.ledger.row(plot), crowded=plot in self.crowded)
         places = job.source.places(job.products.chip(plot))
         tables = self.items.of(places)
-        self.ledger.begin(plot, job.row(plot, empty_log()))
+        with self.lock:
+            self.ledger.begin(plot, job.row(plot, empty_log()))
         return plot, job, tables, self.ledger.folder
 
     def work_through(
         self, todo: list[Plot], cluster: AbstractContextManager[Client | None]
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Do all plots; return the last four tables of a `Summary`."""
-        rows: list[dict[str, Any]] = []
-        stale: list[tuple[str, ...]] = []
-        without_clear: list[tuple[str, str, int]] = []
-        left_out: dict[str, tuple[str, str]] = {}
-        outage = Outage()
         try:
-            for done in self._work(todo, cluster):
-                self.ledger.record(done.plot, done.row)
-                _LOG.info(
-                    "made project %s, plot %s: %s, %s observations, %s written",
-                    *(done.row[key] for key in _TOLD),
-                )
-                rows.append(done.row)
-                ids = done.plot.project_id, done.plot.plot_id
-                stale += [(*ids, *observation) for observation in done.stale]
-                without_clear += [(*ids, year) for year in done.without_clear]
-                left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
-                self.bar.plot_done(complete=done.row["status"] == COMPLETE)
-                outage.see(done)
-            outage.end()
+            self._work(todo, cluster)
+            self.tally.outage.end()
         finally:
             self.items.close()
             self.ledger.close()
-        return (
-            pd.DataFrame(rows, columns=list(COLUMNS)),
-            pd.DataFrame(
-                [(item_id, *why) for item_id, why in left_out.items()],
-                columns=["item_id", "outcome", "cause"],
-            ),
-            pd.DataFrame(stale, columns=["project_id", "plot_id", "day", "sensor", "kept"]),
-            pd.DataFrame(without_clear, columns=["project_id", "plot_id", "year"]),
-        )
+        return self.tally.tables()
 
-    def _work(
-        self, todo: list[Plot], cluster: AbstractContextManager[Client | None]
-    ) -> Iterator[Done]:
+    def _work(self, todo: list[Plot], cluster: AbstractContextManager[Client | None]) -> None:
         """Do all plots, by this process or by those of a cluster."""
         if not todo:
             return
@@ -337,30 +348,19 @@ class _Run:
                 from .cluster import about
 
                 self.bar.tell(about(client))
-                yield from self._work_on(client, queue)
-            yield from self._work_here(queue)
+                self._work_on(client, queue)
+            elif self.may_spread:
+                with _Beside(self, queue) as beside:
+                    self._work_here(queue, beside.advance)
+            else:
+                self._work_here(queue, self.advance)
 
-    def _work_here(self, queue: PlotQueue) -> Iterator[Done]:
-        """Do all plots by this process, until it pays to have more of them go on."""
-        seconds, done = 0.0, 0
-        while queue:
-            start = monotonic()
-            yield make_plot(*self.of(queue.next("")), self.bar.advance)
-            seconds, done = seconds + monotonic() - start, done + 1
-            processes = _that_pay(len(queue), seconds / done) if self.may_spread else 1
-            if processes > 1:
-                yield from self._spread(queue, processes)
+    def _work_here(self, queue: PlotQueue, advance: Callable[[int], None]) -> None:
+        """Do all plots by this process, as far as no other takes them."""
+        while (plot := queue.next("")) is not None:
+            self.note(make_plot(*self.of(plot), advance))
 
-    def _spread(self, queue: PlotQueue, processes: int) -> Iterator[Done]:
-        """Do all plots by more processes of this machine."""
-        from .cluster import local_cluster
-
-        self.bar.tell(f"Going on with {processes} processes; --workers 1 keeps to one")
-        queue.forget([""])
-        with local_cluster(processes) as client:
-            yield from self._work_on(client, queue)
-
-    def _work_on(self, client: Client, queue: PlotQueue) -> Iterator[Done]:
+    def _work_on(self, client: Client, queue: PlotQueue) -> None:
         """Do all plots on a cluster."""
         from .cluster import work_through
 
@@ -368,18 +368,88 @@ class _Run:
         made_of = partial(work_through, client, queue, run=run)
         for plot, made in made_of(lambda p: partial(make_plot, *self.of(p))):
             done = give_up_plot(*self.of(plot)) if made is None else made
-            self.bar.advance(done.observations)
-            yield done
+            self.advance(done.observations)
+            self.note(done)
+
+    def work_beside(self, queue: PlotQueue, processes: int) -> None:
+        """Do plots by so many more processes of this machine, until none is left."""
+        from .cluster import local_cluster
+
+        with local_cluster(processes) as client:
+            self._work_on(client, queue)
+
+    def advance(self, observations: int) -> None:
+        """Some more observations are done."""
+        with self.lock:
+            self.bar.advance(observations)
+
+    def note(self, done: Done) -> None:
+        """A plot is done: keep it in the ledger, and what the summary tells of it."""
+        with self.lock:
+            self.ledger.record(done.plot, done.row)
+            _LOG.info(
+                "made project %s, plot %s: %s, %s observations, %s written",
+                *(done.row[key] for key in _TOLD),
+            )
+            self.bar.plot_done(complete=done.row["status"] == COMPLETE)
+            self.tally.add(done)
+
+
+class _Beside:
+    """More processes that make plots beside this one, which begin as soon as that pays.
+
+    They begin in the background, and are given plots and heard by a thread of their own.
+    """
+
+    def __init__(self, run: _Run, queue: PlotQueue) -> None:
+        self._run, self._queue = run, queue
+        self._thread = ThreadPoolExecutor(1, "timesync_xr-beside")
+        self._work: Future[None] | None = None
+        self._begun, self._left, self._is_first = monotonic(), len(queue), True
+
+    def __enter__(self) -> _Beside:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Wait for the plots that they are at; where this process fails, end them now."""
+        if kind is not None:
+            self._queue.stop()
+        self._thread.shutdown()
+        if kind is None and self._work is not None:
+            self._work.result()
+
+    def advance(self, observations: int) -> None:
+        """Some more observations of this process are done."""
+        self._run.advance(observations)
+        if self._work is None:
+            self._begin(observations)
+        elif self._work.done():
+            self._work.result()  # if that failed, so does the run
+
+    def _begin(self, observations: int) -> None:
+        """Begin where enough is left, if each plot takes as long as this one has until now.
+
+        The first observations of all do not count: by them this process imports what it needs.
+        """
+        now, left = monotonic(), len(self._queue)
+        if left != self._left or (self._is_first and observations):
+            self._begun, self._left = now, left
+            self._is_first &= not observations
+        processes = _that_pay(left, now - self._begun)
+        if processes > 1:
+            self._run.bar.tell(f"Going on with {processes} processes; --workers 1 keeps to one")
+            work = self._run.work_beside
+            self._work = self._thread.submit(work, self._queue, processes - 1)
 
 
 def _that_pay(plots: int, seconds: float) -> int:
-    """How many processes are best for plots that take so long each; 1 for this one alone."""
-    if plots < 2 or plots * seconds < PAYS:
+    """How many processes are best where so many plots wait, of so long each; 1 for this alone."""
+    if plots * seconds < PAYS:
         return 1
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    return max(1, min(CPU_COUNT, plots, int(MEMORY_LIMIT // WORKER_MEMORY)))
+    return max(1, min(CPU_COUNT, plots + 1, int(MEMORY_LIMIT // WORKER_MEMORY)))
 
 
 def _cluster(workers: int | Client | None) -> AbstractContextManager[Client | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from threading import Lock
 from typing import Final
 
 from ..grid import ChipGrid
@@ -27,13 +28,16 @@ NEAR: Final = 256 * 30
 class PlotQueue:
     """Plots that wait, in runs of one tile; a worker keeps to its run while there are others.
 
-    ``tile_of`` tells the tile that holds a plot.
+    ``tile_of`` tells the tile that holds a plot. Several threads may take plots.
     """
 
     def __init__(self, plots: Sequence[Plot], tile_of: Callable[[Plot], Hashable]) -> None:
         self._runs = list(_runs(plots, tile_of))
         self._run_of: dict[str, deque[Plot]] = {}
         self._left = len(plots)
+        self._lock = Lock()
+        self.is_stopped = False
+        """Whether nobody waits for its plots any more, also for those that are being made."""
 
     def __len__(self) -> int:
         return self._left
@@ -42,18 +46,26 @@ class PlotQueue:
         """All plots that wait, in the order in which one worker would do them."""
         return (plot for run in self._runs for plot in run)
 
-    def next(self, worker: str) -> Plot:
-        """Take the next plot for a worker; ``IndexError`` where none waits."""
-        run = self._run_of.get(worker)
-        if not run:
-            run = self._run_of[worker] = self._fresh(worker)
-        self._left -= 1
-        return run.popleft()
+    def next(self, worker: str) -> Plot | None:
+        """Take the next plot for a worker; None where none waits."""
+        with self._lock:
+            run = self._run_of.get(worker)
+            if not run:
+                run = self._run_of[worker] = self._fresh(worker)
+            if not run:
+                return None
+            self._left -= 1
+            return run.popleft()
 
     def forget(self, workers: Iterable[str]) -> None:
         """These workers are gone: what they had begun is free for others."""
-        for worker in workers:
-            self._run_of.pop(worker, None)
+        with self._lock:
+            for worker in workers:
+                self._run_of.pop(worker, None)
+
+    def stop(self) -> None:
+        """Let those who make its plots end, whatever they are at."""
+        self.is_stopped = True
 
     def _fresh(self, worker: str) -> deque[Plot]:
         """The first run that no other worker is at, or else the longest."""
