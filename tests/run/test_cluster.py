@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.archive import SmallArchive
@@ -36,6 +37,7 @@ from timesync_xr.run.cluster import (
     running_cluster,
     work_through,
 )
+from timesync_xr.run.extract import _Beside
 from timesync_xr.run.schedule import PlotQueue
 from timesync_xr.storage import waiting
 
@@ -86,6 +88,55 @@ def test_much_to_do_is_gone_on_with_by_all_cores(
         "Going on with 2 processes; --workers 1 keeps to one"
     ]
     assert contents(tmp_path / "out") == expected
+
+
+@shows("the others fail", "run")
+def test_a_run_ends_where_the_processes_beside_it_do(
+    archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timesync_xr.run.extract._that_pay", lambda plots, _: 2 if plots else 1)
+
+    def fail(_run: object, _queue: PlotQueue, processes: int) -> None:
+        assert processes == 1  # this one is the other
+        raise AccessError("the scheduler is lost")
+
+    monkeypatch.setattr("timesync_xr.run.extract._Run.work_beside", fail)
+    made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
+    with pytest.raises(AccessError, match="the scheduler is lost"):
+        extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
+
+
+@shows("Ctrl-C while others work", "run")
+def test_stopped_by_hand_no_process_beside_is_left(
+    archive: SmallArchive,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the run goes on to the same end."""
+    monkeypatch.setattr("timesync_xr.run.extract._that_pay", lambda plots, _: 2 if plots else 1)
+    advance, out, here = _Beside.advance, tmp_path / "out", psutil.Process()
+    before = set(here.children(recursive=True))
+
+    def others() -> list[psutil.Process]:
+        born = [process for process in here.children(recursive=True) if process not in before]
+        return [process for process in born if "spawn_main" in " ".join(process.cmdline())]
+
+    def interrupt(beside: _Beside, observations: int) -> None:
+        advance(beside, observations)
+        end = time.monotonic() + 60
+        while not (others() and len([*out.glob("ledger/observations/*/*")]) > 1):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Beside, "advance", interrupt)
+    made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
+    with pytest.raises(KeyboardInterrupt):
+        extract(archive.folder / "plots.csv", out, made_of, workers=None, progress=False)
+    assert not others()
+    assert extract(archive.folder / "plots.csv", out, made_of, progress=False).complete
+    assert contents(out) == expected
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -347,7 +398,7 @@ def test_a_cluster_that_begins_without_workers_gets_its_first_by_the_run(
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as local,
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
         Client(local) as client,
     ):
         local.adapt(minimum=0, maximum=1)
@@ -368,7 +419,7 @@ def test_a_run_whose_workers_are_gone_for_good_tells_it_and_ends(
     told: list[str] = []
     queue = PlotQueue([Plot("p", "1", 0.0, 0.0)], lambda plot: (3, 9))
     with (
-        LocalCluster(n_workers=0, dashboard_address=None) as local,
+        LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as local,
         Client(local) as client,
         waiting.listening(lambda text, is_news: told.append(text) if is_news else None),
         pytest.raises(AccessError, match="all workers died, and none came back in 4 s"),

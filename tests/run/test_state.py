@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,7 @@ from timesync_xr import (
 from timesync_xr.cli.main import main
 from timesync_xr.errors import InputError, LeftOutWarning, LossError, ProjectError
 from timesync_xr.grid import REGIONS
+from timesync_xr.project import rows
 from timesync_xr.project.files import png_bytes
 from timesync_xr.project.ledger import Ledger
 from timesync_xr.run import plot as run_plot
@@ -365,6 +367,25 @@ def test_a_plot_that_is_given_up_keeps_what_is_finished(
 
 def _give_up(plot: Any, job: Any, tables: Any, folder: Any, _advance: Any) -> Any:
     return run_plot.give_up_plot(plot, job, tables, folder)
+
+
+@shows("warnings that are silenced", "run")
+def test_what_is_left_out_is_told_though_another_thread_silences_warnings(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As libraries do for a moment, for all threads."""
+    run(LIST, formats="png,csv")
+    (tmp_path / "out/ledger/observations/prj_p/plot_7.csv").write_bytes(b"")
+    kept = rows.kept_log
+
+    def silenced(*of: Any) -> Any:
+        warnings.simplefilter("ignore")
+        return kept(*of)
+
+    monkeypatch.setattr(rows, "kept_log", silenced)
+    with warnings.catch_warnings():
+        code, text = command("browse", tmp_path / "out")
+    assert (code, "its log is damaged" in text) == (1, True)
 
 
 @shows("a damaged log", "output")
