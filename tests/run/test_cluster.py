@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
@@ -24,10 +25,11 @@ from tests.archive import SmallArchive
 from tests.run.test_reliability import ledger_of
 from tests.strategies import share
 from tests.tally import shows
-from timesync_xr import Archive, Project, extract
+from timesync_xr import Archive, Products, Project, extract
 from timesync_xr.errors import AccessError, CorruptAssetError, InputError
 from timesync_xr.grid import REGIONS
 from timesync_xr.plots import Plot
+from timesync_xr.run.beside import Beside
 from timesync_xr.run.cluster import (
     AHEAD,
     Settings,
@@ -37,7 +39,6 @@ from timesync_xr.run.cluster import (
     running_cluster,
     work_through,
 )
-from timesync_xr.run.extract import _Beside
 from timesync_xr.run.schedule import PlotQueue
 from timesync_xr.storage import waiting
 
@@ -80,7 +81,7 @@ def test_much_to_do_is_gone_on_with_by_all_cores(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Told in one line, and with the same bytes."""
-    monkeypatch.setattr("timesync_xr.run.extract._that_pay", lambda plots, _: 2 if plots else 1)
+    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
     made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
     extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
     told = capsys.readouterr().err.splitlines()
@@ -94,7 +95,7 @@ def test_much_to_do_is_gone_on_with_by_all_cores(
 def test_a_run_ends_where_the_processes_beside_it_do(
     archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("timesync_xr.run.extract._that_pay", lambda plots, _: 2 if plots else 1)
+    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
 
     def fail(_run: object, _queue: PlotQueue, processes: int) -> None:
         assert processes == 1  # this one is the other
@@ -114,15 +115,15 @@ def test_stopped_by_hand_no_process_beside_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And the run goes on to the same end."""
-    monkeypatch.setattr("timesync_xr.run.extract._that_pay", lambda plots, _: 2 if plots else 1)
-    advance, out, here = _Beside.advance, tmp_path / "out", psutil.Process()
+    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
+    advance, out, here = Beside.advance, tmp_path / "out", psutil.Process()
     before = set(here.children(recursive=True))
 
     def others() -> list[psutil.Process]:
         born = [process for process in here.children(recursive=True) if process not in before]
         return [process for process in born if "spawn_main" in " ".join(process.cmdline())]
 
-    def interrupt(beside: _Beside, observations: int) -> None:
+    def interrupt(beside: Beside, observations: int) -> None:
         advance(beside, observations)
         end = time.monotonic() + 60
         while not (others() and len([*out.glob("ledger/observations/*/*")]) > 1):
@@ -130,13 +131,77 @@ def test_stopped_by_hand_no_process_beside_is_left(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Beside, "advance", interrupt)
+    monkeypatch.setattr(Beside, "advance", interrupt)
     made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
     with pytest.raises(KeyboardInterrupt):
         extract(archive.folder / "plots.csv", out, made_of, workers=None, progress=False)
     assert not others()
     assert extract(archive.folder / "plots.csv", out, made_of, progress=False).complete
     assert contents(out) == expected
+
+
+@pytest.fixture(scope="module")
+def long_archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
+    """One plot with 60 dates, two of them of two platforms, one late one without its red band."""
+    archive = SmallArchive(tmp_path_factory.mktemp("long"))
+    for day in range(60):
+        date = f"{np.datetime64('2020-07-01') + day}T18:30:00.1234567Z"
+        archive.add("LC08", date, values={"blue": 8000 + 20 * day})
+        if day in (3, 50):
+            archive.add("LE07", date, values={"blue": 9000})
+    archive.write_items()
+    (red,) = archive.folder.rglob("LC08_*_20200827_*_red.TIF")
+    red.unlink()
+    x, y = REGIONS["CU"].center(3 * 5000 + 40, 9 * 5000 + 100)
+    (archive.folder / "plots.csv").write_text(f"project_id,plot_id,x,y\np,1,{x},{y}\n")
+    return archive
+
+
+@pytest.mark.parametrize("formats", ["png,csv", "png,csv,spectra"])
+@pytest.mark.parametrize("dies", [False, True], ids=["whole", "killed"])
+def test_one_long_plot_is_shared_with_other_processes(
+    long_archive: SmallArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    formats: str,
+    dies: bool,
+) -> None:
+    """With the same bytes, also where the other dies of all that it takes."""
+    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda parts, _: 2 if parts else 1)
+    monkeypatch.setattr("timesync_xr.run.plot._BATCH", 4)
+    monkeypatch.setattr("timesync_xr.run.schedule.AT_ONCE", 8 if dies else 2)
+    if dies:  # dask sends such a function as it is
+        monkeypatch.setattr("timesync_xr.run.plot._make_part", lambda *_: os._exit(9))
+    advance, share, taken = Beside.advance, Beside.share, []
+
+    def wait_for_others(beside: Beside, observations: int) -> None:
+        """Here nothing is done after the first batches until the others had some."""
+        advance(beside, observations)
+        end = time.monotonic() + 100
+        while beside._work is not None and not (beside._made or beside._work.done()):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def shared(beside: Beside, *of: Any) -> Any:
+        made_by_others = share(beside, *of)
+
+        def seen() -> Iterator[Any]:
+            for part, made in made_by_others:
+                taken.append(made is not None)
+                yield part, made
+
+        return seen()
+
+    monkeypatch.setattr(Beside, "advance", wait_for_others)
+    made_of = Archive(long_archive.folder / "items.json", mirror=long_archive.mirror)
+    lists = long_archive.folder / "plots.csv"
+    chosen = Products(formats, chip_size=(9, 9))
+    extract(lists, tmp_path / "one", made_of, products=chosen, progress=False, workers=1)
+    monkeypatch.setattr(Beside, "share", shared)
+    extract(lists, tmp_path / "two", made_of, products=chosen, progress=False, workers=None)
+    assert taken
+    assert set(taken) == {not dies}
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
 def contents(out: Path) -> dict[str, bytes]:

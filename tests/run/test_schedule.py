@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from timesync_xr.grid import REGIONS, ChipGrid, Tile
 from timesync_xr.landsat import TILE_SIZE
 from timesync_xr.plots import Plot
-from timesync_xr.run.extract import PAYS, WORKER_MEMORY, _that_pay
+from timesync_xr.run.beside import PAYS, WORKER_MEMORY, _that_pay
 from timesync_xr.run.schedule import BLOCK, STRETCH, PlotQueue, with_neighbours
 
 

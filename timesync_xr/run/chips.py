@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,7 +23,6 @@ from ..project.log import (
     measure_pixels,
 )
 from ..project.products import Products
-from ..project.spectra import PlotTable
 from ..spectral.composites import draw_each, is_fill_pixel
 from ..spectral.quality import contract_qa, is_fill, qa_grade
 from ..spectral.series import plot_pixel, spectral_table
@@ -29,12 +30,16 @@ from ..storage.folder import Folder
 
 
 def write_chips(
-    cube: xr.DataArray, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
+    cube: xr.DataArray,
+    plot: Plot,
+    products: Products,
+    folder: Folder,
+    keep_rows: Callable[[pd.DataFrame], None],
 ) -> pd.DataFrame:
     """Write the files of a cube in memory; return what became of each of its observations.
 
-    Its rows of spectra go into ``spectra``, too, if that is wanted. The table returned has a row
-    per step of the cube and the columns outcome and those of `timesync_xr.project.log.PIXELS`.
+    ``keep_rows`` gets its rows of spectra, too. The table returned has a row per step of the cube
+    and the columns outcome and those of `timesync_xr.project.log.PIXELS`.
     """
     table = spectral_table(cube, plot.project_id, plot.plot_id)
     chosen = table.loc[choose_platforms(_at(cube, table.index))]
@@ -52,14 +57,18 @@ def write_chips(
         for of_day, chips in zip(paths, drawn, strict=True)
         for path, chip in zip(of_day[: len(chips)], chips, strict=True)
     )
-    spectra.add(chosen)
+    keep_rows(chosen)
     if lines:  # after the chips, see `Products.paths`
         folder.write_all((of_day[-1], line) for of_day, line in zip(paths, lines, strict=True))
     return made
 
 
 def write_spectra(
-    cube: xr.DataArray, plot: Plot, products: Products, folder: Folder, spectra: PlotTable
+    cube: xr.DataArray,
+    plot: Plot,
+    products: Products,
+    folder: Folder,
+    keep_rows: Callable[[pd.DataFrame], None],
 ) -> pd.DataFrame:
     """As `write_chips` of a cube in memory that holds the plot pixel alone: the rows of spectra.
 
@@ -68,7 +77,7 @@ def write_spectra(
     platform gets the files: their whole chips do, see `choose_platforms`.
     """
     steps = np.flatnonzero(~alike_at_plot(cube))
-    made = write_chips(_at(cube, pd.Index(steps)), plot, products, folder, spectra)
+    made = write_chips(_at(cube, pd.Index(steps)), plot, products, folder, keep_rows)
     made[list(OF_CHIP)] = ""
     return made.set_axis(steps)
 

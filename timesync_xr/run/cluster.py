@@ -14,21 +14,19 @@ import pickle
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from distributed import WorkerPlugin
 
 from ..errors import AccessError, InputError, Kind, TimesyncError, counted
-from ..plots import Plot
 from ..storage import waiting
 from ..storage.access import clean
 from ..storage.connections import VARIABLES
-from .schedule import PlotQueue
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster, Scheduler, Worker
@@ -84,6 +82,45 @@ _BEFORE: Final[dict[str, str | None]] = {}
 """What a worker had before the first run set a variable."""
 
 Result = TypeVar("Result")
+Item = TypeVar("Item", bound=Hashable)
+Item_co = TypeVar("Item_co", bound=Hashable, covariant=True)
+
+
+class Queue(Protocol[Item_co]):
+    """What waits to be done: plots, or parts of one."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody waits for it any more, also for what is being done."""
+
+    def __len__(self) -> int:
+        """How many of them."""
+
+    def next(self, worker: str, /) -> Item_co | None:
+        """Take the next one for a worker; None where none waits."""
+
+    def forget(self, workers: Iterable[str], /) -> None:
+        """These workers are gone: what they had begun is free for others."""
+
+
+class _Again(Generic[Item]):
+    """One that is done again, alone."""
+
+    def __init__(self, item: Item, of: Queue[Item]) -> None:
+        self._items, self._of = [item], of
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._of.is_stopped
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def next(self, _worker: str) -> Item | None:
+        return self._items.pop() if self._items else None
+
+    def forget(self, workers: Iterable[str]) -> None:
+        pass
 
 
 class Settings(WorkerPlugin):
@@ -285,8 +322,8 @@ def about(client: Client) -> str:
 
 
 def work_through(
-    client: Client, queue: PlotQueue, task: Callable[[Plot], Callable[[], Result]], run: str = ""
-) -> Iterator[tuple[Plot, Result | None]]:
+    client: Client, queue: Queue[Item], task: Callable[[Item], Callable[[], Result]], run: str = ""
+) -> Iterator[tuple[Item, Result | None]]:
     """Do all plots of a queue on a cluster; yield each with its result as they are done.
 
     ``task`` makes of a plot what is to be called on a worker; it is asked for just before. A plot
@@ -300,15 +337,15 @@ def work_through(
     try:
         _settle_in(client, settings)
         client.subscribe_topic(_WAITING, lambda event: waiting.tell(*event[1]))
-        crew = _Crew(client, task)
-        suspects: list[Plot] = []
+        crew: _Crew[Item, Result] = _Crew(client, task)
+        suspects: list[Item] = []
         for plot, result in crew.do(queue):
             if result is None:
                 suspects.append(plot)
             else:
                 yield plot, result
-        for plot in suspects if not queue.is_stopped else ():
-            yield from crew.do(PlotQueue([plot], lambda _: (0, 0)))
+        for plot in suspects:
+            yield from crew.do(_Again(plot, queue))
     finally:
         if client.status == "running":
             client.unsubscribe_topic(_WAITING)
@@ -419,26 +456,26 @@ def _sendable(error: Exception) -> Exception:
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-class _Crew(Generic[Result]):
+class _Crew(Generic[Item, Result]):
     """The workers of a cluster and what they are at.
 
     What a worker had when it went is sent again from here, to any worker: dask itself would leave
     it waiting if for a moment there was no other.
     """
 
-    def __init__(self, client: Client, task: Callable[[Plot], Callable[[], Result]]) -> None:
+    def __init__(self, client: Client, task: Callable[[Item], Callable[[], Result]]) -> None:
         self._client, self._task = client, task
-        self._running: dict[Future[_Caught[Result]], tuple[Plot, str]] = {}
+        self._running: dict[Future[_Caught[Result]], tuple[Item, str]] = {}
         self._done: SimpleQueue[Future[_Caught[Result]]] = SimpleQueue()
-        self._again: list[Plot] = []
-        self._deaths: Counter[Plot] = Counter()
+        self._again: list[Item] = []
+        self._deaths: Counter[Item] = Counter()
         self._threads: dict[str, int] = {}
         self._versions: dict[str, str] = {}
         self._looked = -_TICK
         self._alone: float | None = None
         self._call: Future[str] | None = None
 
-    def do(self, queue: PlotQueue) -> Iterator[tuple[Plot, Result | None]]:
+    def do(self, queue: Queue[Item]) -> Iterator[tuple[Item, Result | None]]:
         """Plots with their results, None for one that lost too many workers."""
         while (queue or self._running or self._again) and not queue.is_stopped:
             for plot in self._look_around(queue):
@@ -457,7 +494,7 @@ class _Crew(Generic[Result]):
             elif self._is_given_up(plot):
                 yield plot, None
 
-    def _look_around(self, queue: PlotQueue) -> list[Plot]:
+    def _look_around(self, queue: Queue[Item]) -> list[Item]:
         """See which workers there are now; return the plots that have lost too many."""
         self._check_scheduler()
         if time.monotonic() - self._looked < _TICK:
@@ -499,7 +536,7 @@ class _Crew(Generic[Result]):
                 kind=Kind.WORKERS,
             )
 
-    def _is_given_up(self, plot: Plot) -> bool:
+    def _is_given_up(self, plot: Item) -> bool:
         """Note that a plot lost a worker: whether it lost too many, or is to be tried again."""
         self._deaths[plot] += 1
         if self._deaths[plot] < DEATHS:
@@ -523,7 +560,7 @@ class _Crew(Generic[Result]):
             if version != _version():
                 _LOG.warning("%s", _other_version(worker, str(version)))
 
-    def _submit(self, queue: PlotQueue) -> None:
+    def _submit(self, queue: Queue[Item]) -> None:
         """Give plots to the workers that have too few; the last to those that have none."""
         busy = Counter(worker for _, worker in self._running.values())
         all_threads = sum(self._threads.values())
@@ -538,7 +575,7 @@ class _Crew(Generic[Result]):
                     self._send(plot, worker)
                     busy[worker] += 1
 
-    def _send(self, plot: Plot, worker: str) -> None:
+    def _send(self, plot: Item, worker: str) -> None:
         call = partial(_caught, self._task(plot))
         future = self._client.submit(call, pure=False, workers=[worker])
         self._running[future] = plot, worker

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -44,6 +43,7 @@ from ..project.rows import THREADS
 from ..spectral.quality import is_clear
 from ..storage.failures import LATER
 from ..storage.folder import Folder
+from .beside import Beside
 from .job import Job, check_choices, check_tiers
 from .plot import Done, give_up_plot, make_plot
 from .progress import Progress, show_progress
@@ -53,12 +53,6 @@ from .summary import Summary, some
 if TYPE_CHECKING:
     from distributed import Client
 
-
-PAYS: Final = 8.0
-"""Seconds of work that must be left for more processes to pay, which take some 3 s to start."""
-
-WORKER_MEMORY: Final = 1.2e9
-"""Bytes of memory that a process may come to take."""
 
 PLOTS: Final = 5
 """Plots in a row of which nothing could be read for passing reasons, after which a run stops."""
@@ -350,15 +344,15 @@ class _Run:
                 self.bar.tell(about(client))
                 self._work_on(client, queue)
             elif self.may_spread:
-                with _Beside(self, queue) as beside:
-                    self._work_here(queue, beside.advance)
+                with Beside(queue, self.work_beside, self.advance, self.bar.tell) as beside:
+                    self._work_here(queue, beside.advance, beside.share)
             else:
                 self._work_here(queue, self.advance)
 
-    def _work_here(self, queue: PlotQueue, advance: Callable[[int], None]) -> None:
+    def _work_here(self, queue: PlotQueue, *company: Any) -> None:
         """Do all plots by this process, as far as no other takes them."""
         while (plot := queue.next("")) is not None:
-            self.note(make_plot(*self.of(plot), advance))
+            self.note(make_plot(*self.of(plot), *company))
 
     def _work_on(self, client: Client, queue: PlotQueue) -> None:
         """Do all plots on a cluster."""
@@ -393,63 +387,6 @@ class _Run:
             )
             self.bar.plot_done(complete=done.row["status"] == COMPLETE)
             self.tally.add(done)
-
-
-class _Beside:
-    """More processes that make plots beside this one, which begin as soon as that pays.
-
-    They begin in the background, and are given plots and heard by a thread of their own.
-    """
-
-    def __init__(self, run: _Run, queue: PlotQueue) -> None:
-        self._run, self._queue = run, queue
-        self._thread = ThreadPoolExecutor(1, "timesync_xr-beside")
-        self._work: Future[None] | None = None
-        self._begun, self._left, self._is_first = monotonic(), len(queue), True
-
-    def __enter__(self) -> _Beside:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Wait for the plots that they are at; where this process fails, end them now."""
-        if kind is not None:
-            self._queue.stop()
-        self._thread.shutdown()
-        if kind is None and self._work is not None:
-            self._work.result()
-
-    def advance(self, observations: int) -> None:
-        """Some more observations of this process are done."""
-        self._run.advance(observations)
-        if self._work is None:
-            self._begin(observations)
-        elif self._work.done():
-            self._work.result()  # if that failed, so does the run
-
-    def _begin(self, observations: int) -> None:
-        """Begin where enough is left, if each plot takes as long as this one has until now.
-
-        The first observations of all do not count: by them this process imports what it needs.
-        """
-        now, left = monotonic(), len(self._queue)
-        if left != self._left or (self._is_first and observations):
-            self._begun, self._left = now, left
-            self._is_first &= not observations
-        processes = _that_pay(left, now - self._begun)
-        if processes > 1:
-            self._run.bar.tell(f"Going on with {processes} processes; --workers 1 keeps to one")
-            work = self._run.work_beside
-            self._work = self._thread.submit(work, self._queue, processes - 1)
-
-
-def _that_pay(plots: int, seconds: float) -> int:
-    """How many processes are best where so many plots wait, of so long each; 1 for this alone."""
-    if plots * seconds < PAYS:
-        return 1
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    return max(1, min(CPU_COUNT, plots + 1, int(MEMORY_LIMIT // WORKER_MEMORY)))
 
 
 def _cluster(workers: int | Client | None) -> AbstractContextManager[Client | None]:

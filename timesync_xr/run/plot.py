@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -63,6 +63,7 @@ from .chips import write_chips, write_spectra
 from .job import Job
 from .pixels import SPECTRA_BATCH, look_at_plot_pixels, read_ahead
 from .plot_files import PlotFiles
+from .schedule import Part, PartQueue
 from .yearly import NOT_AMONG, choose_days
 
 _LOG = logging.getLogger(__name__)
@@ -104,13 +105,14 @@ def make_plot(
     tables: Sequence[TileTable],
     folder: Folder,
     advance: Callable[[int], None] = lambda _: None,
+    share: Share = lambda _parts, _make: iter(()),
 ) -> Done:
     """Make a plot and keep its log; runs on any worker. Raises as `extract_plot`."""
     _share_memory()
     _give_back_memory()  # that of searches
     with kept_headers(folder) as headers:
         job = replace(job, reading=replace(job.reading, headers=headers))
-        log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance)
+        log, removed = extract_plot(plot, read_items_of(tables), job, folder, advance, share)
     return _keep(plot, job, log, folder, removed)
 
 
@@ -169,15 +171,20 @@ def _plan(plot: Plot, items: pd.DataFrame, job: Job) -> Plan:
 
 
 def extract_plot(
-    plot: Plot, items: pd.DataFrame, job: Job, folder: Folder, advance: Callable[[int], None]
+    plot: Plot,
+    items: pd.DataFrame,
+    job: Job,
+    folder: Folder,
+    advance: Callable[[int], None],
+    share: Share,
 ) -> tuple[ObservationLog, pd.DataFrame]:
     """Write all files of a plot that are not there yet; return the log of its observations.
 
     ``items`` is a table of `search_items` that holds the places of the chip. ``advance`` is told
-    how many more observations are done. An asset that can't be read makes its day failed, all other
-    days are still written. What was written before and would not be now is kept in files and log;
-    or removed, and then its rows of the former log are returned, too. `AccessError` where nothing
-    can be read or written at all.
+    how many more observations are done, and ``share`` may have others make some. An asset that
+    can't be read makes its day failed, all other days are still written. What was written before
+    and would not be now is kept in files and log; or removed, and then its rows of the former log
+    are returned, too. `AccessError` where nothing can be read or written at all.
     """
 
     def look(log: ObservationLog, kept: pd.DataFrame) -> set[str]:
@@ -190,7 +197,7 @@ def extract_plot(
     spectra = _table(plot, job, folder)
     log, removed, before = _begin(plot, items, job, folder, spectra, look)
     advance(int((~log.open).sum()))
-    export: Export = _export_open
+    export: Export = partial(_export_open, share=share)
     if "zarr" in job.products.made:
         export = partial(_export_with_cube, before=before)
     if job.products.pixel_only:
@@ -203,6 +210,9 @@ def extract_plot(
     spectra.keep(log.made_days)
     return log, removed
 
+
+Share = Callable[[PartQueue, Callable[[Part], Callable[[], Any]]], Iterator[tuple[Part, Any]]]
+"""Lets others make some of a plot, see `timesync_xr.run.beside.Beside.share`."""
 
 Export = Callable[[ObservationLog, Plot, Job, Folder, PlotTable], Iterator[int]]
 """Reads, renders and writes what is open in a log; yields how many observations at a time."""
@@ -284,10 +294,60 @@ def _made_elsewhere(kept: pd.DataFrame, plot: Plot, job: Job) -> pd.DataFrame:
 
 
 def _export_open(
-    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable
+    log: ObservationLog, plot: Plot, job: Job, folder: Folder, spectra: PlotTable, share: Share
 ) -> Iterator[int]:
-    """Read, render and write what is open; yield how many observations at a time."""
-    yield from _export(log, log.open, plot, job, folder, spectra)
+    """Read, render and write what is open; yield how many observations at a time.
+
+    Others may make some of it, which are not counted.
+    """
+    rows = np.flatnonzero(log.open)
+    todo = log.plan.select(log.open)
+    parts = PartQueue(todo.chunks(_BATCH))
+    bare = replace(job, reading=replace(job.reading, headers=None))
+
+    def make(part: Part) -> Callable[[], list[_Made]]:
+        if job.reading.headers is not None:
+            job.reading.headers.save()  # for others to find
+        return partial(_make_part, todo.part(slice(*part)), plot, bare, folder)
+
+    others = share(parts, make)
+    yield from _export(log, log.open, plot, job, folder, spectra, parts=parts)
+    written: list[pd.DataFrame] = []
+    for (start, stop), made in others:
+        for part, told, lines in made or ():  # None where they died of it
+            at = rows[start:stop][part]
+            if isinstance(told, ReadError):
+                log.fail(at, told)
+            else:
+                written.append(told.set_axis(at))
+                spectra.add(lines)
+    if written:
+        log.settle(pd.concat(written))
+    if log.open.any():
+        yield from _export(log, log.open, plot, job, folder, spectra)
+
+
+_Made = tuple[slice, pd.DataFrame | ReadError, pd.DataFrame]
+"""Rows of a plan, what became of them, and their rows of spectra."""
+
+
+def _make_part(plan: Plan, plot: Plot, job: Job, folder: Folder) -> list[_Made]:
+    """Read, render and write the observations of a plan; runs beside the process of its plot."""
+    _share_memory()
+    found: list[_Made] = []
+    with kept_headers(folder) as headers:
+        reading = replace(job.reading, headers=headers)
+        begin = partial(begin_cube, reading=reading)
+        ahead = math.ceil(observations_ahead(reading) / _BATCH)
+        for part, made in read_ahead(plan, plan.chunks(_BATCH), begin, ahead):
+            if isinstance(made, ReadError):
+                found.append((part, made, pd.DataFrame()))
+                continue
+            lines: list[pd.DataFrame] = []
+            told = write_chips(made, plot, job.products, folder, lines.append)
+            found.append((part, told.join(_read_from(plan, part, job)), lines[0]))
+    _give_back_memory()
+    return found
 
 
 def _export_spectra(
@@ -309,7 +369,7 @@ def _export_spectra(
             log.fail(rows[part], made)
             yield part.stop - part.start
         else:
-            told = write_spectra(made, plot, job.products, folder, spectra)
+            told = write_spectra(made, plot, job.products, folder, spectra.add)
             told = told.join(_read_from(pixels, part, job))
             written.append(told.set_axis(rows[part][told.index]))
             yield len(told)
@@ -402,7 +462,7 @@ def _export_of_cube(
         measured = measure_pixels(made).to_numpy()
         if not (measured == same.loc[rows[part], list(PIXELS)].to_numpy()).all():
             raise DamagedCubeError("its pixels are not those of its log")
-        told = write_chips(made, plot, job.products, folder, spectra).set_axis(rows[part])
+        told = write_chips(made, plot, job.products, folder, spectra.add).set_axis(rows[part])
         written.append(told.join(same[list(READ)]))
         yield part.stop - part.start
     if written:
@@ -417,22 +477,24 @@ def _export(
     folder: Folder,
     spectra: PlotTable,
     keep: Callable[[Rows, npt.NDArray[np.uint16]], None] | None = None,
+    parts: Iterable[slice] | None = None,
 ) -> Iterator[int]:
     """Read, render and write the chosen observations; yield how many at a time.
 
-    ``keep`` gets the pixels of those whose plot pixel is not fill, in order of time.
+    ``keep`` gets the pixels of those whose plot pixel is not fill, in order of time. ``parts`` are
+    those to take where others take the rest.
     """
     rows = np.flatnonzero(chosen)
     todo = log.plan.select(chosen)
     begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
     ahead = math.ceil(observations_ahead(job.reading) / _BATCH)
-    parts = read_ahead(todo, todo.chunks(_BATCH), begin, ahead)
-    for number, (part, made) in enumerate(parts, 1):
+    pixels = read_ahead(todo, todo.chunks(_BATCH) if parts is None else parts, begin, ahead)
+    for number, (part, made) in enumerate(pixels, 1):
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
-            told = write_chips(made, plot, job.products, folder, spectra)
+            told = write_chips(made, plot, job.products, folder, spectra.add)
             told = told.join(_read_from(todo, part, job))
             written.append(told.set_axis(rows[part]))
             if keep is not None:

@@ -243,7 +243,7 @@ def _render_plot(
     with whole_cube(source, plot) as cube:
         products = replace(products, composites=drawn.of_plot(cube).composites)
         spectra = PlotTable(target, plot, wanted="spectra" in products.made)
-        made = [write_chips(part, plot, products, target, spectra) for part in _parts(cube)]
+        made = [write_chips(part, plot, products, target, spectra.add) for part in _parts(cube)]
     wanted = log.loc[is_in_cube(log), ["outcome", *PIXELS]]
     if made and pd.concat(made)[[*wanted]].to_numpy().tolist() != wanted.to_numpy().tolist():
         raise ProjectError(

@@ -21,6 +21,10 @@ STRETCH: Final = 2000
 """Plots of the list within which those of a tile are brought together."""
 
 
+AT_ONCE: Final = 8
+"""Batches of a plot's observations that another process takes at once."""
+
+
 NEAR: Final = 256 * 30
 """Metres: the edge of a block. Plots of such a cell are done one after the other."""
 
@@ -73,6 +77,45 @@ class PlotQueue:
         taken = {id(run) for other, run in self._run_of.items() if other != worker}
         free = (run for run in self._runs if id(run) not in taken)
         return next(free, None) or max(self._runs, key=len, default=deque())
+
+
+Part = tuple[int, int]
+"""Observations of a plan, from one up to another."""
+
+
+class PartQueue:
+    """Batches of a plot's observations that wait: one process takes the first, others the last."""
+
+    def __init__(self, batches: Iterable[slice]) -> None:
+        self._batches = deque(batches)
+        self._lock = Lock()
+        self.is_stopped = False
+        """As of a `PlotQueue`."""
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[slice]:
+        """Takes one batch after the other, until none waits."""
+        while True:
+            with self._lock:
+                if not self._batches:
+                    return
+                batch = self._batches.popleft()
+            yield batch
+
+    def next(self, _worker: str) -> Part | None:
+        """Take some of the last for another process; None where none waits."""
+        with self._lock:
+            taken = [self._batches.pop() for _ in range(min(AT_ONCE, len(self._batches)))]
+        return (taken[-1].start, taken[0].stop) if taken else None
+
+    def forget(self, workers: Iterable[str]) -> None:
+        """As of a `PlotQueue`: nobody has begun anything that others would not take."""
+
+    def stop(self) -> None:
+        """Let those who make its batches end, whatever they are at."""
+        self.is_stopped = True
 
 
 def _runs(plots: Sequence[Plot], tile_of: Callable[[Plot], Hashable]) -> Iterator[deque[Plot]]:
