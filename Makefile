@@ -56,6 +56,7 @@ bench: $(VENV)/with-bench ## measure the speed beside that of others
 bench-scale: $(VENV)/with-test ## simulate 27,000 plots on a cluster; workers, one tile, cubes, answers
 	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.choices
+	$(BIN)/python -m benchmarks.cores
 	$(BIN)/python -m benchmarks.cubes
 	$(BIN)/python -m benchmarks.answers
 	$(BIN)/python -m benchmarks.scale

@@ -51,6 +51,7 @@ def _run(folder: Path, answers: int, before: int) -> None:
         for seq in range(2, before + 1):
             desk.keep({"acts": [_label(seq)]})
         desk.cpu.clear()
+        patched: Any = os
         syncs, usual = [], os.fsync
 
         def timed(handle: int) -> None:
@@ -58,7 +59,7 @@ def _run(folder: Path, answers: int, before: int) -> None:
             usual(handle)
             syncs.append(time.perf_counter() - start)
 
-        os.fsync = timed
+        patched.fsync = timed
         thread = threading.Thread(target=desk.serve_forever)
         thread.start()
         walls = [_ask(desk, _label(before + 1 + n)) for n in range(answers)]

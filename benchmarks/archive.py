@@ -188,7 +188,7 @@ def _texture(rng: np.random.Generator, smooth: float) -> npt.NDArray[np.float64]
         knots = rng.normal(size=(height // size + 3, width // size + 3))
         rows, cols = np.arange(height) / size, np.arange(width) / size
         total += (size / 512) ** (smooth / 2) * _between(_between(knots, rows).T, cols).T
-    return total / total.std()
+    return np.asarray(total / total.std())
 
 
 def _between(knots: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> Any:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from timesync_xr.landsat import TILE_SIZE
+
 from .archive import BLOCK, BUCKET, COLS, REGION, ROWS, TILE, make_archive
-from .archive import TILE_SIZE as EDGE
 
 HALF = 127
 WAYS = {"--workers 1": ["--workers", "1"], "by default": [], "all cores": ["--workers", "0"]}
@@ -36,8 +37,7 @@ def main() -> None:
     parser.add_argument("--formats", default="png,csv")
     parser.add_argument("--folder", type=Path, help="where to work; some GB, on a disk")
     options = parser.parse_args()
-    cores = os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()
-    WAYS["all cores"][1] = str(cores)
+    WAYS["all cores"][1] = str(os.cpu_count())
     with tempfile.TemporaryDirectory(prefix="timesync-cores-", dir=options.folder) as folder:
         _compare(Path(folder), options)
 
@@ -75,7 +75,7 @@ def _write_plots(path: Path, count: int) -> Path:
     rows = rng.integers(ROWS[0] * BLOCK + HALF, (ROWS[-1] + 1) * BLOCK - HALF, count)
     lines = ["project_id,plot_id,x,y"]
     for number, (col, row) in enumerate(zip(cols, rows, strict=True)):
-        x, y = REGION.center(TILE[0] * EDGE + int(col), TILE[1] * EDGE + int(row))
+        x, y = REGION.center(TILE[0] * TILE_SIZE + int(col), TILE[1] * TILE_SIZE + int(row))
         lines.append(f"1,{number},{x},{y}")
     path.write_text("\n".join(lines))
     return path

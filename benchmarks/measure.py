@@ -68,7 +68,7 @@ def measure(jobs: Mapping[str, Job], runs: int, work: Path) -> dict[str, Figures
 
 def _figures(job: Job, told: list[dict[str, Any]]) -> Figures:
     def middle(name: str) -> float:
-        return statistics.median(run[name] for run in told)
+        return float(statistics.median(run[name] for run in told))
 
     main = ("cpu", "wall", "memory", "requests")
     return Figures(

@@ -21,12 +21,12 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from timesync_xr import Archive, Selection, grid
-from timesync_xr.catalog.ard import place_of
 from timesync_xr.catalog.items import COLUMNS, with_dtypes
 from timesync_xr.grid import REGIONS, ChipGrid, Tile
 from timesync_xr.landsat import BANDS, PLATFORM_AGE, QA_BAND, QA_FILL, TILE_SIZE
 from timesync_xr.raster import reader
 from timesync_xr.storage.folder import Folder
+from timesync_xr.storage.objects import Version
 
 SOURCE = "https://stac.invalid"
 REAL = Path(__file__).parents[2] / "shared/real/timesync_plot_lists/lcnext_srs5000_final.csv"
@@ -51,7 +51,8 @@ def plot_list(count: int) -> pd.DataFrame:
 
 def tiles_of(plots: pd.DataFrame) -> list[Tile]:
     """The tiles that the chips of a list touch."""
-    chips = (ChipGrid.around(CU, p.x, p.y, (255, 255)) for p in plots.itertuples())
+    places = plots[["x", "y"]].to_numpy(float).tolist()
+    chips = (ChipGrid.around(CU, x, y, (255, 255)) for x, y in places)
     return sorted({tile for chip in chips for tile in grid.tiles_of(chip)})
 
 
@@ -77,7 +78,7 @@ def items_of(tile: Tile, count: int) -> pd.DataFrame:
     left, top = CU.corner(tile)
     table = pd.DataFrame({
         "item_id": item_id, "sensor": sensors, "grid": "CU",
-        "place": place_of(tile), "time": time,
+        "place": f"{h:02d}{v:02d}", "time": time,
         "date": np.datetime_as_string(time) + "Z", "processed": "20210504", "scene_count": 1,
         "cloud_cover": 1.5, "left": left, "top": top,
         "width": TILE_SIZE, "height": TILE_SIZE, "refused": "",
@@ -88,13 +89,26 @@ def items_of(tile: Tile, count: int) -> pd.DataFrame:
 
 def fake_assets() -> None:
     """Let this process read made-up assets wherever it would ask S3 for bytes."""
-    reader.read_ranges = _read_ranges
+    made_up: Any = reader
+    made_up.read_ranges, made_up.read_start = _read_ranges, _read_start
+
+
+def _read_start(address: str, stop: int, access: Any) -> tuple[bytes, Version]:
+    """In the place of `timesync_xr.storage.objects.read_start`."""
+    (data,) = _read_ranges(address, [(0, stop)], access, allow_short=True)
+    return data, Version("made up", 2**20)
 
 
 def _read_ranges(
-    address: str, ranges: Sequence[tuple[int, int]], _access: Any, *, allow_short: bool = False
+    address: str,
+    ranges: Sequence[tuple[int, int]],
+    _access: Any,
+    *,
+    allow_short: bool = False,
+    version: Version | None = None,
 ) -> list[bytes]:
-    """Bytes of the made-up asset at an address, in the place of `storage.read_ranges`."""
+    """Bytes of the made-up asset at an address, in the place of `read_ranges` beside it."""
+    assert version in (None, Version("made up", 2**20))
     item_id, _, name = address.removeprefix("s3://bucket/").partition("/")
     data = _asset(*_kind(item_id, name.removesuffix(".TIF")))
     found = [data[start:stop] for start, stop in ranges]

@@ -77,8 +77,8 @@ def _index(runs: int) -> None:
         return footing.turned_pixels(grid, (left, top), (CHIP, CHIP), to, (15, 15))
 
     def by_pyproj() -> None:
-        points = np.meshgrid(left + 30.0 * np.arange(CHIP), top - 30.0 * np.arange(CHIP))
-        footing.pixels_of(grid, *points, to, (15, 15))
+        x, y = np.meshgrid(left + 30.0 * np.arange(CHIP), top - 30.0 * np.arange(CHIP))
+        footing.pixels_of(grid, x, y, to, (15, 15))
 
     turned = index()
     made = footing.Footing(turned.window, turned)

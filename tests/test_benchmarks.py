@@ -22,6 +22,13 @@ def targets() -> dict[str, str]:
     return {line[:52].strip(): line.rpartition("  ")[2] for line in lines}
 
 
+def test_a_national_run_is_simulated() -> None:
+    command = [sys.executable, "-m", "benchmarks.scale", "--plots", "1", "--items", "8", "--all"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "observations written: 6" in done.stdout  # a third of the dates are fill
+
+
 @pytest.mark.parametrize(
     "what",
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
+from itertools import cycle, pairwise
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from timesync_xr.grid import REGIONS, ChipGrid, Tile
 from timesync_xr.landsat import TILE_SIZE
 from timesync_xr.plots import Plot
-from timesync_xr.run.beside import PAYS, WORKER_MEMORY, _that_pay
-from timesync_xr.run.schedule import BLOCK, STRETCH, PlotQueue, with_neighbours
+from timesync_xr.run.beside import PAYS, WORKER_MEMORY, Beside, _that_pay
+from timesync_xr.run.schedule import AT_ONCE, BLOCK, STRETCH, PartQueue, PlotQueue, with_neighbours
 
 
 def queue_of(*tiles: int) -> PlotQueue:
@@ -40,6 +42,67 @@ def test_every_plot_is_done_once_whoever_asks(tiles: list[int], askers: list[str
         ids.append(taken(queue, askers[len(ids) % len(askers)]).plot_id)
     assert queue.next(askers[0]) is None
     assert Counter(ids) == Counter(map(str, range(len(tiles))))
+
+
+@given(st.lists(st.integers(1, 9)), st.lists(st.booleans(), min_size=1))
+def test_every_batch_of_a_plot_is_made_once_whoever_asks(
+    sizes: list[int], others: list[bool]
+) -> None:
+    """This process from the first on, others from the last."""
+    ends = np.cumsum([0, *sizes]).tolist()
+    parts = PartQueue(slice(start, stop) for start, stop in pairwise(ends))
+    assert len(parts) == len(sizes)
+    here, turns, first, last = iter(parts), cycle(others), 0, ends[-1]
+    while len(parts):
+        if next(turns):
+            part = parts.next("")
+            assert part is not None
+            assert part[1] == last
+            assert ends.index(part[1]) - ends.index(part[0]) <= AT_ONCE
+            last = part[0]
+        else:
+            batch = next(here)
+            assert batch.start == first
+            first = batch.stop
+    assert first == last
+    assert parts.next("") is None
+    assert next(here, None) is None
+
+
+@pytest.mark.parametrize(
+    ("plots", "parts", "each", "begins"),
+    [
+        (9, 0, 0.1, False),  # seconds of all that wait: 0.9
+        (9, 0, 1.0, True),
+        (0, 90, 0.05, False),  # 90 batches of a plot alone
+        (0, 90, 0.1, True),
+        (0, 0, 9.0, False),
+    ],
+)
+def test_others_begin_as_soon_as_seconds_are_left_that_pay(
+    plots: int, parts: int, each: float, begins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first observations of all, by which this process imports what it needs, do not count."""
+    monkeypatch.setattr("dask.system.CPU_COUNT", 2)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 64e9)
+    monkeypatch.setattr("timesync_xr.run.cluster.local_cluster", lambda _: nullcontext())
+    monkeypatch.setattr("timesync_xr.run.cluster.work_through", lambda *_: iter(()))
+    clock = [0.0]
+    monkeypatch.setattr("timesync_xr.run.beside.monotonic", lambda: clock[0])
+    told: list[str] = []
+    queue, batches = queue_of(*[1] * plots), PartQueue([slice(n, n + 1) for n in range(parts + 2)])
+    with Beside(queue, lambda *_: None, lambda _: None, told.append) as beside:
+        if parts:
+            beside.share(batches, lambda _: lambda: None)
+        here = iter(batches)
+        next(here)
+        clock[0] += 100
+        beside.advance(8)
+        assert not told
+        next(here)
+        clock[0] += each
+        beside.advance(8)
+        assert bool(told) == begins
 
 
 def test_one_worker_does_a_tile_after_the_other_beginning_with_the_first_plot() -> None:

@@ -338,7 +338,7 @@ def cluster_options(command: Command) -> Command:
             type=int,
             metavar="N",
             help="Processes of this machine that work at a time, each on one core. Default: one "
-            "for each core, as memory allows, once much is left to do.",
+            "for each core, as memory allows, where more than some seconds are left to do.",
         ),
     ):
         command = option(command)

@@ -39,6 +39,7 @@ class Beside:
         self._plots, self._work_on, self._advance, self._tell = plots, work, advance, tell
         self._thread = ThreadPoolExecutor(1, "timesync_xr-beside")
         self._work: Future[None] | None = None
+        self._is_shared = False
         self._parts: tuple[PartQueue, Make] = PartQueue([]), lambda _: lambda: None
         self._made: list[tuple[Part, Any]] = []
         self._begun, self._left, self._is_first = monotonic(), (len(plots), 0), True
@@ -73,10 +74,10 @@ class Beside:
         return self._made_by_others()
 
     def _made_by_others(self) -> Iterator[tuple[Part, Any]]:
-        if self._work is None or len(self._plots):
+        if self._work is None or not self._is_shared:
             return
         self._work.result()
-        made, self._made = self._made, []
+        made, self._made, self._work = self._made, [], None
         yield from made
 
     def _begin(self, observations: int) -> None:
@@ -97,6 +98,7 @@ class Beside:
         if processes < 2:
             return
         self._tell(f"Going on with {processes} processes; --workers 1 keeps to one")
+        self._is_shared = not left[0]
         if left[0]:
             self._work = self._thread.submit(self._work_on, self._plots, processes - 1)
         else:

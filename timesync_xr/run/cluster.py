@@ -62,16 +62,8 @@ _GUARD: Final = (
     'in a script, call extract below `if __name__ == "__main__":`, since every worker imports the '
     "script"
 )
-_SPAWN: Final = {
-    "distributed.nanny.pre-spawn-environ": {},  # no MALLOC_TRIM_THRESHOLD_
-    "distributed.worker.profile.enabled": False,
-}
-"""How processes of this machine differ from dask's default.
-
-By its MALLOC_TRIM_THRESHOLD_ memory is given back to the system, and asked for again, for every
-chip, which takes half of an observation's processor time once more; `make_plot` gives it back. Its
-profile takes 4 %, and nobody looks at it.
-"""
+_SPAWN: Final = {"distributed.worker.profile.enabled": False}
+"""Settings of dask for processes of this machine: its profile takes 4 % of their time, unseen."""
 
 _PLUGIN: Final = "timesync_xr settings"
 _WAITING: Final = "timesync_xr waiting"

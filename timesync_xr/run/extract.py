@@ -132,10 +132,10 @@ def extract(
         What to make, on which grid. What a plot was made with before is kept up, too.
     workers
         Processes that work at the same time, each on one core; 1 is this process alone. None: this
-        process begins, and where much is left to do, one for each core goes on, as memory allows; a
-        script must guard its call then by ``if __name__ == "__main__":``. Or a client of a dask
-        cluster whose workers do the plots. They read and write the project themselves, so
-        that it must be reachable from all of them.
+        process begins, and where more than some seconds are left to do, others go on beside it, one
+        for each core in all, as memory allows; a script must guard its call then by
+        ``if __name__ == "__main__":``. Or a client of a dask cluster whose workers do the plots.
+        They read and write the project themselves, so that it must be reachable from all of them.
     refresh
         Search all places again, and look for new items of the plots that are complete, too. Without
         it the items are taken that the project keeps of earlier searches.

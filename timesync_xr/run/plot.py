@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,14 @@ from .yearly import NOT_AMONG, choose_days
 
 _LOG = logging.getLogger(__name__)
 
-_M_ARENA_MAX = -8
-"""The option of glibc's ``mallopt`` that bounds the number of heaps."""
+_MALLOC: Final = {-8: 1, -3: 32 * 2**20, -1: 64 * 2**20}
+"""What glibc's ``mallopt`` is told: the number of heaps, from which size on memory is asked of the
+system and given back piece by piece, and how much may lie free at a heap's end.
+
+The last two are what glibc comes to by itself, unless the environment sets one of them, as dask
+does for its workers: every array of a chip is then given back and asked for again, which takes
+half of an observation's processor time once more.
+"""
 
 _BATCH = 8
 """Observations that are read, rendered and written together."""
@@ -118,12 +124,13 @@ def make_plot(
 
 @cache
 def _share_memory() -> None:
-    """Have glibc give all threads of this process memory of one heap.
+    """Have glibc give all threads of this process memory of one heap, and keep it for a while.
 
     Else each of the many that fetch gets one of its own, of which nothing comes back.
     """
     with suppress(AttributeError, OSError, TypeError):  # another system, or another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        for option, value in _MALLOC.items():
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def _give_back_memory() -> None:
