@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from ..catalog.archive import CATALOGS, Archive
@@ -71,7 +72,7 @@ class Comparison:
         kind = self.archives[name].what.has_scenes
         alike = [s for n, s in self.seen.items() if self.archives[n].what.has_scenes == kind]
         return sum(
-            len(frozenset().union(*(other[plot] for other in alike)) - own)
+            len(np.setdiff1d(np.concatenate([other[plot] for other in alike]), own))
             for plot, own in enumerate(self.seen[name])
         )
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..catalog.archive import Archive, as_archive
@@ -329,21 +331,32 @@ def plan(
         print(forecast.requests, forecast.gigabytes)
         print(forecast.text(workers=8, prices=tx.Prices()))
     """
-    return plan_and_see(plots, as_archive(archive), select, products, project)[0]
+    return _plan(plots, as_archive(archive), select, products, project, see=False)[0]
 
 
-Seen = tuple[frozenset[tuple[str, str]], ...]
+Marks = npt.NDArray[np.uint64]
+"""Eight bytes for each text in its place, since there may be a hundred million; no two alike."""
+
+Seen = tuple[Marks, ...]
 """Platform and day of the observations to look at whose items hold the plot, of each plot."""
 
 
 def plan_and_see(
+    plots: str | Path | pd.DataFrame, archive: Archive, select: Selection, products: Products
+) -> tuple[Forecast, Seen]:
+    """As `plan`, with what is seen of each plot."""
+    return _plan(plots, archive, select, products, None, see=True)
+
+
+def _plan(
     plots: str | Path | pd.DataFrame,
     archive: Archive,
     select: Selection,
     products: Products,
-    project: Project | str | Path | None = None,
+    project: Project | str | Path | None,
+    *,
+    see: bool,
 ) -> tuple[Forecast, Seen]:
-    """As `plan`, with what is seen of each plot."""
     check_choices(select, products)
     check_tiers(select, archive.what)
     archive.expect_items()
@@ -356,7 +369,7 @@ def plan_and_see(
         items = TileItems(folder, Search(archive, products.lattice, select.period), refresh=False)
         try:
             items.begin(place for chip in chips for place in archive.what.places(chip))
-            return _forecast(table, chips, items, archive.what, select)
+            return _forecast(table, chips, items, archive.what, select, see=see)
         finally:
             items.close()
 
@@ -367,20 +380,23 @@ def _forecast(
     items: TileItems,
     source: Source,
     select: Selection,
+    *,
+    see: bool,
 ) -> tuple[Forecast, Seen]:
     known: dict[tuple[Place, ...], _Count] = {}
+    to_look_at = _Distinct()
     places = [source.places(chip) for chip in chips]
     counts: list[_Count] = []
     for chip, key in zip(chips, places, strict=True):
         if key not in known or source.has_scenes:  # of a tile all plots see the same
             found = read_items_of(items.of(key))
             planned = plan_observations(found, chip, source, select.tiers)
-            known[key] = _count(planned, select)
+            known[key] = _count(planned, select, to_look_at, see=see)
         counts.append(known[key])
     rows = table[["project_id", "plot_id"]].assign(
         place=[key[0] for key in places],
         places=[len(key) for key in places],
-        items=[len(count.items) for count in counts],
+        items=[count.items for count in counts],
         observations=[count.observations for count in counts],
         filtered=[count.filtered for count in counts],
         years=[count.years for count in counts],
@@ -396,7 +412,7 @@ def _forecast(
     rows.attrs["uncounted"] = items.uncounted
     rows.attrs["holes"] = no_items_of(items.holes, source) if items.holes else ""
     rows.attrs["free"] = "" if source.requester_pays else source.cost
-    headers = len(BANDS) * len(frozenset().union(*(count.items for count in counts)))
+    headers = len(BANDS) * len(to_look_at)
     seen = tuple(count.seen for count in counts)
     return Forecast(rows, len(searched), good, refused, headers, *touched, select), seen
 
@@ -405,30 +421,58 @@ def _forecast(
 class _Count:
     """What was planned of a plot."""
 
-    items: frozenset[str]
-    """Ids of the items to look at."""
+    items: int
+    """Number of items to look at."""
     observations: int
     """Observations, with those that metadata rule out."""
     filtered: int
     """How many these are."""
     years: int
     """Years of the others."""
-    seen: frozenset[tuple[str, str]]
-    """Platform and day of the others whose items hold the plot."""
+    seen: Marks
+    """Platform and day of the others whose items hold the plot; none where nobody asks."""
 
 
-def _count(planned: Plan, select: Selection) -> _Count:
+class _Distinct:
+    """Counts texts that differ."""
+
+    def __init__(self) -> None:
+        self._parts: list[Marks] = []
+        self._left = self._MANY
+
+    _MANY: Final = 4_000_000
+
+    def add(self, texts: pd.Series) -> int:
+        """Take in some; return how many of these differ."""
+        marks = _marks(texts)
+        self._parts.append(marks)
+        self._left -= len(marks)
+        if self._left < 0:
+            self._parts = [np.unique(np.concatenate(self._parts))]
+            self._left = self._MANY
+        return len(marks)
+
+    def __len__(self) -> int:
+        return len(np.unique(np.concatenate(self._parts))) if self._parts else 0
+
+
+def _marks(texts: pd.Series) -> Marks:
+    """Marks of texts, each once, in order."""
+    return np.unique(pd.util.hash_array(texts.to_numpy(object), categorize=False))
+
+
+def _count(planned: Plan, select: Selection, to_look_at: _Distinct, *, see: bool) -> _Count:
     """What is to be counted of a plan."""
     ruled_out = select.causes(planned.observations) != ""
     wanted = (~ruled_out)[planned.records["observation"].to_numpy()]
     left = planned.observations[~ruled_out]
-    held = left.loc[left["at_plot"], ["sensor", "day"]]
+    held = left[left["at_plot"]] if see else left[:0]
     return _Count(
-        frozenset(planned.records.loc[wanted, "item_id"]),
+        to_look_at.add(planned.records.loc[wanted, "item_id"]),
         len(ruled_out),
         int(ruled_out.sum()),
         int(left["day"].astype(str).str[:4].nunique()),
-        frozenset(held.itertuples(index=False, name=None)),
+        _marks(held["sensor"].astype(str) + " " + held["day"].astype(str)),
     )
 
 
