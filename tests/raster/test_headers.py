@@ -227,6 +227,23 @@ def test_many_files_of_a_place_become_few(tmp_path: Path) -> None:
     assert headers.find("LC09_CU_003004_SR", ("https://s3", "https://host/1.tif")) is None
 
 
+def test_headers_of_other_places_may_come_while_some_are_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plot's headers are saved for others while its own threads go on to read."""
+    folder, write = Folder(tmp_path / "project"), kept._write_place
+
+    def write_slowly(*of: Any) -> None:
+        headers.add("LC09_CU_003005_SR", (None, "https://host/2"), b"2", VERSION)
+        write(*of)
+
+    monkeypatch.setattr(kept, "_write_place", write_slowly)
+    with kept_headers(folder) as headers:
+        headers.add("LC09_CU_003004_SR", (None, "https://host/1"), b"1", VERSION)
+        headers.save()
+    assert folder.names(HEADERS) == {"CU_003004", "CU_003005"}
+
+
 def test_much_is_written_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "_FILE", 25)
     folder, item = Folder(tmp_path / "project"), "LC09_CU_003004_SR"

@@ -140,6 +140,27 @@ def test_stopped_by_hand_no_process_beside_is_left(
     assert contents(out) == expected
 
 
+@shows("Ctrl-C while others work", "run")
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of Unix")
+def test_stopped_while_it_waits_for_the_others_nobody_works_on() -> None:
+    """This process is through with the list, and waits for the last plots of the others."""
+    queue, ended = PlotQueue([], lambda plot: (3, 9)), threading.Event()
+
+    def work(queue: PlotQueue, _processes: int) -> None:
+        time.sleep(0.5)  # until the other thread waits
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        end = time.monotonic() + 60
+        while not queue.is_stopped:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(0.1)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt), Beside(queue, work, lambda _: None, print) as beside:
+        beside._work = beside._thread.submit(work, queue, 1)
+    assert ended.is_set()
+
+
 @pytest.fixture(scope="module")
 def long_archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
     """One plot with 60 dates, two of them of two platforms, one late one without its red band."""

@@ -207,7 +207,7 @@ class KeptHeaders:
 
     def save(self) -> None:
         """Write what is new, by place. Where that fails, nothing but time is lost."""
-        for place in self._places.values():
+        for place in [*self._places.values()]:  # others may come meanwhile
             with place.lock:
                 records, place.new, place.size = place.new, {}, 0
             if not records:

@@ -48,13 +48,17 @@ class Beside:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Wait for the plots that they are at; where this process fails, end them now."""
-        if kind is not None:
+        """Wait for the plots that they are at; where this process fails, end them now.
+
+        So it is, too, where it is stopped while it waits: nobody works on once a run has ended.
+        """
+        try:
+            if kind is None and self._work is not None:
+                self._work.result()
+        finally:
             self._plots.stop()
             self._parts[0].stop()
-        self._thread.shutdown()
-        if kind is None and self._work is not None:
-            self._work.result()
+            self._thread.shutdown()
 
     def advance(self, observations: int) -> None:
         """Some more observations of this process are done."""
