@@ -83,12 +83,13 @@ def test_much_to_do_is_gone_on_with_by_all_cores(
     """Told in one line, and with the same bytes."""
     monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
     made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
-    extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
+    summary = extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
     told = capsys.readouterr().err.splitlines()
     assert [line for line in told if "processes" in line] == [
         "Going on with 2 processes; --workers 1 keeps to one"
     ]
     assert contents(tmp_path / "out") == expected
+    assert summary.rows["plot_id"].tolist() == [str(n) for n in range(PLOTS)]
 
 
 @shows("the others fail", "run")
@@ -97,14 +98,34 @@ def test_a_run_ends_where_the_processes_beside_it_do(
 ) -> None:
     monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
 
-    def fail(_run: object, _queue: PlotQueue, processes: int) -> None:
-        assert processes == 1  # this one is the other
+    def fail(*_: object, **_of: object) -> None:
         raise AccessError("the scheduler is lost")
 
-    monkeypatch.setattr("timesync_xr.run.extract._Run.work_beside", fail)
+    monkeypatch.setattr("timesync_xr.run.extract._Run._work_on", fail)
     made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
     with pytest.raises(AccessError, match="the scheduler is lost"):
         extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
+
+
+def test_a_run_goes_on_alone_where_no_process_can_start(
+    archive: SmallArchive,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in a sandbox without sockets. What the run tells is in the order of the list."""
+    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
+
+    def refuse(*_: object, **_of: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("distributed.LocalCluster", refuse)
+    made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
+    summary = extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
+    assert "Going on alone, as --workers 1 does: [Errno 1]" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == expected
+    assert summary.rows["plot_id"].tolist() == [str(n) for n in range(PLOTS)]
 
 
 @shows("Ctrl-C while others work", "run")

@@ -91,7 +91,7 @@ def test_others_begin_as_soon_as_seconds_are_left_that_pay(
     monkeypatch.setattr("timesync_xr.run.beside.monotonic", lambda: clock[0])
     told: list[str] = []
     queue, batches = queue_of(*[1] * plots), PartQueue([slice(n, n + 1) for n in range(parts + 2)])
-    with Beside(queue, lambda *_: None, lambda _: None, told.append) as beside:
+    with Beside(queue, lambda *_, **_of: None, lambda _: None, told.append) as beside:
         if parts:
             beside.share(batches, lambda _: lambda: None)
         here = iter(batches)

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import TimesyncError
 from .schedule import AT_ONCE, Part, PartQueue, PlotQueue
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 PAYS: Final = 8.0
 """Seconds of work that must be left for more processes to pay, which take some 3 s to start."""
@@ -31,11 +37,11 @@ class Beside:
     def __init__(
         self,
         plots: PlotQueue,
-        work: Callable[[PlotQueue, int], None],
+        work: Callable[..., None],
         advance: Callable[[int], None],
         tell: Callable[[str], None],
     ) -> None:
-        """``work`` does plots by so many processes, ``advance`` hears of observations."""
+        """``work`` does a ``queue`` of plots on a cluster, ``advance`` hears of observations."""
         self._plots, self._work_on, self._advance, self._tell = plots, work, advance, tell
         self._thread = ThreadPoolExecutor(1, "timesync_xr-beside")
         self._work: Future[None] | None = None
@@ -104,18 +110,30 @@ class Beside:
         self._tell(f"Going on with {processes} processes; --workers 1 keeps to one")
         self._is_shared = not left[0]
         if left[0]:
-            self._work = self._thread.submit(self._work_on, self._plots, processes - 1)
+            work = partial(self._work_on, queue=self._plots)
         else:
-            self._work = self._thread.submit(self._make_parts, parts, make, processes - 1)
+            work = partial(self._make_parts, parts=parts, make=make)
+        self._work = self._thread.submit(self._start, processes - 1, work)
 
-    def _make_parts(self, parts: PartQueue, make: Make, processes: int) -> None:
-        from .cluster import local_cluster, work_through
+    def _start(self, processes: int, work: Callable[[Client], None]) -> None:
+        """Start processes and have them work; where they can't start this one goes on alone."""
+        from .cluster import local_cluster
 
-        with local_cluster(processes) as client:
-            for part, made in work_through(client, parts, make):
-                self._made.append((part, made))
-                if made is not None:
-                    self._advance(part[1] - part[0])
+        with ExitStack() as stack:
+            try:
+                client = stack.enter_context(local_cluster(processes))
+            except (TimesyncError, OSError) as error:
+                self._tell(f"Going on alone, as --workers 1 does: {error}")
+                return
+            work(client)
+
+    def _make_parts(self, client: Client, parts: PartQueue, make: Make) -> None:
+        from .cluster import work_through
+
+        for part, made in work_through(client, parts, make):
+            self._made.append((part, made))
+            if made is not None:
+                self._advance(part[1] - part[0])
 
 
 def _that_pay(waiting: float, seconds: float) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -198,7 +198,7 @@ def extract(
             ledger.reopen(narrowed)
             keep_listed(folder, table)
             crowded = frozenset(with_neighbours(todo, products.chip))
-            run = _Run(job, items, ledger, bar, crowded, _Tally(), workers is None)
+            run = _Run(job, items, ledger, bar, crowded, _Tally(todo), workers is None)
             told = run.work_through(todo, cluster)
     told[0].attrs["empty_before"] = empty
     left_out = told[1]  # tells of places, too
@@ -253,33 +253,46 @@ _ROW_ALONE: Final = "of rows without chips, which --all-rows keeps"
 class _Tally:
     """What came of the plots that were done."""
 
-    def __init__(self) -> None:
+    def __init__(self, listed: Sequence[Plot]) -> None:
         self.outage = Outage()
-        self._rows: list[dict[str, Any]] = []
-        self._stale: list[tuple[str, ...]] = []
-        self._without_clear: list[tuple[str, str, int]] = []
-        self._left_out: dict[str, tuple[str, str]] = {}
+        self._at = {plot: at for at, plot in enumerate(listed)}
+        self._rows: list[tuple[int, dict[str, Any]]] = []
+        self._stale: list[tuple[int, tuple[str, ...]]] = []
+        self._without_clear: list[tuple[int, tuple[str, str, int]]] = []
+        self._left_out: dict[str, tuple[int, tuple[str, str, str]]] = {}
 
     def add(self, done: Done) -> None:
         """Take note of a plot; `AccessError` as by `Outage.see`."""
-        self._rows.append(done.row)
-        ids = done.plot.project_id, done.plot.plot_id
-        self._stale += [(*ids, *observation) for observation in done.stale]
-        self._without_clear += [(*ids, year) for year in done.without_clear]
-        self._left_out |= {item_id: (outcome, why) for item_id, outcome, why in done.left_out}
+        at, ids = self._at[done.plot], (done.plot.project_id, done.plot.plot_id)
+        self._rows.append((at, done.row))
+        self._stale += [(at, (*ids, *observation)) for observation in done.stale]
+        self._without_clear += [(at, (*ids, year)) for year in done.without_clear]
+        for told in done.left_out:  # by the last plot of the list that tells of an item
+            if self._left_out.get(told[0], (-1,))[0] <= at:
+                self._left_out[told[0]] = at, told
         self.outage.see(done)
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """The last four tables of a `Summary`."""
+        """The last four tables of a `Summary`, in the order of the list, whoever was done first."""
         return (
-            pd.DataFrame(self._rows, columns=list(COLUMNS)),
+            pd.DataFrame(_in_order(self._rows), columns=list(COLUMNS)),
             pd.DataFrame(
-                [(item_id, *why) for item_id, why in self._left_out.items()],
-                columns=["item_id", "outcome", "cause"],
+                _in_order(self._left_out.values()), columns=["item_id", "outcome", "cause"]
             ),
-            pd.DataFrame(self._stale, columns=["project_id", "plot_id", "day", "sensor", "kept"]),
-            pd.DataFrame(self._without_clear, columns=["project_id", "plot_id", "year"]),
+            pd.DataFrame(
+                _in_order(self._stale),
+                columns=["project_id", "plot_id", "day", "sensor", "kept"],
+            ),
+            pd.DataFrame(_in_order(self._without_clear), columns=["project_id", "plot_id", "year"]),
         )
+
+
+T = TypeVar("T")
+
+
+def _in_order(told: Iterable[tuple[int, T]]) -> list[T]:
+    """What was told, by the places that stand before it."""
+    return [of_plot for _, of_plot in sorted(told, key=lambda one: one[0])]
 
 
 @dataclass(frozen=True)
@@ -344,7 +357,7 @@ class _Run:
                 self.bar.tell(about(client))
                 self._work_on(client, queue)
             elif self.may_spread:
-                with Beside(queue, self.work_beside, self.advance, self.bar.tell) as beside:
+                with Beside(queue, self._work_on, self.advance, self.bar.tell) as beside:
                     self._work_here(queue, beside.advance, beside.share)
             else:
                 self._work_here(queue, self.advance)
@@ -364,13 +377,6 @@ class _Run:
             done = give_up_plot(*self.of(plot)) if made is None else made
             self.advance(done.observations)
             self.note(done)
-
-    def work_beside(self, queue: PlotQueue, processes: int) -> None:
-        """Do plots by so many more processes of this machine, until none is left."""
-        from .cluster import local_cluster
-
-        with local_cluster(processes) as client:
-            self._work_on(client, queue)
 
     def advance(self, observations: int) -> None:
         """Some more observations are done."""

@@ -321,6 +321,7 @@ def _export_open(
     yield from _export(log, log.open, plot, job, folder, spectra, parts=parts)
     written: list[pd.DataFrame] = []
     for (start, stop), made in others:
+        folder.others_wrote()
         for part, told, lines in made or ():  # None where they died of it
             at = rows[start:stop][part]
             if isinstance(told, ReadError):

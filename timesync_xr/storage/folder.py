@@ -132,7 +132,12 @@ class Folder:
                 sync(target.parent, os.fsync)
         except OSError as error:
             raise disk_error(target, "written", error) from error
-        self._unsettled |= not vouches
+        if not vouches:
+            self._unsettled = True
+
+    def others_wrote(self) -> None:
+        """Other processes have put files in place: they are to be on the disk, too, see `write`."""
+        self._unsettled = True
 
     def _settle(self) -> None:
         """Have all that was written here reach the disk."""
