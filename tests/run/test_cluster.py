@@ -107,6 +107,7 @@ def test_a_run_ends_where_the_processes_beside_it_do(
         extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
 
 
+@shows("no other process can start", "run")
 def test_a_run_goes_on_alone_where_no_process_can_start(
     archive: SmallArchive,
     expected: dict[str, bytes],
