@@ -369,6 +369,21 @@ def _give_up(plot: Any, job: Any, tables: Any, folder: Any, _advance: Any) -> An
     return run_plot.give_up_plot(plot, job, tables, folder)
 
 
+def test_what_a_dead_worker_left_half_written_goes_as_the_run_ends(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "out/ledger/tmp"
+
+    def leave(*of: Any) -> Any:
+        temporary.mkdir(parents=True, exist_ok=True)
+        (temporary / "part").write_bytes(b"half")
+        return run_plot.make_plot(*of)
+
+    monkeypatch.setattr("timesync_xr.run.extract.make_plot", leave)
+    assert run(LIST, formats="csv").complete
+    assert not temporary.exists()
+
+
 @shows("warnings that are silenced", "run")
 def test_what_is_left_out_is_told_though_another_thread_silences_warnings(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -200,6 +200,7 @@ def extract(
             crowded = frozenset(with_neighbours(todo, products.chip))
             run = _Run(job, items, ledger, bar, crowded, _Tally(todo), workers is None)
             told = run.work_through(todo, cluster)
+        folder.clear_temporary()  # of workers that died
     told[0].attrs["empty_before"] = empty
     left_out = told[1]  # tells of places, too
     left_out.attrs["uncounted"] = items.uncounted
