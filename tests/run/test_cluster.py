@@ -73,15 +73,20 @@ def expected(archive: SmallArchive, tmp_path_factory: pytest.TempPathFactory) ->
     return contents(out)
 
 
+@pytest.fixture
+def others_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process begins beside this one at once, however little is left."""
+    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda left, _: 2 if left else 1)
+
+
+@pytest.mark.usefixtures("others_pay")
 def test_much_to_do_is_gone_on_with_by_all_cores(
     archive: SmallArchive,
     expected: dict[str, bytes],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Told in one line, and with the same bytes."""
-    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
     made_of = Archive(archive.folder / "items.json", mirror=archive.mirror)
     summary = extract(archive.folder / "plots.csv", tmp_path / "out", made_of, workers=None)
     told = capsys.readouterr().err.splitlines()
@@ -93,10 +98,10 @@ def test_much_to_do_is_gone_on_with_by_all_cores(
 
 
 @shows("the others fail", "run")
+@pytest.mark.usefixtures("others_pay")
 def test_a_run_ends_where_the_processes_beside_it_do(
     archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
 
     def fail(*_: object, **_of: object) -> None:
         raise AccessError("the scheduler is lost")
@@ -108,6 +113,7 @@ def test_a_run_ends_where_the_processes_beside_it_do(
 
 
 @shows("no other process can start", "run")
+@pytest.mark.usefixtures("others_pay")
 def test_a_run_goes_on_alone_where_no_process_can_start(
     archive: SmallArchive,
     expected: dict[str, bytes],
@@ -116,7 +122,6 @@ def test_a_run_goes_on_alone_where_no_process_can_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As in a sandbox without sockets. What the run tells is in the order of the list."""
-    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
 
     def refuse(*_: object, **_of: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -130,6 +135,7 @@ def test_a_run_goes_on_alone_where_no_process_can_start(
 
 
 @shows("Ctrl-C while others work", "run")
+@pytest.mark.usefixtures("others_pay")
 def test_stopped_by_hand_no_process_beside_is_left(
     archive: SmallArchive,
     expected: dict[str, bytes],
@@ -137,7 +143,6 @@ def test_stopped_by_hand_no_process_beside_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And the run goes on to the same end."""
-    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda plots, _: 2 if plots else 1)
     advance, out, here = Beside.advance, tmp_path / "out", psutil.Process()
     before = set(here.children(recursive=True))
 
@@ -202,6 +207,7 @@ def long_archive(tmp_path_factory: pytest.TempPathFactory) -> SmallArchive:
 
 @pytest.mark.parametrize("formats", ["png,csv", "png,csv,spectra"])
 @pytest.mark.parametrize("dies", [False, True], ids=["whole", "killed"])
+@pytest.mark.usefixtures("others_pay")
 def test_one_long_plot_is_shared_with_other_processes(
     long_archive: SmallArchive,
     tmp_path: Path,
@@ -210,7 +216,6 @@ def test_one_long_plot_is_shared_with_other_processes(
     dies: bool,
 ) -> None:
     """With the same bytes, also where the other dies of all that it takes."""
-    monkeypatch.setattr("timesync_xr.run.beside._that_pay", lambda parts, _: 2 if parts else 1)
     monkeypatch.setattr("timesync_xr.run.plot._BATCH", 4)
     monkeypatch.setattr("timesync_xr.run.schedule.AT_ONCE", 8 if dies else 2)
     if dies:  # dask sends such a function as it is

@@ -344,10 +344,8 @@ def _make_part(plan: Plan, plot: Plot, job: Job, folder: Folder) -> list[_Made]:
     _share_memory()
     found: list[_Made] = []
     with kept_headers(folder) as headers:
-        reading = replace(job.reading, headers=headers)
-        begin = partial(begin_cube, reading=reading)
-        ahead = math.ceil(observations_ahead(reading) / _BATCH)
-        for part, made in read_ahead(plan, plan.chunks(_BATCH), begin, ahead):
+        job = replace(job, reading=replace(job.reading, headers=headers))
+        for part, made in _chips(plan, job, plan.chunks(_BATCH)):
             if isinstance(made, ReadError):
                 found.append((part, made, pd.DataFrame()))
                 continue
@@ -494,11 +492,9 @@ def _export(
     """
     rows = np.flatnonzero(chosen)
     todo = log.plan.select(chosen)
-    begin = partial(begin_cube, reading=job.reading)
     written: list[pd.DataFrame] = []
-    ahead = math.ceil(observations_ahead(job.reading) / _BATCH)
-    pixels = read_ahead(todo, todo.chunks(_BATCH) if parts is None else parts, begin, ahead)
-    for number, (part, made) in enumerate(pixels, 1):
+    batches = todo.chunks(_BATCH) if parts is None else parts
+    for number, (part, made) in enumerate(_chips(todo, job, batches), 1):
         if isinstance(made, ReadError):
             log.fail(rows[part], made)
         else:
@@ -514,6 +510,14 @@ def _export(
         yield part.stop - part.start
     if written:  # all at once: to set a few at a time takes as long for each
         log.settle(pd.concat(written))
+
+
+def _chips(
+    plan: Plan, job: Job, batches: Iterable[slice]
+) -> Iterator[tuple[slice, xr.DataArray | ReadError]]:
+    """Chips of batches of a plan, as of `read_ahead`; requests never run short."""
+    ahead = math.ceil(observations_ahead(job.reading) / _BATCH)
+    return read_ahead(plan, batches, partial(begin_cube, reading=job.reading), ahead)
 
 
 def _read_from(plan: Plan, part: slice, job: Job) -> pd.DataFrame:
